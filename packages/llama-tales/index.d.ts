@@ -1,0 +1,2 @@
+/** The folder of the model's files (Hugging Face layout), ending in `/`. */
+export declare const modelUrl: URL;

@@ -1,0 +1,2 @@
+export * from './dtype.js';
+export { type ErrorCode, RelufyError, show } from './errors.js';
