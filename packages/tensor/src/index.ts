@@ -1,2 +1,47 @@
-export * from './dtype.js';
+export type { Backend, BufferView, LoadedProgram, Session, Step } from './backend.js';
+export {
+  type BufferDecl,
+  type BufferKind,
+  byteCount,
+  type Dim,
+  describeBuffer,
+  dimSize,
+  elementCount,
+  type StepLimits,
+} from './buffer.js';
+export {
+  bf16ToF32,
+  bytesPerElement,
+  type DType,
+  type FloatDType,
+  f16ToF32,
+  f32ToBf16,
+  f32ToF16,
+  narrowToBf16,
+  widen,
+} from './dtype.js';
+export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloats } from './encode.js';
 export { type ErrorCode, RelufyError, show } from './errors.js';
+export {
+  type Access,
+  type ActivationKind,
+  activationCodes,
+  countCodes,
+  dtypeCodes,
+  type OpDefinition,
+  type OpKind,
+  opDefinition,
+  opTable,
+} from './op-table.js';
+export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';
+export {
+  type Op,
+  type OpFields,
+  opFields,
+  type Program,
+  ProgramBuilder,
+  printProgram,
+  validateProgram,
+} from './program.js';
+export { createReferenceBackend } from './reference/executor.js';
+export { activationFunctions } from './reference/kernels.js';

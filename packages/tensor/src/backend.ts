@@ -1,0 +1,47 @@
+// What a backend owes: memory for buffers, and the ability to run programs over them. Small on purpose: a new need is
+// a new op, not a new method. The reference executor (reference/) is one; the kernels packages are others.
+import type { BufferDecl, StepLimits } from './buffer.js';
+import type { Program } from './program.js';
+
+/** f32 buffers are seen as Float32Array, bf16 as their bits, i32 as Int32Array. */
+export type BufferView = Float32Array | Uint16Array | Int32Array;
+
+export interface Backend {
+  readonly name: string;
+  /** One line for people: which build, how many threads, and why. */
+  readonly description: string;
+  readonly threads: number;
+  /**
+   * Allocates the buffers that outlive a step, sized for the limits (which every program of the session shares).
+   * Refuses with a `backend` error before allocating anything when they cannot fit.
+   */
+  createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<Session>;
+  /** Gives back what the backend itself holds. Its sessions must be disposed first; a team shared with others lives on. */
+  dispose(): Promise<void>;
+}
+
+/** One model's memory. */
+export interface Session {
+  readonly memoryBytes: number;
+  /** The whole buffer, without a copy. Valid until the next `load`: fetch it anew each time. */
+  view(buffer: string): BufferView;
+  /** Validates, plans and encodes a program. Programs of a session share its buffers and do not run at the same time. */
+  load(program: Program): LoadedProgram;
+  /** Frees the memory; every later call throws a `state` error. */
+  dispose(): Promise<void>;
+}
+
+export interface Step {
+  /** Tokens in this step, 0..maxRows. */
+  readonly rows: number;
+  /** Rows whose outputs are wanted, 0..maxOutputs. */
+  readonly outputs: number;
+}
+
+export interface LoadedProgram {
+  readonly program: Program;
+  /** A kept activation at its full size, valid until the next run or load. */
+  view(buffer: string): BufferView;
+  /** Runs all ops, or those of [from, to): a debugger and a profiler step through a program that way. */
+  run(step: Step, from?: number, to?: number): Promise<void>;
+}

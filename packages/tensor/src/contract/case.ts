@@ -1,0 +1,46 @@
+// One test case of the contract suite: a program of one op over seeded data. The cases themselves are in cases.ts.
+import type { BufferDecl, Dim, OpKind } from '../index.js';
+
+/** How a buffer's numbers are drawn. */
+export type Fill =
+  | { readonly kind: 'normal'; readonly scale?: number }
+  /** Normal numbers, all but a share of them exactly zero; in row-first order. */
+  | { readonly kind: 'sparse'; readonly density: number }
+  | { readonly kind: 'integers'; readonly below: number }
+  /** 0, 1, 2, ...: positions of consecutive tokens. */
+  | { readonly kind: 'ascending' }
+  | { readonly kind: 'values'; readonly values: readonly number[] }
+  /** The ascending indices of a mask's non-zeros, row by row, and how many there are. */
+  | { readonly kind: 'indicesOf' | 'countsOf'; readonly mask: CaseBuffer }
+  /** A sentinel that the op must overwrite, or must leave alone. */
+  | { readonly kind: 'constant'; readonly value: number };
+
+export interface CaseBuffer {
+  readonly decl: BufferDecl;
+  readonly fill: Fill;
+}
+
+export interface OpCase {
+  readonly name: string;
+  readonly op: OpKind;
+  readonly rows: number;
+  readonly maxRows: number;
+  readonly operands: Readonly<Record<string, CaseBuffer>>;
+  readonly attributes: Readonly<Record<string, number>>;
+  /** Operands to compare after the run, with the number of leading elements that count. */
+  readonly results: readonly string[];
+}
+
+/** Shorthand: an operand of a case. Everything is `input`/`state` so that the host can fill and read it. */
+export function buffer(
+  name: string,
+  dtype: BufferDecl['dtype'],
+  shape: readonly Dim[],
+  fill: Fill,
+  transposed = false,
+): CaseBuffer {
+  return { decl: { name, kind: 'state', dtype, shape, ...(transposed ? { transposed } : {}) }, fill };
+}
+
+/** What an output holds before the run: of the size of the results, so that it does not widen a tolerance, and never one of them. */
+export const sentinel = 0.8125;

@@ -1,0 +1,241 @@
+// The contract suite: what every backend owes, run against the reference executor. A backend's own test calls
+// `runBackendSuite` once; what it cannot do it skips by name, with a reason.
+
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, createReferenceBackend, ProgramBuilder, RelufyError } from '../index.js';
+import { buffer, type OpCase, sentinel } from './case.js';
+import { opCases } from './cases.js';
+import { type CaseResult, runCase } from './run-case.js';
+
+export interface BackendSuite {
+  readonly name: string;
+  /** Makes a backend with this many threads. */
+  readonly create: (threads: number) => Promise<Backend>;
+  /** Thread counts to try; the first gives the bits that the others must repeat. */
+  readonly threads: readonly number[];
+  /** Bound on |difference| / (largest |value| of the reference), for every op. */
+  readonly tolerance: number;
+  readonly skip?: readonly { readonly reason: string; readonly cases: RegExp }[];
+}
+
+export function runBackendSuite(suite: BackendSuite): void {
+  describe(`backend contract: ${suite.name}`, () => {
+    const reference = createReferenceBackend();
+    const backends: Backend[] = [];
+    beforeAll(async () => {
+      for (const threads of suite.threads) backends.push(await suite.create(threads));
+    });
+    afterAll(async () => {
+      for (const backend of backends) await backend.dispose();
+    });
+
+    const byOp = group(opCases);
+    for (const [op, cases] of byOp)
+      it(`${op}: ${cases.length} cases agree with the reference, with equal bits at ${suite.threads.join(', ')} threads`, async () => {
+        for (const opCase of cases) {
+          if (suite.skip?.some((skip) => skip.cases.test(opCase.name))) continue;
+          const expected = await runCase(reference, opCase, 1);
+          const results: CaseResult[] = [];
+          for (const backend of backends) results.push(await runCase(backend, opCase, 1));
+          expectClose(opCase.name, results[0] as CaseResult, expected, suite.tolerance);
+          for (const result of results.slice(1)) expectSameBits(opCase.name, result, results[0] as CaseResult);
+        }
+      });
+
+    it('skips with reasons only', () => {
+      for (const { reason, cases } of suite.skip ?? []) {
+        expect(reason).not.toBe('');
+        expect(opCases.some(({ name }) => cases.test(name))).toBe(true);
+      }
+    });
+
+    it('random products agree, whatever the shape, density and number of rows', async () => {
+      await fc.assert(
+        fc.asyncProperty(productArbitrary, fc.integer({ min: 0, max: 1e6 }), async (opCase, seed) => {
+          const expected = await runCase(reference, opCase, seed);
+          for (const backend of backends)
+            expectClose(opCase.name, await runCase(backend, opCase, seed), expected, suite.tolerance);
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    it('sparse equals dense bit for bit', async () => {
+      await fc.assert(
+        fc.asyncProperty(productArbitrary, async (opCase) => {
+          if (opCase.op === 'linear') return;
+          const { active: _a, activeCount: _c, ...operands } = opCase.operands;
+          const dense: OpCase = { ...opCase, op: 'linear', operands };
+          for (const backend of [reference, ...backends]) {
+            const sparseOut = (await runCase(backend, opCase, 3)).out as Float32Array;
+            const denseOut = (await runCase(backend, dense, 3)).out as Float32Array;
+            // gemvRows leaves the outputs that are not listed alone
+            if (opCase.op === 'gemvRows')
+              denseOut.forEach((_, i) => sparseOut[i] === sentinel && (denseOut[i] = sentinel));
+            expectSameBits(opCase.name, { out: sparseOut }, { out: denseOut });
+          }
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    it('a row has the same bits alone and among others', async () => {
+      await fc.assert(
+        fc.asyncProperty(productArbitrary, async (opCase) => {
+          const backend = backends.at(-1) as Backend;
+          const together = (await runCase(backend, { ...opCase, rows: opCase.maxRows }, 5)).out as Float32Array;
+          const alone = (await runCase(backend, { ...opCase, rows: 1 }, 5)).out as Float32Array;
+          const width = (opCase.operands.out?.decl.shape[1] ?? 0) as number;
+          expectSameBits(opCase.name, { out: alone.subarray(0, width) }, { out: together.subarray(0, width) });
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    it('a step of no rows changes nothing', async () => {
+      const opCase = opCases.find(({ op }) => op === 'linear') as OpCase;
+      for (const backend of backends) {
+        const { out } = await runCase(backend, { ...opCase, rows: 0 }, 1);
+        expect([...(out as Float32Array)].every((value) => value === sentinel)).toBe(true);
+      }
+    });
+
+    it('runs a program op by op as it runs it whole, and reuses activations safely', async () => {
+      for (const backend of [reference, ...backends]) {
+        const whole = await chain(backend, false);
+        expect(await chain(backend, true)).toEqual(whole);
+      }
+    });
+
+    it('refuses calls after dispose with a state error', async () => {
+      for (const backend of backends) {
+        const session = await backend.createSession([buffer('x', 'f32', [4], { kind: 'normal' }).decl], limits);
+        await session.dispose();
+        await session.dispose();
+        expect(() => session.view('x')).toThrowError(expect.objectContaining({ code: 'state' }));
+        try {
+          session.load(new ProgramBuilder('late', limits).build());
+          expect.unreachable();
+        } catch (error) {
+          expect(RelufyError.is(error) && error.code).toBe('state');
+        }
+      }
+    });
+  });
+}
+
+const limits = { maxRows: 3, maxOutputs: 2 };
+
+/** Four layers of norm -> linear -> relu -> linear with residual; gives the last activation. */
+async function chain(backend: Backend, opByOp: boolean): Promise<number[]> {
+  const width = 24;
+  const inputs = ['input', 'w1', 'w2'] as const;
+  const decls = [
+    buffer('input', 'f32', ['rows', width], { kind: 'normal' }).decl,
+    buffer('w1', 'f32', [width * 2, width], { kind: 'normal' }).decl,
+    buffer('w2', 'f32', [width * 2, width], { kind: 'normal' }, true).decl,
+  ];
+  const session = await backend.createSession(decls, limits);
+  const builder = new ProgramBuilder('chain', limits);
+  for (const decl of decls) builder.use(decl);
+  let x = 'input';
+  for (let layer = 0; layer < 4; layer++) {
+    const name = (part: string) => `${part}.${layer}`;
+    const normed = builder.activation(name('norm'), ['rows', width]);
+    const up = builder.activation(name('up'), ['rows', width * 2]);
+    const down = builder.activation(name('down'), ['rows', width * 2]);
+    const next = builder.activation(name('hidden'), ['rows', width]);
+    builder.op('rmsNorm', { x, out: normed }, { eps: 1e-5 });
+    builder.op('linear', { x: normed, w: 'w1', out: up });
+    builder.op('activate', { x: up, out: down }, { kind: 0, threshold: 0 });
+    builder.op('linear', { x: down, w: 'w2', residual: x, out: next });
+    x = next;
+  }
+  builder.keep(x);
+  const loaded = session.load(builder.build());
+  inputs.forEach((name, seed) => {
+    const view = session.view(name) as Float32Array;
+    for (let i = 0; i < view.length; i++) view[i] = Math.sin(i * 0.7 + seed) * 0.3;
+  });
+  const step = { rows: 3, outputs: 0 };
+  if (opByOp) for (let op = 0; op < loaded.program.ops.length; op++) await loaded.run(step, op, op + 1);
+  else await loaded.run(step);
+  const result = [...(loaded.view(x) as Float32Array)];
+  await session.dispose();
+  return result;
+}
+
+/** Products of random shape: dense in both layouts, and the two sparse kernels. */
+const productArbitrary = fc
+  .record({
+    inWidth: fc.integer({ min: 1, max: 150 }),
+    outWidth: fc.integer({ min: 1, max: 150 }),
+    rows: fc.integer({ min: 1, max: 7 }),
+    extra: fc.integer({ min: 0, max: 3 }),
+    density: fc.constantFrom(0, 0.03, 0.2, 0.7, 1),
+    dtype: fc.constantFrom('f32' as const, 'bf16' as const),
+    op: fc.constantFrom('linear' as const, 'gemvRows' as const, 'axpyRows' as const),
+    transposed: fc.boolean(),
+    biased: fc.boolean(),
+  })
+  .map(({ inWidth, outWidth, rows, extra, density, dtype, op, transposed, biased }): OpCase => {
+    const columns = op === 'axpyRows' || (op === 'linear' && transposed);
+    const x = buffer('x', 'f32', ['rows', inWidth], { kind: 'sparse', density: op === 'axpyRows' ? density : 1 });
+    const mask = op === 'axpyRows' ? x : buffer('mask', 'f32', ['rows', outWidth], { kind: 'sparse', density });
+    const width = op === 'axpyRows' ? inWidth : outWidth;
+    return {
+      name: `${op} ${dtype} [${rows}, ${inWidth}] -> ${outWidth}, density ${density}`,
+      op,
+      rows,
+      maxRows: rows + extra,
+      operands: {
+        x,
+        w: buffer('w', dtype, columns ? [inWidth, outWidth] : [outWidth, inWidth], { kind: 'normal' }, columns),
+        ...(op === 'linear'
+          ? {}
+          : {
+              active: buffer('active', 'i32', ['rows', width], { kind: 'indicesOf', mask }),
+              activeCount: buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', mask }),
+            }),
+        ...(biased ? { bias: buffer('bias', 'f32', [outWidth], { kind: 'normal' }) } : {}),
+        out: buffer('out', 'f32', ['rows', outWidth], { kind: 'constant', value: sentinel }),
+      },
+      attributes: {},
+      results: ['out'],
+    };
+  });
+
+export function expectClose(name: string, actual: CaseResult, expected: CaseResult, tolerance: number): void {
+  for (const [operand, want] of Object.entries(expected)) {
+    const got = actual[operand] as typeof want;
+    const exact = want instanceof Int32Array;
+    let largest = 0;
+    for (const value of want) largest = Math.max(largest, Math.abs(value));
+    for (let i = 0; i < want.length; i++) {
+      const difference = Math.abs((got[i] as number) - (want[i] as number));
+      // written so that NaN fails
+      if (!(difference <= (exact ? 0 : tolerance * largest)))
+        expect.fail(`${name}: ${operand}[${i}] is ${got[i]}, the reference says ${want[i]} (largest ${largest})`);
+    }
+  }
+}
+
+export function expectSameBits(name: string, actual: CaseResult, expected: CaseResult): void {
+  for (const [operand, want] of Object.entries(expected)) {
+    const got = actual[operand] as typeof want;
+    const [a, b] = [bitsOf(got), bitsOf(want)];
+    for (let i = 0; i < b.length; i++)
+      if (a[i] !== b[i]) expect.fail(`${name}: ${operand}[${i}] is ${got[i]}, expected the same bits as ${want[i]}`);
+  }
+}
+
+function bitsOf(values: Float32Array | Int32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length);
+}
+
+function group(cases: readonly OpCase[]): Map<string, OpCase[]> {
+  const groups = new Map<string, OpCase[]>();
+  for (const opCase of cases) groups.set(opCase.op, [...(groups.get(opCase.op) ?? []), opCase]);
+  return groups;
+}

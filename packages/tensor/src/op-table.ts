@@ -1,0 +1,385 @@
+// The op table: every op's name, code, operands, attributes, shape rule and formula, in one place. The validator, the
+// encoder, the printer, the generated accessors of the kernels and the contract suite are all derived from it.
+// Ops are mathematics: no tile sizes, thread counts or devices here. The reference executor defines what each computes.
+import type { BufferDecl, Dim } from './buffer.js';
+import type { DType } from './dtype.js';
+
+export type Access = 'read' | 'write' | 'update';
+
+export interface OperandRule {
+  readonly access: Access;
+  readonly dtypes: readonly DType[];
+  readonly optional?: true;
+}
+
+export type FieldKind = 'int' | 'float';
+
+/** What a shape rule sees of an op: its operands' declarations and its attributes. */
+export interface OpView {
+  /** The declaration behind an operand; absent optional operands are undefined. */
+  readonly operands: Readonly<Record<string, BufferDecl | undefined>>;
+  readonly attributes: Readonly<Record<string, number>>;
+}
+
+export interface OpDefinition {
+  readonly code: number;
+  /** What it computes, per row r. */
+  readonly formula: string;
+  readonly operands: Readonly<Record<string, OperandRule>>;
+  /** Numbers that the builder gives. */
+  readonly attributes: Readonly<Record<string, FieldKind>>;
+  /** Numbers that follow from the shapes, encoded behind the attributes. */
+  readonly derived: readonly string[];
+  /** Checks the shapes (throws through `Shapes`) and gives the derived numbers. */
+  readonly infer: (shapes: Shapes) => Readonly<Record<string, number>>;
+  /** Floats of private scratch that one thread needs. */
+  readonly scratchFloats?: (fields: Readonly<Record<string, number>>) => number;
+}
+
+/** Activation functions, by the code that `activate` takes. `threshold` is the shift b of relu, or the bar of fatrelu. */
+export const activationCodes = {
+  /** max(0, x - b); b = 0 is plain ReLU, b > 0 the shifted ReLU of ReLU Strikes Back (arXiv 2310.04564, 5.3). */
+  relu: 0,
+  /** max(0, x)^2 (Primer; ReLU^2 Wins, arXiv 2402.03804). */
+  relu2: 1,
+  /** x where x > t, else 0 (ProSparse, arXiv 2402.13516). */
+  fatrelu: 2,
+  /** x * sigmoid(x). */
+  silu: 3,
+  /** x * Phi(x) with the exact error function. */
+  gelu: 4,
+  /** GELU by its tanh approximation. */
+  geluTanh: 5,
+} as const;
+
+export type ActivationKind = keyof typeof activationCodes;
+
+const f32 = ['f32'] as const;
+const i32 = ['i32'] as const;
+const matrix = ['f32', 'bf16'] as const;
+
+const read = (dtypes: readonly DType[]): OperandRule => ({ access: 'read', dtypes });
+const maybe = (dtypes: readonly DType[]): OperandRule => ({ access: 'read', dtypes, optional: true });
+const write = (dtypes: readonly DType[]): OperandRule => ({ access: 'write', dtypes });
+const update = (dtypes: readonly DType[]): OperandRule => ({ access: 'update', dtypes });
+
+export const opTable = {
+  gather: {
+    code: 1,
+    formula: 'out[r] = residual[r] + table[index[r]]',
+    operands: { index: read(i32), table: read(matrix), residual: maybe(f32), out: write(f32) },
+    attributes: {},
+    derived: ['count', 'width', 'dtype'],
+    infer: (s) => {
+      const [count, width] = s.matrix('out');
+      s.expect('index', [count]);
+      s.expect('table', [s.dim('table', 0), width]);
+      s.expect('residual', [count, width]);
+      return { count: s.count(count), width: s.fixed('out', width), dtype: s.dtype('table') };
+    },
+  },
+  rmsNorm: {
+    code: 2,
+    formula: 'out[r] = x[r] / sqrt(mean(x[r]^2) + eps) * weight',
+    operands: { x: read(f32), weight: maybe(f32), out: write(f32) },
+    attributes: { eps: 'float' },
+    derived: ['count', 'width'],
+    infer: (s) => s.rowwise('x', 'out', ['weight']),
+  },
+  layerNorm: {
+    code: 3,
+    formula: 'out[r] = (x[r] - mean) / sqrt(variance + eps) * weight + bias',
+    operands: { x: read(f32), weight: maybe(f32), bias: maybe(f32), out: write(f32) },
+    attributes: { eps: 'float' },
+    derived: ['count', 'width'],
+    infer: (s) => s.rowwise('x', 'out', ['weight', 'bias']),
+  },
+  activate: {
+    code: 4,
+    formula: 'out[r] = f(x[r]); f and threshold: see activationCodes',
+    operands: { x: read(f32), out: write(f32) },
+    attributes: { kind: 'int', threshold: 'float' },
+    derived: ['count', 'width'],
+    infer: (s) => s.rowwise('x', 'out', []),
+  },
+  multiply: {
+    code: 5,
+    formula: 'out[r] = a[r] == 0 ? +0 : a[r] * b[r] (so b may be stale where a is zero)',
+    operands: { a: read(f32), b: read(f32), out: write(f32) },
+    attributes: {},
+    derived: ['count', 'width'],
+    infer: (s) => {
+      s.expect('b', s.matrix('a'));
+      return s.rowwise('a', 'out', []);
+    },
+  },
+  selectActive: {
+    code: 6,
+    formula: 'active[r] = ascending indices with x[r] != 0; activeCount[r] = how many',
+    operands: { x: read(f32), active: write(i32), activeCount: write(i32) },
+    attributes: {},
+    derived: ['count', 'width'],
+    infer: (s) => {
+      s.expect('activeCount', [s.matrix('x')[0]]);
+      return s.rowwise('x', 'active', []);
+    },
+  },
+  linear: {
+    code: 7,
+    formula: 'out[r] = residual[r] + (w x[r] + bias); the weight [out, in], or [in, out] when transposed',
+    operands: { x: read(f32), w: read(matrix), bias: maybe(f32), residual: maybe(f32), out: write(f32) },
+    attributes: {},
+    derived: ['count', 'inWidth', 'outWidth', 'dtype', 'transposed'],
+    infer: (s) => ({ ...s.product('x', 'w', 'out'), transposed: s.transposed('w') ? 1 : 0 }),
+  },
+  gemvRows: {
+    code: 8,
+    formula: 'out[r][n] = w[n] . x[r] + bias[n] for n in active[r]; other outputs are left as they are',
+    operands: {
+      x: read(f32),
+      w: read(matrix),
+      active: read(i32),
+      activeCount: read(i32),
+      bias: maybe(f32),
+      out: write(f32),
+    },
+    attributes: {},
+    derived: ['count', 'inWidth', 'outWidth', 'dtype'],
+    infer: (s) => {
+      s.expectLayout('w', false);
+      const [count, outWidth] = s.matrix('out');
+      s.expect('active', [count, outWidth]);
+      s.expect('activeCount', [count]);
+      return s.product('x', 'w', 'out');
+    },
+  },
+  axpyRows: {
+    code: 9,
+    formula: 'out[r] = residual[r] + (sum over k in active[r] of x[r][k] * w[k] + bias)',
+    operands: {
+      x: read(f32),
+      w: read(matrix),
+      active: read(i32),
+      activeCount: read(i32),
+      bias: maybe(f32),
+      residual: maybe(f32),
+      out: write(f32),
+    },
+    attributes: {},
+    derived: ['count', 'inWidth', 'outWidth', 'dtype'],
+    infer: (s) => {
+      s.expectLayout('w', true);
+      const [count, inWidth] = s.matrix('x');
+      s.expect('active', [count, inWidth]);
+      s.expect('activeCount', [count]);
+      return s.product('x', 'w', 'out');
+    },
+  },
+  rope: {
+    code: 10,
+    formula:
+      'for each of the first `heads` heads of x[r], in place: (a, b) -> (a cos - b sin, b cos + a sin), a = i, b = i + rotary/2',
+    operands: { x: update(f32), positions: read(i32), table: read(f32) },
+    attributes: { heads: 'int', headDim: 'int' },
+    derived: ['count', 'width', 'rotaryDim'],
+    infer: (s) => {
+      const [count, width] = s.matrix('x');
+      s.expect('positions', [count]);
+      const rotaryDim = s.fixed('table', s.matrix('table')[1]);
+      const { heads, headDim } = s.attributes as { heads: number; headDim: number };
+      s.require(
+        rotaryDim % 2 === 0 && rotaryDim <= headDim,
+        'table',
+        `[positions, rotary] with rotary even and <= ${headDim}`,
+      );
+      s.require(heads * headDim <= s.fixed('x', width), 'x', `at least ${heads * headDim} columns`);
+      return { count: s.count(count), width: s.fixed('x', width), rotaryDim };
+    },
+  },
+  storeKv: {
+    code: 11,
+    formula: 'k[slots[r], layer, :, positions[r]] = x[r][firstKey ...]; v likewise from firstValue',
+    operands: { x: read(f32), positions: read(i32), slots: read(i32), k: update(f32), v: update(f32) },
+    attributes: { layer: 'int', firstKey: 'int', firstValue: 'int' },
+    derived: ['count', 'width', 'layers', 'kvHeads', 'capacity', 'headDim'],
+    infer: (s) => {
+      const [count, width] = s.matrix('x');
+      s.expect('positions', [count]);
+      s.expect('slots', [count]);
+      const cache = s.cache('k', 'v');
+      const { firstKey, firstValue } = s.attributes as { firstKey: number; firstValue: number };
+      const last = Math.max(firstKey, firstValue) + cache.kvHeads * cache.headDim;
+      s.require(last <= s.fixed('x', width), 'x', `at least ${last} columns`);
+      return {
+        count: s.count(count),
+        width: s.fixed('x', width),
+        layers: cache.layers,
+        kvHeads: cache.kvHeads,
+        capacity: cache.capacity,
+        headDim: cache.headDim,
+      };
+    },
+  },
+  attention: {
+    code: 12,
+    formula:
+      'out[r][h] = softmax(scale * (q[r][h] . k[slot][layer][h / group][p] + keyBias[h][p])) v, over p <= positions[r] (and p > positions[r] - window)',
+    operands: {
+      x: read(f32),
+      positions: read(i32),
+      slots: read(i32),
+      k: read(f32),
+      v: read(f32),
+      keyBias: maybe(f32),
+      out: write(f32),
+    },
+    attributes: { layer: 'int', heads: 'int', window: 'int', scale: 'float' },
+    derived: ['count', 'width', 'layers', 'kvHeads', 'capacity', 'headDim'],
+    infer: (s) => {
+      const [count, width] = s.matrix('x');
+      s.expect('positions', [count]);
+      s.expect('slots', [count]);
+      const cache = s.cache('k', 'v');
+      const { heads } = s.attributes as { heads: number };
+      s.require(heads % cache.kvHeads === 0, 'k', `a number of kv heads that divides ${heads}`);
+      s.require(heads * cache.headDim <= s.fixed('x', width), 'x', `at least ${heads * cache.headDim} columns`);
+      s.expect('out', [count, heads * cache.headDim]);
+      s.expect('keyBias', [heads, cache.capacity]);
+      return {
+        count: s.count(count),
+        width: s.fixed('x', width),
+        layers: cache.layers,
+        kvHeads: cache.kvHeads,
+        capacity: cache.capacity,
+        headDim: cache.headDim,
+      };
+    },
+    scratchFloats: (fields) => (fields.capacity as number) + 16,
+  },
+  logProb: {
+    code: 13,
+    formula: 'logprob[r] = logits[r][target[r]] - log(sum(exp(logits[r]))); best[r] = first index of the largest logit',
+    operands: { logits: read(f32), target: read(i32), logprob: write(f32), best: write(i32) },
+    attributes: {},
+    derived: ['count', 'width'],
+    infer: (s) => {
+      const [count, width] = s.matrix('logits');
+      s.expect('target', [count]);
+      s.expect('logprob', [count]);
+      s.expect('best', [count]);
+      return { count: s.count(count), width: s.fixed('logits', width) };
+    },
+  },
+} as const satisfies Record<string, OpDefinition>;
+
+export type OpKind = keyof typeof opTable;
+
+/** The definition of an op, with the literal types widened. */
+export const opDefinition = (kind: OpKind): OpDefinition => opTable[kind];
+
+/** Which run-time count an op loops over, as encoded. */
+export const countCodes = { rows: 0, outputs: 1 } as const;
+
+export const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2 };
+
+/** The shape rules' vocabulary. Every check words its own error through `problem`. */
+export class Shapes {
+  readonly attributes: Readonly<Record<string, number>>;
+  readonly #operands: OpView['operands'];
+  readonly #problem: (operand: string, expected: string) => never;
+
+  constructor(view: OpView, problem: (operand: string, expected: string) => never) {
+    this.attributes = view.attributes;
+    this.#operands = view.operands;
+    this.#problem = problem;
+  }
+
+  #get(operand: string): BufferDecl {
+    return this.#operands[operand] ?? this.#problem(operand, 'an operand');
+  }
+
+  require(condition: boolean, operand: string, expected: string): void {
+    if (!condition) this.#problem(operand, expected);
+  }
+
+  dim(operand: string, axis: number): Dim {
+    return this.#get(operand).shape[axis] ?? this.#problem(operand, `at least ${axis + 1} dimensions`);
+  }
+
+  /** The two dimensions of an operand. */
+  matrix(operand: string): readonly [Dim, Dim] {
+    const { shape } = this.#get(operand);
+    if (shape.length !== 2) this.#problem(operand, 'two dimensions');
+    return [shape[0] as Dim, shape[1] as Dim];
+  }
+
+  /** Exactly this shape; an absent optional operand passes. */
+  expect(operand: string, shape: readonly Dim[]): void {
+    const found = this.#operands[operand];
+    if (found === undefined) return;
+    const same = found.shape.length === shape.length && shape.every((dim, axis) => found.shape[axis] === dim);
+    if (!same) this.#problem(operand, `[${shape.join(', ')}]`);
+  }
+
+  expectLayout(operand: string, transposed: boolean): void {
+    if (this.transposed(operand) !== transposed)
+      this.#problem(operand, transposed ? 'a transposed weight [in, out]' : 'a row-major weight [out, in]');
+  }
+
+  transposed(operand: string): boolean {
+    return this.#get(operand).transposed === true;
+  }
+
+  fixed(operand: string, dim: Dim): number {
+    return typeof dim === 'number' ? dim : this.#problem(operand, 'a fixed number of columns');
+  }
+
+  count(dim: Dim): number {
+    return typeof dim === 'number' ? this.#problem('out', 'rows or outputs as first dimension') : countCodes[dim];
+  }
+
+  dtype(operand: string): number {
+    return dtypeCodes[this.#get(operand).dtype];
+  }
+
+  /** x and out share their shape; the vectors have its width. */
+  rowwise(x: string, out: string, vectors: readonly string[]): { count: number; width: number } {
+    const [count, width] = this.matrix(x);
+    this.expect(out, [count, width]);
+    for (const vector of vectors) this.expect(vector, [width]);
+    return { count: this.count(count), width: this.fixed(x, width) };
+  }
+
+  /** out = w x, with the bias and residual that fit. */
+  product(x: string, w: string, out: string): { count: number; inWidth: number; outWidth: number; dtype: number } {
+    const [count, inWidth] = this.matrix(x);
+    const [outCount, outWidth] = this.matrix(out);
+    this.require(outCount === count, out, `[${count}, ...]`);
+    this.expect(w, this.transposed(w) ? [inWidth, outWidth] : [outWidth, inWidth]);
+    this.expect('bias', [outWidth]);
+    this.expect('residual', [count, outWidth]);
+    return {
+      count: this.count(count),
+      inWidth: this.fixed(x, inWidth),
+      outWidth: this.fixed(out, outWidth),
+      dtype: this.dtype(w),
+    };
+  }
+
+  /** A KV cache: both buffers [slots, layers, kvHeads, capacity, headDim]. */
+  cache(k: string, v: string): { layers: number; kvHeads: number; capacity: number; headDim: number } {
+    const { shape } = this.#get(k);
+    if (shape.length !== 5) this.#problem(k, '[slots, layers, kvHeads, capacity, headDim]');
+    this.expect(v, shape);
+    const [, layers, kvHeads, capacity, headDim] = shape.map((dim) => this.fixed(k, dim)) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const { layer } = this.attributes as { layer: number };
+    this.require(layer >= 0 && layer < layers, k, `more than ${layer} layers`);
+    return { layers, kvHeads, capacity, headDim };
+  }
+}

@@ -1,0 +1,95 @@
+// The reference backend: runs a program op by op with the naive kernels. Slow on purpose; it defines what is right.
+// Owns plain typed arrays, one a buffer, activations included: nothing is planned, so nothing can hide in a plan.
+import type { Backend, BufferView, LoadedProgram, Session, Step } from '../backend.js';
+import { type BufferDecl, elementCount, type StepLimits } from '../buffer.js';
+import type { DType } from '../dtype.js';
+import { RelufyError } from '../errors.js';
+import { countCodes } from '../op-table.js';
+import { opFields, type Program, validateProgram } from '../program.js';
+import { type OpCall, Operand, referenceKernels } from './kernels.js';
+
+const arrays: Readonly<Record<DType, new (length: number) => BufferView>> = {
+  f32: Float32Array,
+  bf16: Uint16Array,
+  i32: Int32Array,
+};
+
+/** The backend that defines every op. One thread, whatever is asked. */
+export function createReferenceBackend(): Backend {
+  return {
+    name: 'reference',
+    description: 'reference: naive TypeScript, one thread, the definition of every op',
+    threads: 1,
+    createSession: async (buffers, limits) => new ReferenceSession(buffers, limits),
+    dispose: async () => {},
+  };
+}
+
+class ReferenceSession implements Session {
+  readonly #storage = new Map<string, BufferView>();
+  #disposed = false;
+
+  constructor(buffers: readonly BufferDecl[], limits: StepLimits) {
+    for (const buffer of buffers)
+      this.#storage.set(buffer.name, new arrays[buffer.dtype](elementCount(buffer, limits)));
+  }
+
+  get memoryBytes(): number {
+    return [...this.#storage.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  view(buffer: string): BufferView {
+    this.#check();
+    return find(this.#storage, buffer);
+  }
+
+  load(program: Program): LoadedProgram {
+    this.#check();
+    validateProgram(program);
+    const storage = new Map(this.#storage);
+    for (const buffer of program.buffers.values()) {
+      if (buffer.kind === 'activation')
+        storage.set(buffer.name, new arrays[buffer.dtype](elementCount(buffer, program)));
+      else if (!storage.has(buffer.name))
+        throw new RelufyError('program', `program "${program.name}": buffer "${buffer.name}" is not in the session.`);
+    }
+    const calls = program.ops.map((op, index) => ({
+      kernel: referenceKernels[op.kind],
+      fields: opFields(program, op, index),
+      operands: Object.fromEntries(
+        Object.entries(op.operands).map(([operand, buffer]) => [operand, new Operand(find(storage, buffer))]),
+      ),
+    }));
+    return {
+      program,
+      view: (buffer) => {
+        this.#check();
+        return find(storage, buffer);
+      },
+      run: async (step: Step, from = 0, to = calls.length) => {
+        this.#check();
+        for (const { kernel, fields, operands } of calls.slice(from, to)) {
+          const count = fields.count === countCodes.outputs ? step.outputs : step.rows;
+          const call: OpCall = { operands, fields, count };
+          kernel(call);
+        }
+      },
+    };
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    this.#storage.clear();
+  }
+
+  #check(): void {
+    if (this.#disposed)
+      throw new RelufyError('state', 'reference session: used after dispose(). Load the model again.');
+  }
+}
+
+function find(storage: ReadonlyMap<string, BufferView>, name: string): BufferView {
+  const found = storage.get(name);
+  if (found === undefined) throw new Error(`internal: no buffer "${name}"`);
+  return found;
+}

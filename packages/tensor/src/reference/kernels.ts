@@ -1,0 +1,244 @@
+// The definition of every op, written naively: plain loops, sums in f64 rounded once to f32. Kept for ever as the oracle
+// of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned.
+import { bf16ToF32 } from '../dtype.js';
+import { type ActivationKind, activationCodes, type OpKind } from '../op-table.js';
+import type { OpFields } from '../program.js';
+import { erf } from './erf.js';
+
+/** An operand: its numbers whatever the format, and its own storage. */
+export class Operand {
+  readonly storage: Float32Array | Uint16Array | Int32Array;
+
+  constructor(storage: Float32Array | Uint16Array | Int32Array) {
+    this.storage = storage;
+  }
+
+  get(index: number): number {
+    const value = this.storage[index] as number;
+    return this.storage instanceof Uint16Array ? bf16ToF32(value) : value;
+  }
+
+  set(index: number, value: number): void {
+    this.storage[index] = value;
+  }
+}
+
+/** What a kernel sees: operands by name (absent ones undefined), the op's numbers, and the rows of this step. */
+export interface OpCall {
+  readonly operands: Readonly<Record<string, Operand | undefined>>;
+  readonly fields: OpFields;
+  readonly count: number;
+}
+
+type Kernel = (call: OpCall) => void;
+
+function operand(call: OpCall, name: string): Operand {
+  const found = call.operands[name];
+  if (found === undefined) throw new Error(`internal: reference kernel needs operand "${name}"`);
+  return found;
+}
+
+function field(call: OpCall, name: string): number {
+  return call.fields[name] as number;
+}
+
+export const activationFunctions: Readonly<Record<ActivationKind, (x: number, threshold: number) => number>> = {
+  relu: (x, shift) => (x > shift ? x - shift : 0),
+  relu2: (x) => (x > 0 ? x * x : 0),
+  fatrelu: (x, bar) => (x > bar ? x : 0),
+  silu: (x) => x / (1 + Math.exp(-x)),
+  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+};
+
+const activationByCode = new Map(
+  Object.entries(activationCodes).map(([kind, code]) => [code as number, activationFunctions[kind as ActivationKind]]),
+);
+
+const gather: Kernel = (call) => {
+  const [index, table, out] = [operand(call, 'index'), operand(call, 'table'), operand(call, 'out')];
+  const { residual } = call.operands;
+  const width = field(call, 'width');
+  for (let r = 0; r < call.count; r++)
+    for (let c = 0; c < width; c++) {
+      const at = r * width + c;
+      out.set(at, (residual ? residual.get(at) : 0) + table.get(index.get(r) * width + c));
+    }
+};
+
+function normalise(call: OpCall, centred: boolean): void {
+  const [x, out] = [operand(call, 'x'), operand(call, 'out')];
+  const { weight, bias } = call.operands;
+  const width = field(call, 'width');
+  for (let r = 0; r < call.count; r++) {
+    const row = r * width;
+    let mean = 0;
+    if (centred) for (let c = 0; c < width; c++) mean += x.get(row + c) / width;
+    let square = 0;
+    for (let c = 0; c < width; c++) square += (x.get(row + c) - mean) ** 2 / width;
+    const scale = 1 / Math.sqrt(square + field(call, 'eps'));
+    for (let c = 0; c < width; c++)
+      out.set(row + c, (x.get(row + c) - mean) * scale * (weight ? weight.get(c) : 1) + (bias ? bias.get(c) : 0));
+  }
+}
+
+const activate: Kernel = (call) => {
+  const [x, out] = [operand(call, 'x'), operand(call, 'out')];
+  const f = activationByCode.get(field(call, 'kind'));
+  if (f === undefined) throw new Error(`internal: no activation has code ${field(call, 'kind')}`);
+  for (let i = 0; i < call.count * field(call, 'width'); i++) out.set(i, f(x.get(i), field(call, 'threshold')));
+};
+
+const multiply: Kernel = (call) => {
+  const [a, b, out] = [operand(call, 'a'), operand(call, 'b'), operand(call, 'out')];
+  for (let i = 0; i < call.count * field(call, 'width'); i++) out.set(i, a.get(i) === 0 ? 0 : a.get(i) * b.get(i));
+};
+
+const selectActive: Kernel = (call) => {
+  const [x, active, activeCount] = [operand(call, 'x'), operand(call, 'active'), operand(call, 'activeCount')];
+  const width = field(call, 'width');
+  for (let r = 0; r < call.count; r++) {
+    let n = 0;
+    for (let c = 0; c < width; c++) if (x.get(r * width + c) !== 0) active.set(r * width + n++, c);
+    activeCount.set(r, n);
+  }
+};
+
+/** One output of a product, summed over the given input channels in order. */
+function output(call: OpCall, row: number, column: number, channels: Iterable<number>, transposed: boolean): number {
+  const [x, w] = [operand(call, 'x'), operand(call, 'w')];
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  let sum = 0;
+  for (const k of channels)
+    sum += x.get(row * inWidth + k) * w.get(transposed ? k * outWidth + column : column * inWidth + k);
+  const { bias, residual } = call.operands;
+  return (residual ? residual.get(row * outWidth + column) : 0) + (sum + (bias ? bias.get(column) : 0));
+}
+
+function activeOf(call: OpCall, row: number, width: number): number[] {
+  const [active, activeCount] = [operand(call, 'active'), operand(call, 'activeCount')];
+  return Array.from({ length: activeCount.get(row) }, (_, i) => active.get(row * width + i));
+}
+
+const linear: Kernel = (call) => {
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  const channels = Array.from({ length: inWidth }, (_, k) => k);
+  const transposed = field(call, 'transposed') === 1;
+  for (let r = 0; r < call.count; r++)
+    for (let n = 0; n < outWidth; n++)
+      operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, transposed));
+};
+
+const gemvRows: Kernel = (call) => {
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  const channels = Array.from({ length: inWidth }, (_, k) => k);
+  for (let r = 0; r < call.count; r++)
+    for (const n of activeOf(call, r, outWidth))
+      operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, false));
+};
+
+const axpyRows: Kernel = (call) => {
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  for (let r = 0; r < call.count; r++) {
+    const channels = activeOf(call, r, inWidth);
+    for (let n = 0; n < outWidth; n++) operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, true));
+  }
+};
+
+const rope: Kernel = (call) => {
+  const [x, positions, table] = [operand(call, 'x'), operand(call, 'positions'), operand(call, 'table')];
+  const [width, headDim, rotaryDim] = [field(call, 'width'), field(call, 'headDim'), field(call, 'rotaryDim')];
+  const half = rotaryDim / 2;
+  for (let r = 0; r < call.count; r++)
+    for (let head = 0; head < field(call, 'heads'); head++)
+      for (let i = 0; i < half; i++) {
+        const cos = table.get(positions.get(r) * rotaryDim + i);
+        const sin = table.get(positions.get(r) * rotaryDim + half + i);
+        const at = r * width + head * headDim + i;
+        const [a, b] = [x.get(at), x.get(at + half)];
+        x.set(at, a * cos - b * sin);
+        x.set(at + half, b * cos + a * sin);
+      }
+};
+
+/** Where position p of a kv head lies in the cache. */
+function cacheRow(call: OpCall, slot: number, kvHead: number, position: number): number {
+  const [layers, kvHeads] = [field(call, 'layers'), field(call, 'kvHeads')];
+  const head = (slot * layers + field(call, 'layer')) * kvHeads + kvHead;
+  return (head * field(call, 'capacity') + position) * field(call, 'headDim');
+}
+
+const storeKv: Kernel = (call) => {
+  const [x, positions, slots] = [operand(call, 'x'), operand(call, 'positions'), operand(call, 'slots')];
+  const headDim = field(call, 'headDim');
+  for (let r = 0; r < call.count; r++)
+    for (let head = 0; head < field(call, 'kvHeads'); head++)
+      for (let i = 0; i < headDim; i++) {
+        const at = cacheRow(call, slots.get(r), head, positions.get(r)) + i;
+        const column = r * field(call, 'width') + head * headDim + i;
+        operand(call, 'k').set(at, x.get(column + field(call, 'firstKey')));
+        operand(call, 'v').set(at, x.get(column + field(call, 'firstValue')));
+      }
+};
+
+const attention: Kernel = (call) => {
+  const [x, positions, slots] = [operand(call, 'x'), operand(call, 'positions'), operand(call, 'slots')];
+  const [k, v, out, { keyBias }] = [operand(call, 'k'), operand(call, 'v'), operand(call, 'out'), call.operands];
+  const [heads, headDim, window] = [field(call, 'heads'), field(call, 'headDim'), field(call, 'window')];
+  const group = heads / field(call, 'kvHeads');
+  for (let r = 0; r < call.count; r++) {
+    const last = positions.get(r);
+    const first = window > 0 ? Math.max(0, last - window + 1) : 0;
+    for (let head = 0; head < heads; head++) {
+      const query = r * field(call, 'width') + head * headDim;
+      const kvHead = Math.floor(head / group);
+      const scores: number[] = [];
+      for (let p = first; p <= last; p++) {
+        let dot = 0;
+        for (let i = 0; i < headDim; i++) dot += x.get(query + i) * k.get(cacheRow(call, slots.get(r), kvHead, p) + i);
+        const bias = keyBias ? keyBias.get(head * field(call, 'capacity') + p) : 0;
+        scores.push(field(call, 'scale') * (dot + bias));
+      }
+      const top = Math.max(...scores);
+      const weights = scores.map((score) => Math.exp(score - top));
+      const total = weights.reduce((a, b) => a + b, 0);
+      for (let i = 0; i < headDim; i++) {
+        let sum = 0;
+        weights.forEach((weight, j) => {
+          sum += weight * v.get(cacheRow(call, slots.get(r), kvHead, first + j) + i);
+        });
+        out.set((r * heads + head) * headDim + i, sum / total);
+      }
+    }
+  }
+};
+
+const logProb: Kernel = (call) => {
+  const [logits, target] = [operand(call, 'logits'), operand(call, 'target')];
+  const width = field(call, 'width');
+  for (let r = 0; r < call.count; r++) {
+    let best = 0;
+    for (let c = 1; c < width; c++) if (logits.get(r * width + c) > logits.get(r * width + best)) best = c;
+    const top = logits.get(r * width + best);
+    let sum = 0;
+    for (let c = 0; c < width; c++) sum += Math.exp(logits.get(r * width + c) - top);
+    operand(call, 'logprob').set(r, logits.get(r * width + target.get(r)) - top - Math.log(sum));
+    operand(call, 'best').set(r, best);
+  }
+};
+
+export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
+  gather,
+  rmsNorm: (call) => normalise(call, false),
+  layerNorm: (call) => normalise(call, true),
+  activate,
+  multiply,
+  selectActive,
+  linear,
+  gemvRows,
+  axpyRows,
+  rope,
+  storeKv,
+  attention,
+  logProb,
+};
