@@ -1,1 +1,11 @@
-export {};
+export type { Decoder, DecoderOptions, DecoderProgram, ProgramOptions, Site, WeightRead } from './decoder.js';
+export { buildDecoder, sites } from './decoder.js';
+export { families, type ParsedConfig, parseConfig } from './families/index.js';
+export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
+export { type LoadOptions, loadModelFiles, type ProgressEvent } from './load-model.js';
+export type { ForwardOptions, ForwardResult, Model, ScoreResult } from './model.js';
+export * as sampling from './sampling.js';
+export { loadModel, type ModelSource } from './source.js';
+export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
+export { isReluLike, parameterCount, relufy } from './spec.js';
+export type { ModelStats, Rate } from './statistics.js';

@@ -1,0 +1,404 @@
+// The decoder: from a spec to buffers and programs. One function builds every family, every sparsity mode and every
+// set of taps; it reads facts of the spec and never a family's name.
+// Does not own weights (load-weights.ts fills the buffers) or memory (backends allocate it).
+import {
+  activationCodes,
+  type BufferDecl,
+  type Dim,
+  type DType,
+  type Program,
+  ProgramBuilder,
+  RelufyError,
+  type StepLimits,
+} from '@relufy/tensor';
+import { headRows } from './families/family.js';
+import { isReluLike, type ModelSpec } from './spec.js';
+
+/** A linear layer's input, as statistics and taps name it. */
+export type Site = 'qkv' | 'o' | 'upGate' | 'down';
+
+export const sites: readonly Site[] = ['qkv', 'o', 'upGate', 'down'];
+
+export interface DecoderOptions {
+  readonly limits: StepLimits;
+  readonly slots: number;
+  readonly contextLength: number;
+  /** The format of each matrix weight. */
+  readonly matrixDType: (buffer: string) => DType;
+}
+
+export interface ProgramOptions {
+  /** `exact` skips weights behind zeros; `dense` computes everything in the same order: the same bits. */
+  readonly sparsity: 'exact' | 'dense';
+  /** Activations to keep: `hidden.k`, `qkv.k`, `o.k`, `upGate.k`, `down.k`. */
+  readonly taps?: readonly string[];
+  /** `logits`: the head's outputs are kept; `logprobs`: only the target's log-probability and the best id. */
+  readonly head?: 'logits' | 'logprobs';
+}
+
+/** A program, and where to find what it keeps. */
+export interface DecoderProgram {
+  readonly program: Program;
+  /** Tap -> activation. */
+  readonly taps: ReadonlyMap<string, string>;
+  /** The sparse products in order, for statistics. */
+  readonly reads: readonly WeightRead[];
+}
+
+/** What one product reads of its weights for one row. */
+export interface WeightRead {
+  readonly weight: string;
+  /** `up`: rows behind a gate; `head` and `projection` belong to no layer (-1). */
+  readonly site: Site | 'up' | 'head' | 'projection';
+  readonly layer: number;
+  /** Bytes of one neuron's or channel's row, and how many there are. */
+  readonly rowBytes: number;
+  readonly rows: number;
+  /** The i32 [rows] buffer that says how many rows were read; absent: all. */
+  readonly activeCount?: string;
+}
+
+export interface Decoder {
+  /** Everything that outlives a step: weights, KV cache, inputs. */
+  readonly buffers: readonly BufferDecl[];
+  build(options: ProgramOptions): DecoderProgram;
+}
+
+export function buildDecoder(spec: ModelSpec, options: DecoderOptions): Decoder {
+  const buffers = new Map(declareBuffers(spec, options).map((buffer) => [buffer.name, buffer]));
+  return {
+    buffers: [...buffers.values()],
+    build: (programOptions) => new DecoderBuilder(spec, options.limits, buffers, programOptions).build(),
+  };
+}
+
+/**
+ * Which weights are stored transposed, [in, out]: those whose input is sparse, so that what one zero skips is one
+ * contiguous row. The layout follows from the spec alone, so dense and sparse programs share the weights.
+ */
+export function isTransposed(spec: ModelSpec, role: 'qkv' | 'o' | 'gate' | 'up' | 'down'): boolean {
+  switch (role) {
+    case 'down':
+      return isReluLike(spec.ffn.activation);
+    case 'qkv':
+    case 'gate':
+      return spec.norm.relu;
+    case 'up': // behind a gate, the gate's zeros say which rows of up matter
+      return spec.norm.relu && spec.ffn.kind === 'plain';
+    case 'o':
+      return false;
+  }
+}
+
+function declareBuffers(spec: ModelSpec, options: DecoderOptions): BufferDecl[] {
+  const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm } = spec;
+  const buffers: BufferDecl[] = [];
+  const add = (kind: BufferDecl['kind'], name: string, dtype: DType, shape: readonly Dim[], transposed = false) =>
+    buffers.push({ name, kind, dtype, shape, ...(transposed && { transposed }) });
+  const matrix = (name: string, out: number, input: number, transposed = false) =>
+    add('weight', name, options.matrixDType(name), transposed ? [input, out] : [out, input], transposed);
+  const vector = (name: string, size: number) => add('weight', name, 'f32', [size]);
+  const normOf = (name: string) => {
+    if (norm.weight) vector(`${name}.weight`, hiddenSize);
+    if (norm.bias) vector(`${name}.bias`, hiddenSize);
+  };
+  const { q, all } = headRows(spec);
+
+  matrix('embedTokens', spec.vocabSize, embeddingSize);
+  if (!spec.tieWordEmbeddings) matrix('lmHead', spec.vocabSize, embeddingSize);
+  if (embeddingSize !== hiddenSize) {
+    matrix('projectIn', hiddenSize, embeddingSize);
+    matrix('projectOut', embeddingSize, hiddenSize);
+  }
+  const { positions } = spec;
+  if (positions.kind === 'learned') add('weight', 'embedPositions', 'f32', [spec.maxPositionEmbeddings, hiddenSize]);
+  if (positions.kind === 'rope') add('weight', 'ropeTable', 'f32', [options.contextLength, positions.rotaryDim]);
+  if (positions.kind === 'alibi') add('weight', 'alibi', 'f32', [attention.numAttentionHeads, options.contextLength]);
+  for (let i = 0; i < spec.numHiddenLayers; i++) {
+    const layer = `layers.${i}`;
+    const linear = (role: Parameters<typeof isTransposed>[1], out: number, input: number, bias: boolean) => {
+      matrix(`${layer}.${role}.weight`, out, input, isTransposed(spec, role));
+      if (bias) vector(`${layer}.${role}.bias`, out);
+    };
+    normOf(`${layer}.attentionNorm`);
+    linear('qkv', all, hiddenSize, attention.qkvBias);
+    linear('o', hiddenSize, q, attention.outBias);
+    if (!hasOneNorm(spec)) normOf(`${layer}.ffnNorm`);
+    if (ffn.kind === 'gated') linear('gate', intermediateSize, hiddenSize, ffn.bias);
+    linear('up', intermediateSize, hiddenSize, ffn.bias);
+    linear('down', hiddenSize, intermediateSize, ffn.bias);
+  }
+  if (spec.finalNorm) normOf('finalNorm');
+  const cache = [
+    options.slots,
+    spec.numHiddenLayers,
+    attention.numKeyValueHeads,
+    options.contextLength,
+    attention.headDim,
+  ];
+  add('state', 'kCache', 'f32', cache);
+  add('state', 'vCache', 'f32', cache);
+  for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
+  for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);
+  return buffers;
+}
+
+function hasOneNorm({ block }: ModelSpec): boolean {
+  return block.kind === 'parallel' && block.norms === 1;
+}
+
+/** An activation and, when it is sparse, the list of its non-zero channels. */
+interface SiteInput {
+  readonly x: string;
+  readonly active?: string;
+  readonly activeCount?: string;
+}
+
+class DecoderBuilder {
+  readonly #spec: ModelSpec;
+  readonly #buffers: ReadonlyMap<string, BufferDecl>;
+  readonly #options: ProgramOptions;
+  readonly #builder: ProgramBuilder;
+  readonly #taps = new Map<string, string>();
+  readonly #reads: WeightRead[] = [];
+  readonly #exact: boolean;
+
+  constructor(spec: ModelSpec, limits: StepLimits, buffers: ReadonlyMap<string, BufferDecl>, options: ProgramOptions) {
+    this.#spec = spec;
+    this.#buffers = buffers;
+    this.#options = options;
+    this.#exact = options.sparsity === 'exact';
+    this.#builder = new ProgramBuilder(`step ${options.sparsity}`, limits);
+  }
+
+  build(): DecoderProgram {
+    const { numHiddenLayers } = this.#spec;
+    let x = this.#embed();
+    this.#taps.set('hidden.0', x);
+    for (let layer = 0; layer < numHiddenLayers; layer++) {
+      x = this.#layer(layer, x);
+      if (layer < numHiddenLayers - 1) this.#taps.set(`hidden.${layer + 1}`, x);
+    }
+    this.#head(x);
+    for (const tap of this.#options.taps ?? []) {
+      const activation = this.#taps.get(tap);
+      if (activation === undefined)
+        throw new RelufyError(
+          'option',
+          `capture "${tap}": expected hidden.0 to hidden.${numHiddenLayers}, or qkv, o, upGate or down with a layer from 0 to ${numHiddenLayers - 1}.`,
+        );
+      this.#builder.keep(activation);
+    }
+    for (const { activeCount } of this.#reads) if (activeCount) this.#builder.keep(activeCount);
+    return { program: this.#builder.build(), taps: this.#taps, reads: this.#reads };
+  }
+
+  /** A weight, state or input buffer; undefined when the spec has none of that name. */
+  #maybe(name: string): string | undefined {
+    const buffer = this.#buffers.get(name);
+    return buffer && this.#builder.use(buffer);
+  }
+
+  #use(name: string): string {
+    const used = this.#maybe(name);
+    if (used === undefined) throw new Error(`internal: no buffer "${name}"`);
+    return used;
+  }
+
+  #activation(name: string, width: number, count: Dim = 'rows'): string {
+    return this.#builder.activation(name, [count, width]);
+  }
+
+  #embed(): string {
+    const { hiddenSize, embeddingSize, positions } = this.#spec;
+    let x = this.#activation('embedding', embeddingSize);
+    this.#builder.op('gather', { index: this.#use('tokens'), table: this.#use('embedTokens'), out: x });
+    if (embeddingSize !== hiddenSize) {
+      const out = this.#activation('projectedIn', hiddenSize);
+      this.#product('projection', -1, 'projectIn', { x }, out);
+      x = out;
+    }
+    if (positions.kind === 'learned') {
+      const out = this.#activation('hidden.0', hiddenSize);
+      const operands = { index: this.#use('positions'), table: this.#use('embedPositions'), residual: x, out };
+      this.#builder.op('gather', operands);
+      x = out;
+    }
+    return x;
+  }
+
+  #layer(layer: number, x: string): string {
+    const { block, hiddenSize } = this.#spec;
+    const name = (part: string) => `${part}.${layer}`;
+    const next = this.#activation(`hidden.${layer + 1}`, hiddenSize);
+    const mid = this.#activation(name('mid'), hiddenSize);
+    switch (block.kind) {
+      case 'preNorm': {
+        this.#attention(layer, this.#normed(layer, 'attentionNorm', x), x, mid);
+        this.#ffn(layer, this.#normed(layer, 'ffnNorm', mid), mid, next);
+        return next;
+      }
+      case 'postNorm': {
+        const sum = this.#activation(name('sum'), hiddenSize);
+        const ffnSum = this.#activation(name('ffnSum'), hiddenSize);
+        this.#attention(layer, { x }, x, sum);
+        this.#norm(`layers.${layer}.attentionNorm`, sum, mid);
+        this.#ffn(layer, { x: mid }, mid, ffnSum);
+        this.#norm(`layers.${layer}.ffnNorm`, ffnSum, next);
+        return next;
+      }
+      case 'parallel': {
+        const normed = this.#normed(layer, 'attentionNorm', x);
+        this.#attention(layer, normed, x, mid);
+        this.#ffn(layer, hasOneNorm(this.#spec) ? normed : this.#normed(layer, 'ffnNorm', x), mid, next);
+        return next;
+      }
+    }
+  }
+
+  #norm(name: string, x: string, out: string): void {
+    const { kind, eps } = this.#spec.norm;
+    const weight = this.#maybe(`${name}.weight`);
+    if (kind === 'rms') this.#builder.op('rmsNorm', { x, weight, out }, { eps });
+    else this.#builder.op('layerNorm', { x, weight, bias: this.#maybe(`${name}.bias`), out }, { eps });
+  }
+
+  /** A norm that feeds attention or an FFN: in stage 2 a ReLU follows, and its zeros are listed. */
+  #normed(layer: number, norm: 'attentionNorm' | 'ffnNorm', x: string): SiteInput {
+    const { hiddenSize } = this.#spec;
+    const out = this.#activation(`${norm}.${layer}`, hiddenSize);
+    this.#norm(`layers.${layer}.${norm}`, x, out);
+    if (!this.#spec.norm.relu) return { x: out };
+    const rectified = this.#activation(`${norm}.relu.${layer}`, hiddenSize);
+    this.#builder.op('activate', { x: out, out: rectified }, { kind: activationCodes.relu, threshold: 0 });
+    return this.#select(`${norm}.${layer}`, rectified, hiddenSize);
+  }
+
+  #select(name: string, x: string, width: number): SiteInput {
+    if (!this.#exact) return { x };
+    const active = this.#builder.activation(`active.${name}`, ['rows', width], 'i32');
+    const activeCount = this.#builder.activation(`activeCount.${name}`, ['rows'], 'i32');
+    this.#builder.op('selectActive', { x, active, activeCount });
+    return { x, active, activeCount };
+  }
+
+  /** out = residual + attention(input). */
+  #attention(layer: number, input: SiteInput, residual: string, out: string): void {
+    const { attention, positions } = this.#spec;
+    const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = attention;
+    const { q, kv, all } = headRows(this.#spec);
+    this.#taps.set(`qkv.${layer}`, input.x);
+    const qkv = this.#activation(`qkvOut.${layer}`, all);
+    this.#product('qkv', layer, `layers.${layer}.qkv`, input, qkv);
+    const rows = { positions: this.#use('positions'), slots: this.#use('slots') };
+    if (positions.kind === 'rope') {
+      const operands = { x: qkv, positions: rows.positions, table: this.#use('ropeTable') };
+      this.#builder.op('rope', operands, { heads: heads + kvHeads, headDim });
+    }
+    const cache = { k: this.#use('kCache'), v: this.#use('vCache') };
+    this.#builder.op('storeKv', { x: qkv, ...rows, ...cache }, { layer, firstKey: q, firstValue: q + kv });
+    const mixed = this.#activation(`attention.${layer}`, q);
+    this.#builder.op(
+      'attention',
+      { x: qkv, ...rows, ...cache, keyBias: this.#maybe('alibi'), out: mixed },
+      { layer, heads, window: 0, scale: headDim ** -0.5 },
+    );
+    this.#taps.set(`o.${layer}`, mixed);
+    this.#product('o', layer, `layers.${layer}.o`, { x: mixed }, out, residual);
+  }
+
+  /** out = residual + ffn(input). */
+  #ffn(layer: number, input: SiteInput, residual: string, out: string): void {
+    const { ffn, intermediateSize } = this.#spec;
+    const name = (part: string) => `${part}.${layer}`;
+    this.#taps.set(`upGate.${layer}`, input.x);
+    const up = this.#activation(name('up'), intermediateSize);
+    const h = this.#activation(name('down'), intermediateSize);
+    if (ffn.kind === 'plain') {
+      this.#product('upGate', layer, `layers.${layer}.up`, input, up);
+      this.#activate(up, h);
+    } else {
+      const gate = this.#activation(name('gate'), intermediateSize);
+      const gated = this.#activation(name('gated'), intermediateSize);
+      this.#product('upGate', layer, `layers.${layer}.gate`, input, gate);
+      this.#activate(gate, gated);
+      const neurons = isReluLike(ffn.activation) ? this.#select(name('gated'), gated, intermediateSize) : { x: gated };
+      this.#rows(layer, `layers.${layer}.up`, input.x, neurons, up);
+      this.#builder.op('multiply', { a: gated, b: up, out: h });
+    }
+    this.#taps.set(`down.${layer}`, h);
+    const hidden = isReluLike(ffn.activation) ? this.#select(name('down'), h, intermediateSize) : { x: h };
+    this.#product('down', layer, `layers.${layer}.down`, hidden, out, residual);
+  }
+
+  #activate(x: string, out: string): void {
+    const { kind, threshold } = this.#spec.ffn.activation;
+    this.#builder.op('activate', { x, out }, { kind: activationCodes[kind], threshold });
+  }
+
+  /** A linear layer: input channels that are listed as active, or all. */
+  #product(
+    site: WeightRead['site'],
+    layer: number,
+    name: string,
+    input: SiteInput,
+    out: string,
+    residual?: string,
+  ): void {
+    const weight = this.#maybe(`${name}.weight`) ?? this.#use(name);
+    const operands = { x: input.x, w: weight, bias: this.#maybe(`${name}.bias`), residual, out };
+    const { active, activeCount } = input;
+    if (active !== undefined && this.#buffers.get(weight)?.transposed) {
+      this.#builder.op('axpyRows', { ...operands, active, activeCount });
+      this.#read(site, layer, weight, activeCount);
+    } else {
+      this.#builder.op('linear', operands);
+      this.#read(site, layer, weight);
+    }
+  }
+
+  /** The up projection behind a gate: only the neurons that the gate lets through, or all. */
+  #rows(layer: number, name: string, x: string, neurons: SiteInput, out: string): void {
+    const weight = this.#use(`${name}.weight`);
+    const operands = { x, w: weight, bias: this.#maybe(`${name}.bias`), out };
+    const { active, activeCount } = neurons;
+    if (active === undefined) this.#builder.op('linear', operands);
+    else this.#builder.op('gemvRows', { ...operands, active, activeCount });
+    this.#read('up', layer, weight, activeCount);
+  }
+
+  #read(site: WeightRead['site'], layer: number, weight: string, activeCount?: string): void {
+    const { shape, dtype } = this.#buffers.get(weight) as BufferDecl;
+    const [rows, columns] = shape as [number, number];
+    const rowBytes = columns * (dtype === 'f32' ? 4 : 2);
+    this.#reads.push({ weight, site, layer, rowBytes, rows, ...(activeCount !== undefined && { activeCount }) });
+  }
+
+  #head(hidden: string): void {
+    const { hiddenSize, embeddingSize, finalNorm, numHiddenLayers, vocabSize } = this.#spec;
+    let x = this.#activation('lastHidden', hiddenSize, 'outputs');
+    this.#builder.op('gather', { index: this.#use('outputRows'), table: hidden, out: x });
+    if (finalNorm) {
+      const out = this.#activation('finalNorm', hiddenSize, 'outputs');
+      this.#norm('finalNorm', x, out);
+      x = out;
+    }
+    if (embeddingSize !== hiddenSize) {
+      const out = this.#activation('projectedOut', embeddingSize, 'outputs');
+      this.#product('projection', -1, 'projectOut', { x }, out);
+      x = out;
+    }
+    this.#taps.set(`hidden.${numHiddenLayers}`, x);
+    const logits = this.#activation('logits', vocabSize, 'outputs');
+    this.#product('head', -1, this.#spec.tieWordEmbeddings ? 'embedTokens' : 'lmHead', { x }, logits);
+    if (this.#options.head !== 'logprobs') {
+      this.#builder.keep(logits);
+      return;
+    }
+    const logprob = this.#builder.activation('logprob', ['outputs']);
+    const best = this.#builder.activation('best', ['outputs'], 'i32');
+    this.#builder.op('logProb', { logits, target: this.#use('targets'), logprob, best });
+    this.#builder.keep(logprob);
+    this.#builder.keep(best);
+  }
+}

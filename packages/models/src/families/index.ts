@@ -1,0 +1,46 @@
+// The registry of families, and the way from a config.json to a family and its spec.
+import { RelufyError, show } from '@relufy/tensor';
+import type { ModelSpec } from '../spec.js';
+import { ConfigReader, isObject, refuseUnsupported } from './config-reader.js';
+import { falcon } from './falcon.js';
+import type { Family } from './family.js';
+import { llama } from './llama.js';
+import { opt } from './opt.js';
+
+export const families: readonly Family[] = [llama, opt, falcon];
+
+export interface ParsedConfig {
+  readonly modelType: string;
+  readonly family: Family;
+  readonly spec: ModelSpec;
+  /** Token ids that end a text, from `eos_token_id`. */
+  readonly eosTokenIds: readonly number[];
+}
+
+/**
+ * Parses the text or the object of a config.json.
+ * @throws RelufyError `config` naming the key that does not fit.
+ */
+export function parseConfig(config: unknown): ParsedConfig {
+  if (!isObject(config)) throw new RelufyError('config', `config.json: expected an object, got ${show(config)}.`);
+  const known = families.flatMap(({ modelTypes }) => modelTypes);
+  const modelType = config.model_type;
+  const family = families.find(({ modelTypes }) => modelTypes.includes(String(modelType)));
+  if (typeof modelType !== 'string' || family === undefined)
+    throw new RelufyError('config', `config.json "model_type": expected ${known.join(', ')}, got ${show(modelType)}.`);
+  const reader = new ConfigReader(modelType, config);
+  refuseUnsupported(reader);
+  const spec = family.parse(reader);
+  return { modelType, family, spec, eosTokenIds: tokenIds(reader, 'eos_token_id', spec.vocabSize) };
+}
+
+/** One id or several, as configs write them. */
+export function tokenIds(config: ConfigReader, key: string, vocabSize: number): readonly number[] {
+  const value = config.raw(key);
+  if (value === undefined) return [];
+  const ids = Array.isArray(value) ? value : [value];
+  for (const id of ids)
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= vocabSize)
+      config.fail(key, `token ids below ${vocabSize}`);
+  return ids as number[];
+}

@@ -1,0 +1,57 @@
+// The rotary part of a config, in the old style (`rope_theta`, `rope_scaling`) and the new one (`rope_parameters`).
+import type { FloatDType } from '@relufy/tensor';
+import type { PositionSpec, RopeScaling } from '../spec.js';
+import type { ConfigReader } from './config-reader.js';
+
+export function ropePositions(config: ConfigReader, headDim: number): PositionSpec {
+  const parameters = config.object('rope_parameters');
+  const source = parameters ?? config;
+  const fraction = source.positive('partial_rotary_factor', config.positive('partial_rotary_factor', 1));
+  const rotaryDim = Math.floor(headDim * fraction);
+  if (fraction > 1 || rotaryDim % 2 !== 0 || rotaryDim === 0)
+    source.fail('partial_rotary_factor', `a share of ${headDim} dimensions that gives an even number`);
+  return {
+    kind: 'rope',
+    ropeTheta: source.positive('rope_theta', 10000),
+    rotaryDim,
+    scaling: scaling(config, parameters ?? config.object('rope_scaling')),
+    frequencyDType: frequencyDType(config),
+  };
+}
+
+/**
+ * A model that transformers 5 cast with `model.to(dtype)` has its rotary frequencies cast along with the weights, and
+ * computes with the rounded ones ever after. Such configs say `dtype`; older ones say `torch_dtype`, and their models
+ * are loaded with frequencies in f32.
+ */
+function frequencyDType(config: ConfigReader): FloatDType {
+  const dtype = config.raw('dtype');
+  return dtype === 'bfloat16' ? 'bf16' : dtype === 'float16' ? 'f16' : 'f32';
+}
+
+function scaling(config: ConfigReader, rope: ConfigReader | undefined): RopeScaling {
+  if (rope === undefined) return { kind: 'none' };
+  const key = rope.has('rope_type') ? 'rope_type' : 'type';
+  switch (rope.raw(key) ?? 'default') {
+    case 'default':
+      return { kind: 'none' };
+    case 'linear':
+      return { kind: 'linear', factor: rope.positive('factor') };
+    case 'llama3': {
+      const found: RopeScaling = {
+        kind: 'llama3',
+        factor: rope.positive('factor'),
+        lowFreqFactor: rope.positive('low_freq_factor'),
+        highFreqFactor: rope.positive('high_freq_factor'),
+        originalMaxPositionEmbeddings: rope.size(
+          'original_max_position_embeddings',
+          config.size('max_position_embeddings', 2048),
+        ),
+      };
+      if (found.highFreqFactor <= found.lowFreqFactor) rope.fail('high_freq_factor', 'more than low_freq_factor');
+      return found;
+    }
+    default:
+      return rope.fail(key, 'default, linear or llama3');
+  }
+}

@@ -1,0 +1,243 @@
+// Generation: the loop from a prompt's ids to pieces of text, and the stream that hands them out.
+// Owns options, stopping, and the stream. Does not own a step (model.ts runs it) or the choice of a token (sampling.ts).
+import { RelufyError, show } from '@relufy/tensor';
+import { type ChatMessage, StreamDetokenizer, type Tokenizer } from '@relufy/tokenizer';
+import { createSampler, logSumExp, type SamplingOptions, topIndices } from './sampling.js';
+import type { ModelStats } from './statistics.js';
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Default: as many as the context holds. */
+  readonly maxNewTokens?: number;
+  /** Strings that end the answer; they are not part of it. */
+  readonly stop?: string | readonly string[];
+  /** Token ids that end the answer. Default: the model's. `[]` never stops early. */
+  readonly stopTokenIds?: readonly number[];
+  /** Log-probabilities of the tokens: true, or how many alternatives to tell as well. */
+  readonly logprobs?: boolean | number;
+  readonly signal?: AbortSignal;
+  /** What an abort does: `throw` the signal's reason (default), or `return` what there is. */
+  readonly onAbort?: 'throw' | 'return';
+  /** Prompts given as text: put the tokenizer's special tokens around them. Default true. */
+  readonly addSpecialTokens?: boolean;
+}
+
+const optionNames: ReadonlySet<string> = new Set<keyof GenerateOptions>([
+  'maxNewTokens',
+  'stop',
+  'stopTokenIds',
+  'logprobs',
+  'signal',
+  'onAbort',
+  'addSpecialTokens',
+  'temperature',
+  'topK',
+  'topP',
+  'minP',
+  'typicalP',
+  'repetitionPenalty',
+  'frequencyPenalty',
+  'presencePenalty',
+  'noRepeatNgramSize',
+  'logitBias',
+  'seed',
+]);
+
+/** A text as it stands, a chat for the model's template, or token ids. */
+export type Prompt = string | readonly ChatMessage[] | readonly number[];
+
+/** One generated token. */
+export interface Piece {
+  readonly tokenId: number;
+  /** May be empty: of a character that is not whole yet, of a token that ends the answer. */
+  readonly text: string;
+  /** log p(token | before) by the model itself, before any sampling option. */
+  readonly logprob?: number;
+  readonly topLogprobs?: readonly { readonly tokenId: number; readonly logprob: number }[];
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  /** Tokens of the prompt that were still in the KV cache. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+}
+
+export interface GenerateResult {
+  readonly text: string;
+  readonly tokenIds: readonly number[];
+  /** `stop`: a stop token or string; `length`: maxNewTokens or the context; `abort`: a signal, or the reader left. */
+  readonly finishReason: 'stop' | 'length' | 'abort';
+  readonly stopString?: string;
+  readonly usage: Usage;
+  readonly stats: ModelStats;
+  readonly seed: number;
+}
+
+/** What the loop needs of a model. */
+export interface GenerationHost {
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  readonly eosTokenIds: readonly number[];
+  readonly tokenizer: Tokenizer | undefined;
+  promptIds(prompt: Prompt, options: GenerateOptions): readonly number[];
+  /** Computes ids behind what the cache holds of them; gives the logits of the last one (valid until the next call). */
+  advance(ids: readonly number[]): Promise<{ logits: Float32Array; cached: number }>;
+  stats(): ModelStats;
+}
+
+/** @throws RelufyError `option` for an option that does not exist or does not fit. */
+export function checkGenerateOptions(options: GenerateOptions): void {
+  for (const key of Object.keys(options))
+    if (!optionNames.has(key))
+      throw new RelufyError(
+        'option',
+        `generate option "${key}": unknown. Expected one of ${[...optionNames].join(', ')}.`,
+      );
+  const { maxNewTokens, logprobs, onAbort, stopTokenIds } = options;
+  if (maxNewTokens !== undefined && !(Number.isInteger(maxNewTokens) && maxNewTokens >= 0))
+    throw new RelufyError(
+      'option',
+      `generate option "maxNewTokens": expected a whole number >= 0, got ${show(maxNewTokens)}.`,
+    );
+  if (typeof logprobs === 'number' && !(Number.isInteger(logprobs) && logprobs >= 0))
+    throw new RelufyError(
+      'option',
+      `generate option "logprobs": expected true or a whole number >= 0, got ${show(logprobs)}.`,
+    );
+  if (onAbort !== undefined && onAbort !== 'throw' && onAbort !== 'return')
+    throw new RelufyError('option', `generate option "onAbort": expected throw or return, got ${show(onAbort)}.`);
+  if (stopTokenIds !== undefined && !(Array.isArray(stopTokenIds) && stopTokenIds.every(Number.isInteger)))
+    throw new RelufyError('option', `generate option "stopTokenIds": expected token ids, got ${show(stopTokenIds)}.`);
+}
+
+/**
+ * The loop: pushes a piece a token, gives the result. Between steps it stops when the signal aborts, or when `left` says
+ * that nobody reads on.
+ */
+export async function runGeneration(
+  host: GenerationHost,
+  prompt: Prompt,
+  options: GenerateOptions,
+  push: (piece: Piece) => void,
+  left: () => boolean,
+): Promise<GenerateResult> {
+  checkGenerateOptions(options);
+  const { signal } = options;
+  const sampler = createSampler(options, host.vocabSize);
+  const stops = new Set(options.stopTokenIds ?? host.eosTokenIds);
+  const detokenizer = createDetokenizer(host, options);
+  const ids = [...host.promptIds(prompt, options)];
+  const promptLength = ids.length;
+  const limit = Math.min(options.maxNewTokens ?? Number.POSITIVE_INFINITY, host.contextLength - promptLength + 1);
+  let text = '';
+  let cachedTokens = 0;
+  let finishReason: GenerateResult['finishReason'] = 'length';
+
+  for (let n = 0; n < limit; n++) {
+    if (signal?.aborted && options.onAbort !== 'return') throw signal.reason;
+    if (signal?.aborted || left()) {
+      finishReason = 'abort';
+      text += detokenizer?.flush() ?? '';
+      break;
+    }
+    const { logits, cached } = await host.advance(ids);
+    if (n === 0) cachedTokens = cached;
+    const own = options.logprobs === undefined || options.logprobs === false ? undefined : logits.slice();
+    const tokenId = sampler.sample(logits, ids, promptLength);
+    if (!Number.isFinite(logits[tokenId]))
+      throw new RelufyError(
+        'backend',
+        `generate: expected finite logits at position ${ids.length - 1}, got ${logits[tokenId]}. The model overflows on this input, or logitBias leaves no token.`,
+      );
+    ids.push(tokenId);
+    const ended = stops.has(tokenId);
+    let piece = ended ? '' : (detokenizer?.push(tokenId) ?? '');
+    const stopped = detokenizer?.stopped !== undefined;
+    if ((ended || n + 1 >= limit) && !stopped) piece += detokenizer?.flush() ?? '';
+    text += piece;
+    push({
+      tokenId,
+      text: piece,
+      ...(own && describe(own, tokenId, Number(options.logprobs === true ? 0 : options.logprobs))),
+    });
+    if (ended || stopped) {
+      finishReason = 'stop';
+      break;
+    }
+  }
+  return {
+    text,
+    tokenIds: ids.slice(promptLength),
+    finishReason,
+    ...(detokenizer?.stopped !== undefined && { stopString: detokenizer.stopped }),
+    usage: { promptTokens: promptLength, cachedTokens, completionTokens: ids.length - promptLength },
+    stats: host.stats(),
+    seed: sampler.seed,
+  };
+}
+
+function createDetokenizer(host: GenerationHost, options: GenerateOptions): StreamDetokenizer | undefined {
+  const stop = typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []);
+  if (host.tokenizer) return new StreamDetokenizer(host.tokenizer, { stop, skipSpecialTokens: true });
+  if (stop.length > 0)
+    throw new RelufyError('option', 'generate option "stop": the model has no tokenizer. Use stopTokenIds.');
+  return undefined;
+}
+
+function describe(logits: Float32Array, tokenId: number, topCount: number): Pick<Piece, 'logprob' | 'topLogprobs'> {
+  const total = logSumExp(logits);
+  const logprob = (logits[tokenId] as number) - total;
+  if (topCount === 0) return { logprob };
+  const top = topIndices(logits, topCount).map((id) => ({ tokenId: id, logprob: (logits[id] as number) - total }));
+  return { logprob, topLogprobs: top };
+}
+
+/**
+ * Pieces as they come, and the result at the end. Generation runs on its own and pieces wait for their reader, so a
+ * slow reader holds up nobody; a reader that leaves the loop ends it.
+ */
+export class GenerationStream implements AsyncIterable<Piece> {
+  /** Settles when generation ends. */
+  readonly result: Promise<GenerateResult>;
+  readonly #pieces: Piece[] = [];
+  #next = 0;
+  #left = false;
+  #ended = false;
+  #wake: () => void = () => {};
+
+  /** @internal `run` starts at once and hands each piece to `push`; `left` says that nobody reads on. */
+  constructor(run: (push: (piece: Piece) => void, left: () => boolean) => Promise<GenerateResult>) {
+    this.result = run(
+      (piece) => {
+        this.#pieces.push(piece);
+        this.#wake();
+      },
+      () => this.#left,
+    ).finally(() => {
+      this.#ended = true;
+      this.#wake();
+    });
+    // an error reaches whoever reads pieces or result; without this, a reader of pieces alone would crash the process
+    this.result.catch(() => {});
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<Piece> {
+    try {
+      for (;;) {
+        const piece = this.#pieces[this.#next];
+        if (piece !== undefined) {
+          this.#next++;
+          yield piece;
+        } else if (this.#ended) {
+          await this.result;
+          return;
+        } else
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+      }
+    } finally {
+      this.#left = true;
+    }
+  }
+}

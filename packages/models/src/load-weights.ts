@@ -1,0 +1,197 @@
+// Fills a session's weight buffers from a checkpoint: finds each tensor, checks its shape, converts its format, undoes
+// fusing and transposes, in chunks, straight into place. Refuses numbers that are not finite.
+// Does not own the formats of files (checkpoint) nor where a family keeps its tensors (families).
+import type { Checkpoint, TensorInfo } from '@relufy/checkpoint';
+import {
+  type BufferDecl,
+  type DType,
+  type FloatDType,
+  narrowToBf16,
+  RelufyError,
+  type Session,
+  widen,
+} from '@relufy/tensor';
+import type { Family, WeightMap, WeightPart } from './families/family.js';
+
+/** Bytes of a tensor that are in flight at once. */
+const chunkBytes = 4 << 20;
+
+/** Where a family's weights lie in one checkpoint, every name resolved and every shape checked. */
+export interface WeightSources {
+  readonly map: WeightMap;
+  readonly checkpoint: Checkpoint;
+  readonly totalBytes: number;
+  /** The narrowest format that holds all parts of a buffer without loss. */
+  storedDType(buffer: string): DType;
+}
+
+/**
+ * Resolves names and checks that nothing is missing, misshapen or left over. Reads no weights.
+ * @throws RelufyError `checkpoint`.
+ */
+export function locateWeights(name: string, family: Family, map: WeightMap, checkpoint: Checkpoint): WeightSources {
+  const resolved = new Map<string, readonly WeightPart[]>();
+  const used = new Set<string>();
+  let totalBytes = 0;
+  for (const [buffer, parts] of map) {
+    resolved.set(
+      buffer,
+      parts.map((part) => {
+        const tensor = resolve(name, family, part.tensor, checkpoint);
+        if (!used.has(tensor.name)) totalBytes += tensor.byteLength;
+        used.add(tensor.name);
+        return { ...part, tensor: tensor.name };
+      }),
+    );
+  }
+  for (const tensor of checkpoint.tensors.keys())
+    if (!used.has(tensor) && /(^|\.)(layers|h)\.\d+\./.test(tensor) && !family.ignored.test(tensor))
+      throw new RelufyError(
+        'checkpoint',
+        `${name} tensor "${tensor}": expected no such tensor in this model, got one. Its config.json belongs to another model, or its arithmetic is not supported.`,
+      );
+  const info = (part: WeightPart) => checkpoint.tensors.get(part.tensor) as TensorInfo;
+  return {
+    map: resolved,
+    checkpoint,
+    totalBytes,
+    storedDType: (buffer) =>
+      (resolved.get(buffer) ?? []).every((part) => info(part).floatDType === 'bf16') ? 'bf16' : 'f32',
+  };
+}
+
+function resolve(name: string, family: Family, tensor: string, checkpoint: Checkpoint): TensorInfo {
+  const bare = tensor.startsWith(family.optionalPrefix) ? tensor.slice(family.optionalPrefix.length) : tensor;
+  const found = checkpoint.tensors.get(tensor) ?? checkpoint.tensors.get(bare);
+  if (found !== undefined) return found;
+  const names = [...checkpoint.tensors.keys()].slice(0, 3).join(', ');
+  throw new RelufyError(
+    'checkpoint',
+    `${name} tensor "${tensor}": expected it among the ${checkpoint.tensors.size} tensors of the checkpoint (${names}, ...), got none. The download is incomplete, or config.json belongs to another model.`,
+  );
+}
+
+export interface LoadWeightsOptions {
+  readonly name: string;
+  readonly session: Session;
+  readonly buffers: readonly BufferDecl[];
+  readonly signal?: AbortSignal | undefined;
+  readonly onBytes?: ((file: string, bytes: number) => void) | undefined;
+}
+
+/** Streams every weight into the session. Peak memory beyond the session: a few chunks. */
+export async function loadWeights(sources: WeightSources, options: LoadWeightsOptions): Promise<void> {
+  const { checkpoint, map } = sources;
+  const decls = new Map(options.buffers.map((buffer) => [buffer.name, buffer]));
+  for (const [buffer, parts] of map) {
+    const decl = decls.get(buffer);
+    if (decl === undefined) throw new Error(`internal: the decoder has no buffer "${buffer}"`);
+    const columns = decl.shape.length === 1 ? 1 : (decl.shape[decl.transposed ? 0 : 1] as number);
+    checkShapes(options.name, parts, columns, decl, checkpoint);
+  }
+  for (const [buffer, parts] of map) {
+    const decl = decls.get(buffer) as BufferDecl;
+    let toRow = 0;
+    for (const part of parts) {
+      await loadPart(checkpoint, part, decl, toRow, options);
+      toRow += part.rows;
+    }
+  }
+}
+
+function checkShapes(
+  name: string,
+  parts: readonly WeightPart[],
+  columns: number,
+  decl: BufferDecl,
+  checkpoint: Checkpoint,
+): void {
+  for (const { tensor, tensorRows } of parts) {
+    const { shape } = checkpoint.tensors.get(tensor) as TensorInfo;
+    const expected = decl.shape.length === 1 ? [tensorRows] : [tensorRows, columns];
+    if (shape.length !== expected.length || shape.some((size, axis) => size !== expected[axis]))
+      throw new RelufyError(
+        'checkpoint',
+        `${name} tensor "${tensor}": expected [${expected.join(', ')}], got [${shape.join(', ')}]. config.json and weights do not belong together.`,
+      );
+  }
+}
+
+async function loadPart(
+  checkpoint: Checkpoint,
+  part: WeightPart,
+  decl: BufferDecl,
+  toRow: number,
+  { name, session, signal, onBytes }: LoadWeightsOptions,
+): Promise<void> {
+  const info = checkpoint.tensors.get(part.tensor) as TensorInfo;
+  if (decl.shape.length === 1) {
+    // one "row" to the checkpoint, however long; ours may want a slice of it
+    const { dtype, data } = await checkpoint.readRows(part.tensor, 0, 1, signal);
+    const values = convert(dtype, data, decl.dtype).subarray(part.firstRow, part.firstRow + part.rows);
+    checkFinite(name, part.tensor, values);
+    session.view(decl.name).set(values, toRow);
+    onBytes?.(info.file, data.byteLength);
+    return;
+  }
+  const [rowsOut, columns] = decl.transposed ? [decl.shape[1], decl.shape[0]] : decl.shape;
+  const width = columns as number;
+  const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * width)));
+  for (let done = 0; done < part.rows; done += chunkRows) {
+    const rows = Math.min(chunkRows, part.rows - done);
+    const { dtype, data } = await checkpoint.readRows(part.tensor, part.firstRow + done, rows, signal);
+    const values = convert(dtype, data, decl.dtype);
+    checkFinite(name, part.tensor, values);
+    const target = session.view(decl.name);
+    if (decl.transposed) transpose(values, rows, width, target, toRow + done, rowsOut as number);
+    else target.set(values, (toRow + done) * width);
+    onBytes?.(info.file, Math.round((info.byteLength / part.tensorRows) * rows));
+  }
+}
+
+/** Numbers in the format of the buffer: Float32Array, or bf16 bits. */
+function convert(dtype: FloatDType, data: Uint8Array, to: DType): Float32Array | Uint16Array {
+  if (to === 'bf16' && dtype === 'bf16')
+    return data.byteOffset % 2 === 0
+      ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
+      : new Uint16Array(data.slice().buffer);
+  if (to === 'f32' && dtype === 'f32' && data.byteOffset % 4 === 0)
+    return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+  const wide = widen(dtype, data);
+  return to === 'bf16' ? narrowToBf16(wide) : wide;
+}
+
+function checkFinite(name: string, tensor: string, values: Float32Array | Uint16Array): void {
+  // an exponent of all ones is NaN or infinity, in f32 and bf16 alike
+  const [bits, exponent] =
+    values instanceof Uint16Array
+      ? [values, 0x7f80]
+      : [new Uint32Array(values.buffer, values.byteOffset, values.length), 0x7f800000];
+  for (let i = 0; i < bits.length; i++)
+    if (((bits[i] as number) & exponent) === exponent)
+      throw new RelufyError(
+        'checkpoint',
+        `${name} tensor "${tensor}": expected finite numbers, got NaN or infinity. The checkpoint is damaged, or too large for its format.`,
+      );
+}
+
+/** target[c][toRow + r] = values[r][c], in tiles that stay in the cache. */
+function transpose(
+  values: Float32Array | Uint16Array,
+  rows: number,
+  columns: number,
+  target: ArrayLike<number> & { [index: number]: number },
+  toRow: number,
+  targetColumns: number,
+): void {
+  const tile = 32;
+  for (let firstRow = 0; firstRow < rows; firstRow += tile)
+    for (let firstColumn = 0; firstColumn < columns; firstColumn += tile) {
+      const lastRow = Math.min(rows, firstRow + tile);
+      const lastColumn = Math.min(columns, firstColumn + tile);
+      for (let c = firstColumn; c < lastColumn; c++) {
+        const to = c * targetColumns + toRow;
+        for (let r = firstRow; r < lastRow; r++) target[to + r] = values[r * columns + c] as number;
+      }
+    }
+}

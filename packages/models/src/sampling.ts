@@ -1,0 +1,268 @@
+// Sampling: from the logits of one position to a token id. Each option is one filter over the logits, in the order in
+// which Hugging Face applies them; the filters are exported because their numbers are checked one by one.
+// Owns filters and the seeded choice. Does not own the loop (generate.ts).
+import { RelufyError } from '@relufy/tensor';
+
+export interface SamplingOptions {
+  /** 0 is greedy. Default 1. */
+  readonly temperature?: number;
+  /** Keep the k best. */
+  readonly topK?: number;
+  /** Keep the smallest set of best tokens whose probability reaches p. */
+  readonly topP?: number;
+  /** Drop tokens less probable than this share of the best one's probability. */
+  readonly minP?: number;
+  /** Locally typical sampling (arXiv 2202.00666): keep the mass p of tokens whose surprise is nearest to the entropy. */
+  readonly typicalP?: number;
+  /** Divides positive and multiplies negative logits of tokens seen in prompt or answer (arXiv 1909.05858). */
+  readonly repetitionPenalty?: number;
+  /** Subtracted once for each time that the answer has the token. */
+  readonly frequencyPenalty?: number;
+  /** Subtracted once if the answer has the token. */
+  readonly presencePenalty?: number;
+  /** No n tokens in a row come twice. */
+  readonly noRepeatNgramSize?: number;
+  /** Added to the logits of token ids. */
+  readonly logitBias?: Readonly<Record<number, number>>;
+  /** Same seed, same text, at any thread count. Default: random, and told in the result. */
+  readonly seed?: number;
+}
+
+/** Changes logits in place, given the token ids of prompt and answer so far. */
+export type LogitsFilter = (logits: Float32Array, previous: readonly number[], promptLength: number) => void;
+
+export function temperature(value: number): LogitsFilter {
+  return (logits) => {
+    for (let i = 0; i < logits.length; i++) logits[i] = (logits[i] as number) / value;
+  };
+}
+
+export function topK(k: number): LogitsFilter {
+  return (logits) => {
+    if (k >= logits.length) return;
+    const bar = Float32Array.from(logits).sort()[logits.length - k] as number;
+    keep(logits, (logit) => logit >= bar);
+  };
+}
+
+export function topP(p: number): LogitsFilter {
+  return (logits) => {
+    const probabilities = softmax(logits);
+    const order = descending(logits);
+    let mass = 0;
+    let kept = 0;
+    // the token that crosses p is kept, and at least one is
+    while (kept < order.length && mass < p) mass += probabilities[order[kept++] as number] as number;
+    for (const index of order.subarray(Math.max(1, kept))) logits[index] = Number.NEGATIVE_INFINITY;
+  };
+}
+
+export function minP(share: number): LogitsFilter {
+  return (logits) => {
+    const bar = largest(logits) + Math.log(share);
+    keep(logits, (logit) => logit >= bar);
+  };
+}
+
+export function typicalP(mass: number): LogitsFilter {
+  return (logits) => {
+    const probabilities = softmax(logits);
+    let entropy = 0;
+    for (const p of probabilities) if (p > 0) entropy -= p * Math.log(p);
+    const distance = Float32Array.from(probabilities, (p) =>
+      p > 0 ? Math.abs(-Math.log(p) - entropy) : Number.MAX_VALUE,
+    );
+    const order = Uint32Array.from(distance.keys()).sort((a, b) => (distance[a] as number) - (distance[b] as number));
+    let sum = 0;
+    let kept = 0;
+    while (kept < order.length && sum < mass) sum += probabilities[order[kept++] as number] as number;
+    for (const index of order.subarray(Math.max(1, kept))) logits[index] = Number.NEGATIVE_INFINITY;
+  };
+}
+
+export function repetitionPenalty(penalty: number): LogitsFilter {
+  return (logits, previous) => {
+    for (const id of new Set(previous)) {
+      const logit = logits[id] as number;
+      logits[id] = logit < 0 ? logit * penalty : logit / penalty;
+    }
+  };
+}
+
+export function frequencyAndPresence(frequency: number, presence: number): LogitsFilter {
+  return (logits, previous, promptLength) => {
+    const counts = new Map<number, number>();
+    for (const id of previous.slice(promptLength)) counts.set(id, (counts.get(id) ?? 0) + 1);
+    for (const [id, count] of counts) logits[id] = (logits[id] as number) - count * frequency - presence;
+  };
+}
+
+export function noRepeatNgram(size: number): LogitsFilter {
+  return (logits, previous) => {
+    const start = previous.length - (size - 1);
+    if (start < 0) return;
+    for (let i = 0; i + size <= previous.length; i++) {
+      let same = true;
+      for (let j = 0; j < size - 1 && same; j++) same = previous[i + j] === previous[start + j];
+      if (same) logits[previous[i + size - 1] as number] = Number.NEGATIVE_INFINITY;
+    }
+  };
+}
+
+export function logitBias(bias: Readonly<Record<number, number>>): LogitsFilter {
+  const entries = Object.entries(bias).map(([id, value]) => [Number(id), value] as const);
+  return (logits) => {
+    for (const [id, value] of entries) logits[id] = (logits[id] as number) + value;
+  };
+}
+
+/** Chooses token ids one after the other; the state of the random numbers is its own. */
+export interface Sampler {
+  readonly seed: number;
+  /** May change `logits`. `previous` is prompt and answer so far. */
+  sample(logits: Float32Array, previous: readonly number[], promptLength: number): number;
+}
+
+/**
+ * @throws RelufyError `option` for values out of range.
+ */
+export function createSampler(options: SamplingOptions, vocabSize: number): Sampler {
+  validate(options, vocabSize);
+  const { temperature: heat = 1, seed = randomSeed() } = options;
+  const filters: LogitsFilter[] = [];
+  const add = <T>(value: T | undefined, neutral: T, make: (value: T) => LogitsFilter) => {
+    if (value !== undefined && value !== neutral) filters.push(make(value));
+  };
+  if (options.logitBias && Object.keys(options.logitBias).length > 0) filters.push(logitBias(options.logitBias));
+  add(options.repetitionPenalty, 1, repetitionPenalty);
+  if (options.frequencyPenalty || options.presencePenalty)
+    filters.push(frequencyAndPresence(options.frequencyPenalty ?? 0, options.presencePenalty ?? 0));
+  add(options.noRepeatNgramSize, 0, noRepeatNgram);
+  if (heat > 0) {
+    add(heat, 1, temperature);
+    add(options.topK, 0, topK);
+    add(options.topP, 1, topP);
+    add(options.minP, 0, minP);
+    add(options.typicalP, 1, typicalP);
+  }
+  const random = uniform(seed);
+  return {
+    seed,
+    sample(logits, previous, promptLength) {
+      for (const filter of filters) filter(logits, previous, promptLength);
+      return heat === 0 ? argmax(logits) : draw(softmax(logits), random());
+    },
+  };
+}
+
+/** The first index of the largest value. */
+export function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i;
+  return best;
+}
+
+/** log(sum(exp(logits))), computed in f64. */
+export function logSumExp(logits: Float32Array): number {
+  const top = largest(logits);
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp((logits[i] as number) - top);
+  return top + Math.log(sum);
+}
+
+/** The n largest with their indices, best first. */
+export function topIndices(logits: Float32Array, n: number): number[] {
+  return [...descending(logits).subarray(0, n)];
+}
+
+function draw(probabilities: Float64Array, random: number): number {
+  let rest = random;
+  let last = 0;
+  for (let i = 0; i < probabilities.length; i++) {
+    const p = probabilities[i] as number;
+    if (p === 0) continue;
+    last = i;
+    rest -= p;
+    if (rest < 0) return i;
+  }
+  return last; // rounding left a crumb
+}
+
+function softmax(logits: Float32Array): Float64Array {
+  const top = largest(logits);
+  const out = new Float64Array(logits.length);
+  let sum = 0;
+  for (let i = 0; i < out.length; i++) {
+    const value = Math.exp((logits[i] as number) - top);
+    out[i] = value;
+    sum += value;
+  }
+  for (let i = 0; i < out.length; i++) out[i] = (out[i] as number) / sum;
+  return out;
+}
+
+function largest(values: Float32Array): number {
+  let top = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < values.length; i++) if ((values[i] as number) > top) top = values[i] as number;
+  return top;
+}
+
+/** Indices by falling logit; equal logits in order of index. */
+function descending(logits: Float32Array): Uint32Array {
+  return Uint32Array.from(logits.keys()).sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
+}
+
+function keep(logits: Float32Array, wanted: (logit: number) => boolean): void {
+  for (let i = 0; i < logits.length; i++) if (!wanted(logits[i] as number)) logits[i] = Number.NEGATIVE_INFINITY;
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
+}
+
+/** sfc32 seeded through splitmix32: uniform in [0, 1), the same everywhere. One number a token is all that is drawn. */
+function uniform(seed: number): () => number {
+  let mix = (seed >>> 0) ^ Math.floor(seed / 2 ** 32);
+  const splitmix = () => {
+    mix = (mix + 0x9e3779b9) | 0;
+    let t = mix ^ (mix >>> 16);
+    t = Math.imul(t, 0x21f0aaad);
+    t ^= t >>> 15;
+    t = Math.imul(t, 0x735a2d97);
+    return t ^ (t >>> 15);
+  };
+  let [a, b, c, d] = [splitmix(), splitmix(), splitmix(), 1];
+  return () => {
+    const t = (((a + b) | 0) + d) | 0;
+    d = (d + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + t) | 0;
+    return (t >>> 0) / 2 ** 32;
+  };
+}
+
+function validate(options: SamplingOptions, vocabSize: number): void {
+  const check = (key: keyof SamplingOptions, fits: (value: number) => boolean, expected: string) => {
+    const value = options[key];
+    if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && fits(value)))
+      throw new RelufyError('option', `generate option "${key}": expected ${expected}, got ${String(value)}.`);
+  };
+  const whole = (value: number) => Number.isInteger(value) && value >= 0;
+  check('temperature', (value) => value >= 0, 'a number >= 0');
+  check('topK', whole, 'a whole number >= 0');
+  check('topP', (value) => value > 0 && value <= 1, 'a number above 0 and up to 1');
+  check('minP', (value) => value >= 0 && value <= 1, 'a number from 0 to 1');
+  check('typicalP', (value) => value > 0 && value <= 1, 'a number above 0 and up to 1');
+  check('repetitionPenalty', (value) => value > 0, 'a number above 0');
+  check('frequencyPenalty', () => true, 'a number');
+  check('presencePenalty', () => true, 'a number');
+  check('noRepeatNgramSize', whole, 'a whole number >= 0');
+  check('seed', (value) => Number.isSafeInteger(value), 'a whole number');
+  for (const [id, bias] of Object.entries(options.logitBias ?? {}))
+    if (!/^\d+$/.test(id) || Number(id) >= vocabSize || !Number.isFinite(bias))
+      throw new RelufyError(
+        'option',
+        `generate option "logitBias": expected token ids below ${vocabSize} with numbers, got ${id}: ${String(bias)}.`,
+      );
+}

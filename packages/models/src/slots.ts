@@ -1,0 +1,64 @@
+// What the KV cache holds: per slot, the token ids whose keys and values are valid, so that a prompt's common prefix
+// with them need not be computed again. Does not own the memory (a session's state buffers).
+import type { Session } from '@relufy/tensor';
+
+export class SlotCache {
+  readonly #ids: number[][];
+  readonly #contextLength: number;
+
+  constructor(slots: number, contextLength: number) {
+    this.#ids = Array.from({ length: slots }, () => []);
+    this.#contextLength = contextLength;
+  }
+
+  get slots(): number {
+    return this.#ids.length;
+  }
+
+  get contextLength(): number {
+    return this.#contextLength;
+  }
+
+  length(slot: number): number {
+    return this.#slot(slot).length;
+  }
+
+  /** Positions of the slot that already hold the beginning of `ids`. */
+  commonPrefix(slot: number, ids: readonly number[]): number {
+    const cached = this.#slot(slot);
+    let n = 0;
+    while (n < cached.length && n < ids.length && cached[n] === ids[n]) n++;
+    return n;
+  }
+
+  /** Forgets what lies at and behind `length`. Call it before a step overwrites positions. */
+  truncate(slot: number, length: number): void {
+    const cached = this.#slot(slot);
+    if (length < cached.length) cached.length = length;
+  }
+
+  /** A step has computed these ids, right behind what was there. */
+  append(slot: number, ids: Iterable<number>): void {
+    this.#slot(slot).push(...ids);
+  }
+
+  /** Copies the first `length` positions of one slot to another, in every layer. */
+  fork(session: Session, from: number, to: number, length: number, heads: number, headDim: number): void {
+    const ids = this.#slot(from).slice(0, length);
+    for (const name of ['kCache', 'vCache']) {
+      const view = session.view(name);
+      const headSize = this.#contextLength * headDim;
+      for (let head = 0; head < heads; head++) {
+        const source = (from * heads + head) * headSize;
+        view.copyWithin((to * heads + head) * headSize, source, source + length * headDim);
+      }
+    }
+    this.#slot(to).splice(0, Number.POSITIVE_INFINITY, ...ids);
+  }
+
+  #slot(slot: number): number[] {
+    const found = this.#ids[slot];
+    if (found === undefined) throw new Error(`internal: no slot ${slot}`);
+    return found;
+  }
+}

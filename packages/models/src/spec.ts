@@ -1,0 +1,146 @@
+// ModelSpec: what a model is, as plain data, and relufication as a function from spec to spec.
+// The decoder is built from this alone and never learns a family's name; a family file parses config.json into it.
+import { type ActivationKind, type FloatDType, RelufyError, show } from '@relufy/tensor';
+
+export interface Activation {
+  readonly kind: ActivationKind;
+  /** relu: the shift b in max(0, x - b). fatrelu: the bar below which x becomes 0. Otherwise 0. */
+  readonly threshold: number;
+}
+
+export interface NormSpec {
+  readonly kind: 'rms' | 'layer';
+  readonly eps: number;
+  /** The norm multiplies by a weight (and, when `bias`, adds one). */
+  readonly weight: boolean;
+  readonly bias: boolean;
+  /** Stage 2 of ReLU Strikes Back (arXiv 2310.04564, 4.2): ReLU after every norm that feeds attention or an FFN. */
+  readonly relu: boolean;
+}
+
+export type RopeScaling =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'linear'; readonly factor: number }
+  | {
+      readonly kind: 'llama3';
+      readonly factor: number;
+      readonly lowFreqFactor: number;
+      readonly highFreqFactor: number;
+      readonly originalMaxPositionEmbeddings: number;
+    };
+
+export type PositionSpec =
+  | {
+      readonly kind: 'rope';
+      readonly ropeTheta: number;
+      readonly rotaryDim: number;
+      readonly scaling: RopeScaling;
+      /** The format that the frequencies were rounded to when the model was made. */
+      readonly frequencyDType: FloatDType;
+    }
+  | { readonly kind: 'learned' }
+  /** `times`: how often the bias is added to a score. */
+  | { readonly kind: 'alibi'; readonly times: 1 | 2 };
+
+export interface ModelSpec {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHiddenLayers: number;
+  /** Positions that the model was made for; learned positions end here. */
+  readonly maxPositionEmbeddings: number;
+  readonly tieWordEmbeddings: boolean;
+  /** Width of token embeddings and of the head's input; when it differs from hiddenSize, projections lie between. */
+  readonly embeddingSize: number;
+  readonly norm: NormSpec;
+  readonly finalNorm: boolean;
+  readonly positions: PositionSpec;
+  /**
+   * - `preNorm`: x += attention(norm(x)); x += ffn(norm(x));
+   * - `postNorm`: x = norm(x + attention(x)); x = norm(x + ffn(x));
+   * - `parallel`: x += attention(norm(x)) + ffn(norm(x)), with one norm for both or one each.
+   */
+  readonly block: { readonly kind: 'preNorm' | 'postNorm' } | { readonly kind: 'parallel'; readonly norms: 1 | 2 };
+  readonly attention: {
+    readonly numAttentionHeads: number;
+    readonly numKeyValueHeads: number;
+    readonly headDim: number;
+    readonly qkvBias: boolean;
+    readonly outBias: boolean;
+  };
+  readonly ffn: {
+    /** `gated`: down(act(gate x) * up x); `plain`: down(act(up x)). */
+    readonly kind: 'gated' | 'plain';
+    readonly activation: Activation;
+    readonly bias: boolean;
+  };
+}
+
+/** Gives exact zeros, so that a neuron's weights can be skipped without changing the answer. */
+export function isReluLike(activation: Activation): boolean {
+  return activation.kind === 'relu' || activation.kind === 'relu2' || activation.kind === 'fatrelu';
+}
+
+export interface RelufyOptions {
+  /** 1: the FFN's activation becomes ReLU. 2: also a ReLU after every norm that feeds attention or an FFN. */
+  readonly stage: 1 | 2;
+  /** b >= 0 in max(0, x - b), for the FFN's activation only (ReLU Strikes Back, 5.3). */
+  readonly shift?: number;
+}
+
+/**
+ * Relufication: the same weights, read as a ReLU model. Stage 1 leaves an activation that is ReLU-like already as it is,
+ * unless a shift is asked for.
+ * @throws RelufyError `option` for an unknown stage, a negative shift, or stage 2 of a post-norm model.
+ */
+export function relufy(spec: ModelSpec, options: RelufyOptions): ModelSpec {
+  const { stage, shift } = options;
+  for (const key of Object.keys(options))
+    if (key !== 'stage' && key !== 'shift')
+      throw new RelufyError('option', `relufy option "${key}": unknown. Expected stage or shift.`);
+  if (stage !== 1 && stage !== 2)
+    throw new RelufyError('option', `relufy "stage": expected 1 or 2, got ${show(stage)}.`);
+  if (shift !== undefined && !(Number.isFinite(shift) && shift >= 0))
+    throw new RelufyError('option', `relufy "shift": expected a number >= 0, got ${show(shift)}.`);
+  if (stage === 2 && spec.block.kind === 'postNorm')
+    throw new RelufyError(
+      'option',
+      'relufy "stage": stage 2 puts a ReLU after the norms that feed attention and FFN, but in a post-norm model the norms are on the residual stream. Use stage 1.',
+    );
+  const keep = isReluLike(spec.ffn.activation) && shift === undefined;
+  const activation: Activation = keep ? spec.ffn.activation : { kind: 'relu', threshold: shift ?? 0 };
+  return {
+    ...spec,
+    norm: { ...spec.norm, relu: spec.norm.relu || stage === 2 },
+    ffn: { ...spec.ffn, activation },
+  };
+}
+
+/** The number of parameters of a model, tied weights once. */
+export function parameterCount(spec: ModelSpec): number {
+  const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm, block } = spec;
+  const heads = attention.numAttentionHeads * attention.headDim;
+  const qkv = heads + 2 * attention.numKeyValueHeads * attention.headDim;
+  const normSize = hiddenSize * (Number(norm.weight) + Number(norm.bias));
+  const ffnMatrices = ffn.kind === 'gated' ? 3 : 2;
+  const ffnBias = ffn.bias ? intermediateSize * (ffnMatrices - 1) + hiddenSize : 0;
+  const layer =
+    hiddenSize * qkv +
+    (attention.qkvBias ? qkv : 0) +
+    heads * hiddenSize +
+    (attention.outBias ? hiddenSize : 0) +
+    ffnMatrices * hiddenSize * intermediateSize +
+    ffnBias +
+    normSize * (block.kind === 'parallel' ? block.norms : 2);
+  const projections = embeddingSize === hiddenSize ? 0 : 2 * embeddingSize * hiddenSize;
+  const positions = spec.positions.kind === 'learned' ? spec.maxPositionEmbeddings * hiddenSize : 0;
+  const head = spec.tieWordEmbeddings ? 0 : spec.vocabSize * embeddingSize;
+  return (
+    spec.vocabSize * embeddingSize +
+    head +
+    positions +
+    projections +
+    (spec.finalNorm ? normSize : 0) +
+    spec.numHiddenLayers * layer
+  );
+}

@@ -1,0 +1,61 @@
+// Reads the golden checkpoints of ../shared/golden for tests, and compares within the bound that they state.
+import { readdirSync, readFileSync } from 'node:fs';
+import { memoryFiles, openCheckpoint } from '@relufy/checkpoint';
+import { RelufyError } from '@relufy/tensor';
+import { expect } from 'vitest';
+import { shared } from '../../../../tools/testing/shared.js';
+import type { RelufyOptions } from '../index.js';
+
+export interface Golden {
+  readonly inputIds: readonly number[];
+  readonly greedy: readonly number[];
+  /** Every f32 tensor, by name. */
+  readonly tensors: ReadonlyMap<string, Float32Array>;
+}
+
+/** Cases that hold safetensors weights. */
+export function goldenCases(): string[] {
+  return readdirSync(shared('golden'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .filter((name) => readdirSync(shared(`golden/${name}`)).some((file) => /^model.*\.safetensors$/.test(file)));
+}
+
+export async function readGolden(name: string): Promise<Golden> {
+  const bytes = readFileSync(shared(`golden/${name}/golden.safetensors`));
+  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString());
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const read = (tensor: string) => {
+    const [from, to] = header[tensor].data_offsets as [number, number];
+    return bytes.buffer.slice(bytes.byteOffset + start + from, bytes.byteOffset + start + to);
+  };
+  const names = Object.keys(header).filter((tensor) => header[tensor].dtype === 'F32');
+  return {
+    inputIds: [...new Int32Array(read('input_ids'))],
+    greedy: [...new Int32Array(read('greedy'))],
+    tensors: new Map(names.map((tensor) => [tensor, new Float32Array(read(tensor))])),
+  };
+}
+
+/** What was done to the Hugging Face model after loading (notes.json), as our options. */
+export function relufyOf(name: string): RelufyOptions | undefined {
+  if (name.includes('stage2')) return { stage: 2 };
+  if (name === 'llama-shifted-relu') return { stage: 1, shift: 0.4 };
+  return undefined;
+}
+
+/** Within `tolerance` of the expected tensor's own largest value. Gives the error relative to it. */
+export function expectWithin(what: string, actual: Float32Array, expected: Float32Array, tolerance: number): number {
+  expect(actual.length, what).toBe(expected.length);
+  let largest = 0;
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) {
+    largest = Math.max(largest, Math.abs(expected[i] as number));
+    const error = Math.abs((actual[i] as number) - (expected[i] as number));
+    worst = error > worst || Number.isNaN(error) ? error : worst;
+  }
+  if (!(worst <= tolerance * largest)) expect.fail(`${what}: off by ${worst}, largest value ${largest}`);
+  return worst / largest;
+}
+
+export { memoryFiles, openCheckpoint, RelufyError };
