@@ -1,1 +1,99 @@
-export {};
+// The entry of a team's worker, for Node and for browsers. It waits on the control block, runs its share of a step, and
+// waits again; only a `listen` command lets it back into its event loop, to hear one message (see protocol.ts).
+// Owns its instances, one a session. A trap is not caught: the worker dies of it, and team.ts reports that.
+import {
+  action,
+  controlWord,
+  type HostMessage,
+  instantiate,
+  participantBits,
+  profileOps,
+  type RunKernel,
+  type StepCall,
+  type WorkerMessage,
+} from './protocol.js';
+
+interface Port {
+  post(message: WorkerMessage): void;
+  listen(hear: (message: HostMessage) => void): void;
+}
+
+/** The thread's line to the host. The module's name is hidden from bundlers, which would look for it in a browser. */
+async function nodePort(): Promise<Port> {
+  const name = 'node:worker_threads';
+  const { parentPort } = (await import(/* @vite-ignore */ name)) as typeof import('node:worker_threads');
+  if (parentPort === null) throw new Error('internal: worker.js runs in a worker only');
+  return {
+    post: (message) => parentPort.postMessage(message),
+    listen: (hear) => parentPort.on('message', hear),
+  };
+}
+
+function browserPort(): Port {
+  const scope = globalThis as unknown as {
+    postMessage(message: WorkerMessage): void;
+    onmessage: (event: MessageEvent<HostMessage>) => void;
+  };
+  return {
+    post: (message) => scope.postMessage(message),
+    listen: (hear) => {
+      scope.onmessage = ({ data }) => hear(data);
+    },
+  };
+}
+
+function serve(port: Port): void {
+  const instances = new Map<number, RunKernel>();
+  let index = 0;
+  let control: Int32Array = new Int32Array(0);
+  let module: WebAssembly.Module | undefined;
+  let seen = 0;
+
+  /** Waits for commands and obeys them, until one says to listen. */
+  const obey = (): void => {
+    for (;;) {
+      Atomics.wait(control, controlWord.command, seen);
+      const command = Atomics.load(control, controlWord.command);
+      if (command === seen) continue;
+      seen = command;
+      const threads = command & ((1 << participantBits) - 1);
+      if (index >= threads) continue;
+      const word = (name: keyof typeof controlWord): number => control[controlWord[name]] as number;
+      if (word('action') === action.listen) return;
+      const run = instances.get(word('session'));
+      if (run === undefined) throw new Error(`internal: session ${word('session')} is not open`);
+      if (word('action') === action.run) {
+        const scratch = word('scratch') + index * word('scratchStride');
+        run(
+          word('program'),
+          word('from'),
+          word('to'),
+          word('rows'),
+          word('outputs'),
+          index,
+          threads,
+          scratch,
+          word('barrier'),
+        );
+        if (index === 0) port.post(0);
+      } else {
+        const call = Object.fromEntries(Object.entries(controlWord).map(([name, at]) => [name, control[at]]));
+        const times = profileOps(run, call as unknown as StepCall, index, threads);
+        if (index === 0) port.post(times);
+      }
+    }
+  };
+
+  port.listen((message) => {
+    if (message.kind === 'start') ({ index, control, module, command: seen } = message);
+    else if (message.kind === 'close') instances.delete(message.session);
+    else instances.set(message.session, instantiate(module as WebAssembly.Module, message.memory));
+    port.post(0);
+    obey();
+  });
+}
+
+const isNode =
+  typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string';
+if (isNode) nodePort().then(serve);
+else serve(browserPort());

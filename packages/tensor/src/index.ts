@@ -45,3 +45,4 @@ export {
 } from './program.js';
 export { createReferenceBackend } from './reference/executor.js';
 export { activationFunctions } from './reference/kernels.js';
+export { yieldToEventLoop } from './yield.js';

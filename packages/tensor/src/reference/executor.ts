@@ -6,6 +6,7 @@ import type { DType } from '../dtype.js';
 import { RelufyError } from '../errors.js';
 import { countCodes } from '../op-table.js';
 import { opFields, type Program, validateProgram } from '../program.js';
+import { yieldToEventLoop } from '../yield.js';
 import { type OpCall, Operand, referenceKernels } from './kernels.js';
 
 const arrays: Readonly<Record<DType, new (length: number) => BufferView>> = {
@@ -67,6 +68,8 @@ class ReferenceSession implements Session {
         return find(storage, buffer);
       },
       run: async (step: Step, from = 0, to = calls.length) => {
+        this.#check();
+        await yieldToEventLoop();
         this.#check();
         for (const { kernel, fields, operands } of calls.slice(from, to)) {
           const count = fields.count === countCodes.outputs ? step.outputs : step.rows;

@@ -1,0 +1,150 @@
+// Block formats of GGML -> f32. Every product below is exact before it is rounded once to f32, so the numbers equal
+// those of ggml and of gguf-py bit for bit.
+// Owns: the insides of the blocks that can be read. `d` and `m` are f16 scales, `q` the small integers.
+// Does not own: where the blocks lie (read.ts).
+import { f16ToF32, widen } from '@relufy/tensor';
+
+/** Writes the elements of the block at byte `at` to `out[to...]`. */
+type Unpack = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;
+
+const f16 = (bytes: Uint8Array, at: number): number =>
+  f16ToF32((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
+const i8 = (value: number): number => (value << 24) >> 24;
+
+/** d[2] q[16]: value i in the low half-byte i, value 16 + i in the high one; d * (q - 8) */
+const q4_0: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  for (let i = 0; i < 16; i++) {
+    const q = bytes[at + 2 + i] as number;
+    out[to + i] = d * ((q & 15) - 8);
+    out[to + 16 + i] = d * ((q >> 4) - 8);
+  }
+};
+
+/** d[2] m[2] q[16]; d * q + m */
+const q4_1: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  const m = f16(bytes, at + 2);
+  for (let i = 0; i < 16; i++) {
+    const q = bytes[at + 4 + i] as number;
+    out[to + i] = d * (q & 15) + m;
+    out[to + 16 + i] = d * (q >> 4) + m;
+  }
+};
+
+/** d[2] h[4] q[16]: bit i of h is the fifth bit of value i; d * (q - 16) */
+const q5_0: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  for (let i = 0; i < 16; i++) {
+    const q = bytes[at + 6 + i] as number;
+    const low = ((bytes[at + 2 + (i >> 3)] as number) >> (i & 7)) & 1;
+    const high = ((bytes[at + 4 + (i >> 3)] as number) >> (i & 7)) & 1;
+    out[to + i] = d * (((q & 15) | (low << 4)) - 16);
+    out[to + 16 + i] = d * (((q >> 4) | (high << 4)) - 16);
+  }
+};
+
+/** d[2] m[2] h[4] q[16]; d * q + m */
+const q5_1: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  const m = f16(bytes, at + 2);
+  for (let i = 0; i < 16; i++) {
+    const q = bytes[at + 8 + i] as number;
+    const low = ((bytes[at + 4 + (i >> 3)] as number) >> (i & 7)) & 1;
+    const high = ((bytes[at + 6 + (i >> 3)] as number) >> (i & 7)) & 1;
+    out[to + i] = d * ((q & 15) | (low << 4)) + m;
+    out[to + 16 + i] = d * ((q >> 4) | (high << 4)) + m;
+  }
+};
+
+/** d[2] q[32] signed; d * q */
+const q8_0: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  for (let i = 0; i < 32; i++) out[to + i] = d * i8(bytes[at + 2 + i] as number);
+};
+
+/** Eight 6-bit scales and minima in 12 bytes: the first four whole, the upper bits of the last four in their tops. */
+function scaleOf(bytes: Uint8Array, at: number, j: number): number {
+  const byte = (i: number): number => bytes[at + i] as number;
+  return j < 4 ? byte(j) & 63 : (byte(j + 4) & 15) | ((byte(j - 4) >> 6) << 4);
+}
+
+function minimumOf(bytes: Uint8Array, at: number, j: number): number {
+  const byte = (i: number): number => bytes[at + i] as number;
+  return j < 4 ? byte(j + 4) & 63 : (byte(j + 4) >> 4) | ((byte(j) >> 6) << 4);
+}
+
+/** d[2] dmin[2] scales[12] q[128]: 8 groups of 32, two groups share 32 bytes; d * scale * q - dmin * minimum */
+const q4K: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  const dmin = f16(bytes, at + 2);
+  for (let group = 0; group < 8; group++) {
+    const scale = d * scaleOf(bytes, at + 4, group);
+    const minimum = dmin * minimumOf(bytes, at + 4, group);
+    const q = at + 16 + 32 * (group >> 1);
+    const shift = 4 * (group & 1);
+    for (let i = 0; i < 32; i++)
+      out[to + 32 * group + i] = scale * (((bytes[q + i] as number) >> shift) & 15) - minimum;
+  }
+};
+
+/** d[2] dmin[2] scales[12] h[32] q[128]: bit `group` of h[i] is the fifth bit */
+const q5K: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  const dmin = f16(bytes, at + 2);
+  for (let group = 0; group < 8; group++) {
+    const scale = d * scaleOf(bytes, at + 4, group);
+    const minimum = dmin * minimumOf(bytes, at + 4, group);
+    const q = at + 48 + 32 * (group >> 1);
+    const shift = 4 * (group & 1);
+    for (let i = 0; i < 32; i++) {
+      const high = ((bytes[at + 16 + i] as number) >> group) & 1;
+      out[to + 32 * group + i] = scale * ((((bytes[q + i] as number) >> shift) & 15) | (high << 4)) - minimum;
+    }
+  }
+};
+
+/** low[128] high[64] scales[16] signed, d[2]: two halves of 128, each four groups of 32; d * scale * (q - 32) */
+const q6K: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at + 208);
+  for (let group = 0; group < 8; group++) {
+    const half = group >> 2;
+    const part = group & 3;
+    const low = at + 64 * half + 32 * (part & 1);
+    const high = at + 128 + 32 * half;
+    for (let i = 0; i < 32; i++) {
+      const q =
+        (((bytes[low + i] as number) >> (4 * (part >> 1))) & 15) |
+        ((((bytes[high + i] as number) >> (2 * part)) & 3) << 4);
+      const scale = d * i8(bytes[at + 192 + 2 * group + (i >> 4)] as number);
+      out[to + 32 * group + i] = scale * (q - 32);
+    }
+  }
+};
+
+const unpackers: Readonly<Record<string, { elements: number; bytes: number; unpack: Unpack }>> = {
+  Q4_0: { elements: 32, bytes: 18, unpack: q4_0 },
+  Q4_1: { elements: 32, bytes: 20, unpack: q4_1 },
+  Q5_0: { elements: 32, bytes: 22, unpack: q5_0 },
+  Q5_1: { elements: 32, bytes: 24, unpack: q5_1 },
+  Q8_0: { elements: 32, bytes: 34, unpack: q8_0 },
+  Q4_K: { elements: 256, bytes: 144, unpack: q4K },
+  Q5_K: { elements: 256, bytes: 176, unpack: q5K },
+  Q6_K: { elements: 256, bytes: 210, unpack: q6K },
+};
+
+const plain = { F32: 'f32', F16: 'f16', BF16: 'bf16' } as const;
+
+/** The types that `dequantize` takes. */
+export const readableTypes: readonly string[] = [...Object.keys(plain), ...Object.keys(unpackers)];
+
+/** Whole blocks of a readable type -> f32. */
+export function dequantize(type: string, bytes: Uint8Array): Float32Array {
+  if (type === 'F32' || type === 'F16' || type === 'BF16') return widen(plain[type], bytes);
+  const format = unpackers[type];
+  if (!format) throw new Error(`internal: dequantize does not know ${type}`);
+  const blocks = bytes.byteLength / format.bytes;
+  const out = new Float32Array(blocks * format.elements);
+  for (let block = 0; block < blocks; block++) format.unpack(bytes, block * format.bytes, out, block * format.elements);
+  return out;
+}

@@ -1,0 +1,76 @@
+// Elementwise kernels: activate, multiply. Rows are contiguous, so a step is one run of rows * width numbers, dealt to
+// the threads in cache lines.
+//
+//   for i in my share: out[i] = f(x[i])
+//
+// The last one to three numbers go through the same four-lane code (padded with zeros), so that a number's bits do not
+// depend on where the share ends. In place (out = x) is fine.
+import { normalCdf, sigmoid } from './exp';
+import {
+  Activate,
+  activationFatrelu,
+  activationGelu,
+  activationGeluTanh,
+  activationRelu,
+  activationRelu2,
+  activationSilu,
+  Multiply,
+} from './generated/ops';
+import { share, splat } from './simd';
+
+@inline function activation(kind: i32, x: v128, t: v128): v128 {
+  const zero = i32x4.splat(0);
+  if (kind == activationRelu) return v128.and(f32x4.gt(x, t), f32x4.sub(x, t));
+  if (kind == activationRelu2) return v128.and(f32x4.gt(x, zero), f32x4.mul(x, x));
+  if (kind == activationFatrelu) return v128.and(f32x4.gt(x, t), x);
+  if (kind == activationSilu) return f32x4.mul(x, sigmoid(x));
+  if (kind == activationGelu) return f32x4.mul(x, normalCdf(x));
+  // 1/2 (1 + tanh u) = sigmoid(2u), which does not cancel for negative u
+  const cube = f32x4.mul(f32x4.mul(f32x4.mul(x, x), x), splat(0.044715));
+  return f32x4.mul(x, sigmoid(f32x4.mul(splat(1.5957691216057308), f32x4.add(x, cube))));
+}
+
+@inline function map(kind: i32, x: usize, out: usize, count: i32, threshold: f32): void {
+  const t = splat(threshold);
+  const end = x + (<usize>(count >> 2) << 4);
+  for (; x < end; x += 16, out += 16) v128.store(out, activation(kind, v128.load(x), t));
+  for (let i = 0; i < (count & 3); i++, x += 4, out += 4) {
+    const lane = activation(kind, v128.load32_zero(x), t);
+    store<f32>(out, f32x4.extract_lane(lane, 0));
+  }
+}
+
+export function activate(op: usize, rows: i32, thread: i32, threads: i32): void {
+  const total = rows * Activate.width(op);
+  const first = share(total, 16, thread, threads);
+  const count = share(total, 16, thread + 1, threads) - first;
+  const x = Activate.x(op) + (<usize>first << 2);
+  const out = Activate.out(op) + (<usize>first << 2);
+  const threshold = Activate.threshold(op);
+  switch (Activate.kind(op)) {
+    case activationRelu: return map(activationRelu, x, out, count, threshold);
+    case activationRelu2: return map(activationRelu2, x, out, count, threshold);
+    case activationFatrelu: return map(activationFatrelu, x, out, count, threshold);
+    case activationSilu: return map(activationSilu, x, out, count, threshold);
+    case activationGelu: return map(activationGelu, x, out, count, threshold);
+    case activationGeluTanh: return map(activationGeluTanh, x, out, count, threshold);
+  }
+}
+
+// a == 0 ? +0 : a * b; b may hold anything where a is zero, NaN included
+@inline function masked(a: v128, b: v128): v128 {
+  return v128.and(f32x4.ne(a, i32x4.splat(0)), f32x4.mul(a, b));
+}
+
+export function multiply(op: usize, rows: i32, thread: i32, threads: i32): void {
+  const total = rows * Multiply.width(op);
+  const first = share(total, 16, thread, threads);
+  const count = share(total, 16, thread + 1, threads) - first;
+  let a = Multiply.a(op) + (<usize>first << 2);
+  let b = Multiply.b(op) + (<usize>first << 2);
+  let out = Multiply.out(op) + (<usize>first << 2);
+  const end = a + (<usize>(count >> 2) << 4);
+  for (; a < end; a += 16, b += 16, out += 16) v128.store(out, masked(v128.load(a), v128.load(b)));
+  for (let i = 0; i < (count & 3); i++, a += 4, b += 4, out += 4)
+    store<f32>(out, f32x4.extract_lane(masked(v128.load32_zero(a), v128.load32_zero(b)), 0));
+}

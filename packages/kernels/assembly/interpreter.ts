@@ -1,0 +1,71 @@
+// The one loop of a step: every thread of the team runs it over the same program.
+//
+//   for op in [from, to): kernels[op.code](my share of op); barrier
+//
+// `run` is all that the host calls. It allocates nothing and validates nothing: the host did, once, when it loaded the
+// program. The kernels are exported too, which keeps the optimiser from inlining them all into this loop: V8 compiles
+// each for itself, and a kernel gets its fast code after its first calls instead of the loop's next one.
+import { activate, multiply } from './activation';
+import { attention, storeKv } from './attention';
+import { stream, streamRead } from './bench';
+import { gather } from './gather';
+import {
+  Activate,
+  Attention,
+  AxpyRows,
+  countRows,
+  Gather,
+  GemvRows,
+  LayerNorm,
+  Linear,
+  LogProb,
+  Multiply,
+  recordBytes,
+  RmsNorm,
+  Rope,
+  SelectActive,
+  StoreKv,
+} from './generated/ops';
+import { linear } from './linear';
+import { logProb } from './logprob';
+import { layerNorm, rmsNorm } from './norm';
+import { rope } from './rope';
+import { axpyRows, gemvRows, selectActive } from './sparse';
+import { barrier } from './team';
+
+/**
+ * `program` is the address of the first record; `rows` and `outputs` are the step's sizes; `scratch` is this thread's
+ * own; `sync` is the session's barrier block.
+ */
+export function run(
+  program: usize, from: i32, to: i32, rows: i32, outputs: i32, thread: i32, threads: i32, scratch: usize, sync: usize,
+): void {
+  for (let i = from; i < to; i++) {
+    step(program + <usize>i * recordBytes, rows, outputs, thread, threads, scratch);
+    barrier(sync, threads);
+  }
+}
+
+@inline function pick(count: i32, rows: i32, outputs: i32): i32 {
+  return count == countRows ? rows : outputs;
+}
+
+function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
+  switch (load<i32>(op)) {
+    case Gather.code: return gather(op, pick(Gather.count(op), rows, outputs), t, threads);
+    case RmsNorm.code: return rmsNorm(op, pick(RmsNorm.count(op), rows, outputs), t, threads);
+    case LayerNorm.code: return layerNorm(op, pick(LayerNorm.count(op), rows, outputs), t, threads);
+    case Activate.code: return activate(op, pick(Activate.count(op), rows, outputs), t, threads);
+    case Multiply.code: return multiply(op, pick(Multiply.count(op), rows, outputs), t, threads);
+    case SelectActive.code: return selectActive(op, pick(SelectActive.count(op), rows, outputs), t, threads);
+    case Linear.code: return linear(op, pick(Linear.count(op), rows, outputs), t, threads, scratch);
+    case GemvRows.code: return gemvRows(op, pick(GemvRows.count(op), rows, outputs), t, threads, scratch);
+    case AxpyRows.code: return axpyRows(op, pick(AxpyRows.count(op), rows, outputs), t, threads, scratch);
+    case Rope.code: return rope(op, pick(Rope.count(op), rows, outputs), t, threads);
+    case StoreKv.code: return storeKv(op, pick(StoreKv.count(op), rows, outputs), t, threads);
+    case Attention.code: return attention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);
+    case LogProb.code: return logProb(op, pick(LogProb.count(op), rows, outputs), t, threads);
+    case streamRead: return stream(op, t, threads);
+    default: unreachable();
+  }
+}

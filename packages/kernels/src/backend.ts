@@ -1,0 +1,76 @@
+// createWasmBackend: options, the choice between a team and the calling thread, and what `description` says of it.
+import { type Backend, type BufferDecl, RelufyError, type StepLimits, show } from '@relufy/tensor';
+import { type Engine, LocalEngine } from './engine.js';
+import type { Platform } from './platform.js';
+import { maxThreads } from './protocol.js';
+import { MemorySession, type WasmSession } from './session.js';
+import { joinTeam } from './team.js';
+
+export interface WasmBackendOptions {
+  /** Workers that share a step. Default: the physical cores. More than that is honoured, and slower. */
+  readonly threads?: number;
+  /** `false`: one thread, the calling one, as where SharedArrayBuffer is missing. A step then blocks it. */
+  readonly sharedMemory?: boolean;
+}
+
+export interface WasmBackend extends Backend {
+  createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<WasmSession>;
+}
+
+export async function createBackend(platform: Platform, options: WasmBackendOptions): Promise<WasmBackend> {
+  checkOptions(options);
+  const { sharing } = platform;
+  const shared = options.sharedMemory !== false && sharing.available;
+  try {
+    if (shared) {
+      const threads = options.threads ?? platform.physicalCores();
+      const engine = await joinTeam(platform, threads);
+      return new Wasm(engine, threads, true, `wasm: SIMD, ${threads === 1 ? '1 thread' : `${threads} threads`}`);
+    }
+    const reason = sharing.available ? 'sharedMemory: false' : sharing.reason;
+    const engine = new LocalEngine(await platform.compile('single'));
+    return new Wasm(engine, 1, false, `wasm: SIMD, 1 thread, the calling one (${reason})`);
+  } catch (error) {
+    if (RelufyError.is(error)) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RelufyError('backend', `wasm backend: it could not be started: ${why}.`, { cause: error });
+  }
+}
+
+class Wasm implements WasmBackend {
+  readonly name = 'wasm';
+  readonly description: string;
+  readonly threads: number;
+  readonly #engine: Engine;
+  readonly #shared: boolean;
+  #disposed = false;
+
+  constructor(engine: Engine, threads: number, shared: boolean, description: string) {
+    this.#engine = engine;
+    this.threads = threads;
+    this.#shared = shared;
+    this.description = description;
+  }
+
+  async createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<MemorySession> {
+    if (this.#disposed) throw new RelufyError('state', 'wasm backend: used after dispose(). Create it again.');
+    return MemorySession.create(this.#engine, this.threads, this.#shared, buffers, limits);
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    this.#engine.dispose();
+  }
+}
+
+function checkOptions(options: WasmBackendOptions): void {
+  for (const key of Object.keys(options))
+    if (key !== 'threads' && key !== 'sharedMemory')
+      throw new RelufyError('option', `wasm backend: expected the options threads and sharedMemory, got ${show(key)}.`);
+  const { threads } = options;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads))
+    throw new RelufyError(
+      'option',
+      `wasm backend "threads": expected an integer of 1 to ${maxThreads}, got ${show(threads)}.`,
+    );
+}

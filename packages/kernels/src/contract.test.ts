@@ -1,0 +1,14 @@
+// The contract suite on the team at 1, 2 and 3 threads, and on the build without shared memory.
+import { runBackendSuite } from '@relufy/tensor/contract';
+import { createWasmBackend } from '../dist/node.js';
+
+const tolerance = 2e-6;
+
+runBackendSuite({ name: 'wasm', create: (threads) => createWasmBackend({ threads }), threads: [1, 2, 3], tolerance });
+
+runBackendSuite({
+  name: 'wasm without shared memory',
+  create: () => createWasmBackend({ sharedMemory: false }),
+  threads: [1],
+  tolerance,
+});

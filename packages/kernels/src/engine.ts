@@ -1,0 +1,56 @@
+// Where steps run: on a team of workers (team.ts), or on the calling thread where memory cannot be shared (here).
+import { RelufyError, yieldToEventLoop } from '@relufy/tensor';
+import { instantiate, profileOps, type RunKernel, type StepCall } from './protocol.js';
+
+/** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
+export interface Engine {
+  /** Makes a session's memory known; gives the session's number. */
+  open(memory: WebAssembly.Memory): Promise<number>;
+  run(call: StepCall): Promise<void>;
+  /** Runs op by op; gives the milliseconds of each. */
+  profile(call: StepCall): Promise<Float64Array>;
+  close(session: number): Promise<void>;
+  dispose(): void;
+}
+
+/** One thread, the caller's: a step blocks it, so the event loop gets a turn before each. */
+export class LocalEngine implements Engine {
+  readonly #module: WebAssembly.Module;
+  readonly #instances = new Map<number, RunKernel>();
+  #opened = 0;
+
+  constructor(module: WebAssembly.Module) {
+    this.#module = module;
+  }
+
+  async open(memory: WebAssembly.Memory): Promise<number> {
+    const session = this.#opened++;
+    this.#instances.set(session, instantiate(this.#module, memory));
+    return session;
+  }
+
+  async run(call: StepCall): Promise<void> {
+    await yieldToEventLoop();
+    const { program, from, to, rows, outputs, scratch, barrier } = call;
+    this.#instance(call)(program, from, to, rows, outputs, 0, 1, scratch, barrier);
+  }
+
+  async profile(call: StepCall): Promise<Float64Array> {
+    await yieldToEventLoop();
+    return profileOps(this.#instance(call), call, 0, 1);
+  }
+
+  async close(session: number): Promise<void> {
+    this.#instances.delete(session);
+  }
+
+  dispose(): void {
+    this.#instances.clear();
+  }
+
+  #instance({ session }: StepCall): RunKernel {
+    const run = this.#instances.get(session);
+    if (run === undefined) throw new RelufyError('state', 'wasm backend: used after dispose(). Create it again.');
+    return run;
+  }
+}

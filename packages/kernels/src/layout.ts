@@ -1,0 +1,64 @@
+// Where everything of a session lies in its memory. Pure arithmetic in units of 64 bytes; session.ts owns the memory.
+//
+//   unit 0: reserved, so that offset 0 means "absent" | barrier | buffers (do not move) | programs | scratch | arena
+//
+// What follows the buffers is laid out anew at each load: every program has its own records, all share one scratch (the
+// largest need, a part for each thread) and one arena of activations (the largest plan).
+import {
+  type BufferDecl,
+  byteCount,
+  opFields,
+  type Program,
+  recordWords,
+  type StepLimits,
+  scratchFloats,
+  toUnits,
+  unitBytes,
+} from '@relufy/tensor';
+
+export const pageBytes = 65536;
+export const maxPages = 65536;
+
+/** The barrier's block: three cache lines, and one to keep the buffers away. */
+const barrierUnits = 4;
+
+export interface BufferLayout {
+  readonly barrierUnit: number;
+  readonly offsets: ReadonlyMap<string, number>;
+  readonly totalUnits: number;
+}
+
+export function layOutBuffers(buffers: readonly BufferDecl[], limits: StepLimits): BufferLayout {
+  const offsets = new Map<string, number>();
+  let unit = 1 + barrierUnits;
+  for (const buffer of buffers) {
+    offsets.set(buffer.name, unit);
+    unit += toUnits(byteCount(buffer, limits));
+  }
+  return { barrierUnit: 1, offsets, totalUnits: unit };
+}
+
+/** Units of the records of a program with so many ops. */
+export const recordUnits = (ops: number): number => toUnits(ops * recordWords * 4);
+
+/** Panels and running sums of assembly/gemm.ts, rounded up. */
+const tileBytes = 32768;
+/** Rows whose sums a product over a transposed weight keeps at once (assembly/axpy.ts). */
+const axpyBlockRows = 8;
+/** Columns are dealt to the threads in this unit. */
+const columnUnit = 32;
+
+/** Units of scratch that one of `threads` threads needs for a program. */
+export function scratchUnits(program: Program, threads: number): number {
+  let bytes = Math.max(tileBytes, scratchFloats(program) * 4);
+  program.ops.forEach((op, index) => {
+    if (op.kind !== 'linear' && op.kind !== 'axpyRows') return;
+    const { outWidth } = opFields(program, op, index) as { outWidth: number };
+    const columns = Math.ceil(Math.ceil(outWidth / columnUnit) / threads) * columnUnit;
+    bytes = Math.max(bytes, axpyBlockRows * columns * 4);
+  });
+  // one unit more, so that the last line of one thread and the first of the next are never prefetched as a pair
+  return toUnits(bytes) + 1;
+}
+
+export const pagesOf = (units: number): number => Math.ceil((units * unitBytes) / pageBytes);

@@ -1,0 +1,51 @@
+// Node: files, worker threads, and the number of physical cores.
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import os from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Platform } from './platform.js';
+
+export const nodePlatform: Platform = {
+  sharing: { available: true },
+
+  physicalCores: () => {
+    const share = process.platform === 'linux' ? coresPerProcessor(readText('/proc/cpuinfo')) : 1;
+    return Math.max(1, Math.ceil(os.availableParallelism() * share));
+  },
+
+  compile: async (build) => WebAssembly.compile(await readFile(new URL(`./${build}.wasm`, import.meta.url))),
+
+  startWorker: ({ message, death }) => {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'relufy', execArgv: [] });
+    worker.on('message', message);
+    worker.on('messageerror', (error) => death(error.message, error));
+    worker.on('error', (error) => death(error.message, error));
+    worker.on('exit', (code) => death(`it exited with code ${code}`));
+    return {
+      post: (value) => worker.postMessage(value),
+      terminate: () => void worker.terminate(),
+      hold: (alive) => (alive ? worker.ref() : worker.unref()),
+    };
+  },
+};
+
+/** Physical cores / logical processors, from the text of /proc/cpuinfo; 1 where it does not say. */
+export function coresPerProcessor(cpuinfo: string): number {
+  const processors = cpuinfo.split(/\n\s*\n/).filter((block) => /^processor\s*:/m.test(block));
+  const field = (block: string, name: string) => new RegExp(`^${name}\\s*:\\s*(\\d+)`, 'm').exec(block)?.[1];
+  const cores = new Set<string>();
+  for (const block of processors) {
+    const core = field(block, 'core id');
+    if (core === undefined) return 1;
+    cores.add(`${field(block, 'physical id')}/${core}`);
+  }
+  return cores.size > 0 ? cores.size / processors.length : 1;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,28 @@
+// What the backend needs of the place it runs in. node-platform.ts and browser-platform.ts are the two; everything else
+// in this package is neutral.
+
+export type Build = 'threads' | 'single';
+
+export type Sharing = { readonly available: true } | { readonly available: false; readonly reason: string };
+
+export interface Platform {
+  /** Whether memory can be shared with workers; if not, why, and what to do about it. */
+  readonly sharing: Sharing;
+  /** Physical cores that this process may use. */
+  physicalCores(): number;
+  compile(build: Build): Promise<WebAssembly.Module>;
+  startWorker(events: WorkerEvents): WorkerHandle;
+}
+
+export interface WorkerEvents {
+  message(message: unknown): void;
+  /** The worker ended or threw, without being asked to. */
+  death(reason: string, cause?: unknown): void;
+}
+
+export interface WorkerHandle {
+  post(message: unknown): void;
+  terminate(): void;
+  /** Whether the worker keeps the process alive. */
+  hold(alive: boolean): void;
+}

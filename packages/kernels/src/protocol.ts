@@ -1,0 +1,94 @@
+// What the host and the workers of a team say to each other: a control block in shared memory for steps, messages for
+// everything else. Owns names and types only; team.ts writes them, worker.ts reads them.
+//
+// Between steps every worker waits on word 0 of the control block. The host fills the other words, then stores a new
+// word 0 (generation << 10 | participants) and notifies once. Workers 0 .. participants - 1 act, the others go back to
+// sleep; they read nothing else, so that the host may write the next command while they wake up.
+
+/** Words of the control block, an Int32Array. */
+export const controlWord = {
+  command: 0,
+  action: 1,
+  session: 2,
+  program: 3,
+  from: 4,
+  to: 5,
+  rows: 6,
+  outputs: 7,
+  scratch: 8,
+  scratchStride: 9,
+  barrier: 10,
+} as const;
+export const controlWords = 16;
+
+export const participantBits = 10;
+export const maxThreads = 2 ** participantBits - 1;
+
+export const action = {
+  /** Run the ops [from, to); worker 0 posts `done`. */
+  run: 0,
+  /** The same op by op; worker 0 posts the milliseconds of each op. */
+  profile: 1,
+  /** Return to the event loop: a message is waiting. */
+  listen: 2,
+} as const;
+
+/** One step, or a part of it: addresses in bytes. */
+export interface StepCall {
+  readonly session: number;
+  readonly program: number;
+  readonly from: number;
+  readonly to: number;
+  readonly rows: number;
+  readonly outputs: number;
+  readonly scratch: number;
+  readonly scratchStride: number;
+  readonly barrier: number;
+}
+
+/** Host to worker. Each is answered by one message, after which the worker waits for commands again. */
+export type HostMessage =
+  | {
+      readonly kind: 'start';
+      readonly index: number;
+      readonly control: Int32Array;
+      readonly command: number;
+      readonly module: WebAssembly.Module;
+    }
+  | { readonly kind: 'open'; readonly session: number; readonly memory: WebAssembly.Memory }
+  | { readonly kind: 'close'; readonly session: number };
+
+/** Worker to host: done, or the milliseconds of each op. */
+export type WorkerMessage = 0 | Float64Array;
+
+/** What the host and the workers call in the module; see assembly/interpreter.ts. */
+export type RunKernel = (
+  program: number,
+  from: number,
+  to: number,
+  rows: number,
+  outputs: number,
+  thread: number,
+  threads: number,
+  scratch: number,
+  barrier: number,
+) => void;
+
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): RunKernel {
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  return exports.run as RunKernel;
+}
+
+/** Runs a call op by op and gives the milliseconds of each; every thread of the team does the same. */
+export function profileOps(run: RunKernel, call: StepCall, thread: number, threads: number): Float64Array {
+  const times = new Float64Array(call.to - call.from);
+  const scratch = call.scratch + thread * call.scratchStride;
+  let before = performance.now();
+  for (let op = call.from; op < call.to; op++) {
+    run(call.program, op, op + 1, call.rows, call.outputs, thread, threads, scratch, call.barrier);
+    const now = performance.now();
+    times[op - call.from] = now - before;
+    before = now;
+  }
+  return times;
+}

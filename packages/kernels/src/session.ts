@@ -1,0 +1,277 @@
+// One model's memory and programs on the wasm backend. Owns the WebAssembly.Memory, its layout over time, views and
+// encoded programs. Does not own threads (engine.ts, team.ts) or what ops compute (assembly/).
+import {
+  type BufferDecl,
+  type BufferView,
+  byteCount,
+  type DType,
+  describeBuffer,
+  elementCount,
+  encodeProgram,
+  type LoadedProgram,
+  type MemoryPlan,
+  type Program,
+  planMemory,
+  RelufyError,
+  type Session,
+  type Step,
+  type StepLimits,
+  show,
+  unitBytes,
+  validateProgram,
+} from '@relufy/tensor';
+import type { Engine } from './engine.js';
+import { type BufferLayout, layOutBuffers, maxPages, pageBytes, pagesOf, recordUnits, scratchUnits } from './layout.js';
+import type { StepCall } from './protocol.js';
+
+export interface WasmProgram extends LoadedProgram {
+  /** Runs a step op by op on the team; gives the milliseconds of each op. */
+  profile(step: Step): Promise<Float64Array>;
+}
+
+export interface WasmSession extends Session {
+  load(program: Program): WasmProgram;
+}
+
+const views: Readonly<Record<DType, new (buffer: ArrayBufferLike, offset: number, length: number) => BufferView>> = {
+  f32: Float32Array,
+  bf16: Uint16Array,
+  i32: Int32Array,
+};
+
+interface Placed {
+  readonly records: (offsetOf: (buffer: string) => number) => Uint32Array;
+  readonly ops: number;
+  readonly scratchUnits: number;
+  readonly plan: MemoryPlan;
+  unit: number;
+}
+
+const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
+
+export class MemorySession implements WasmSession {
+  readonly #engine: Engine;
+  readonly #threads: number;
+  readonly #limits: StepLimits;
+  readonly #buffers: ReadonlyMap<string, BufferDecl>;
+  readonly #layout: BufferLayout;
+  readonly #programs: Placed[] = [];
+  #memory: WebAssembly.Memory | undefined;
+  #number = -1;
+  #running = 0;
+  #scratchUnit = 0;
+  #scratchStride = 0;
+  #arenaUnit = 0;
+
+  private constructor(engine: Engine, threads: number, buffers: readonly BufferDecl[], limits: StepLimits) {
+    this.#engine = engine;
+    this.#threads = threads;
+    this.#limits = limits;
+    this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
+    this.#layout = layOutBuffers([...this.#buffers.values()], limits);
+  }
+
+  static async create(
+    engine: Engine,
+    threads: number,
+    shared: boolean,
+    buffers: readonly BufferDecl[],
+    limits: StepLimits,
+  ): Promise<MemorySession> {
+    const session = new MemorySession(engine, threads, buffers, limits);
+    const initial = checkPages(session.#layout.totalUnits);
+    session.#memory = claim(
+      () => new WebAssembly.Memory({ initial, maximum: maxPages, shared }),
+      session.#layout.totalUnits,
+    );
+    session.#number = await engine.open(session.#memory);
+    return session;
+  }
+
+  get memoryBytes(): number {
+    return this.#memory?.buffer.byteLength ?? 0;
+  }
+
+  view(buffer: string): BufferView {
+    const memory = this.#alive();
+    const decl = this.#buffers.get(buffer);
+    if (decl === undefined) throw new Error(`internal: no buffer ${show(buffer)}`);
+    return this.#viewAt(memory, decl, this.#layout.offsets.get(buffer) as number);
+  }
+
+  load(program: Program): WasmProgram {
+    this.#alive();
+    validateProgram(program);
+    this.#checkBuffers(program);
+    const placed = this.#place({
+      records: (offsetOf) => encodeProgram(program, offsetOf),
+      ops: program.ops.length,
+      scratchUnits: scratchUnits(program, this.#threads),
+      plan: planMemory(program),
+      unit: 0,
+    });
+    const call = (step: Step, from: number, to: number): StepCall => {
+      this.#alive();
+      checkStep(program, step, from, to);
+      return this.#call(placed, step, from, to);
+    };
+    return {
+      program,
+      view: (buffer) => {
+        const memory = this.#alive();
+        const decl = program.buffers.get(buffer);
+        const offset = placed.plan.offsets.get(buffer);
+        if (decl === undefined || offset === undefined) throw new Error(`internal: no activation ${show(buffer)}`);
+        return this.#viewAt(memory, decl, this.#arenaUnit + offset);
+      },
+      run: (step, from = 0, to = program.ops.length) => this.#track(() => this.#engine.run(call(step, from, to))),
+      profile: (step) => this.#track(() => this.#engine.profile(call(step, 0, program.ops.length))),
+    };
+  }
+
+  /** Loads hand-made records that are not in the op table (measuring kernels); see stream.ts. */
+  loadRecords(ops: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
+    const plan = { offsets: new Map<string, number>(), totalUnits: 0 };
+    const placed = this.#place({ records, ops, scratchUnits: 1, plan, unit: 0 });
+    return () => this.#track(() => this.#engine.profile(this.#call(placed, { rows: 0, outputs: 0 }, 0, ops)));
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#memory === undefined) return;
+    this.#memory = undefined;
+    await this.#engine.close(this.#number).catch(() => {}); // a team that died has closed everything
+  }
+
+  /** Lays out what follows the buffers anew with one program more, grows the memory, and writes all records. */
+  #place(added: Placed): Placed {
+    const memory = this.#alive();
+    if (this.#running > 0)
+      throw new RelufyError('state', 'wasm session: load() during a step would move its memory. Await run() first.');
+    const programs = [...this.#programs, added];
+    let unit = this.#layout.totalUnits;
+    const units = programs.map(({ ops }) => {
+      const start = unit;
+      unit += recordUnits(ops);
+      return start;
+    });
+    const scratchUnit = unit;
+    const scratchStride = Math.max(...programs.map((program) => program.scratchUnits));
+    const arenaUnit = scratchUnit + scratchStride * this.#threads;
+    const total = arenaUnit + Math.max(...programs.map(({ plan }) => plan.totalUnits));
+    const missing = checkPages(total) - memory.buffer.byteLength / pageBytes;
+    if (missing > 0) claim(() => memory.grow(missing), total);
+    this.#programs.push(added);
+    this.#scratchUnit = scratchUnit;
+    this.#scratchStride = scratchStride;
+    this.#arenaUnit = arenaUnit;
+    programs.forEach((program, index) => {
+      program.unit = units[index] as number;
+      const words = program.records((buffer) => this.#unitOf(program, buffer));
+      new Uint32Array(memory.buffer, program.unit * unitBytes, words.length).set(words);
+    });
+    return added;
+  }
+
+  #unitOf({ plan }: Placed, buffer: string): number {
+    const activation = plan.offsets.get(buffer);
+    if (activation !== undefined) return this.#arenaUnit + activation;
+    const unit = this.#layout.offsets.get(buffer);
+    if (unit === undefined) throw new Error(`internal: no buffer ${show(buffer)}`);
+    return unit;
+  }
+
+  #call(placed: Placed, { rows, outputs }: Step, from: number, to: number): StepCall {
+    return {
+      session: this.#number,
+      program: placed.unit * unitBytes,
+      from,
+      to,
+      rows,
+      outputs,
+      scratch: this.#scratchUnit * unitBytes,
+      scratchStride: this.#scratchStride * unitBytes,
+      barrier: this.#layout.barrierUnit * unitBytes,
+    };
+  }
+
+  async #track<T>(start: () => Promise<T>): Promise<T> {
+    this.#running++;
+    try {
+      return await start();
+    } finally {
+      this.#running--;
+    }
+  }
+
+  #viewAt(memory: WebAssembly.Memory, decl: BufferDecl, unit: number): BufferView {
+    return new views[decl.dtype](memory.buffer, unit * unitBytes, elementCount(decl, this.#limits));
+  }
+
+  #alive(): WebAssembly.Memory {
+    if (this.#memory === undefined)
+      throw new RelufyError('state', 'wasm session: used after dispose(). Load the model again.');
+    return this.#memory;
+  }
+
+  #checkBuffers(program: Program): void {
+    const refuse = (what: string) => new RelufyError('program', `program ${show(program.name)}: ${what}`);
+    const { maxRows, maxOutputs } = this.#limits;
+    if (program.maxRows !== maxRows || program.maxOutputs !== maxOutputs)
+      throw refuse(
+        `expected the session's limits, ${maxRows} rows and ${maxOutputs} outputs, got ${program.maxRows} and ${program.maxOutputs}.`,
+      );
+    for (const buffer of program.buffers.values()) {
+      if (buffer.kind === 'activation') continue;
+      const known = this.#buffers.get(buffer.name);
+      if (known === undefined) throw refuse(`buffer ${show(buffer.name)} is not in the session.`);
+      if (describeBuffer(known) !== describeBuffer(buffer))
+        throw refuse(
+          `buffer ${show(buffer.name)}: expected ${describeBuffer(known)} as in the session, got ${describeBuffer(buffer)}.`,
+        );
+    }
+  }
+}
+
+function checkStep(program: Program, { rows, outputs }: Step, from: number, to: number): void {
+  const within = (what: string, value: number, least: number, most: number): void => {
+    if (!Number.isInteger(value) || value < least || value > most)
+      throw new RelufyError(
+        'input',
+        `program ${show(program.name)}: ${what}: expected an integer of ${least} to ${most}, got ${value}.`,
+      );
+  };
+  within('rows', rows, 0, program.maxRows);
+  within('outputs', outputs, 0, program.maxOutputs);
+  within('to', to, 0, program.ops.length);
+  within('from', from, 0, to);
+}
+
+/** Pages for so many units, or the refusal when 32-bit memory ends before. */
+function checkPages(units: number): number {
+  const pages = pagesOf(units);
+  if (pages > maxPages)
+    throw new RelufyError(
+      'backend',
+      `wasm backend: the model needs ${gibibytes(units * unitBytes)} GiB, expected at most 4 GiB. Load it as bf16, with a smaller context or fewer slots, or use the native backend.`,
+    );
+  return pages;
+}
+
+/** Runs an allocation; the engine's refusal becomes ours. */
+function claim<T>(allocate: () => T, units: number): T {
+  try {
+    return allocate();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RelufyError(
+      'backend',
+      `wasm backend: the model needs ${gibibytes(units * unitBytes)} GiB, and the system does not give so much memory. Dispose other models, or load it in a smaller format.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Bytes that a session would need for its buffers alone: for a refusal before anything is read. */
+export function bufferBytes(buffers: readonly BufferDecl[], limits: StepLimits): number {
+  return buffers.reduce((sum, buffer) => sum + byteCount(buffer, limits), 0);
+}

@@ -1,0 +1,203 @@
+// The worker team: one a process, shared by every model in it. Owns the workers, the control block, and the queue that
+// serves opens, steps and closes one after the other. Does not own memory (session.ts) or kernels (assembly/).
+//
+// The host never joins a step: it writes the command, notifies once, and is told by one message of worker 0. A worker
+// that dies takes the team with it: what runs and what is queued rejects, the others (they may sit in a barrier that
+// nobody will complete) are terminated, and the next backend starts a fresh team.
+import { RelufyError } from '@relufy/tensor';
+import type { Engine } from './engine.js';
+import type { Platform, WorkerHandle } from './platform.js';
+import {
+  action,
+  controlWord,
+  controlWords,
+  type HostMessage,
+  participantBits,
+  type StepCall,
+  type WorkerMessage,
+} from './protocol.js';
+
+interface Waiting {
+  left: number;
+  readonly resolve: (message: WorkerMessage) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class Team {
+  readonly #platform: Platform;
+  readonly #module: WebAssembly.Module;
+  readonly #control = new Int32Array(new SharedArrayBuffer(controlWords * 4));
+  readonly #workers: WorkerHandle[] = [];
+  #generation = 0;
+  #opened = 0;
+  #jobs = 0;
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting: Waiting | undefined;
+  #failure: RelufyError | undefined;
+  /** Backends that use the team; it stops with the last. */
+  users = 0;
+
+  constructor(platform: Platform, module: WebAssembly.Module) {
+    this.#platform = platform;
+    this.#module = module;
+  }
+
+  get alive(): boolean {
+    return this.#failure === undefined;
+  }
+
+  /** Starts workers until there are `threads`. */
+  grow(threads: number): Promise<void> {
+    return this.#enqueue(async () => {
+      for (let index = this.#workers.length; index < threads; index++) {
+        const worker = this.#platform.startWorker({
+          message: (message) => this.#hear(message as WorkerMessage),
+          death: (reason, cause) =>
+            this.#fail(`wasm backend: worker ${index} of the team died: ${reason}. Create the backend again.`, cause),
+        });
+        worker.hold(index === 0);
+        this.#workers.push(worker);
+        const answer = this.#answers(1);
+        const [control, module] = [this.#control, this.#module];
+        const message: HostMessage = { kind: 'start', index, control, command: control[controlWord.command]!, module };
+        worker.post(message);
+        await answer;
+      }
+    });
+  }
+
+  /** Makes a session's memory known to the first `threads` workers. */
+  open(memory: WebAssembly.Memory, threads: number): Promise<number> {
+    const session = this.#opened++;
+    return this.#tell({ kind: 'open', session, memory }, threads).then(() => session);
+  }
+
+  async close(session: number, threads: number): Promise<void> {
+    if (this.alive) await this.#tell({ kind: 'close', session }, threads);
+  }
+
+  run(call: StepCall, threads: number): Promise<void> {
+    return this.#enqueue(async () => {
+      const done = this.#answers(1);
+      this.#write(call);
+      this.#command(action.run, threads);
+      await done;
+    });
+  }
+
+  profile(call: StepCall, threads: number): Promise<Float64Array> {
+    return this.#enqueue(async () => {
+      const done = this.#answers(1);
+      this.#write(call);
+      this.#command(action.profile, threads);
+      return (await done) as Float64Array;
+    });
+  }
+
+  stop(): void {
+    this.#fail('wasm backend: used after dispose(). Create it again.', undefined, 'state');
+  }
+
+  /** Sends a message to the first workers: they wait in shared memory, so a command calls them to their event loop. */
+  #tell(message: HostMessage, threads: number): Promise<void> {
+    return this.#enqueue(async () => {
+      const done = this.#answers(threads);
+      for (const worker of this.#workers.slice(0, threads)) worker.post(message);
+      this.#command(action.listen, threads);
+      await done;
+    });
+  }
+
+  #write(call: StepCall): void {
+    const control = this.#control;
+    control[controlWord.session] = call.session;
+    control[controlWord.program] = call.program;
+    control[controlWord.from] = call.from;
+    control[controlWord.to] = call.to;
+    control[controlWord.rows] = call.rows;
+    control[controlWord.outputs] = call.outputs;
+    control[controlWord.scratch] = call.scratch;
+    control[controlWord.scratchStride] = call.scratchStride;
+    control[controlWord.barrier] = call.barrier;
+  }
+
+  #command(what: number, threads: number): void {
+    this.#control[controlWord.action] = what;
+    this.#generation++;
+    Atomics.store(this.#control, controlWord.command, (this.#generation << participantBits) | threads);
+    Atomics.notify(this.#control, controlWord.command);
+  }
+
+  /** Resolves when so many messages have come. One call at a time: the queue sees to that. */
+  #answers(count: number): Promise<WorkerMessage> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { left: count, resolve, reject };
+    });
+  }
+
+  #hear(message: WorkerMessage): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined || --waiting.left > 0) return;
+    this.#waiting = undefined;
+    waiting.resolve(message);
+  }
+
+  /** Runs a job when those before it are done. Worker 0 keeps the process alive while there are any. */
+  #enqueue<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#jobs++ === 0) this.#workers[0]?.hold(true);
+    const start = (): Promise<T> => (this.#failure === undefined ? job() : Promise.reject(this.#failure));
+    const result = this.#last.then(start);
+    const after = (): void => {
+      if (--this.#jobs === 0) this.#workers[0]?.hold(false);
+    };
+    this.#last = result.then(after, after);
+    return result;
+  }
+
+  #fail(message: string, cause?: unknown, code: 'backend' | 'state' = 'backend'): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = new RelufyError(code, message, { cause });
+    for (const worker of this.#workers) worker.terminate();
+    this.#workers.length = 0;
+    this.#waiting?.reject(this.#failure);
+    this.#waiting = undefined;
+  }
+}
+
+let team: Team | undefined;
+
+/** A share of the process's team: its first `threads` workers. The team starts with the first user and ends with the last. */
+export async function joinTeam(platform: Platform, threads: number): Promise<Engine> {
+  const module = await threadsModule(platform);
+  if (!team?.alive) team = new Team(platform, module);
+  const joined = team;
+  joined.users++;
+  let member = true;
+  const dispose = (): void => {
+    if (member && --joined.users === 0) joined.stop();
+    member = false;
+  };
+  try {
+    await joined.grow(threads);
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  return {
+    open: (memory) => joined.open(memory, threads),
+    run: (call) => joined.run(call, threads),
+    profile: (call) => joined.profile(call, threads),
+    close: (session) => joined.close(session, threads),
+    dispose,
+  };
+}
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+function threadsModule(platform: Platform): Promise<WebAssembly.Module> {
+  compiled ??= platform.compile('threads').catch((error) => {
+    compiled = undefined;
+    throw error;
+  });
+  return compiled;
+}

@@ -1,0 +1,59 @@
+// Stop strings: watching a text that arrives in pieces for the first of some strings.
+// A piece is given out as soon as no stop string can begin in it. Knows nothing of tokens.
+import { RelufyError, show } from '@relufy/tensor';
+import { heldLength } from './text-stages.js';
+
+/**
+ * The stop string that ends first wins, and of those the longest, so the outcome does not depend on where the text is
+ * cut into pieces.
+ */
+export class StopMatcher {
+  readonly #words: readonly string[];
+  #held = '';
+  #stopped: string | undefined;
+
+  /** @throws RelufyError with code `option` for a stop string that is empty or not a string. */
+  constructor(words: readonly string[]) {
+    for (const word of words) {
+      if (typeof word !== 'string' || word === '') {
+        throw new RelufyError('option', `stop: expected strings that are not empty, got ${show(word)}. Leave it out.`);
+      }
+    }
+    this.#words = [...words];
+  }
+
+  /** The stop string that was found, or undefined. */
+  get stopped(): string | undefined {
+    return this.#stopped;
+  }
+
+  /** The text that can be given out now. After a stop string it is always empty. */
+  push(piece: string): string {
+    if (this.#stopped !== undefined) return '';
+    const text = this.#held + piece;
+    let end = Number.POSITIVE_INFINITY;
+    for (const word of this.#words) {
+      const at = text.indexOf(word);
+      if (at < 0) continue;
+      const longer = word.length > (this.#stopped?.length ?? 0);
+      if (at + word.length < end || (at + word.length === end && longer)) {
+        end = at + word.length;
+        this.#stopped = word;
+      }
+    }
+    if (this.#stopped !== undefined) {
+      this.#held = '';
+      return text.slice(0, end - this.#stopped.length);
+    }
+    const keep = this.#words.reduce((longest, word) => Math.max(longest, heldLength(text, word)), 0);
+    this.#held = text.slice(text.length - keep);
+    return text.slice(0, text.length - keep);
+  }
+
+  /** The rest, when no more pieces come. */
+  flush(): string {
+    const rest = this.#held;
+    this.#held = '';
+    return rest;
+  }
+}
