@@ -1,8 +1,12 @@
+export { type Checkpoint, httpFiles, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
+export { type ErrorCode, RelufyError } from '@relufy/tensor';
+export type { ChatMessage } from '@relufy/tokenizer';
 export type { Decoder, DecoderOptions, DecoderProgram, ProgramOptions, Site, WeightRead } from './decoder.js';
 export { buildDecoder, sites } from './decoder.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
 export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
 export { type LoadOptions, loadModelFiles, type ProgressEvent } from './load-model.js';
+export { locateWeights } from './load-weights.js';
 export type { ForwardOptions, ForwardResult, Model, ScoreResult } from './model.js';
 export * as sampling from './sampling.js';
 export { loadModel, type ModelSource } from './source.js';
