@@ -1,16 +1,19 @@
 // What a backend owes: memory for buffers, and the ability to run programs over them. Small on purpose: a new need is
 // a new op, not a new method. The reference executor (reference/) is one; the kernels packages are others.
 import type { BufferDecl, StepLimits } from './buffer.js';
+import type { DType } from './dtype.js';
 import type { Program } from './program.js';
 
-/** f32 buffers are seen as Float32Array, bf16 as their bits, i32 as Int32Array. */
-export type BufferView = Float32Array | Uint16Array | Int32Array;
+/** f32 buffers are seen as Float32Array, bf16 as their bits, i32 as Int32Array, i8 as Int8Array, block formats as bytes. */
+export type BufferView = Float32Array | Uint16Array | Int32Array | Int8Array | Uint8Array;
 
 export interface Backend {
   readonly name: string;
   /** One line for people: which build, how many threads, and why. */
   readonly description: string;
   readonly threads: number;
+  /** Formats that its products take for weights. */
+  readonly weightDTypes: readonly DType[];
   /**
    * Allocates the buffers that outlive a step, sized for the limits (which every program of the session shares).
    * Refuses with a `backend` error before allocating anything when they cannot fit.

@@ -1,6 +1,6 @@
 // Declarations of the named buffers that programs work on, and their sizes.
 // Owns: dimensions, kinds, byte counts. Does not own memory (backends do) or offsets (plan.ts does).
-import { bytesPerElement, type DType } from './dtype.js';
+import { type DType, rowBytes } from './dtype.js';
 
 /**
  * A dimension: a fixed size, or one that is known when a step runs. `rows` is the number of tokens in the step,
@@ -41,9 +41,10 @@ export function elementCount(buffer: Pick<BufferDecl, 'shape'>, limits: StepLimi
   return buffer.shape.reduce<number>((product, dim) => product * dimSize(dim, limits), 1);
 }
 
-/** Bytes of a buffer at its largest. */
+/** Bytes of a buffer at its largest. Rows of block formats are padded. */
 export function byteCount(buffer: Pick<BufferDecl, 'shape' | 'dtype'>, limits: StepLimits): number {
-  return elementCount(buffer, limits) * bytesPerElement[buffer.dtype];
+  const columns = dimSize(buffer.shape.at(-1) ?? 1, limits);
+  return elementCount({ shape: buffer.shape.slice(0, -1) }, limits) * rowBytes(buffer.dtype, columns);
 }
 
 /** `bf16 [1024, 256]T`, as programs print it. */

@@ -1,13 +1,25 @@
 // Number formats of buffers and of checkpoints, and the exact conversions between them.
-// Owns: sizes, bf16/f16 <-> f32. Does not own: block formats' layout in files (checkpoint does).
+// Owns: sizes, bf16/f16 <-> f32. Block formats are block-format.ts.
+import { type BlockDType, blockRowBytes, isBlockDType } from './block-format.js';
 
-/** Formats that a program's buffer may have. */
-export type DType = 'f32' | 'bf16' | 'i32';
+/** Formats that a program's buffer may have. `i8` is a plain signed byte; int8 and int4 are block formats of weights. */
+export type DType = 'f32' | 'bf16' | 'i32' | 'i8' | BlockDType;
 
 /** Float formats that a checkpoint may hold and a loader converts from. */
 export type FloatDType = 'f32' | 'bf16' | 'f16';
 
-export const bytesPerElement: Readonly<Record<DType | FloatDType, number>> = { f32: 4, bf16: 2, f16: 2, i32: 4 };
+export const bytesPerElement: Readonly<Record<Exclude<DType, BlockDType> | FloatDType, number>> = {
+  f32: 4,
+  bf16: 2,
+  f16: 2,
+  i32: 4,
+  i8: 1,
+};
+
+/** Bytes of a row of `columns` numbers. */
+export function rowBytes(dtype: DType, columns: number): number {
+  return isBlockDType(dtype) ? blockRowBytes(dtype, columns) : columns * bytesPerElement[dtype];
+}
 
 const scratchF32 = new Float32Array(1);
 const scratchU32 = new Uint32Array(scratchF32.buffer);

@@ -1,5 +1,16 @@
 export type { Backend, BufferView, LoadedProgram, Session, Step } from './backend.js';
 export {
+  type BlockDType,
+  blockElement,
+  blockRowBytes,
+  blockSize,
+  blocksOf,
+  dequantizeRow,
+  isBlockDType,
+  quantizeRow,
+  scalesOffset,
+} from './block-format.js';
+export {
   type BufferDecl,
   type BufferKind,
   byteCount,
@@ -18,6 +29,7 @@ export {
   f32ToBf16,
   f32ToF16,
   narrowToBf16,
+  rowBytes,
   widen,
 } from './dtype.js';
 export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloats } from './encode.js';
@@ -26,8 +38,6 @@ export {
   type Access,
   type ActivationKind,
   activationCodes,
-  countCodes,
-  dtypeCodes,
   type OpDefinition,
   type OpKind,
   opDefinition,
@@ -45,4 +55,5 @@ export {
 } from './program.js';
 export { createReferenceBackend } from './reference/executor.js';
 export { activationFunctions } from './reference/kernels.js';
+export { countCodes, dtypeCodes } from './shapes.js';
 export { yieldToEventLoop } from './yield.js';

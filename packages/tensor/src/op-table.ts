@@ -1,8 +1,9 @@
 // The op table: every op's name, code, operands, attributes, shape rule and formula, in one place. The validator, the
 // encoder, the printer, the generated accessors of the kernels and the contract suite are all derived from it.
 // Ops are mathematics: no tile sizes, thread counts or devices here. The reference executor defines what each computes.
-import type { BufferDecl, Dim } from './buffer.js';
+import { blockSize, blocksOf } from './block-format.js';
 import type { DType } from './dtype.js';
+import type { Shapes } from './shapes.js';
 
 export type Access = 'read' | 'write' | 'update';
 
@@ -13,13 +14,6 @@ export interface OperandRule {
 }
 
 export type FieldKind = 'int' | 'float';
-
-/** What a shape rule sees of an op: its operands' declarations and its attributes. */
-export interface OpView {
-  /** The declaration behind an operand; absent optional operands are undefined. */
-  readonly operands: Readonly<Record<string, BufferDecl | undefined>>;
-  readonly attributes: Readonly<Record<string, number>>;
-}
 
 export interface OpDefinition {
   readonly code: number;
@@ -56,7 +50,9 @@ export type ActivationKind = keyof typeof activationCodes;
 
 const f32 = ['f32'] as const;
 const i32 = ['i32'] as const;
-const matrix = ['f32', 'bf16'] as const;
+const i8 = ['i8'] as const;
+const activation = ['f32', 'i8'] as const;
+const matrix = ['f32', 'bf16', 'int8', 'int4'] as const;
 
 const read = (dtypes: readonly DType[]): OperandRule => ({ access: 'read', dtypes });
 const maybe = (dtypes: readonly DType[]): OperandRule => ({ access: 'read', dtypes, optional: true });
@@ -126,17 +122,28 @@ export const opTable = {
   },
   linear: {
     code: 7,
-    formula: 'out[r] = residual[r] + (w x[r] + bias); the weight [out, in], or [in, out] when transposed',
-    operands: { x: read(f32), w: read(matrix), bias: maybe(f32), residual: maybe(f32), out: write(f32) },
+    formula:
+      'out[r] = residual[r] + (w x[r] + bias); the weight [out, in], or [in, out] when transposed. Row-major int8 and int4 weights take x as `quantize` gives it',
+    operands: {
+      x: read(activation),
+      xScales: maybe(f32),
+      xSums: maybe(i32),
+      w: read(matrix),
+      bias: maybe(f32),
+      residual: maybe(f32),
+      out: write(f32),
+    },
     attributes: {},
     derived: ['count', 'inWidth', 'outWidth', 'dtype', 'transposed'],
     infer: (s) => ({ ...s.product('x', 'w', 'out'), transposed: s.transposed('w') ? 1 : 0 }),
   },
   gemvRows: {
     code: 8,
-    formula: 'out[r][n] = w[n] . x[r] + bias[n] for n in active[r]; other outputs are left as they are',
+    formula: 'out[r][n] = w[n] . x[r] + bias[n] for n in active[r]; other outputs are left as they are; x as in linear',
     operands: {
-      x: read(f32),
+      x: read(activation),
+      xScales: maybe(f32),
+      xSums: maybe(i32),
       w: read(matrix),
       active: read(i32),
       activeCount: read(i32),
@@ -270,116 +277,25 @@ export const opTable = {
       return { count: s.count(count), width: s.fixed('logits', width) };
     },
   },
+  quantize: {
+    code: 14,
+    formula:
+      'per block of 32: xScales = max|x| / 127, values = round(x / xScales) half to even (0 where the scale is), xSums = sum of values; columns are padded with zeros',
+    operands: { x: read(f32), values: write(i8), xScales: write(f32), xSums: write(i32) },
+    attributes: {},
+    derived: ['count', 'width', 'blocks'],
+    infer: (s) => {
+      const [count, width] = s.matrix('x');
+      const blocks = blocksOf(s.fixed('x', width));
+      s.expect('values', [count, blocks * blockSize]);
+      s.expect('xScales', [count, blocks]);
+      s.expect('xSums', [count, blocks]);
+      return { count: s.count(count), width: s.fixed('x', width), blocks };
+    },
+  },
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpKind = keyof typeof opTable;
 
 /** The definition of an op, with the literal types widened. */
 export const opDefinition = (kind: OpKind): OpDefinition => opTable[kind];
-
-/** Which run-time count an op loops over, as encoded. */
-export const countCodes = { rows: 0, outputs: 1 } as const;
-
-export const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2 };
-
-/** The shape rules' vocabulary. Every check words its own error through `problem`. */
-export class Shapes {
-  readonly attributes: Readonly<Record<string, number>>;
-  readonly #operands: OpView['operands'];
-  readonly #problem: (operand: string, expected: string) => never;
-
-  constructor(view: OpView, problem: (operand: string, expected: string) => never) {
-    this.attributes = view.attributes;
-    this.#operands = view.operands;
-    this.#problem = problem;
-  }
-
-  #get(operand: string): BufferDecl {
-    return this.#operands[operand] ?? this.#problem(operand, 'an operand');
-  }
-
-  require(condition: boolean, operand: string, expected: string): void {
-    if (!condition) this.#problem(operand, expected);
-  }
-
-  dim(operand: string, axis: number): Dim {
-    return this.#get(operand).shape[axis] ?? this.#problem(operand, `at least ${axis + 1} dimensions`);
-  }
-
-  /** The two dimensions of an operand. */
-  matrix(operand: string): readonly [Dim, Dim] {
-    const { shape } = this.#get(operand);
-    if (shape.length !== 2) this.#problem(operand, 'two dimensions');
-    return [shape[0] as Dim, shape[1] as Dim];
-  }
-
-  /** Exactly this shape; an absent optional operand passes. */
-  expect(operand: string, shape: readonly Dim[]): void {
-    const found = this.#operands[operand];
-    if (found === undefined) return;
-    const same = found.shape.length === shape.length && shape.every((dim, axis) => found.shape[axis] === dim);
-    if (!same) this.#problem(operand, `[${shape.join(', ')}]`);
-  }
-
-  expectLayout(operand: string, transposed: boolean): void {
-    if (this.transposed(operand) !== transposed)
-      this.#problem(operand, transposed ? 'a transposed weight [in, out]' : 'a row-major weight [out, in]');
-  }
-
-  transposed(operand: string): boolean {
-    return this.#get(operand).transposed === true;
-  }
-
-  fixed(operand: string, dim: Dim): number {
-    return typeof dim === 'number' ? dim : this.#problem(operand, 'a fixed number of columns');
-  }
-
-  count(dim: Dim): number {
-    return typeof dim === 'number' ? this.#problem('out', 'rows or outputs as first dimension') : countCodes[dim];
-  }
-
-  dtype(operand: string): number {
-    return dtypeCodes[this.#get(operand).dtype];
-  }
-
-  /** x and out share their shape; the vectors have its width. */
-  rowwise(x: string, out: string, vectors: readonly string[]): { count: number; width: number } {
-    const [count, width] = this.matrix(x);
-    this.expect(out, [count, width]);
-    for (const vector of vectors) this.expect(vector, [width]);
-    return { count: this.count(count), width: this.fixed(x, width) };
-  }
-
-  /** out = w x, with the bias and residual that fit. */
-  product(x: string, w: string, out: string): { count: number; inWidth: number; outWidth: number; dtype: number } {
-    const [count, inWidth] = this.matrix(x);
-    const [outCount, outWidth] = this.matrix(out);
-    this.require(outCount === count, out, `[${count}, ...]`);
-    this.expect(w, this.transposed(w) ? [inWidth, outWidth] : [outWidth, inWidth]);
-    this.expect('bias', [outWidth]);
-    this.expect('residual', [count, outWidth]);
-    return {
-      count: this.count(count),
-      inWidth: this.fixed(x, inWidth),
-      outWidth: this.fixed(out, outWidth),
-      dtype: this.dtype(w),
-    };
-  }
-
-  /** A KV cache: both buffers [slots, layers, kvHeads, capacity, headDim]. */
-  cache(k: string, v: string): { layers: number; kvHeads: number; capacity: number; headDim: number } {
-    const { shape } = this.#get(k);
-    if (shape.length !== 5) this.#problem(k, '[slots, layers, kvHeads, capacity, headDim]');
-    this.expect(v, shape);
-    const [, layers, kvHeads, capacity, headDim] = shape.map((dim) => this.fixed(k, dim)) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    const { layer } = this.attributes as { layer: number };
-    this.require(layer >= 0 && layer < layers, k, `more than ${layer} layers`);
-    return { layers, kvHeads, capacity, headDim };
-  }
-}

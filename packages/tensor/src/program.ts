@@ -3,7 +3,8 @@
 import { type BufferDecl, type Dim, describeBuffer, type StepLimits } from './buffer.js';
 import type { DType } from './dtype.js';
 import { RelufyError } from './errors.js';
-import { type OpKind, opDefinition, Shapes } from './op-table.js';
+import { type OpKind, opDefinition } from './op-table.js';
+import { Shapes } from './shapes.js';
 
 export interface Op {
   readonly kind: OpKind;

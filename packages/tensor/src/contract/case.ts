@@ -12,6 +12,8 @@ export type Fill =
   | { readonly kind: 'values'; readonly values: readonly number[] }
   /** The ascending indices of a mask's non-zeros, row by row, and how many there are. */
   | { readonly kind: 'indicesOf' | 'countsOf'; readonly mask: CaseBuffer }
+  /** What `quantize` makes of another operand's numbers. */
+  | { readonly kind: 'quantizedOf'; readonly source: CaseBuffer; readonly part: 'values' | 'xScales' | 'xSums' }
   /** A sentinel that the op must overwrite, or must leave alone. */
   | { readonly kind: 'constant'; readonly value: number };
 

@@ -1,6 +1,14 @@
 // The op cases of the contract suite: every op at the sizes where kernels break (0, 1, lanes - 1, lanes, lanes + 1,
 // tails of each tile), every dtype, with and without each optional operand, every density.
-import { type ActivationKind, activationCodes, type Dim } from '../index.js';
+import {
+  type ActivationKind,
+  activationCodes,
+  blockSize,
+  blocksOf,
+  type Dim,
+  type DType,
+  isBlockDType,
+} from '../index.js';
 import { buffer, type Fill, type OpCase, sentinel } from './case.js';
 
 const normal: Fill = { kind: 'normal' };
@@ -23,6 +31,9 @@ const productShapes = [
 const densities = [0, 0.05, 0.5, 1];
 
 const vector = (name: string, width: number) => buffer(name, 'f32', [width], normal);
+/** Formats of weights that cases are made for. A backend says which it takes. */
+const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const;
+
 const matrix = (name: string, width: Dim, fill: Fill = normal) => buffer(name, 'f32', ['rows', width], fill);
 
 function* rowwise(): Generator<OpCase> {
@@ -102,7 +113,7 @@ function* selections(): Generator<OpCase> {
 }
 
 function* products(): Generator<OpCase> {
-  for (const dtype of ['f32', 'bf16'] as const)
+  for (const dtype of weightDTypes)
     for (const [inWidth, outWidth] of productShapes)
       for (const rows of rowCounts)
         for (const transposed of [false, true]) {
@@ -113,7 +124,12 @@ function* products(): Generator<OpCase> {
             rows,
             maxRows: rows,
             operands: {
-              x: matrix('x', inWidth, transposed ? { kind: 'sparse', density: 0.5 } : normal),
+              ...quantizable(
+                dtype,
+                transposed,
+                inWidth,
+                matrix('x', inWidth, transposed ? { kind: 'sparse', density: 0.5 } : normal),
+              ),
               w: buffer('w', dtype, transposed ? [inWidth, outWidth] : [outWidth, inWidth], normal, transposed),
               ...(full ? { bias: vector('bias', outWidth), residual: matrix('residual', outWidth) } : {}),
               out: matrix('out', outWidth, stale),
@@ -125,7 +141,7 @@ function* products(): Generator<OpCase> {
 }
 
 function* sparseProducts(): Generator<OpCase> {
-  for (const dtype of ['f32', 'bf16'] as const)
+  for (const dtype of weightDTypes)
     for (const [inWidth, outWidth] of productShapes)
       for (const density of densities)
         for (const rows of [1, 3, 8]) {
@@ -137,7 +153,7 @@ function* sparseProducts(): Generator<OpCase> {
             rows,
             maxRows: 8,
             operands: {
-              x: matrix('x', inWidth),
+              ...quantizable(dtype, false, inWidth, matrix('x', inWidth)),
               w: buffer('w', dtype, [outWidth, inWidth], normal),
               ...selectionOf(matrix('mask', outWidth, { kind: 'sparse', density })),
               ...(rows === 3 ? { bias } : {}),
@@ -165,6 +181,42 @@ function* sparseProducts(): Generator<OpCase> {
         }
 }
 
+/** The x of a product: f32, or quantised where a row-major block format wants it so. */
+export function quantizable(dtype: DType, transposed: boolean, inWidth: number, x: OpCase['operands'][string]) {
+  if (!isBlockDType(dtype) || transposed) return { x };
+  const blocks = blocksOf(inWidth);
+  return {
+    x: buffer('x', 'i8', ['rows', blocks * blockSize], { kind: 'quantizedOf', source: x, part: 'values' }),
+    xScales: buffer('xScales', 'f32', ['rows', blocks], { kind: 'quantizedOf', source: x, part: 'xScales' }),
+    xSums: buffer('xSums', 'i32', ['rows', blocks], { kind: 'quantizedOf', source: x, part: 'xSums' }),
+  };
+}
+
+function* quantizations(): Generator<OpCase> {
+  for (const width of [1, 31, 32, 33, 64, 100, 256])
+    for (const [rows, fill] of [
+      [1, normal],
+      [3, { kind: 'sparse', density: 0.1 }],
+      [2, { kind: 'normal', scale: 1e-33 }],
+    ] as const) {
+      const blocks = blocksOf(width);
+      yield {
+        name: `quantize [${rows}, ${width}] ${fill.kind}`,
+        op: 'quantize',
+        rows,
+        maxRows: 4,
+        operands: {
+          x: matrix('x', width, fill),
+          values: buffer('values', 'i8', ['rows', blocks * blockSize], { kind: 'constant', value: 1 }),
+          xScales: buffer('xScales', 'f32', ['rows', blocks], stale),
+          xSums: buffer('xSums', 'i32', ['rows', blocks], { kind: 'constant', value: 1 }),
+        },
+        attributes: {},
+        results: ['values', 'xScales', 'xSums'],
+      };
+    }
+}
+
 /** The active list and count that belong to a mask operand: the suite fills them from the mask's non-zeros. */
 function selectionOf(mask: OpCase['operands'][string]) {
   const width = mask.decl.shape[1] as Dim;
@@ -175,7 +227,7 @@ function selectionOf(mask: OpCase['operands'][string]) {
 }
 
 function* gathers(): Generator<OpCase> {
-  for (const dtype of ['f32', 'bf16'] as const)
+  for (const dtype of weightDTypes)
     for (const width of widths)
       for (const residual of [false, true])
         yield {
@@ -302,4 +354,5 @@ export const opCases: readonly OpCase[] = [
   ...ropes(),
   ...attentions(),
   ...logProbs(),
+  ...quantizations(),
 ];

@@ -3,17 +3,23 @@
 import {
   type Backend,
   type BufferView,
+  blockSize,
+  blocksOf,
   elementCount,
   f32ToBf16,
+  isBlockDType,
   type Program,
   ProgramBuilder,
+  quantizeRow,
+  rowBytes,
   type StepLimits,
 } from '../index.js';
+import { Operand, referenceKernels } from '../reference/kernels.js';
 import type { CaseBuffer, OpCase } from './case.js';
 import { normal, uniform } from './random.js';
 
 /** What the result operands hold after the run, by operand. */
-export type CaseResult = Readonly<Record<string, Float32Array | Int32Array>>;
+export type CaseResult = Readonly<Record<string, Float32Array | Int32Array | Int8Array>>;
 
 export async function runCase(backend: Backend, opCase: OpCase, seed: number): Promise<CaseResult> {
   const limits = { maxRows: opCase.maxRows, maxOutputs: 1 };
@@ -25,10 +31,10 @@ export async function runCase(backend: Backend, opCase: OpCase, seed: number): P
     for (const operand of Object.values(opCase.operands)) fill(session.view(operand.decl.name), operand, limits, seed);
     const loaded = session.load(caseProgram(opCase, limits));
     await loaded.run({ rows: opCase.rows, outputs: 0 });
-    const results: Record<string, Float32Array | Int32Array> = {};
+    const results: Record<string, Float32Array | Int32Array | Int8Array> = {};
     for (const operand of opCase.results) {
       const { decl } = opCase.operands[operand] as CaseBuffer;
-      results[operand] = session.view(decl.name).slice() as Float32Array | Int32Array;
+      results[operand] = session.view(decl.name).slice() as Float32Array | Int32Array | Int8Array;
     }
     return results;
   } finally {
@@ -49,6 +55,23 @@ export function fill(view: BufferView, { decl, fill: how }: CaseBuffer, limits: 
   const write = (index: number, value: number): void => {
     view[index] = decl.dtype === 'bf16' ? f32ToBf16(value) : value;
   };
+  if (isBlockDType(decl.dtype)) {
+    const columns = decl.shape.at(-1) as number;
+    const values = new Float32Array(elementCount(decl, limits));
+    fill(values, { decl: { ...decl, dtype: 'f32' }, fill: how }, limits, seed);
+    const bytes = rowBytes(decl.dtype, columns);
+    for (let row = 0; row * bytes < view.length; row++)
+      quantizeRow(
+        decl.dtype,
+        values.subarray(row * columns, (row + 1) * columns),
+        (view as Uint8Array).subarray(row * bytes, (row + 1) * bytes),
+      );
+    return;
+  }
+  if (how.kind === 'quantizedOf') {
+    view.set(quantizedOf(how.source, limits, seed)[how.part]);
+    return;
+  }
   if (how.kind === 'indicesOf' || how.kind === 'countsOf') {
     const mask = new Float32Array(elementCount(how.mask.decl, limits));
     fill(mask, how.mask, limits, seed);
@@ -86,6 +109,25 @@ export function fill(view: BufferView, { decl, fill: how }: CaseBuffer, limits: 
         break;
     }
   }
+}
+
+/** Quantises an operand's rows as the op `quantize` defines it. */
+function quantizedOf(source: CaseBuffer, limits: StepLimits, seed: number) {
+  const x = new Float32Array(elementCount(source.decl, limits));
+  fill(x, source, limits, seed);
+  const width = source.decl.shape.at(-1) as number;
+  const [rows, blocks] = [x.length / width, blocksOf(width)];
+  const values = new Int8Array(rows * blocks * blockSize);
+  const xScales = new Float32Array(rows * blocks);
+  const xSums = new Int32Array(rows * blocks);
+  const operands = Object.fromEntries(
+    Object.entries({ x, values, xScales, xSums }).map(([name, storage]) => {
+      const columns = storage.length / rows;
+      return [name, new Operand({ name, kind: 'state', dtype: 'f32', shape: [rows, columns] }, storage)];
+    }),
+  );
+  referenceKernels.quantize({ operands, fields: { width, blocks }, count: rows });
+  return { values, xScales, xSums };
 }
 
 function hash(text: string): number {

@@ -1,11 +1,12 @@
 // The reference backend: runs a program op by op with the naive kernels. Slow on purpose; it defines what is right.
 // Owns plain typed arrays, one a buffer, activations included: nothing is planned, so nothing can hide in a plan.
 import type { Backend, BufferView, LoadedProgram, Session, Step } from '../backend.js';
-import { type BufferDecl, elementCount, type StepLimits } from '../buffer.js';
+import { isBlockDType } from '../block-format.js';
+import { type BufferDecl, byteCount, elementCount, type StepLimits } from '../buffer.js';
 import type { DType } from '../dtype.js';
 import { RelufyError } from '../errors.js';
-import { countCodes } from '../op-table.js';
 import { opFields, type Program, validateProgram } from '../program.js';
+import { countCodes } from '../shapes.js';
 import { yieldToEventLoop } from '../yield.js';
 import { type OpCall, Operand, referenceKernels } from './kernels.js';
 
@@ -13,7 +14,15 @@ const arrays: Readonly<Record<DType, new (length: number) => BufferView>> = {
   f32: Float32Array,
   bf16: Uint16Array,
   i32: Int32Array,
+  i8: Int8Array,
+  int8: Uint8Array,
+  int4: Uint8Array,
 };
+
+function allocate(buffer: BufferDecl, limits: StepLimits): BufferView {
+  const length = isBlockDType(buffer.dtype) ? byteCount(buffer, limits) : elementCount(buffer, limits);
+  return new arrays[buffer.dtype](length);
+}
 
 /** The backend that defines every op. One thread, whatever is asked. */
 export function createReferenceBackend(): Backend {
@@ -21,6 +30,7 @@ export function createReferenceBackend(): Backend {
     name: 'reference',
     description: 'reference: naive TypeScript, one thread, the definition of every op',
     threads: 1,
+    weightDTypes: ['f32', 'bf16', 'int8', 'int4'],
     createSession: async (buffers, limits) => new ReferenceSession(buffers, limits),
     dispose: async () => {},
   };
@@ -31,8 +41,7 @@ class ReferenceSession implements Session {
   #disposed = false;
 
   constructor(buffers: readonly BufferDecl[], limits: StepLimits) {
-    for (const buffer of buffers)
-      this.#storage.set(buffer.name, new arrays[buffer.dtype](elementCount(buffer, limits)));
+    for (const buffer of buffers) this.#storage.set(buffer.name, allocate(buffer, limits));
   }
 
   get memoryBytes(): number {
@@ -49,8 +58,7 @@ class ReferenceSession implements Session {
     validateProgram(program);
     const storage = new Map(this.#storage);
     for (const buffer of program.buffers.values()) {
-      if (buffer.kind === 'activation')
-        storage.set(buffer.name, new arrays[buffer.dtype](elementCount(buffer, program)));
+      if (buffer.kind === 'activation') storage.set(buffer.name, allocate(buffer, program));
       else if (!storage.has(buffer.name))
         throw new RelufyError('program', `program "${program.name}": buffer "${buffer.name}" is not in the session.`);
     }
@@ -58,7 +66,10 @@ class ReferenceSession implements Session {
       kernel: referenceKernels[op.kind],
       fields: opFields(program, op, index),
       operands: Object.fromEntries(
-        Object.entries(op.operands).map(([operand, buffer]) => [operand, new Operand(find(storage, buffer))]),
+        Object.entries(op.operands).map(([operand, buffer]) => [
+          operand,
+          new Operand(program.buffers.get(buffer) as BufferDecl, find(storage, buffer)),
+        ]),
       ),
     }));
     return {

@@ -1,25 +1,44 @@
 // The definition of every op, written naively: plain loops, sums in f64 rounded once to f32. Kept for ever as the oracle
 // of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned.
-import { bf16ToF32 } from '../dtype.js';
+import type { BufferView } from '../backend.js';
+import { blockElement, blockInteger, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
+import type { BufferDecl } from '../buffer.js';
+import { bf16ToF32, type DType, rowBytes } from '../dtype.js';
 import { type ActivationKind, activationCodes, type OpKind } from '../op-table.js';
 import type { OpFields } from '../program.js';
 import { erf } from './erf.js';
 
 /** An operand: its numbers whatever the format, and its own storage. */
 export class Operand {
-  readonly storage: Float32Array | Uint16Array | Int32Array;
+  readonly storage: BufferView;
+  readonly dtype: DType;
+  /** Numbers in a row. */
+  readonly columns: number;
 
-  constructor(storage: Float32Array | Uint16Array | Int32Array) {
+  constructor(decl: BufferDecl, storage: BufferView) {
     this.storage = storage;
+    this.dtype = decl.dtype;
+    const columns = decl.shape.at(-1);
+    this.columns = typeof columns === 'number' ? columns : 1;
   }
 
   get(index: number): number {
+    if (isBlockDType(this.dtype)) {
+      const [row, column] = [Math.floor(index / this.columns), index % this.columns];
+      return blockElement(this.dtype, this.row(row), this.columns, column);
+    }
     const value = this.storage[index] as number;
-    return this.storage instanceof Uint16Array ? bf16ToF32(value) : value;
+    return this.dtype === 'bf16' ? bf16ToF32(value) : value;
   }
 
   set(index: number, value: number): void {
     this.storage[index] = value;
+  }
+
+  /** The bytes of one row of a block format. */
+  row(index: number): Uint8Array {
+    const bytes = rowBytes(this.dtype, this.columns);
+    return (this.storage as Uint8Array).subarray(index * bytes, (index + 1) * bytes);
   }
 }
 
@@ -109,10 +128,28 @@ function output(call: OpCall, row: number, column: number, channels: Iterable<nu
   const [x, w] = [operand(call, 'x'), operand(call, 'w')];
   const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
   let sum = 0;
-  for (const k of channels)
-    sum += x.get(row * inWidth + k) * w.get(transposed ? k * outWidth + column : column * inWidth + k);
+  if (x.dtype === 'i8') sum = quantizedDot(call, row, column);
+  else
+    for (const k of channels)
+      sum += x.get(row * inWidth + k) * w.get(transposed ? k * outWidth + column : column * inWidth + k);
   const { bias, residual } = call.operands;
   return (residual ? residual.get(row * outWidth + column) : 0) + (sum + (bias ? bias.get(column) : 0));
+}
+
+/** The dot product of quantised activations and a row of a block format: integers within a block, scales outside. */
+function quantizedDot(call: OpCall, row: number, column: number): number {
+  const [x, xScales, w] = [operand(call, 'x'), operand(call, 'xScales'), operand(call, 'w')];
+  if (!isBlockDType(w.dtype)) throw new Error(`internal: quantised activations with ${w.dtype} weights`);
+  const weights = w.row(column);
+  let sum = 0;
+  for (let block = 0; block < xScales.columns; block++) {
+    const first = block * blockSize;
+    let dot = 0;
+    for (let i = first; i < Math.min(first + blockSize, w.columns); i++)
+      dot += x.get(row * x.columns + i) * blockInteger(w.dtype, weights, i);
+    sum += dot * blockScale(w.dtype, weights, w.columns, block) * xScales.get(row * xScales.columns + block);
+  }
+  return sum;
 }
 
 function activeOf(call: OpCall, row: number, width: number): number[] {
@@ -227,6 +264,36 @@ const logProb: Kernel = (call) => {
   }
 };
 
+/** Below this a block counts as zero: the inverse of its scale would overflow. */
+const smallestScale = 1e-30;
+
+const quantize: Kernel = (call) => {
+  const [x, values, xScales, xSums] = [
+    operand(call, 'x'),
+    operand(call, 'values'),
+    operand(call, 'xScales'),
+    operand(call, 'xSums'),
+  ];
+  const [width, blocks] = [field(call, 'width'), field(call, 'blocks')];
+  for (let r = 0; r < call.count; r++)
+    for (let block = 0; block < blocks; block++) {
+      const [first, last] = [block * blockSize, Math.min((block + 1) * blockSize, width)];
+      let largest = 0;
+      for (let i = first; i < last; i++) largest = Math.max(largest, Math.abs(x.get(r * width + i)));
+      // rounded to f32 at each step, as every backend does: the integers are the same everywhere
+      const scale = largest / 127 < smallestScale ? 0 : Math.fround(largest / 127);
+      const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
+      let sum = 0;
+      for (let i = first; i < first + blockSize; i++) {
+        const q = i < last ? roundEven(Math.fround(x.get(r * width + i) * inverse)) : 0;
+        values.set(r * blocks * blockSize + i, q);
+        sum += q;
+      }
+      xScales.set(r * blocks + block, scale);
+      xSums.set(r * blocks + block, sum);
+    }
+};
+
 export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   gather,
   rmsNorm: (call) => normalise(call, false),
@@ -241,4 +308,5 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   storeKv,
   attention,
   logProb,
+  quantize,
 };

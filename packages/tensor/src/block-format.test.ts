@@ -1,0 +1,71 @@
+// Block formats: what goes in comes out within half a step, padding is inert, and the layout is the documented one.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { blockRowBytes, dequantizeRow, f16ToF32, quantizeRow, scalesOffset } from './index.js';
+
+const row = (dtype: 'int8' | 'int4', values: Float32Array) => {
+  const bytes = new Uint8Array(blockRowBytes(dtype, values.length));
+  quantizeRow(dtype, values, bytes);
+  return bytes;
+};
+
+describe('block formats', () => {
+  it.each([
+    ['int8', 1 / 127 / 1.99],
+    ['int4', 1 / 7],
+  ] as const)('%s: errors stay within a share of the block largest value', (dtype, share) => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -3000, max: 3000 }), { minLength: 1, maxLength: 100 }), (numbers) => {
+        const values = Float32Array.from(numbers, (n) => n / 1000);
+        const back = dequantizeRow(dtype, row(dtype, values), values.length);
+        for (let first = 0; first < values.length; first += 32) {
+          const block = values.subarray(first, first + 32);
+          const largest = block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+          block.forEach((value, i) => {
+            expect(Math.abs((back[first + i] as number) - value)).toBeLessThanOrEqual(largest * share * 1.6 + 1e-6);
+          });
+        }
+      }),
+    );
+  });
+
+  it('int4 is no worse than q4_0, which maps the largest value to -8', () => {
+    let state = 1;
+    const next = () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state / 2 ** 32 - 0.5;
+    };
+    const sums = { ours: 0, theirs: 0 };
+    for (let n = 0; n < 200; n++) {
+      const values = Float32Array.from({ length: 32 }, () => next() + next() + next());
+      const back = dequantizeRow('int4', row('int4', values), 32);
+      const largest = values.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+      const scale = largest / -8;
+      values.forEach((value, i) => {
+        sums.ours += ((back[i] as number) - value) ** 2;
+        sums.theirs += (scale * Math.max(-8, Math.min(7, Math.floor(value / scale + 8.5) - 8)) - value) ** 2;
+      });
+    }
+    expect(sums.ours).toBeLessThan(0.95 * sums.theirs);
+  });
+
+  it('has the documented layout', () => {
+    const values = Float32Array.from({ length: 33 }, (_, i) => (i === 32 ? -2 : (i - 16) / 16));
+    const int8 = row('int8', values);
+    expect(int8.length).toBe(128); // two blocks of 32 bytes, two scales, padded to 64
+    expect(scalesOffset('int8', 33)).toBe(64);
+    expect(new Int8Array(int8.buffer)[0]).toBe(-127);
+    expect(new Int8Array(int8.buffer)[32]).toBe(-127);
+    expect([...int8.subarray(33, 64)].every((byte) => byte === 0)).toBe(true);
+    expect(f16ToF32((int8[66] as number) | ((int8[67] as number) << 8))).toBeCloseTo(2 / 127, 4);
+    const int4 = row('int4', values);
+    expect(int4.length).toBe(64);
+    expect([...int4.subarray(17, 32)].every((byte) => byte === 0x88)).toBe(true);
+    expect(dequantizeRow('int4', int4, 33)[32]).toBeCloseTo(-2, 2);
+  });
+
+  it('keeps zeros exactly zero', () => {
+    for (const dtype of ['int8', 'int4'] as const)
+      expect([...dequantizeRow(dtype, row(dtype, new Float32Array(40)), 40)].every((value) => value === 0)).toBe(true);
+  });
+});
