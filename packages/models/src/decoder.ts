@@ -9,6 +9,7 @@ import {
   type Program,
   ProgramBuilder,
   RelufyError,
+  rowBytes,
   type StepLimits,
 } from '@relufy/tensor';
 import { headRows } from './families/family.js';
@@ -346,7 +347,7 @@ class DecoderBuilder {
     residual?: string,
   ): void {
     const weight = this.#maybe(`${name}.weight`) ?? this.#use(name);
-    const operands = { x: input.x, w: weight, bias: this.#maybe(`${name}.bias`), residual, out };
+    const operands = { ...this.#inputOf(weight, input.x), w: weight, bias: this.#maybe(`${name}.bias`), residual, out };
     const { active, activeCount } = input;
     if (active !== undefined && this.#buffers.get(weight)?.transposed) {
       this.#builder.op('axpyRows', { ...operands, active, activeCount });
@@ -360,18 +361,28 @@ class DecoderBuilder {
   /** The up projection behind a gate: only the neurons that the gate lets through, or all. */
   #rows(layer: number, name: string, x: string, neurons: SiteInput, out: string): void {
     const weight = this.#use(`${name}.weight`);
-    const operands = { x, w: weight, bias: this.#maybe(`${name}.bias`), out };
+    const operands = { ...this.#inputOf(weight, x), w: weight, bias: this.#maybe(`${name}.bias`), out };
     const { active, activeCount } = neurons;
     if (active === undefined) this.#builder.op('linear', operands);
     else this.#builder.op('gemvRows', { ...operands, active, activeCount });
     this.#read('up', layer, weight, activeCount);
   }
 
+  #inputOf(weight: string, x: string): Readonly<Record<string, string>> {
+    return this.#builder.inputOf(this.#buffers.get(weight) as BufferDecl, x);
+  }
+
   #read(site: WeightRead['site'], layer: number, weight: string, activeCount?: string): void {
     const { shape, dtype } = this.#buffers.get(weight) as BufferDecl;
     const [rows, columns] = shape as [number, number];
-    const rowBytes = columns * (dtype === 'f32' ? 4 : 2);
-    this.#reads.push({ weight, site, layer, rowBytes, rows, ...(activeCount !== undefined && { activeCount }) });
+    this.#reads.push({
+      weight,
+      site,
+      layer,
+      rowBytes: rowBytes(dtype, columns),
+      rows,
+      ...(activeCount !== undefined && { activeCount }),
+    });
   }
 
   #head(hidden: string): void {

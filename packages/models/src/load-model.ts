@@ -30,8 +30,11 @@ export type ProgressEvent =
 export interface LoadOptions {
   /** `auto`: the fastest there is. `reference`: slow, the definition of every op. Or a backend of your own. */
   readonly backend?: 'auto' | 'wasm' | 'reference' | Backend;
-  /** Format of the weights in memory. `auto`: as stored (f16 becomes f32). */
-  readonly dtype?: 'auto' | 'f32' | 'bf16';
+  /**
+   * Format of the weights in memory. `auto`: as stored (f16 becomes f32). `int8` and `int4` quantise while loading, in
+   * blocks of 32; norms and biases stay f32.
+   */
+  readonly dtype?: 'auto' | WeightDType;
   /** Default: the number of physical cores. */
   readonly threads?: number;
   /** `exact` (default where the activation gives zeros) skips weights behind zeros; `dense` reads all: the same bits. */
@@ -43,6 +46,10 @@ export interface LoadOptions {
   readonly onProgress?: (event: ProgressEvent) => void;
   readonly signal?: AbortSignal;
 }
+
+export type WeightDType = 'f32' | 'bf16' | 'int8' | 'int4';
+
+const weightDTypes: readonly string[] = ['f32', 'bf16', 'int8', 'int4'] satisfies WeightDType[];
 
 const optionNames: ReadonlySet<string> = new Set<keyof LoadOptions>([
   'backend',
@@ -105,7 +112,12 @@ async function assemble(assembly: Assembly): Promise<Model> {
   };
   const slots = 1;
   const matrixDType = (buffer: string): DType =>
-    options.dtype === 'f32' || options.dtype === 'bf16' ? options.dtype : sources.storedDType(buffer);
+    options.dtype === undefined || options.dtype === 'auto' ? sources.storedDType(buffer) : options.dtype;
+  if (options.dtype && options.dtype !== 'auto' && !backend.weightDTypes.includes(options.dtype))
+    throw new RelufyError(
+      'option',
+      `loadModel option "dtype": expected ${backend.weightDTypes.join(', ')} for the ${backend.name} backend, got ${show(options.dtype)}.`,
+    );
   const decoder = buildDecoder(spec, { limits, slots, contextLength, matrixDType });
   const session = await backend.createSession(decoder.buffers, limits);
   try {
@@ -155,7 +167,8 @@ function checkOptions(options: LoadOptions): void {
   const { backend, dtype, threads, sparsity, contextLength } = options;
   if (backend !== undefined && typeof backend !== 'object' && !['auto', 'wasm', 'reference'].includes(backend))
     fail('backend', 'auto, wasm, reference or a backend', backend);
-  if (dtype !== undefined && !['auto', 'f32', 'bf16'].includes(dtype)) fail('dtype', 'auto, f32 or bf16', dtype);
+  if (dtype !== undefined && dtype !== 'auto' && !weightDTypes.includes(dtype))
+    fail('dtype', `auto, ${weightDTypes.join(', ')}`, dtype);
   if (sparsity !== undefined && !['exact', 'dense'].includes(sparsity)) fail('sparsity', 'exact or dense', sparsity);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 256))
     fail('threads', 'a whole number from 1 to 256', threads);

@@ -3,11 +3,16 @@
 // Does not own the formats of files (checkpoint) nor where a family keeps its tensors (families).
 import type { Checkpoint, TensorInfo } from '@relufy/checkpoint';
 import {
+  type BlockDType,
   type BufferDecl,
   type DType,
+  elementCount,
   type FloatDType,
+  isBlockDType,
   narrowToBf16,
+  quantizeRow,
   RelufyError,
+  rowBytes,
   type Session,
   widen,
 } from '@relufy/tensor';
@@ -89,13 +94,42 @@ export async function loadWeights(sources: WeightSources, options: LoadWeightsOp
     const columns = decl.shape.length === 1 ? 1 : (decl.shape[decl.transposed ? 0 : 1] as number);
     checkShapes(options.name, parts, columns, decl, checkpoint);
   }
-  for (const [buffer, parts] of map) {
-    const decl = decls.get(buffer) as BufferDecl;
-    let toRow = 0;
-    for (const part of parts) {
-      await loadPart(checkpoint, part, decl, toRow, options);
-      toRow += part.rows;
-    }
+  for (const [buffer, parts] of map) await loadBuffer(checkpoint, parts, decls.get(buffer) as BufferDecl, options);
+}
+
+async function loadBuffer(
+  checkpoint: Checkpoint,
+  parts: readonly WeightPart[],
+  decl: BufferDecl,
+  options: LoadWeightsOptions,
+): Promise<void> {
+  const { dtype, transposed } = decl;
+  // blocks run along stored rows, so a transposed matrix must be whole before it can be cut into blocks
+  const staging = isBlockDType(dtype) && transposed ? new Float32Array(elementCount(decl, noSteps)) : undefined;
+  let toRow = 0;
+  for (const part of parts) {
+    if (decl.shape.length === 1) await loadVector(checkpoint, part, decl, toRow, options);
+    else
+      for await (const { values, rows, width, firstRow } of readChunks(checkpoint, part, dtype, options)) {
+        const target = options.session.view(decl.name);
+        const row = toRow + firstRow;
+        if (transposed) transpose(values, rows, width, staging ?? target, row, decl.shape[1] as number);
+        else if (isBlockDType(dtype)) quantizeRows(dtype, values as Float32Array, width, target as Uint8Array, row);
+        else target.set(values, row * width);
+      }
+    toRow += part.rows;
+  }
+  if (staging && isBlockDType(dtype))
+    quantizeRows(dtype, staging, decl.shape[1] as number, options.session.view(decl.name) as Uint8Array, 0);
+}
+
+const noSteps = { maxRows: 0, maxOutputs: 0 };
+
+function quantizeRows(dtype: BlockDType, values: Float32Array, width: number, target: Uint8Array, toRow: number): void {
+  const bytes = rowBytes(dtype, width);
+  for (let row = 0; row * width < values.length; row++) {
+    const to = (toRow + row) * bytes;
+    quantizeRow(dtype, values.subarray(row * width, (row + 1) * width), target.subarray(to, to + bytes));
   }
 }
 
@@ -117,34 +151,45 @@ function checkShapes(
   }
 }
 
-async function loadPart(
+/** A bias or a norm: one "row" to the checkpoint, however long; ours may want a slice of it. */
+async function loadVector(
   checkpoint: Checkpoint,
   part: WeightPart,
   decl: BufferDecl,
-  toRow: number,
+  to: number,
   { name, session, signal, onBytes }: LoadWeightsOptions,
 ): Promise<void> {
+  const { dtype, data } = await checkpoint.readRows(part.tensor, 0, 1, signal);
+  const values = convert(dtype, data, decl.dtype).subarray(part.firstRow, part.firstRow + part.rows);
+  checkFinite(name, part.tensor, values);
+  session.view(decl.name).set(values, to);
+  onBytes?.((checkpoint.tensors.get(part.tensor) as TensorInfo).file, data.byteLength);
+}
+
+interface Chunk {
+  readonly values: Float32Array | Uint16Array;
+  readonly rows: number;
+  readonly width: number;
+  /** Counted from the part's first row. */
+  readonly firstRow: number;
+}
+
+/** The rows of a part, some at a time: bf16 bits for a bf16 buffer, f32 for all others. */
+async function* readChunks(
+  checkpoint: Checkpoint,
+  part: WeightPart,
+  to: DType,
+  { name, signal, onBytes }: LoadWeightsOptions,
+): AsyncGenerator<Chunk> {
   const info = checkpoint.tensors.get(part.tensor) as TensorInfo;
-  if (decl.shape.length === 1) {
-    // one "row" to the checkpoint, however long; ours may want a slice of it
-    const { dtype, data } = await checkpoint.readRows(part.tensor, 0, 1, signal);
-    const values = convert(dtype, data, decl.dtype).subarray(part.firstRow, part.firstRow + part.rows);
-    checkFinite(name, part.tensor, values);
-    session.view(decl.name).set(values, toRow);
-    onBytes?.(info.file, data.byteLength);
-    return;
-  }
-  const [rowsOut, columns] = decl.transposed ? [decl.shape[1], decl.shape[0]] : decl.shape;
-  const width = columns as number;
+  const width = info.shape[1] as number;
   const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * width)));
-  for (let done = 0; done < part.rows; done += chunkRows) {
-    const rows = Math.min(chunkRows, part.rows - done);
-    const { dtype, data } = await checkpoint.readRows(part.tensor, part.firstRow + done, rows, signal);
-    const values = convert(dtype, data, decl.dtype);
+  for (let firstRow = 0; firstRow < part.rows; firstRow += chunkRows) {
+    const rows = Math.min(chunkRows, part.rows - firstRow);
+    const { dtype, data } = await checkpoint.readRows(part.tensor, part.firstRow + firstRow, rows, signal);
+    const values = convert(dtype, data, to);
     checkFinite(name, part.tensor, values);
-    const target = session.view(decl.name);
-    if (decl.transposed) transpose(values, rows, width, target, toRow + done, rowsOut as number);
-    else target.set(values, (toRow + done) * width);
+    yield { values, rows, width, firstRow };
     onBytes?.(info.file, Math.round((info.byteLength / part.tensorRows) * rows));
   }
 }
@@ -155,7 +200,7 @@ function convert(dtype: FloatDType, data: Uint8Array, to: DType): Float32Array |
     return data.byteOffset % 2 === 0
       ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
       : new Uint16Array(data.slice().buffer);
-  if (to === 'f32' && dtype === 'f32' && data.byteOffset % 4 === 0)
+  if (to !== 'bf16' && dtype === 'f32' && data.byteOffset % 4 === 0)
     return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
   const wide = widen(dtype, data);
   return to === 'bf16' ? narrowToBf16(wide) : wide;

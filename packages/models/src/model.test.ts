@@ -262,11 +262,27 @@ describe('loading', () => {
     expect(wide.memoryBytes).toBeGreaterThan(model.memoryBytes);
   });
 
+  it('quantises while loading: smaller, and nearly the same', async () => {
+    const ids = await model.encode('Once upon a time there was a fox who lived in a forest with his friends.');
+    const mean = (logprobs: Float32Array) => logprobs.subarray(1).reduce((a, b) => a + b, 0) / (ids.length - 1);
+    const reference = await loadModel(bundled, { backend: 'reference' });
+    const exact = mean((await reference.score(ids)).logprobs);
+    for (const [dtype, bound] of [
+      ['int8', 0.02],
+      ['int4', 0.3],
+    ] as const) {
+      await using small = await loadModel(bundled, { backend: 'reference', dtype });
+      expect(Math.abs(mean((await small.score(ids)).logprobs) - exact)).toBeLessThan(bound);
+      expect(small.memoryBytes).toBeLessThan(reference.memoryBytes);
+    }
+    await reference.dispose();
+  });
+
   it.each([
     [{ thread: 2 }, 'loadModel option "thread": unknown.'],
     [{ threads: 0 }, 'loadModel option "threads": expected a whole number from 1 to 256, got 0.'],
     [{ backend: 'cuda' }, 'loadModel option "backend": expected auto, wasm, reference or a backend, got "cuda".'],
-    [{ dtype: 'int3' }, 'loadModel option "dtype": expected auto, f32 or bf16, got "int3".'],
+    [{ dtype: 'int3' }, 'loadModel option "dtype": expected auto, f32, bf16, int8, int4, got "int3".'],
     [{ sparsity: 'most' }, 'loadModel option "sparsity": expected exact or dense, got "most".'],
     [{ contextLength: 5000 }, "expected at most 1024 (the model's max_position_embeddings), got 5000."],
     [{ relufy: { stage: 3 } }, 'relufy "stage": expected 1 or 2, got 3.'],

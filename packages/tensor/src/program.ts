@@ -1,5 +1,6 @@
 // A program: a flat list of ops over named buffers, pure data, and the builder that makes one.
 // Owns: the data types, building, validation, printing. Does not own execution (backends) or memory (plan.ts).
+import { blockSize, blocksOf, isBlockDType } from './block-format.js';
 import { type BufferDecl, type Dim, describeBuffer, type StepLimits } from './buffer.js';
 import type { DType } from './dtype.js';
 import { RelufyError } from './errors.js';
@@ -32,6 +33,8 @@ export class ProgramBuilder {
   readonly #buffers = new Map<string, BufferDecl>();
   readonly #ops: Op[] = [];
   readonly #kept = new Set<string>();
+  /** Activation -> the operands that hold it quantised. */
+  readonly #quantized = new Map<string, Readonly<Record<string, string>>>();
 
   constructor(name: string, limits: StepLimits) {
     this.#name = name;
@@ -52,8 +55,11 @@ export class ProgramBuilder {
     return this.use({ name, kind: 'activation', dtype, shape });
   }
 
-  has(name: string): boolean {
-    return this.#buffers.has(name);
+  /** The declaration of a buffer that the program knows. */
+  declaration(name: string): BufferDecl {
+    const found = this.#buffers.get(name);
+    if (found === undefined) throw programError(this.#name, `buffer "${name}" is not declared`);
+    return found;
   }
 
   /** Appends an op. Undefined operands are absent. */
@@ -64,6 +70,25 @@ export class ProgramBuilder {
   ): void {
     const present = Object.entries(operands).filter((entry): entry is [string, string] => entry[1] !== undefined);
     this.#ops.push({ kind, operands: Object.fromEntries(present), attributes });
+  }
+
+  /**
+   * The x operands of a product: x as it is, or quantised for a row-major weight in a block format. One activation is
+   * quantised once, however many products read it.
+   */
+  inputOf(weight: BufferDecl, x: string): Readonly<Record<string, string>> {
+    if (!isBlockDType(weight.dtype) || weight.transposed) return { x };
+    const known = this.#quantized.get(x);
+    if (known !== undefined) return known;
+    const [count, width] = this.declaration(x).shape as [Dim, number];
+    const blocks = blocksOf(width);
+    const values = this.activation(`${x}.int8`, [count, blocks * blockSize], 'i8');
+    const xScales = this.activation(`${x}.scales`, [count, blocks]);
+    const xSums = this.activation(`${x}.sums`, [count, blocks], 'i32');
+    this.op('quantize', { x, values, xScales, xSums });
+    const operands = { x: values, xScales, xSums };
+    this.#quantized.set(x, operands);
+    return operands;
   }
 
   /** The host will read this activation after a step. */

@@ -9,6 +9,8 @@ import { MergeTable } from './merge-table.js';
 const CACHED_PIECE_LENGTH = 256;
 const CACHE_ENTRIES = 16_384;
 const NONE = -1;
+/** Ids stay below this, so that a pair of them is exact in a double. */
+export const MAX_IDS = 0x4000000;
 const encoder = new TextEncoder();
 
 /** Turns pieces into ids. */
@@ -156,8 +158,7 @@ function byteIds(vocab: ReadonlyMap<string, number>): Int32Array {
   return ids;
 }
 
-// Both ids stay below 2^26, so the key is exact in a double.
-const joint = (left: number, right: number): number => left * 0x4000000 + right;
+const joint = (left: number, right: number): number => left * MAX_IDS + right;
 
 function findJoints(
   merges: readonly (readonly [string, string])[],
@@ -203,7 +204,7 @@ export function readVocab(fields: Fields): Map<string, number> {
   const vocab = new Map<string, number>();
   const owner: string[] = [];
   for (const [token, id] of Object.entries(object)) {
-    if (!Number.isSafeInteger(id) || (id as number) < 0 || (id as number) >= 0x4000000) {
+    if (!Number.isSafeInteger(id) || (id as number) < 0 || (id as number) >= MAX_IDS) {
       throw malformed(
         fields.source,
         `"${fields.path}vocab" token ${show(token)}: expected an id from 0 on, got ${show(id)}`,

@@ -4,7 +4,7 @@
 import { RelufyError, show } from '@relufy/tensor';
 import { type ChatTemplates, chooseTemplate } from './chat-templates.js';
 import { compileTemplate, TemplateError } from './jinja.js';
-import { isObject, reason } from './json.js';
+import { isObject, type JsonObject, reason } from './json.js';
 
 /** One turn. Templates may read other keys too, for example `tool_calls`. */
 export interface ChatMessage {
@@ -78,9 +78,13 @@ function render(where: string, source: string, variables: Record<string, unknown
       throw new RelufyError('input', `${where}: ${what}. Change the messages.`, { cause: error });
     }
     const what = `the chat template failed on these messages (${reason(error)})`;
-    throw new RelufyError('input', `${where}: ${what}. Give every message the content that the template reads.`, {
-      cause: error,
-    });
+    throw new RelufyError(
+      'input',
+      `${where}: ${what}. Check that every message has what it reads, or pass another as "template".`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -99,8 +103,16 @@ function checkMessages(where: string, messages: readonly ChatMessage[]): Record<
       throw bad(`messages[${i}].content`, 'a string or a list of parts', content, 'Pass the text as a string.');
     }
     const calls = message.tool_calls;
-    return Array.isArray(calls) ? { ...message, tool_calls: calls.map(parseArguments) } : { ...message };
+    const copy = aliasReasoning(message);
+    return Array.isArray(calls) ? { ...copy, tool_calls: calls.map(parseArguments) } : copy;
   });
+}
+
+/** Templates read a message's reasoning under different names; transformers gives it under these two. */
+function aliasReasoning(message: JsonObject): Record<string, unknown> {
+  const reasoning = message.reasoning_content ?? message.thinking ?? message.reasoning;
+  if (reasoning === undefined || reasoning === null) return { ...message };
+  return { thinking: reasoning, ...message, reasoning_content: reasoning };
 }
 
 function parseArguments(call: unknown): unknown {
@@ -113,17 +125,29 @@ function parseArguments(call: unknown): unknown {
   }
 }
 
+const hasText = (part: unknown): boolean => isObject(part) && typeof part.text === 'string';
+
+/** Marks where the last message's text ends, in its copy, and returns that text. */
 function openFinalMessage(where: string, chat: Record<string, unknown>[]): string {
   const last = chat.at(-1);
-  if (last === undefined || typeof last.content !== 'string') {
-    throw new RelufyError(
-      'input',
-      `${where}: continueFinalMessage: expected a last message with text, got ${show(last?.content)}. Add one.`,
-    );
+  const content = last?.content;
+  if (last !== undefined && typeof content === 'string') {
+    last.content = content + openEnd;
+    return content;
   }
-  const content = last.content;
-  last.content = content + openEnd;
-  return content;
+  if (last !== undefined && Array.isArray(content)) {
+    const at = content.map(hasText).lastIndexOf(true);
+    if (at >= 0) {
+      const part = content[at] as { text: string };
+      last.content = content.map((other: unknown, i) => (i === at ? { ...part, text: part.text + openEnd } : other));
+      return part.text;
+    }
+  }
+  const got = show(content);
+  throw new RelufyError(
+    'input',
+    `${where}: continueFinalMessage: expected a last message with text, got ${got}. Add one.`,
+  );
 }
 
 function cutAtOpenEnd(where: string, text: string, final: string): string {

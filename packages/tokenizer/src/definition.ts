@@ -3,7 +3,7 @@
 // Encoding and decoding themselves are tokenizer.ts.
 import { RelufyError, show } from '@relufy/tensor';
 import { type AddedToken, readAddedToken } from './added-tokens.js';
-import { BpeModel, type Model, readVocab } from './bpe.js';
+import { BpeModel, MAX_IDS, type Model, readVocab } from './bpe.js';
 import { type ChatTemplates, readChatTemplates } from './chat-templates.js';
 import { type Decoder, readDecoder } from './decoder.js';
 import { gpt2Definition } from './gpt2.js';
@@ -141,6 +141,7 @@ function readAddedTokens(
   const add = (token: AddedToken, source: Source): void => {
     // Where the model has the token already, its id counts, as in Rust.
     const id = model.vocab.get(token.content) ?? token.id;
+    if (id >= MAX_IDS) throw malformed(source, `gives added token ${show(token.content)} the id ${id}, too high`);
     const owner = contentOf.get(id) ?? tokens[id];
     if (owner !== undefined && owner !== token.content) {
       throw malformed(source, `gives added token ${show(token.content)} the id ${id} of ${show(owner)}`);

@@ -26,11 +26,11 @@ export function readSpecialTokens(files: readonly Fields[]): SpecialTokens {
   for (const fields of files) {
     for (const role of roles) {
       const value = fields.get(role);
-      if (value === undefined) continue;
+      if (value === undefined || found.has(role)) continue;
       const content = contentOf(value);
       if (content === undefined) throw fields.fail(role, 'a token, as a string or an object with "content"');
       if (content === '') continue;
-      if (!found.has(role)) found.set(role, content);
+      found.set(role, content);
       named.add(content);
     }
     const more = fields.get('additional_special_tokens') ?? fields.get('extra_special_tokens');

@@ -5,6 +5,7 @@ import { AddedTokenSplitter } from './added-tokens.js';
 import { type ChatMessage, type ChatOptions, renderChat } from './chat.js';
 import { withCleanUp } from './decoder.js';
 import { type Definition, readDefinition, type TokenizerFiles } from './definition.js';
+import { reason } from './json.js';
 import type { Role } from './special-tokens.js';
 import type { Sink } from './text-stages.js';
 
@@ -34,7 +35,14 @@ export interface IdSink {
  * @throws RelufyError with code `tokenizer` if a file is malformed or says something that cannot be run.
  */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  return new Tokenizer(readDefinition(files));
+  try {
+    return new Tokenizer(readDefinition(files));
+  } catch (error) {
+    if (RelufyError.is(error)) throw error;
+    // What no check foresaw, for example a file nested so deeply that the stack overflows.
+    const what = `tokenizer ${show(files.name)}: its files cannot be used (${reason(error)})`;
+    throw new RelufyError('tokenizer', `${what}. Download them again.`, { cause: error });
+  }
 }
 
 const loneSurrogate = /\p{Surrogate}/gu;

@@ -1,0 +1,47 @@
+// Weights and inputs made up for benches: of the right size and format, seeded, quick to write by the gigabyte.
+// Their numbers mean nothing; the answers computed from them are still checked.
+import { type BufferDecl, type BufferView, f32ToBf16, isBlockDType, quantizeRow, rowBytes } from '@relufy/tensor';
+
+/** Uniform in [-0.5, 0.5), seeded. */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32 - 0.5;
+  };
+}
+
+/** Rows that are made; the rest of a buffer repeats them. */
+const patternRows = 61;
+
+/** Fills a weight or an input with numbers of variance 1 / columns, so that products keep their size. */
+export function fillRandom(view: BufferView, decl: BufferDecl, seed: number): void {
+  const next = randomNumbers(seed);
+  const columns = decl.shape.at(-1) as number;
+  const scale = Math.sqrt(12 / columns);
+  const rows = Math.min(patternRows, decl.shape.length > 1 && typeof decl.shape[0] === 'number' ? decl.shape[0] : 1);
+  const stride = isBlockDType(decl.dtype) ? rowBytes(decl.dtype, columns) : columns;
+  for (let row = 0; row < rows; row++) {
+    const values = Float32Array.from({ length: columns }, () => next() * scale);
+    const target = view.subarray(row * stride, (row + 1) * stride);
+    if (isBlockDType(decl.dtype)) quantizeRow(decl.dtype, values, target as Uint8Array);
+    else target.set(decl.dtype === 'bf16' ? values.map(f32ToBf16) : values);
+  }
+  for (let filled = rows * stride; filled < view.length; filled *= 2)
+    view.copyWithin(filled, 0, Math.min(filled, view.length - filled));
+}
+
+/** What a gate lets through: a fresh random set of exactly `density` of the neurons, positive numbers. */
+export function fillSelection(view: Float32Array, density: number, next: () => number): void {
+  const wanted = Math.round(view.length * density);
+  view.fill(0);
+  // selection sampling (Knuth, algorithm S): each set of that size is equally likely
+  let left = wanted;
+  for (let i = 0; i < view.length && left > 0; i++)
+    if ((next() + 0.5) * (view.length - i) < left) {
+      view[i] = next() + 1;
+      left--;
+    }
+}
