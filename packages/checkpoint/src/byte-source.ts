@@ -1,6 +1,6 @@
 // Where bytes come from: one file (`ByteSource`) and a model's folder (`ModelFiles`), whatever lies behind them.
-// Owns: the two interfaces, the rule for file names, reading text, the folder in memory. Does not own: fetch
-// (http-files.ts), the file system (node/folder-files.ts), nor any format.
+// Owns: the two interfaces, the rule for file names, reading text. Does not own: the folders (memory-files.ts,
+// http-files.ts, node/folder-files.ts), nor any format.
 import { RelufyError, show } from '@relufy/tensor';
 import { malformed } from './malformed.js';
 
@@ -26,7 +26,7 @@ export interface ModelFiles {
   readonly name: string;
   /** undefined: there is no such file. */
   open(file: string, signal?: AbortSignal): Promise<ByteSource | undefined>;
-  /** The whole file as UTF-8 text; undefined: there is no such file. */
+  /** The whole file as UTF-8 text without a byte order mark; undefined: there is no such file. */
   readText(file: string, options?: ReadTextOptions): Promise<string | undefined>;
   /** The names of the files, where the place can tell (a web server cannot). */
   list?(signal?: AbortSignal): Promise<readonly string[]>;
@@ -61,16 +61,18 @@ export async function readTextThrough(
   try {
     if (source.size > limitBytes)
       throw malformed(source.name, `size, expected at most ${limitBytes} bytes of text, got ${source.size}`);
-    return decodeUtf8(source.name, await source.read(0, source.size, signal));
+    return decodeUtf8(source.name, await source.read(0, source.size, signal)).replace(/^\uFEFF/, '');
   } finally {
     await source.close();
   }
 }
 
-/** Bytes -> text; bytes that are not UTF-8 are an error. A byte order mark is dropped. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Bytes -> text; bytes that are not UTF-8 are an error. A byte order mark is a character (it is one in vocabularies). */
 export function decodeUtf8(where: string, bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     throw malformed(where, 'text, expected UTF-8, got other bytes');
   }
@@ -91,21 +93,4 @@ export function memorySource(name: string, content: Uint8Array): ByteSource {
     async close(): Promise<void> {},
   };
   return source;
-}
-
-/** A folder in memory, for tests and for files that a user drops on a page. */
-export function memoryFiles(name: string, contents: Readonly<Record<string, Uint8Array | string>>): ModelFiles {
-  const open: ModelFiles['open'] = async (file, signal) => {
-    signal?.throwIfAborted();
-    checkFileName(name, file);
-    const content = Object.hasOwn(contents, file) ? contents[file] : undefined;
-    if (content === undefined) return undefined;
-    return memorySource(`${name}/${file}`, typeof content === 'string' ? new TextEncoder().encode(content) : content);
-  };
-  return {
-    name,
-    open,
-    readText: (file, options) => readTextThrough(open, file, options),
-    list: async () => Object.keys(contents),
-  };
 }

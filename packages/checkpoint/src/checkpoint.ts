@@ -3,6 +3,7 @@
 // Does not own: any format (each format's folder gives `OpenedFile`s), nor what tensors a model needs (models does).
 import { type FloatDType, RelufyError, show } from '@relufy/tensor';
 import type { ByteSource } from './byte-source.js';
+import type { GgufValue } from './gguf/metadata.js';
 import { malformed } from './malformed.js';
 
 export interface TensorInfo {
@@ -29,6 +30,8 @@ export interface Checkpoint {
   readonly format: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Of a GGUF: its metadata, with their types. */
+  readonly ggufMetadata?: ReadonlyMap<string, GgufValue>;
   /** The sum of the tensors' bytes as stored. */
   readonly totalBytes: number;
   /**

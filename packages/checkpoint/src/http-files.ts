@@ -11,6 +11,7 @@ import {
   memorySource,
   readTextThrough,
 } from './byte-source.js';
+import { withGguf } from './gguf/folder.js';
 
 export interface HttpFilesInit {
   readonly headers?: Readonly<Record<string, string>>;
@@ -39,12 +40,12 @@ export function httpFiles(baseUrl: URL | string, init: HttpFilesInit = {}): Mode
     url.search = base.search; // where a signature may stand
     return openUrl(url, single ? name : name + file, init, signal);
   };
-  return {
+  return withGguf({
     name,
     open,
     readText: (file, options) => readTextThrough(open, file, options),
     ...(single ? { list: async () => [decodeURIComponent(single)] } : {}),
-  };
+  });
 }
 
 async function openUrl(

@@ -1,6 +1,13 @@
-export { type ByteSource, type ModelFiles, memoryFiles, type ReadTextOptions } from './byte-source.js';
+export type { ByteSource, ModelFiles, ReadTextOptions } from './byte-source.js';
 export type { Checkpoint, Rows, TensorInfo } from './checkpoint.js';
+export { ggufTensorNames, ggufToConfig } from './gguf/as-hugging-face.js';
+export { dequantize, readableTypes } from './gguf/dequantize.js';
+export { type GgufExportOptions, streamGguf } from './gguf/export.js';
+export { GgufFields, type GgufMetadata, type GgufNumbers, type GgufValue } from './gguf/metadata.js';
+export { openGguf } from './gguf/read.js';
+export { ggufTokenizer } from './gguf/tokenizer.js';
 export { type HttpFilesInit, httpFiles } from './http-files.js';
+export { memoryFiles } from './memory-files.js';
 export { openCheckpoint } from './open.js';
 export {
   encodeSafetensors,

@@ -3,6 +3,8 @@
 // Does not own: the formats.
 import type { ModelFiles } from './byte-source.js';
 import { type Checkpoint, joinFiles, type OpenedFile } from './checkpoint.js';
+import { openGgufAsHuggingFace } from './gguf/as-hugging-face.js';
+import { findGguf } from './gguf/read.js';
 import { malformed } from './malformed.js';
 import { openPyTorch } from './pytorch/open.js';
 import { openSafetensors } from './safetensors/read.js';
@@ -27,6 +29,8 @@ export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): P
       return join(format, files, [...opened.values()]);
     }
   }
+  const gguf = await findGguf(files, signal);
+  if (gguf !== undefined) return openGgufAsHuggingFace(files, gguf, signal);
   throw noWeights(files);
 }
 
@@ -49,7 +53,7 @@ function noWeights(files: ModelFiles): Error {
   const looked = formats.flatMap(({ file }) => [`${file}.index.json`, file]).join(', ');
   return malformed(
     files.name,
-    `weights, expected one of ${looked}, got none of them`,
+    `weights, expected one of ${looked}, *.gguf, got none of them`,
     'Name a folder that holds a model.',
   );
 }

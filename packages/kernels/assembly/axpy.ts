@@ -4,7 +4,7 @@
 //
 // This order, strictly by k from +0, is the contract of transposed weights: dense and sparse products give an output
 // these bits, since a skipped k would add x[k] = 0 times a finite weight, and a sum that began at +0 does not change.
-// 1. Eight rows a pass: the sums are loaded and stored once for eight multiply-adds, and eight streams are in flight.
+// 1. Four rows a pass: the sums are loaded and stored once for four multiply-adds, and four streams are in flight.
 // 2. A last pass of fewer rows is padded with the last row times 0, which changes nothing either.
 // Memory: `sums` is private to the thread (L1 holds it); columns beyond `columns` are neither read nor written.
 import { bytesOf, floats, high, load1, load4, loadRaw, low, madd, splat } from './simd';
@@ -22,31 +22,19 @@ export function axpyList<T>(
   sums: usize, columns: i32, w: usize, stride: usize, x: usize, list: usize, count: i32,
 ): void {
   const step = 8 * sizeof<T>();
-  for (let i = 0; i < count; i += 8) {
+  for (let i = 0; i < count; i += 4) {
     const k0 = rowAt(list, i);
     const k1 = rowAt(list, min(i + 1, count - 1));
     const k2 = rowAt(list, min(i + 2, count - 1));
     const k3 = rowAt(list, min(i + 3, count - 1));
-    const k4 = rowAt(list, min(i + 4, count - 1));
-    const k5 = rowAt(list, min(i + 5, count - 1));
-    const k6 = rowAt(list, min(i + 6, count - 1));
-    const k7 = rowAt(list, min(i + 7, count - 1));
     const x0 = splat(load<f32>(x + floats(k0)));
     const x1 = splat(i + 1 < count ? load<f32>(x + floats(k1)) : 0);
     const x2 = splat(i + 2 < count ? load<f32>(x + floats(k2)) : 0);
     const x3 = splat(i + 3 < count ? load<f32>(x + floats(k3)) : 0);
-    const x4 = splat(i + 4 < count ? load<f32>(x + floats(k4)) : 0);
-    const x5 = splat(i + 5 < count ? load<f32>(x + floats(k5)) : 0);
-    const x6 = splat(i + 6 < count ? load<f32>(x + floats(k6)) : 0);
-    const x7 = splat(i + 7 < count ? load<f32>(x + floats(k7)) : 0);
     let w0 = w + <usize>k0 * stride;
     let w1 = w + <usize>k1 * stride;
     let w2 = w + <usize>k2 * stride;
     let w3 = w + <usize>k3 * stride;
-    let w4 = w + <usize>k4 * stride;
-    let w5 = w + <usize>k5 * stride;
-    let w6 = w + <usize>k6 * stride;
-    let w7 = w + <usize>k7 * stride;
     let at = sums;
     for (const end = sums + floats(columns & ~7); at < end; at += 32) {
       let raw = loadRaw<T>(w0);
@@ -59,49 +47,25 @@ export function axpyList<T>(
       sl = madd(sl, low<T>(raw), x2);
       sh = madd(sh, high<T>(raw, w2), x2);
       raw = loadRaw<T>(w3);
-      sl = madd(sl, low<T>(raw), x3);
-      sh = madd(sh, high<T>(raw, w3), x3);
-      raw = loadRaw<T>(w4);
-      sl = madd(sl, low<T>(raw), x4);
-      sh = madd(sh, high<T>(raw, w4), x4);
-      raw = loadRaw<T>(w5);
-      sl = madd(sl, low<T>(raw), x5);
-      sh = madd(sh, high<T>(raw, w5), x5);
-      raw = loadRaw<T>(w6);
-      sl = madd(sl, low<T>(raw), x6);
-      sh = madd(sh, high<T>(raw, w6), x6);
-      raw = loadRaw<T>(w7);
-      v128.store(at, madd(sl, low<T>(raw), x7));
-      v128.store(at, madd(sh, high<T>(raw, w7), x7), 16);
+      v128.store(at, madd(sl, low<T>(raw), x3));
+      v128.store(at, madd(sh, high<T>(raw, w3), x3), 16);
       w0 += step;
       w1 += step;
       w2 += step;
       w3 += step;
-      w4 += step;
-      w5 += step;
-      w6 += step;
-      w7 += step;
     }
     let rest = columns & 7;
     if (rest >= 4) {
       let s = madd(v128.load(at), load4<T>(w0), x0);
       s = madd(s, load4<T>(w1), x1);
       s = madd(s, load4<T>(w2), x2);
-      s = madd(s, load4<T>(w3), x3);
-      s = madd(s, load4<T>(w4), x4);
-      s = madd(s, load4<T>(w5), x5);
-      s = madd(s, load4<T>(w6), x6);
-      v128.store(at, madd(s, load4<T>(w7), x7));
+      v128.store(at, madd(s, load4<T>(w3), x3));
       const half = 4 * sizeof<T>();
       at += 16;
       w0 += half;
       w1 += half;
       w2 += half;
       w3 += half;
-      w4 += half;
-      w5 += half;
-      w6 += half;
-      w7 += half;
       rest -= 4;
     }
     for (let c: usize = 0; c < <usize>rest; c++) {
@@ -110,10 +74,6 @@ export function axpyList<T>(
       s += load1<T>(w1 + b) * f32x4.extract_lane(x1, 0);
       s += load1<T>(w2 + b) * f32x4.extract_lane(x2, 0);
       s += load1<T>(w3 + b) * f32x4.extract_lane(x3, 0);
-      s += load1<T>(w4 + b) * f32x4.extract_lane(x4, 0);
-      s += load1<T>(w5 + b) * f32x4.extract_lane(x5, 0);
-      s += load1<T>(w6 + b) * f32x4.extract_lane(x6, 0);
-      s += load1<T>(w7 + b) * f32x4.extract_lane(x7, 0);
       store<f32>(at + 4 * c, s);
     }
   }

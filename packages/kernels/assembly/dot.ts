@@ -1,11 +1,11 @@
-// dot8: the dot products of one vector with eight weight rows, the heart of every product over row-major weights.
+// dot4: the dot products of one vector with four weight rows, the heart of every product over row-major weights.
 //
 //   for each of the rows i:  lane l of sum_i = x[l] w_i[l] + x[l + 4] w_i[l + 4] + ...   (one chain, in this order)
 //                            out_i = ((lane 0 + lane 2) + (lane 1 + lane 3)) + what is left, one by one
 //
 // This order of summation is the contract of row-major weights: gemv, gemvRows and gemm (gemm.ts) all give an output
-// these bits, whatever stands beside it. Parallelism comes from eight independent chains, not from splitting one.
-// Rows may repeat: a caller with fewer than eight pads with any of them.
+// these bits, whatever stands beside it. Parallelism comes from four independent chains, not from splitting one.
+// Rows may repeat: a caller with fewer than four pads with any of them.
 // Memory: rows and x contiguous, any alignment of 4 (f32) or 2 (bf16) bytes; nothing is read beyond `width` numbers.
 import { bytesOf, floats, high, hsum, load1, load4, loadRaw, low, madd, splat } from './simd';
 
@@ -15,17 +15,13 @@ import { bytesOf, floats, high, hsum, load1, load4, loadRaw, low, madd, splat } 
   return sum;
 }
 
-export function dot8<T>(
-  x: usize, width: i32, w0: usize, w1: usize, w2: usize, w3: usize, w4: usize, w5: usize, w6: usize, w7: usize, out: usize,
+export function dot4<T>(
+  x: usize, width: i32, w0: usize, w1: usize, w2: usize, w3: usize, out: usize,
 ): void {
   let s0 = splat(0);
   let s1 = splat(0);
   let s2 = splat(0);
   let s3 = splat(0);
-  let s4 = splat(0);
-  let s5 = splat(0);
-  let s6 = splat(0);
-  let s7 = splat(0);
   const step = 8 * sizeof<T>();
   for (const end = x + floats(width & ~7); x < end; x += 32) {
     const xl = v128.load(x);
@@ -38,22 +34,10 @@ export function dot8<T>(
     s2 = madd(madd(s2, low<T>(raw), xl), high<T>(raw, w2), xh);
     raw = loadRaw<T>(w3);
     s3 = madd(madd(s3, low<T>(raw), xl), high<T>(raw, w3), xh);
-    raw = loadRaw<T>(w4);
-    s4 = madd(madd(s4, low<T>(raw), xl), high<T>(raw, w4), xh);
-    raw = loadRaw<T>(w5);
-    s5 = madd(madd(s5, low<T>(raw), xl), high<T>(raw, w5), xh);
-    raw = loadRaw<T>(w6);
-    s6 = madd(madd(s6, low<T>(raw), xl), high<T>(raw, w6), xh);
-    raw = loadRaw<T>(w7);
-    s7 = madd(madd(s7, low<T>(raw), xl), high<T>(raw, w7), xh);
     w0 += step;
     w1 += step;
     w2 += step;
     w3 += step;
-    w4 += step;
-    w5 += step;
-    w6 += step;
-    w7 += step;
   }
   let rest = width & 7;
   if (rest >= 4) {
@@ -62,28 +46,16 @@ export function dot8<T>(
     s1 = madd(s1, load4<T>(w1), xl);
     s2 = madd(s2, load4<T>(w2), xl);
     s3 = madd(s3, load4<T>(w3), xl);
-    s4 = madd(s4, load4<T>(w4), xl);
-    s5 = madd(s5, load4<T>(w5), xl);
-    s6 = madd(s6, load4<T>(w6), xl);
-    s7 = madd(s7, load4<T>(w7), xl);
     const half = 4 * sizeof<T>();
     x += 16;
     w0 += half;
     w1 += half;
     w2 += half;
     w3 += half;
-    w4 += half;
-    w5 += half;
-    w6 += half;
-    w7 += half;
     rest -= 4;
   }
   store<f32>(out, dotTail<T>(hsum(s0), x, w0, rest), 0);
   store<f32>(out, dotTail<T>(hsum(s1), x, w1, rest), 4);
   store<f32>(out, dotTail<T>(hsum(s2), x, w2, rest), 8);
   store<f32>(out, dotTail<T>(hsum(s3), x, w3, rest), 12);
-  store<f32>(out, dotTail<T>(hsum(s4), x, w4, rest), 16);
-  store<f32>(out, dotTail<T>(hsum(s5), x, w5, rest), 20);
-  store<f32>(out, dotTail<T>(hsum(s6), x, w6, rest), 24);
-  store<f32>(out, dotTail<T>(hsum(s7), x, w7, rest), 28);
 }

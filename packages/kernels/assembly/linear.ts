@@ -1,12 +1,12 @@
 // The op `linear`: out[r] = residual[r] + (w x[r] + bias), for both layouts and every weight format.
 //
-//   row-major [out, in]:   outputs are dealt to the threads; one row: gemv by dot8; more: gemm by panels
+//   row-major [out, in]:   outputs are dealt to the threads; one row: gemv by dot4; more: gemm by panels
 //   transposed [in, out]:  columns are dealt to the threads; few rows: axpyList over all k; more: gemm by panels
 //
 // All paths of a layout sum an output in the same order (dot.ts, axpy.ts), so a row's bits do not depend on the path.
 // In place on the residual (out = residual) is fine: an output is read once, just before it is written.
 import { axpyList } from './axpy';
-import { dot8 } from './dot';
+import { dot4 } from './dot';
 import { at, finish, finishRun } from './finish';
 import { gemm, gemmTransposed } from './gemm';
 import { dtypeF32, Linear } from './generated/ops';
@@ -19,13 +19,12 @@ const blockBytes: usize = 262144;
 
 function gemv<T>(x: usize, w: usize, bias: usize, residual: usize, out: usize, inWidth: i32, first: i32, last: i32, scratch: usize): void {
   const stride = bytesOf<T>(inWidth);
-  for (let n = first; n < last; n += 8) {
-    const count = min(8, last - n);
+  for (let n = first; n < last; n += 4) {
+    const count = min(4, last - n);
     const w0 = w + <usize>n * stride;
     const end = w + <usize>(last - 1) * stride;
-    dot8<T>(
-      x, inWidth, w0, min(end, w0 + stride), min(end, w0 + 2 * stride), min(end, w0 + 3 * stride),
-      min(end, w0 + 4 * stride), min(end, w0 + 5 * stride), min(end, w0 + 6 * stride), min(end, w0 + 7 * stride), scratch,
+    dot4<T>(
+      x, inWidth, w0, min(end, w0 + stride), min(end, w0 + 2 * stride), min(end, w0 + 3 * stride), scratch,
     );
     for (let i = 0; i < count; i++)
       finish(out + floats(n + i), at(residual, n + i), at(bias, n + i), load<f32>(scratch + floats(i)));

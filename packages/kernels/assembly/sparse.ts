@@ -7,7 +7,7 @@
 //
 // The orders of summation are those of the dense products (dot.ts, axpy.ts): sparse equals dense, bit for bit.
 import { axpyList } from './axpy';
-import { dot8 } from './dot';
+import { dot4 } from './dot';
 import { at, finish, finishRun } from './finish';
 import { AxpyRows, dtypeF32, GemvRows, SelectActive } from './generated/ops';
 import { bytesOf, floats, share, splat } from './simd';
@@ -47,21 +47,17 @@ export function selectActive(op: usize, rows: i32, thread: i32, threads: i32): v
 /** Outputs list[0 .. count) of one row. */
 function gemvList<T>(x: usize, w: usize, bias: usize, out: usize, inWidth: i32, list: usize, count: i32, scratch: usize): void {
   const stride = bytesOf<T>(inWidth);
-  for (let i = 0; i < count; i += 8) {
+  for (let i = 0; i < count; i += 4) {
     const end = count - 1;
-    dot8<T>(
+    dot4<T>(
       x, inWidth,
       w + <usize>load<u32>(list + floats(i)) * stride,
       w + <usize>load<u32>(list + floats(min(end, i + 1))) * stride,
       w + <usize>load<u32>(list + floats(min(end, i + 2))) * stride,
       w + <usize>load<u32>(list + floats(min(end, i + 3))) * stride,
-      w + <usize>load<u32>(list + floats(min(end, i + 4))) * stride,
-      w + <usize>load<u32>(list + floats(min(end, i + 5))) * stride,
-      w + <usize>load<u32>(list + floats(min(end, i + 6))) * stride,
-      w + <usize>load<u32>(list + floats(min(end, i + 7))) * stride,
       scratch,
     );
-    for (let j = 0; j < min(8, count - i); j++) {
+    for (let j = 0; j < min(4, count - i); j++) {
       const n = load<i32>(list + floats(i + j));
       finish(out + floats(n), 0, at(bias, n), load<f32>(scratch + floats(j)));
     }

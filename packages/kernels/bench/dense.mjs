@@ -2,15 +2,16 @@
 // the same rounds. `node bench/dense.mjs [--threads=2]`
 import { bf16ToF32 } from '@relufy/tensor';
 import { createWasmBackend, streamBandwidth } from '../dist/node.js';
-import { checkClose, design, fillRandom, interleave, median, printMachine, spread, threads } from './measure.mjs';
+import { checkClose, design, fillRandom, leastTimes, printMachine, threads } from './measure.mjs';
 
+const onlyDtype = process.argv.find((a) => a.startsWith('--dtype='))?.slice(8);
 const [width, wide] = [2048, 8192];
 const limits = { maxRows: 1, maxOutputs: 1 };
 const step = { rows: 1, outputs: 1 };
 
 printMachine('dense decode');
 const backend = await createWasmBackend({ threads });
-for (const dtype of ['f32', 'bf16'])
+for (const dtype of onlyDtype ? [onlyDtype] : ['f32', 'bf16'])
   for (const transposed of [false, true]) {
     const layers = dtype === 'f32' ? 16 : 32;
     const { decls, program } = design(limits, (declare, builder) => {
@@ -27,16 +28,21 @@ for (const dtype of ['f32', 'bf16'])
     check(session, layers - 1, dtype, transposed);
 
     const bytes = layers * width * wide * (dtype === 'f32' ? 4 : 2);
-    const bandwidth = [];
-    const times = await interleave(
-      { decode: () => loaded.run(step), stream: async () => bandwidth.push(await streamBandwidth(backend, 2 ** 30)) },
-      7,
+    let stream = 0;
+    const { decode } = await leastTimes(
+      {
+        decode: () => loaded.profile(step),
+        stream: async () => {
+          stream = Math.max(stream, await streamBandwidth(backend, 2 ** 30));
+          return [0];
+        },
+      },
+      5,
     );
-    const speeds = times.decode.map((ms) => bytes / ms / 1e6);
-    const stream = median(bandwidth);
+    const speed = bytes / decode / 1e6;
     console.log(
-      `${dtype}${transposed ? ' transposed' : ''}: ${median(speeds).toFixed(1)} GB/s (${spread(speeds)}), ` +
-        `${((100 * median(speeds)) / stream).toFixed(0)} % of streaming read ${stream.toFixed(1)} GB/s (${spread(bandwidth)})`,
+      `${dtype}${transposed ? ' transposed' : ''}: ${speed.toFixed(1)} GB/s, ` +
+        `${((100 * speed) / stream).toFixed(0)} % of streaming read ${stream.toFixed(1)} GB/s`,
     );
     await session.dispose();
   }

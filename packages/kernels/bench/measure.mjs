@@ -63,6 +63,22 @@ export async function interleave(cases, rounds, warmups = 2) {
   return times;
 }
 
+/**
+ * Runs the cases in turn, op by op on the team. Gives for each case the sum over its ops of the least time of that op
+ * in all rounds: what the step takes when nothing else runs, even on a machine where something else does.
+ * A case is `() => Promise<Float64Array>`, milliseconds by op.
+ */
+export async function leastTimes(cases, rounds, warmups = 2) {
+  const least = {};
+  for (let round = -warmups; round < rounds; round++)
+    for (const [name, run] of Object.entries(cases)) {
+      const times = await run();
+      if (round < 0) continue;
+      least[name] = least[name]?.map((ms, op) => Math.min(ms, times[op])) ?? [...times];
+    }
+  return Object.fromEntries(Object.entries(least).map(([name, ms]) => [name, ms.reduce((a, b) => a + b, 0)]));
+}
+
 /** Fails when two numbers differ by more than a share of the larger. */
 export function checkClose(what, got, expected, tolerance = 1e-4) {
   if (!(Math.abs(got - expected) <= tolerance * Math.max(1, Math.abs(expected))))

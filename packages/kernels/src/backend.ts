@@ -1,5 +1,5 @@
 // createWasmBackend: options, the choice between a team and the calling thread, and what `description` says of it.
-import { type Backend, type BufferDecl, RelufyError, type StepLimits, show } from '@relufy/tensor';
+import { type Backend, type BufferDecl, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
 import { type Engine, LocalEngine } from './engine.js';
 import type { Platform } from './platform.js';
 import { maxThreads } from './protocol.js';
@@ -39,6 +39,7 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
 
 class Wasm implements WasmBackend {
   readonly name = 'wasm';
+  readonly weightDTypes: readonly DType[] = ['f32', 'bf16'];
   readonly description: string;
   readonly threads: number;
   readonly #engine: Engine;

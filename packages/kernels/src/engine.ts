@@ -9,7 +9,8 @@ export interface Engine {
   run(call: StepCall): Promise<void>;
   /** Runs op by op; gives the milliseconds of each. */
   profile(call: StepCall): Promise<Float64Array>;
-  close(session: number): Promise<void>;
+  /** Forgets a session; `large` when its memory is worth a collection of garbage. */
+  close(session: number, large: boolean): Promise<void>;
   dispose(): void;
 }
 

@@ -3,9 +3,12 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { collect } from './collect.js';
 import type { Platform } from './platform.js';
 
 export const nodePlatform: Platform = {
+  collect,
+
   sharing: { available: true },
 
   physicalCores: () => {

@@ -12,6 +12,8 @@ export interface Platform {
   physicalCores(): number;
   compile(build: Build): Promise<WebAssembly.Module>;
   startWorker(events: WorkerEvents): WorkerHandle;
+  /** Collects garbage now, where the place allows it. */
+  readonly collect?: () => void;
 }
 
 export interface WorkerEvents {

@@ -56,7 +56,7 @@ export type HostMessage =
       readonly module: WebAssembly.Module;
     }
   | { readonly kind: 'open'; readonly session: number; readonly memory: WebAssembly.Memory }
-  | { readonly kind: 'close'; readonly session: number };
+  | { readonly kind: 'close'; readonly session: number; readonly collect: boolean };
 
 /** Worker to host: done, or the milliseconds of each op. */
 export type WorkerMessage = 0 | Float64Array;

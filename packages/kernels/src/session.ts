@@ -8,6 +8,7 @@ import {
   describeBuffer,
   elementCount,
   encodeProgram,
+  isBlockDType,
   type LoadedProgram,
   type MemoryPlan,
   type Program,
@@ -37,6 +38,9 @@ const views: Readonly<Record<DType, new (buffer: ArrayBufferLike, offset: number
   f32: Float32Array,
   bf16: Uint16Array,
   i32: Int32Array,
+  i8: Int8Array,
+  int8: Uint8Array,
+  int4: Uint8Array,
 };
 
 interface Placed {
@@ -46,6 +50,9 @@ interface Placed {
   readonly plan: MemoryPlan;
   unit: number;
 }
+
+/** From this many bytes on, a disposed session is worth a collection of garbage. */
+const worthCollecting = 2 ** 25;
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
@@ -138,8 +145,9 @@ export class MemorySession implements WasmSession {
 
   async dispose(): Promise<void> {
     if (this.#memory === undefined) return;
+    const large = this.memoryBytes >= worthCollecting;
     this.#memory = undefined;
-    await this.#engine.close(this.#number).catch(() => {}); // a team that died has closed everything
+    await this.#engine.close(this.#number, large).catch(() => {}); // a team that died has closed everything
   }
 
   /** Lays out what follows the buffers anew with one program more, grows the memory, and writes all records. */
@@ -204,7 +212,8 @@ export class MemorySession implements WasmSession {
   }
 
   #viewAt(memory: WebAssembly.Memory, decl: BufferDecl, unit: number): BufferView {
-    return new views[decl.dtype](memory.buffer, unit * unitBytes, elementCount(decl, this.#limits));
+    const length = isBlockDType(decl.dtype) ? byteCount(decl, this.#limits) : elementCount(decl, this.#limits);
+    return new views[decl.dtype](memory.buffer, unit * unitBytes, length);
   }
 
   #alive(): WebAssembly.Memory {
@@ -269,9 +278,4 @@ function claim<T>(allocate: () => T, units: number): T {
       { cause: error },
     );
   }
-}
-
-/** Bytes that a session would need for its buffers alone: for a refusal before anything is read. */
-export function bufferBytes(buffers: readonly BufferDecl[], limits: StepLimits): number {
-  return buffers.reduce((sum, buffer) => sum + byteCount(buffer, limits), 0);
 }

@@ -30,6 +30,7 @@ class Team {
   readonly #workers: WorkerHandle[] = [];
   #generation = 0;
   #opened = 0;
+  #open = 0;
   #jobs = 0;
   #last: Promise<unknown> = Promise.resolve();
   #waiting: Waiting | undefined;
@@ -50,10 +51,12 @@ class Team {
   grow(threads: number): Promise<void> {
     return this.#enqueue(async () => {
       for (let index = this.#workers.length; index < threads; index++) {
-        const worker = this.#platform.startWorker({
+        const worker: WorkerHandle = this.#platform.startWorker({
           message: (message) => this.#hear(message as WorkerMessage),
-          death: (reason, cause) =>
-            this.#fail(`wasm backend: worker ${index} of the team died: ${reason}. Create the backend again.`, cause),
+          death: (reason, cause) => {
+            if (this.#workers.includes(worker))
+              this.#fail(`wasm backend: worker ${index} of the team died: ${reason}. Create the backend again.`, cause);
+          },
         });
         worker.hold(index === 0);
         this.#workers.push(worker);
@@ -69,11 +72,22 @@ class Team {
   /** Makes a session's memory known to the first `threads` workers. */
   open(memory: WebAssembly.Memory, threads: number): Promise<number> {
     const session = this.#opened++;
+    this.#open++;
+    this.grow(threads);
     return this.#tell({ kind: 'open', session, memory }, threads).then(() => session);
   }
 
-  async close(session: number, threads: number): Promise<void> {
-    if (this.alive) await this.#tell({ kind: 'close', session }, threads);
+  /**
+   * Makes the workers forget a session. Where garbage cannot be collected on demand (browsers), only the end of a worker
+   * frees a memory for certain: then the workers go with the last session, and start anew with the next.
+   */
+  async close(session: number, threads: number, large: boolean): Promise<void> {
+    if (!this.alive) return;
+    await this.#tell({ kind: 'close', session, collect: large }, threads);
+    this.#open--;
+    if (!large) return;
+    if (this.#platform.collect) this.#platform.collect();
+    else if (this.#open === 0) this.#dismiss();
   }
 
   run(call: StepCall, threads: number): Promise<void> {
@@ -154,11 +168,14 @@ class Team {
     return result;
   }
 
+  #dismiss(): void {
+    for (const worker of this.#workers.splice(0)) worker.terminate();
+  }
+
   #fail(message: string, cause?: unknown, code: 'backend' | 'state' = 'backend'): void {
     if (this.#failure !== undefined) return;
     this.#failure = new RelufyError(code, message, { cause });
-    for (const worker of this.#workers) worker.terminate();
-    this.#workers.length = 0;
+    this.#dismiss();
     this.#waiting?.reject(this.#failure);
     this.#waiting = undefined;
   }
@@ -187,7 +204,7 @@ export async function joinTeam(platform: Platform, threads: number): Promise<Eng
     open: (memory) => joined.open(memory, threads),
     run: (call) => joined.run(call, threads),
     profile: (call) => joined.profile(call, threads),
-    close: (session) => joined.close(session, threads),
+    close: (session, large) => joined.close(session, threads, large),
     dispose,
   };
 }

@@ -16,14 +16,17 @@ import {
 interface Port {
   post(message: WorkerMessage): void;
   listen(hear: (message: HostMessage) => void): void;
+  readonly collect?: () => void;
 }
 
-/** The thread's line to the host. The module's name is hidden from bundlers, which would look for it in a browser. */
+/** The thread's line to the host. The modules' names are hidden from bundlers, which would look for them in a browser. */
 async function nodePort(): Promise<Port> {
-  const name = 'node:worker_threads';
-  const { parentPort } = (await import(/* @vite-ignore */ name)) as typeof import('node:worker_threads');
+  const [threads, garbage] = ['node:worker_threads', './collect.js'];
+  const { parentPort } = (await import(/* @vite-ignore */ threads)) as typeof import('node:worker_threads');
+  const { collect } = (await import(/* @vite-ignore */ garbage)) as typeof import('./collect.js');
   if (parentPort === null) throw new Error('internal: worker.js runs in a worker only');
   return {
+    collect,
     post: (message) => parentPort.postMessage(message),
     listen: (hear) => parentPort.on('message', hear),
   };
@@ -86,8 +89,10 @@ function serve(port: Port): void {
 
   port.listen((message) => {
     if (message.kind === 'start') ({ index, control, module, command: seen } = message);
-    else if (message.kind === 'close') instances.delete(message.session);
-    else instances.set(message.session, instantiate(module as WebAssembly.Module, message.memory));
+    else if (message.kind === 'close') {
+      instances.delete(message.session);
+      if (message.collect) port.collect?.();
+    } else instances.set(message.session, instantiate(module as WebAssembly.Module, message.memory));
     port.post(0);
     obey();
   });

@@ -1,4 +1,4 @@
-// Every safetensors case of ../shared/golden, on every backend and thread count: logits, hidden states, zero patterns
+// Every case of ../shared/golden (safetensors and pytorch_model.bin), on every backend and thread count: logits, hidden states, zero patterns
 // and greedy tokens of the Hugging Face implementation; equal bits across threads, and sparse equal to dense.
 import { expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';

@@ -1,1 +1,2 @@
-export {};
+export * from './index.js';
+export { loadModel } from './node/load-model.js';

@@ -2,13 +2,19 @@
 // those of ggml and of gguf-py bit for bit.
 // Owns: the insides of the blocks that can be read. `d` and `m` are f16 scales, `q` the small integers.
 // Does not own: where the blocks lie (read.ts).
-import { f16ToF32, widen } from '@relufy/tensor';
+import { widen } from '@relufy/tensor';
 
 /** Writes the elements of the block at byte `at` to `out[to...]`. */
 type Unpack = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;
 
-const f16 = (bytes: Uint8Array, at: number): number =>
-  f16ToF32((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
+/** The value of every f16; a table, since computing one costs more than a block's 32 products. */
+let f16Values: Float32Array | undefined;
+
+function f16(bytes: Uint8Array, at: number): number {
+  f16Values ??= widen('f16', new Uint8Array(Uint16Array.from({ length: 65536 }, (_, bits) => bits).buffer));
+  return f16Values[(bytes[at] as number) | ((bytes[at + 1] as number) << 8)] as number;
+}
+
 const i8 = (value: number): number => (value << 24) >> 24;
 
 /** d[2] q[16]: value i in the low half-byte i, value 16 + i in the high one; d * (q - 8) */

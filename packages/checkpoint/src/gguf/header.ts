@@ -183,8 +183,8 @@ async function readValue(cursor: Cursor, type: number, key: string, depth: numbe
   const elements = numbers[inner];
   if (elements) return elements.make(await cursor.copy(length * elements.bytes));
   const values: GgufValue[] = [];
-  for (let i = 0; i < length; i++)
-    values.push(inner === string ? await cursor.text() : await readValue(cursor, inner, key, depth + 1));
+  if (inner === string) await cursor.texts(length, values);
+  else for (let i = 0; i < length; i++) values.push(await readValue(cursor, inner, key, depth + 1));
   return values;
 }
 
@@ -230,6 +230,23 @@ class Cursor {
     const length = await this.size('length of a text');
     if (length > maxStringBytes) throw this.error(`text, expected at most ${maxStringBytes} bytes, got ${length}`);
     if (this.#lacks(length)) await this.#fill(length);
+    return this.#decode(length);
+  }
+
+  /** Appends texts to a list until it holds `count`; without a promise for each, since vocabularies are long. */
+  async texts(count: number, list: GgufValue[]): Promise<void> {
+    while (list.length < count) {
+      list.push(await this.text());
+      while (list.length < count && !this.#lacks(8)) {
+        const length = this.#view.getUint32(this.#at, true);
+        if (this.#view.getUint32(this.#at + 4, true) !== 0 || this.#lacks(8 + length)) break;
+        this.#at += 8;
+        list.push(this.#decode(length));
+      }
+    }
+  }
+
+  #decode(length: number): string {
     this.#at += length;
     return decodeUtf8(this.#source.name, this.#window.subarray(this.#at - length, this.#at));
   }

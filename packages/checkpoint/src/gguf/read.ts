@@ -95,7 +95,7 @@ function checkPart(where: string, metadata: GgufMetadata, part: number, count: n
   if (count === 1 ? parts > 1 : parts !== count || number !== part)
     throw malformed(
       where,
-      `part, expected number ${part + 1} of ${count} by its name, got ${number + 1} of ${parts} by its metadata`,
+      `part, expected number ${part + 1} of ${count} by its name, got number ${number + 1} of ${parts} by its metadata`,
       'Give split files the names NAME-00001-of-0000N.gguf that they were made with.',
     );
 }

@@ -6,6 +6,7 @@ import { type FileHandle, open as openFile, readdir, realpath, stat } from 'node
 import { basename, dirname, join, sep } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { type ByteSource, checkFileName, checkRange, type ModelFiles, readTextThrough } from '../byte-source.js';
+import { withGguf } from '../gguf/folder.js';
 import { malformed } from '../malformed.js';
 
 export interface FolderOptions {
@@ -44,12 +45,12 @@ export async function folderFiles(path: string, { followLinks = false }: FolderO
       throw new RelufyError('io', `${name}: expected a file, got a folder or a device. Remove it.`);
     return fileSource(name, target);
   };
-  return {
+  return withGguf({
     name: path,
     open,
     readText: (file, options) => readTextThrough(open, file, options),
     list: async () => (await readdir(root).catch(toIoError(folder, 'a readable folder'))).filter(isVisible).sort(),
-  };
+  });
 }
 
 /** An open file as a source. */

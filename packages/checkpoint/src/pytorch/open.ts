@@ -1,12 +1,12 @@
 // Opens one `pytorch_model.bin`: the zip that `torch.save` has written since PyTorch 1.6.
 // Owns: from pickled descriptions to tensors, each proved to lie in its storage; reading their rows.
-// Does not own: the zip (zip.ts), the pickle machine (pickle.ts), strided reads (gather.ts).
+// Does not own: the zip (zip.ts), the pickle machine (pickle.ts), strided reads (../gather.ts).
 import { type FloatDType, RelufyError, show } from '@relufy/tensor';
 import type { ByteSource } from '../byte-source.js';
 import { asMatrix, elementCount, type OpenedFile, type StoredTensor } from '../checkpoint.js';
+import { gatherRows, isContiguous } from '../gather.js';
 import { malformed, mistakenFor } from '../malformed.js';
 import { narrowF64 } from '../safetensors/read.js';
-import { gatherRows, isContiguous } from './gather.js';
 import { Call, Dict, Global, Persistent, unpickle } from './pickle.js';
 import { entryDataOffset, readZip, type ZipEntry } from './zip.js';
 

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
 import { counted, f32, messageOf, mutate, random } from '../../testing/craft.js';
 import { type CraftedEntry, type ZipChanges, zip } from '../../testing/zip.js';
+import { gatherRows } from '../gather.js';
 import { type Checkpoint, memoryFiles, openCheckpoint } from '../index.js';
 import { folderFiles } from '../node.js';
-import { gatherRows } from './gather.js';
 import { unpickle } from './pickle.js';
 
 const fixture = (name: string) => readFile(new URL(`../../fixtures/${name}`, import.meta.url));

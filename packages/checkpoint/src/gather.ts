@@ -1,4 +1,4 @@
-// Reads a strided view (a transpose, a slice) of a stored tensor into contiguous rows.
+// Reads what lies scattered in a storage (a transposed view, rows in another order) into contiguous rows.
 // Owns: doing so in bounded pieces: what is read at once is at most `windowBytes`, whatever the strides, and where the
 // elements lie far apart, little more than the elements themselves.
 // Does not own: the file; `read` gives elements of the storage by index.
@@ -32,13 +32,27 @@ export async function gatherRows(
   view: StridedView,
   firstRow: number,
   rowCount: number,
-  read: (index: number, count: number) => Promise<Uint8Array>,
+  read: ReadElements,
 ): Promise<Uint8Array> {
   const columns = view.shape.at(-1) ?? 1;
   const columnStride = view.strides.at(-1) ?? 1;
-  const size = view.bytesPerElement;
-  const out = new Uint8Array(rowCount * columns * size);
-  const bases = Float64Array.from({ length: columns > 0 ? rowCount : 0 }, (_, i) => rowOffset(view, firstRow + i));
+  const bases = Float64Array.from({ length: rowCount }, (_, i) => rowOffset(view, firstRow + i));
+  return gather(bases, columns, columnStride, view.bytesPerElement, read);
+}
+
+/** Gives `count` elements of the storage from `index` on, as bytes. */
+export type ReadElements = (index: number, count: number) => Promise<Uint8Array>;
+
+/** Rows that begin at `bases` in the storage, each of `columns` elements `columnStride` apart, one after the other. */
+export async function gather(
+  bases: Float64Array,
+  columns: number,
+  columnStride: number,
+  bytesPerElement: number,
+  read: ReadElements,
+): Promise<Uint8Array> {
+  const size = bytesPerElement;
+  const out = new Uint8Array(bases.length * columns * size);
 
   // A block of rows and columns is read at once where its span is small, and halved along its longer side elsewhere.
   const block = async (row0: number, row1: number, column0: number, column1: number): Promise<void> => {
@@ -49,11 +63,11 @@ export async function gatherRows(
       high = Math.max(high, bases[row] as number);
     }
     const across = (column1 - column0 - 1) * columnStride;
-    const spanBytes = (high - low + across + 1) * size;
-    const wanted = (row1 - row0) * (column1 - column0) * size;
-    if (spanBytes <= smallBytes || (spanBytes <= windowBytes && spanBytes <= waste * wanted)) {
-      const start = low + column0 * columnStride;
-      const bytes = await read(start, spanBytes / size);
+    const span = high - low + across + 1;
+    const wanted = (row1 - row0) * (column1 - column0);
+    const fits = span * size <= smallBytes || (span * size <= windowBytes && span <= waste * wanted);
+    if (fits || wanted === 1) {
+      const bytes = await read(low + column0 * columnStride, span);
       for (let row = row0; row < row1; row++)
         copyRow(
           bytes,
@@ -74,7 +88,7 @@ export async function gatherRows(
       await block(row0, row1, middle, column1);
     }
   };
-  if (bases.length > 0) await block(0, rowCount, 0, columns);
+  if (bases.length > 0 && columns > 0) await block(0, bases.length, 0, columns);
   return out;
 }
 
@@ -98,7 +112,7 @@ function copyRow(
   target: number,
   size: number,
 ): void {
-  if (stride === 1) {
+  if (stride === 1 || count === 1) {
     to.set(from.subarray(first * size, (first + count) * size), target * size);
     return;
   }

@@ -1,0 +1,10 @@
+// Writes a model as a GGUF file on disk, atomically.
+// Does not own: the conversion (../gguf/export.ts), temporary files (write-safetensors.ts).
+import type { ModelFiles } from '../byte-source.js';
+import { type GgufExportOptions, streamGguf } from '../gguf/export.js';
+import { writeAtomically } from './write-safetensors.js';
+
+/** Streams a model in Hugging Face layout into a GGUF. On an error or abort the file at `path` is as it was. */
+export async function writeGguf(path: string, files: ModelFiles, options: GgufExportOptions): Promise<void> {
+  await writeAtomically(path, streamGguf(files, options), options.signal);
+}

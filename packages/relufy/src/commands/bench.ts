@@ -1,0 +1,146 @@
+// `relufy bench`: what this machine does. Every answer is checked before it is timed, what is compared takes turns, and
+// the streaming bandwidth that speeds are held against is measured in the same run.
+
+import { wholeFrom } from '@relufy/chat';
+import type { Backend, DType } from '@relufy/tensor';
+import type { Command } from 'commander';
+import { benchDecode } from '../bench/decode.js';
+import { benchFfn } from '../bench/ffn.js';
+import { describeMachine, type Table, toMarkdown } from '../bench/report.js';
+import { benchSteady } from '../bench/steady.js';
+import { usageError } from '../failure.js';
+import { loadModel } from '../node.js';
+import { choice, numeric } from '../options.js';
+
+const examples = `
+Benches:
+  bandwidth  streaming reads by all threads: the roofline
+  decode     dense decoding and prefill of a synthetic Llama shape (1 GB of weights)
+  ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
+  steady     1,000 tokens of the bundled model: memory retained, event loop delay
+
+Examples:
+  $ relufy bench
+  $ relufy bench ffn --dtype bf16 --threads 2 --seconds 20
+  $ relufy bench decode --json > decode.json`;
+
+const benches = ['bandwidth', 'decode', 'ffn', 'steady'] as const;
+type Bench = (typeof benches)[number];
+const dtypes = ['f32', 'bf16', 'int8', 'int4'] as const;
+
+interface BenchValues {
+  readonly threads?: number;
+  readonly dtype?: (typeof dtypes)[number];
+  readonly seconds: number;
+  readonly json?: true;
+}
+
+export function define(command: Command): void {
+  command
+    .argument('[benches...]', `some of ${benches.join(', ')} (default: all)`)
+    .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
+    .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', dtypes))
+    .addOption(numeric('--seconds <n>', 'time for each comparison', wholeFrom(1)).default(10))
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples)
+    .action(bench);
+}
+
+async function bench(named: readonly string[], values: BenchValues): Promise<void> {
+  for (const name of named)
+    if (!benches.includes(name as Bench))
+      throw usageError(`bench: expected some of ${benches.join(', ')}, got "${name}".`);
+  const wanted = new Set<string>(named.length > 0 ? named : benches);
+  const { createWasmBackend, streamBandwidth } = await import('@relufy/kernels');
+  const machine = describeMachine();
+  const backend = await createWasmBackend(values.threads === undefined ? {} : { threads: values.threads });
+  const formats = dtypes.filter((dtype) => backend.weightDTypes.includes(dtype) && (values.dtype ?? dtype) === dtype);
+  try {
+    const tables: Table[] = [];
+    const bandwidth = await streamBandwidth(backend, 1e9);
+    tables.push({
+      title: 'Streaming reads',
+      note: '1 GB, each byte read once, best of 7 passes.',
+      columns: ['threads', 'GB/s'],
+      rows: [[backend.threads, bandwidth.toFixed(1)]],
+    });
+    if (wanted.has('decode')) tables.push(await decodeTable(backend, formats, bandwidth, values.seconds));
+    if (wanted.has('ffn'))
+      for (const kind of ['gated', 'plain'] as const)
+        for (const dtype of formats) tables.push(await ffnTable(backend, kind, dtype, values.seconds));
+    if (wanted.has('steady')) tables.push(await steadyTable(values));
+    const text = values.json
+      ? JSON.stringify({ machine, backend: backend.description, tables }, null, 2)
+      : toMarkdown(machine, backend.description, tables);
+    process.stdout.write(`${text}\n`);
+  } finally {
+    await backend.dispose();
+  }
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+
+async function decodeTable(
+  backend: Backend,
+  formats: readonly DType[],
+  bandwidth: number,
+  seconds: number,
+): Promise<Table> {
+  const rows = [];
+  for (const dtype of formats) {
+    const result = await benchDecode(backend, dtype, 1e9, seconds);
+    rows.push([
+      dtype,
+      `${(result.weightBytes / 1e9).toFixed(2)} GB`,
+      result.tokensPerSecond.toFixed(1),
+      result.gigabytesPerSecond.toFixed(1),
+      percent(result.gigabytesPerSecond / bandwidth),
+      percent(result.spread),
+      result.prefillTokensPerSecond.toFixed(0),
+      result.prefillGflops.toFixed(1),
+    ]);
+  }
+  return {
+    title: 'Dense decode and prefill',
+    note: 'Llama shape, hidden 2048, ffn 5632, 32/4 heads; decode at position 128, prefill of 128 tokens; equal bits checked first.',
+    columns: ['weights', 'size', 'tokens/s', 'GB/s', 'of streaming', 'spread', 'prefill tokens/s', 'GFLOP/s'],
+    rows,
+  };
+}
+
+async function ffnTable(backend: Backend, kind: 'gated' | 'plain', dtype: DType, seconds: number): Promise<Table> {
+  const shape = { kind, hiddenSize: 2048, intermediateSize: 5632, dtype, bytes: 512 << 20 };
+  const results = await benchFfn(backend, shape, [0.01, 0.05, 0.1, 0.2, 0.5, 1], seconds);
+  return {
+    title: `FFN, ${kind}, ${dtype}`,
+    note: 'Hidden 2048, ffn 5632, >= 512 MB of weights, a fresh active set for every token and layer; sparse equals dense bit for bit, checked first.',
+    columns: ['density', 'dense ms', 'sparse ms', 'time', 'bytes', 'spread'],
+    rows: results.map(({ density, denseMs, sparseMs, time, bytes, spread }) => [
+      percent(density),
+      denseMs.toFixed(2),
+      sparseMs.toFixed(2),
+      time.toFixed(2),
+      bytes.toFixed(2),
+      percent(spread),
+    ]),
+  };
+}
+
+async function steadyTable({ threads }: BenchValues): Promise<Table> {
+  await using model = await loadModel('llama-tales', threads === undefined ? {} : { threads });
+  const result = await benchSteady(model, 1000);
+  return {
+    title: 'A long generation',
+    note: 'The bundled model, sampling; memory after collection, event loop delay at 1 ms resolution.',
+    columns: ['tokens', 'retained KB', 'p99 delay ms', 'max delay ms', 'tokens/s'],
+    rows: [
+      [
+        result.tokens,
+        (result.retainedBytes / 1e3).toFixed(0),
+        result.delayP99Ms.toFixed(1),
+        result.delayMaxMs.toFixed(1),
+        result.tokensPerSecond.toFixed(0),
+      ],
+    ],
+  };
+}

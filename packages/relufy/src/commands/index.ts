@@ -1,0 +1,20 @@
+// The subcommands: what `relufy --help` says of each, and where the rest of it lies. Only the one that runs is imported.
+import type { Command } from 'commander';
+
+/** What a subcommand's file exports: it adds arguments, options, help and action to its own Command. */
+export interface Subcommand {
+  readonly define: (command: Command) => void;
+}
+
+export interface SubcommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Subcommand>;
+}
+
+export const subcommands: readonly SubcommandEntry[] = [
+  { name: 'chat', summary: 'chat with a model in the terminal', load: () => import('./chat.js') },
+  { name: 'generate', summary: 'continue a prompt, or answer messages', load: () => import('./generate.js') },
+  { name: 'inspect', summary: "show a model's spec, memory, sparsity and program", load: () => import('./inspect.js') },
+  { name: 'bench', summary: 'measure what this machine does, dense against sparse', load: () => import('./bench.js') },
+];

@@ -1,0 +1,99 @@
+// The options that several subcommands share, and the one place where their values are checked: a bad value is refused
+// as `--name: expected ..., got "..."` before anything is loaded.
+// Does not own the settings of an answer (a table of @relufy/chat) nor what loading makes of an option (@relufy/models).
+import { type NumberRule, parseNumber, type Settings, settingTable, wholeFrom } from '@relufy/chat';
+import type { LoadOptions } from '@relufy/models';
+import { RelufyError } from '@relufy/tensor';
+import { type Command, Option } from 'commander';
+import { usageError } from './failure.js';
+import { defaultModel } from './source.js';
+
+/** What commander gives for the options of `addLoadOptions`. */
+export interface LoadValues {
+  readonly model: string;
+  readonly threads?: number;
+  readonly backend?: 'auto' | 'wasm' | 'reference';
+  readonly dtype?: 'auto' | 'f32' | 'bf16';
+  readonly sparsity?: 'exact' | 'dense';
+  readonly contextLength?: number;
+}
+
+export function addModelOption(command: Command): void {
+  command.option(
+    '-m, --model <model>',
+    'llama-tales (bundled), a folder in Hugging Face layout, or its URL',
+    defaultModel,
+  );
+}
+
+/** How a model is held in memory. */
+export function addMemoryOptions(command: Command): void {
+  command
+    .addOption(choice('--dtype <dtype>', 'format of the weights in memory', ['auto', 'f32', 'bf16']))
+    .addOption(choice('--sparsity <mode>', 'exact: skip weights behind zeros; dense: read all', ['exact', 'dense']))
+    .addOption(
+      numeric('--context-length <n>', 'tokens that the context holds (default: the model, at most 4096)', wholeFrom(1)),
+    );
+}
+
+/** Which model, how it is held in memory, and what runs it. */
+export function addLoadOptions(command: Command): void {
+  addModelOption(command);
+  command
+    .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
+    .addOption(choice('--backend <backend>', 'what computes', ['auto', 'wasm', 'reference']));
+  addMemoryOptions(command);
+}
+
+export function loadOptionsOf({ threads, backend, dtype, sparsity, contextLength }: LoadValues): LoadOptions {
+  return {
+    ...(threads !== undefined && { threads }),
+    ...(backend !== undefined && { backend }),
+    ...(dtype !== undefined && { dtype }),
+    ...(sparsity !== undefined && { sparsity }),
+    ...(contextLength !== undefined && { contextLength }),
+  };
+}
+
+/** One option for each setting of an answer. */
+export function addSettingOptions(command: Command, defaults: Settings): void {
+  for (const setting of settingTable) {
+    const name = setting.key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const standard = defaults[setting.key];
+    const help = standard === undefined ? setting.help : `${setting.help} (default: ${standard})`;
+    command.addOption(numeric(`--${name} <${setting.placeholder}>`, help, setting));
+  }
+}
+
+/** The settings among the values that commander gives. */
+export function settingsOf(values: Settings): Settings {
+  const given = settingTable.flatMap(({ key }) => (values[key] === undefined ? [] : [[key, values[key]] as const]));
+  return Object.fromEntries(given);
+}
+
+/** An option whose value is a number. */
+export function numeric(flags: string, help: string, rule: NumberRule): Option {
+  const option = new Option(flags, help);
+  option.negate = false; // commander takes --no-repeat-ngram-size for the negation of --repeat-ngram-size
+  return option.argParser((text) => numberOf(option.long as string, text, rule));
+}
+
+/** The number that an option's text says. */
+export function numberOf(where: string, text: string, rule: NumberRule): number {
+  try {
+    return parseNumber(where, text, rule);
+  } catch (error) {
+    throw RelufyError.is(error) ? usageError(error.message) : error;
+  }
+}
+
+/** An option whose value is one of a few words. */
+export function choice(flags: string, help: string, words: readonly string[]): Option {
+  const option = new Option(flags, `${help} (${words.join(', ')})`);
+  return option.argParser((text) => {
+    if (words.includes(text)) return text;
+    throw usageError(
+      `${option.long}: expected ${words.slice(0, -1).join(', ')} or ${words.at(-1)}, got ${JSON.stringify(text)}.`,
+    );
+  });
+}

@@ -1,0 +1,32 @@
+// What a model can be named by: a bundled name, a URL, a folder, files of one's own. Turns names into what
+// @relufy/models loads, so that every entry (library, command, browser) accepts the same.
+// Does not own loading. A further kind of name (an id on a hub) is one more step in `resolveSource`.
+import type { ModelSource } from '@relufy/models';
+import { RelufyError, show } from '@relufy/tensor';
+
+/** Models that are packages of their own: name -> the URL of their files. Imported when asked for. */
+const bundled: ReadonlyMap<string, () => Promise<URL>> = new Map([
+  ['llama-tales', async () => (await import('@relufy/llama-tales')).modelUrl],
+]);
+
+export const bundledNames: readonly string[] = [...bundled.keys()];
+
+/** The model that is used where none is named. */
+export const defaultModel = 'llama-tales';
+
+/** Whether a text that is neither a bundled name nor an absolute URL leads to a model: a folder (Node), a relative URL (browser). */
+export type LocalCheck = (source: string) => Promise<boolean>;
+
+/**
+ * @throws RelufyError `option` for a text that is none of these, saying what is accepted.
+ */
+export async function resolveSource(source: ModelSource, isLocal: LocalCheck): Promise<ModelSource> {
+  if (typeof source !== 'string') return source;
+  const findBundled = bundled.get(source);
+  if (findBundled !== undefined) return findBundled();
+  if (/^(https?|file):/i.test(source) || (await isLocal(source))) return source;
+  throw new RelufyError(
+    'option',
+    `model: expected ${bundledNames.map(show).join(' or ')} (bundled), the path of a folder in Hugging Face layout, or the URL of one, got ${show(source)}. Check the name.`,
+  );
+}
