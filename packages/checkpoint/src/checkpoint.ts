@@ -39,12 +39,16 @@ export interface Checkpoint {
    * others are folded into rows; a tensor of one dimension is one row. Memory used: the rows asked for.
    */
   readRows(name: string, firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Rows>;
+  /** The same rows as they are stored, whatever the dtype. Only safetensors files give them. */
+  readStored(name: string, firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 /** A tensor with the way to its rows; `read` may trust its arguments. */
 export interface StoredTensor extends TensorInfo {
   read(firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Rows>;
+  /** Undefined where a row is no run of bytes of its own. */
+  readonly readStored?: (firstRow: number, rowCount: number, signal?: AbortSignal) => Promise<Uint8Array>;
 }
 
 /** One file of a checkpoint, its headers read and checked. */
@@ -90,6 +94,23 @@ export function joinFiles(format: string, name: string, files: readonly OpenedFi
     }
   }
   let closed = false;
+  const tensorOf = (call: string, tensorName: string, firstRow: number, rowCount: number): StoredTensor => {
+    if (closed) throw new RelufyError('state', `${name}: ${call}() after close(). Open the checkpoint again.`);
+    const tensor = tensors.get(tensorName);
+    if (!tensor)
+      throw malformed(
+        name,
+        `tensor ${show(tensorName)}, expected among its ${tensors.size} tensors, got none of that name`,
+        'The checkpoint is incomplete, or belongs to another model.',
+      );
+    const { rows } = asMatrix(tensor.shape);
+    if (!isCount(firstRow) || !isCount(rowCount) || firstRow + rowCount > rows)
+      throw new RelufyError(
+        'option',
+        `${call} ${show(tensorName)}: rows ${firstRow} to ${firstRow + rowCount}, expected within 0 to ${rows} for its shape [${tensor.shape}].`,
+      );
+    return tensor;
+  };
   return {
     format,
     tensors,
@@ -97,21 +118,13 @@ export function joinFiles(format: string, name: string, files: readonly OpenedFi
     totalBytes,
     async readRows(tensorName, firstRow, rowCount, signal) {
       signal?.throwIfAborted();
-      if (closed) throw new RelufyError('state', `${name}: readRows() after close(). Open the checkpoint again.`);
-      const tensor = tensors.get(tensorName);
-      if (!tensor)
-        throw malformed(
-          name,
-          `tensor ${show(tensorName)}, expected among its ${tensors.size} tensors, got none of that name`,
-          'The checkpoint is incomplete, or belongs to another model.',
-        );
-      const { rows } = asMatrix(tensor.shape);
-      if (!isCount(firstRow) || !isCount(rowCount) || firstRow + rowCount > rows)
-        throw new RelufyError(
-          'option',
-          `readRows ${show(tensorName)}: rows ${firstRow} to ${firstRow + rowCount}, expected within 0 to ${rows} for its shape [${tensor.shape}].`,
-        );
-      return tensor.read(firstRow, rowCount, signal);
+      return tensorOf('readRows', tensorName, firstRow, rowCount).read(firstRow, rowCount, signal);
+    },
+    async readStored(tensorName, firstRow, rowCount, signal) {
+      signal?.throwIfAborted();
+      const { readStored } = tensorOf('readStored', tensorName, firstRow, rowCount);
+      if (readStored) return readStored(firstRow, rowCount, signal);
+      throw malformed(name, `stored rows, expected a safetensors file, got ${format}`, 'Use readRows.');
     },
     async close() {
       closed = true;

@@ -1,6 +1,7 @@
 export { type Checkpoint, httpFiles, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
 export { type ErrorCode, RelufyError } from '@relufy/tensor';
 export type { ChatMessage } from '@relufy/tokenizer';
+export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
 export type { Decoder, DecoderOptions, DecoderProgram, ProgramOptions, Site, WeightRead } from './decoder.js';
 export { buildDecoder, sites } from './decoder.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';

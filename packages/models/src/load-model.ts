@@ -7,8 +7,9 @@ import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import { buildDecoder } from './decoder.js';
 import { ConfigReader, isObject } from './families/config-reader.js';
 import { type ParsedConfig, parseConfig, tokenIds } from './families/index.js';
-import { loadWeights, locateWeights, type WeightSources } from './load-weights.js';
+import { locateWeights, type WeightSources } from './load-weights.js';
 import { Model } from './model.js';
+import { locatePacked } from './packed.js';
 import { alibiTable, ropeTable } from './positions.js';
 import { SlotCache } from './slots.js';
 import { isReluLike, type ModelSpec, type RelufyOptions, relufy } from './spec.js';
@@ -78,11 +79,24 @@ export async function loadModelFiles(files: ModelFiles, options: LoadOptions = {
   const tokenizer = await readTokenizer(files, signal);
   const checkpoint = await openCheckpoint(files, signal);
   try {
-    const sources = locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
+    const sources =
+      locatePacked(files.name, checkpoint) ??
+      locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
     const given = typeof options.backend === 'object' ? options.backend : undefined;
     const backend = given ?? (await createBackend(options));
     try {
-      return await assemble({ files, options, config, spec, contextLength, eosTokenIds, tokenizer, sources, backend });
+      return await assemble({
+        files,
+        options,
+        config,
+        spec,
+        contextLength,
+        eosTokenIds,
+        tokenizer,
+        checkpoint,
+        sources,
+        backend,
+      });
     } catch (error) {
       if (!given) await backend.dispose();
       throw error;
@@ -100,6 +114,7 @@ interface Assembly {
   readonly contextLength: number;
   readonly eosTokenIds: readonly number[];
   readonly tokenizer: Tokenizer | undefined;
+  readonly checkpoint: Checkpoint;
   readonly sources: WeightSources;
   readonly backend: Backend;
 }
@@ -121,12 +136,12 @@ async function assemble(assembly: Assembly): Promise<Model> {
   const decoder = buildDecoder(spec, { limits, slots, contextLength, matrixDType });
   const session = await backend.createSession(decoder.buffers, limits);
   try {
-    await loadWeights(sources, {
+    await sources.load({
       name: files.name,
       session,
       buffers: decoder.buffers,
       signal: options.signal,
-      onBytes: progressOf(files.name, sources.checkpoint, options.onProgress),
+      onBytes: progressOf(files.name, assembly.checkpoint, options.onProgress),
     });
     const { positions } = spec;
     if (positions.kind === 'rope') session.view('ropeTable').set(ropeTable(positions, contextLength));

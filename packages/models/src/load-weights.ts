@@ -5,6 +5,7 @@ import type { Checkpoint, TensorInfo } from '@relufy/checkpoint';
 import {
   type BlockDType,
   type BufferDecl,
+  type BufferView,
   type DType,
   elementCount,
   type FloatDType,
@@ -21,29 +22,31 @@ import type { Family, WeightMap, WeightPart } from './families/family.js';
 /** Bytes of a tensor that are in flight at once. */
 const chunkBytes = 4 << 20;
 
-/** Where a family's weights lie in one checkpoint, every name resolved and every shape checked. */
+/** Where a model's weights lie in one checkpoint, every name resolved. */
 export interface WeightSources {
-  readonly map: WeightMap;
-  readonly checkpoint: Checkpoint;
-  readonly totalBytes: number;
-  /** The narrowest format that holds all parts of a buffer without loss. */
+  /** The narrowest format that holds a buffer without loss. */
   storedDType(buffer: string): DType;
+  /** Streams every weight into the session. Peak memory beyond the session: a few chunks, or one matrix in f32. */
+  load(options: LoadWeightsOptions): Promise<void>;
+}
+
+/** The sources of a checkpoint in its family's own layout. */
+export interface FamilySources extends WeightSources {
+  readonly map: WeightMap;
 }
 
 /**
  * Resolves names and checks that nothing is missing, misshapen or left over. Reads no weights.
  * @throws RelufyError `checkpoint`.
  */
-export function locateWeights(name: string, family: Family, map: WeightMap, checkpoint: Checkpoint): WeightSources {
+export function locateWeights(name: string, family: Family, map: WeightMap, checkpoint: Checkpoint): FamilySources {
   const resolved = new Map<string, readonly WeightPart[]>();
   const used = new Set<string>();
-  let totalBytes = 0;
   for (const [buffer, parts] of map) {
     resolved.set(
       buffer,
       parts.map((part) => {
         const tensor = resolve(name, family, part.tensor, checkpoint);
-        if (!used.has(tensor.name)) totalBytes += tensor.byteLength;
         used.add(tensor.name);
         return { ...part, tensor: tensor.name };
       }),
@@ -58,8 +61,7 @@ export function locateWeights(name: string, family: Family, map: WeightMap, chec
   const info = (part: WeightPart) => checkpoint.tensors.get(part.tensor) as TensorInfo;
   return {
     map: resolved,
-    checkpoint,
-    totalBytes,
+    load: (options) => loadWeights(checkpoint, resolved, options),
     storedDType: (buffer) =>
       (resolved.get(buffer) ?? []).every((part) => info(part).floatDType === 'bf16') ? 'bf16' : 'f32',
   };
@@ -76,51 +78,58 @@ function resolve(name: string, family: Family, tensor: string, checkpoint: Check
   );
 }
 
-export interface LoadWeightsOptions {
-  readonly name: string;
+export interface LoadWeightsOptions extends FillOptions {
   readonly session: Session;
   readonly buffers: readonly BufferDecl[];
+}
+
+async function loadWeights(checkpoint: Checkpoint, map: WeightMap, options: LoadWeightsOptions): Promise<void> {
+  const decls = new Map(options.buffers.map((buffer) => [buffer.name, buffer]));
+  const declOf = (buffer: string): BufferDecl => {
+    const decl = decls.get(buffer);
+    if (decl === undefined) throw new Error(`internal: the decoder has no buffer "${buffer}"`);
+    return decl;
+  };
+  for (const [buffer, parts] of map) checkShapes(options.name, parts, declOf(buffer), checkpoint);
+  for (const [buffer, parts] of map) {
+    const target = () => options.session.view(buffer);
+    await fillBuffer(checkpoint, parts, declOf(buffer), target, options);
+  }
+}
+
+/** What filling a buffer reports to. */
+export interface FillOptions {
+  readonly name: string;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((file: string, bytes: number) => void) | undefined;
 }
 
-/** Streams every weight into the session. Peak memory beyond the session: a few chunks. */
-export async function loadWeights(sources: WeightSources, options: LoadWeightsOptions): Promise<void> {
-  const { checkpoint, map } = sources;
-  const decls = new Map(options.buffers.map((buffer) => [buffer.name, buffer]));
-  for (const [buffer, parts] of map) {
-    const decl = decls.get(buffer);
-    if (decl === undefined) throw new Error(`internal: the decoder has no buffer "${buffer}"`);
-    const columns = decl.shape.length === 1 ? 1 : (decl.shape[decl.transposed ? 0 : 1] as number);
-    checkShapes(options.name, parts, columns, decl, checkpoint);
-  }
-  for (const [buffer, parts] of map) await loadBuffer(checkpoint, parts, decls.get(buffer) as BufferDecl, options);
-}
-
-async function loadBuffer(
+/** Fills one buffer from its parts. `target` is asked anew after every read, since memory may have moved. */
+export async function fillBuffer(
   checkpoint: Checkpoint,
   parts: readonly WeightPart[],
   decl: BufferDecl,
-  options: LoadWeightsOptions,
+  target: () => BufferView,
+  options: FillOptions,
 ): Promise<void> {
   const { dtype, transposed } = decl;
   // blocks run along stored rows, so a transposed matrix must be whole before it can be cut into blocks
   const staging = isBlockDType(dtype) && transposed ? new Float32Array(elementCount(decl, noSteps)) : undefined;
   let toRow = 0;
   for (const part of parts) {
-    if (decl.shape.length === 1) await loadVector(checkpoint, part, decl, toRow, options);
-    else
+    if (decl.shape.length === 1) {
+      const values = await readVector(checkpoint, part, dtype, options);
+      target().set(values, toRow);
+    } else
       for await (const { values, rows, width, firstRow } of readChunks(checkpoint, part, dtype, options)) {
-        const target = options.session.view(decl.name);
         const row = toRow + firstRow;
-        if (transposed) transpose(values, rows, width, staging ?? target, row, decl.shape[1] as number);
-        else if (isBlockDType(dtype)) quantizeRows(dtype, values as Float32Array, width, target as Uint8Array, row);
-        else target.set(values, row * width);
+        if (transposed) transpose(values, rows, width, staging ?? target(), row, decl.shape[1] as number);
+        else if (isBlockDType(dtype)) quantizeRows(dtype, values as Float32Array, width, target() as Uint8Array, row);
+        else target().set(values, row * width);
       }
     toRow += part.rows;
   }
-  if (staging && isBlockDType(dtype))
-    quantizeRows(dtype, staging, decl.shape[1] as number, options.session.view(decl.name) as Uint8Array, 0);
+  if (staging && isBlockDType(dtype)) quantizeRows(dtype, staging, decl.shape[1] as number, target() as Uint8Array, 0);
 }
 
 const noSteps = { maxRows: 0, maxOutputs: 0 };
@@ -133,13 +142,13 @@ function quantizeRows(dtype: BlockDType, values: Float32Array, width: number, ta
   }
 }
 
-function checkShapes(
+export function checkShapes(
   name: string,
   parts: readonly WeightPart[],
-  columns: number,
   decl: BufferDecl,
   checkpoint: Checkpoint,
 ): void {
+  const columns = decl.shape.length === 1 ? 1 : (decl.shape[decl.transposed ? 0 : 1] as number);
   for (const { tensor, tensorRows } of parts) {
     const { shape } = checkpoint.tensors.get(tensor) as TensorInfo;
     const expected = decl.shape.length === 1 ? [tensorRows] : [tensorRows, columns];
@@ -152,18 +161,17 @@ function checkShapes(
 }
 
 /** A bias or a norm: one "row" to the checkpoint, however long; ours may want a slice of it. */
-async function loadVector(
+async function readVector(
   checkpoint: Checkpoint,
   part: WeightPart,
-  decl: BufferDecl,
-  to: number,
-  { name, session, signal, onBytes }: LoadWeightsOptions,
-): Promise<void> {
+  to: DType,
+  { name, signal, onBytes }: FillOptions,
+): Promise<Float32Array | Uint16Array> {
   const { dtype, data } = await checkpoint.readRows(part.tensor, 0, 1, signal);
-  const values = convert(dtype, data, decl.dtype).subarray(part.firstRow, part.firstRow + part.rows);
+  const values = convert(dtype, data, to).subarray(part.firstRow, part.firstRow + part.rows);
   checkFinite(name, part.tensor, values);
-  session.view(decl.name).set(values, to);
   onBytes?.((checkpoint.tensors.get(part.tensor) as TensorInfo).file, data.byteLength);
+  return values;
 }
 
 interface Chunk {
@@ -179,7 +187,7 @@ async function* readChunks(
   checkpoint: Checkpoint,
   part: WeightPart,
   to: DType,
-  { name, signal, onBytes }: LoadWeightsOptions,
+  { name, signal, onBytes }: FillOptions,
 ): AsyncGenerator<Chunk> {
   const info = checkpoint.tensors.get(part.tensor) as TensorInfo;
   const width = info.shape[1] as number;
@@ -195,7 +203,7 @@ async function* readChunks(
 }
 
 /** Numbers in the format of the buffer: Float32Array, or bf16 bits. */
-function convert(dtype: FloatDType, data: Uint8Array, to: DType): Float32Array | Uint16Array {
+export function convert(dtype: FloatDType, data: Uint8Array, to: DType): Float32Array | Uint16Array {
   if (to === 'bf16' && dtype === 'bf16')
     return data.byteOffset % 2 === 0
       ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
@@ -206,7 +214,7 @@ function convert(dtype: FloatDType, data: Uint8Array, to: DType): Float32Array |
   return to === 'bf16' ? narrowToBf16(wide) : wide;
 }
 
-function checkFinite(name: string, tensor: string, values: Float32Array | Uint16Array): void {
+export function checkFinite(name: string, tensor: string, values: Float32Array | Uint16Array): void {
   // an exponent of all ones is NaN or infinity, in f32 and bf16 alike
   const [bits, exponent] =
     values instanceof Uint16Array

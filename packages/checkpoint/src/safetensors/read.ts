@@ -31,6 +31,8 @@ function storedTensor(source: ByteSource, file: string, entry: HeaderEntry): Sto
     shape,
     file,
     byteLength: end - begin,
+    readStored: (firstRow, rowCount, signal) =>
+      source.read(begin + firstRow * bytesPerRow, rowCount * bytesPerRow, signal),
     async read(firstRow, rowCount, signal) {
       if (!floatDType)
         throw new RelufyError(

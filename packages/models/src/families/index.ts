@@ -1,6 +1,6 @@
 // The registry of families, and the way from a config.json to a family and its spec.
 import { RelufyError, show } from '@relufy/tensor';
-import type { ModelSpec } from '../spec.js';
+import { type ModelSpec, type RelufyOptions, relufy } from '../spec.js';
 import { ConfigReader, isObject, refuseUnsupported } from './config-reader.js';
 import { falcon } from './falcon.js';
 import type { Family } from './family.js';
@@ -30,8 +30,16 @@ export function parseConfig(config: unknown): ParsedConfig {
     throw new RelufyError('config', `config.json "model_type": expected ${known.join(', ')}, got ${show(modelType)}.`);
   const reader = new ConfigReader(modelType, config);
   refuseUnsupported(reader);
-  const spec = family.parse(reader);
+  const original = family.parse(reader);
+  const spec = config.relufy === undefined ? original : relufy(original, recordedOptions(reader));
   return { modelType, family, spec, eosTokenIds: tokenIds(reader, 'eos_token_id', spec.vocabSize) };
+}
+
+/** What Relufy itself wrote into the config of a model that it relufied. */
+function recordedOptions(config: ConfigReader): RelufyOptions {
+  const value = config.raw('relufy');
+  if (!isObject(value)) config.fail('relufy', 'an object with stage and shift');
+  return value as unknown as RelufyOptions;
 }
 
 /** One id or several, as configs write them. */

@@ -1,0 +1,72 @@
+// The layout of the Hugging Face cache, as Python's huggingface_hub keeps it:
+//   models--USER--NAME/refs/REVISION            the commit that a branch or tag stood for when it was last asked
+//   models--USER--NAME/blobs/HASH               the bytes
+//   models--USER--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/HASH
+// Owns: paths, refs and links. Does not own: getting the bytes (download.ts).
+import { randomUUID } from 'node:crypto';
+import { copyFile, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+
+export interface HubCache {
+  blob(hex: string): string;
+  /** Where processes agree on who downloads a blob. */
+  lock(hex: string): string;
+  snapshot(commit: string): string;
+  /** The commit of a revision when it was last asked. */
+  commitOf(revision: string): Promise<string | undefined>;
+  remember(revision: string, commit: string): Promise<void>;
+  /** Makes a blob appear in a snapshot. */
+  link(commit: string, file: string, hex: string): Promise<void>;
+}
+
+export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);
+
+export function hubCache(cacheDir: string, repository: string): HubCache {
+  const name = ['models', ...repository.split('/')].join('--');
+  const root = join(cacheDir, name);
+  const blob = (hex: string): string => join(root, 'blobs', hex);
+  const snapshot = (commit: string): string => join(root, 'snapshots', commit);
+  return {
+    blob,
+    // Not Python's HASH.lock: that is a file with a lock of the kernel, this a folder.
+    lock: (hex) => join(cacheDir, '.locks', name, `${hex}.relufy`),
+    snapshot,
+    async commitOf(revision) {
+      if (isCommit(revision)) return revision;
+      const text = (await readFile(join(root, 'refs', revision), 'utf8').catch(() => '')).trim();
+      return isCommit(text) ? text : undefined;
+    },
+    async remember(revision, commit) {
+      const path = join(root, 'refs', revision);
+      if (isCommit(revision) || (await readFile(path, 'utf8').catch(() => '')) === commit) return;
+      await mkdir(dirname(path), { recursive: true });
+      await writeThenRename(path, (temporary) => writeFile(temporary, commit));
+    },
+    async link(commit, file, hex) {
+      const path = join(snapshot(commit), file);
+      const target = relative(dirname(path), blob(hex));
+      if ((await readlink(path).catch(() => undefined)) === target) return;
+      await mkdir(dirname(path), { recursive: true });
+      await writeThenRename(path, (temporary) =>
+        // Windows gives links to few; there the snapshot gets a copy.
+        symlink(target, temporary).catch(() => copyFile(blob(hex), temporary)),
+      );
+    },
+  };
+}
+
+async function writeThenRename(path: string, write: (temporary: string) => Promise<unknown>): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    await write(temporary);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** The size of a file, or undefined where there is none. */
+export async function sizeOf(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.size;
+}

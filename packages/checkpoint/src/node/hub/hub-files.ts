@@ -1,0 +1,298 @@
+// A model of the Hugging Face hub as `ModelFiles`: what is needed of it is brought into the cache that Python and
+// JavaScript share, then read from there.
+// Owns: from a name to a folder in the cache. Does not own: which files (select.ts), getting one (download.ts),
+// requests (request.ts), the routes of the hub (`@huggingface/hub`).
+import { join } from 'node:path';
+import { RelufyError, show } from '@relufy/tensor';
+import { checkFileName, type ModelFiles } from '../../byte-source.js';
+import { parseShardIndex } from '../../sharded.js';
+import { folderFiles } from '../folder-files.js';
+import { type HubCache, hubCache, isCommit, sizeOf } from './cache.js';
+import { downloadBlob, type OpenBody } from './download.js';
+import {
+  downloadTimeoutMs,
+  type Environment,
+  hubCacheDir,
+  hubEndpoint,
+  hubToken,
+  isOffline,
+  isXetDisabled,
+} from './environment.js';
+import { requireHubId } from './id.js';
+import { type HubProgress, ProgressOfFiles } from './progress.js';
+import { type HubRequests, hubFetch, Unreachable } from './request.js';
+import { type RepositoryFile, selectFiles } from './select.js';
+
+export interface HubOptions {
+  /** A branch, tag or commit. Default: what the id says after "@", else `main`. */
+  readonly revision?: string | undefined;
+  /** A folder of the repository. */
+  readonly subfolder?: string | undefined;
+  /** Default: HF_TOKEN, or the token of `hf auth login`. `false`: none. */
+  readonly token?: string | false | undefined;
+  /** Default: HF_HUB_CACHE, else the hub folder below HF_HOME. */
+  readonly cacheDir?: string | undefined;
+  /** Use the cache only. Default: HF_HUB_OFFLINE. */
+  readonly localFilesOnly?: boolean | undefined;
+  readonly onProgress?: ((event: HubProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** How many files are fetched at a time. Default 4. */
+  readonly parallel?: number;
+  /** How often a request or a broken download is tried, and the first wait between. Default 5 and 500 ms. */
+  readonly retry?: { readonly attempts?: number; readonly pauseMs?: number };
+}
+
+/** Everything that one call works with. */
+interface Job extends HubRequests {
+  readonly revision: string;
+  readonly gguf: string | undefined;
+  readonly folder: string;
+  readonly cache: HubCache;
+  readonly token: string | undefined;
+  readonly fetch: typeof fetch;
+  readonly xet: boolean;
+  readonly parallel: number;
+  readonly progress: ProgressOfFiles;
+}
+
+/** The files of `facebook/opt-125m`, `hf:user/model@revision` or `hf:user/model:Q4_K_M`, downloaded where needed. */
+export async function hubFiles(id: string, options: HubOptions = {}): Promise<ModelFiles> {
+  const env: Environment = process.env;
+  const job = await prepare(id, options, env);
+  if (options.localFilesOnly ?? isOffline(env))
+    return fromCache(job, options.localFilesOnly ? 'localFilesOnly' : 'HF_HUB_OFFLINE');
+  try {
+    return await fromHub(job);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (!(error instanceof Unreachable)) throw error;
+    const files = await fromCache(job, 'the network').catch(() => {
+      throw error;
+    });
+    options.onProgress?.({ status: 'cached', name: job.repository, reason: error.message });
+    return files;
+  }
+}
+
+async function prepare(id: string, options: HubOptions, env: Environment): Promise<Job> {
+  const { repository, revision, gguf } = requireHubId(id, options.revision);
+  if (options.subfolder !== undefined) checkFileName('subfolder', options.subfolder);
+  const requests: HubRequests = {
+    repository,
+    endpoint: hubEndpoint(env),
+    timeoutMs: downloadTimeoutMs(env),
+    attempts: options.retry?.attempts ?? 5,
+    pauseMs: options.retry?.pauseMs ?? 500,
+    signal: options.signal,
+  };
+  return {
+    ...requests,
+    revision,
+    gguf,
+    folder: options.subfolder === undefined ? '' : `${options.subfolder}/`,
+    cache: hubCache(options.cacheDir ?? hubCacheDir(env), repository),
+    token: options.token === false ? undefined : (options.token ?? (await hubToken(env))),
+    fetch: hubFetch(requests),
+    xet: !isXetDisabled(env),
+    parallel: options.parallel ?? 4,
+    progress: new ProgressOfFiles(repository, options.onProgress),
+  };
+}
+
+async function fromCache(job: Job, because: string): Promise<ModelFiles> {
+  const commit = await job.cache.commitOf(job.revision);
+  const folder = commit === undefined ? undefined : join(job.cache.snapshot(commit), job.folder);
+  if (folder === undefined || (await sizeOf(folder)) === undefined)
+    throw new RelufyError(
+      'io',
+      `hub model ${show(job.repository)}: revision ${show(job.revision)}, expected in the cache because of ${because}, got none. Load it once with a network.`,
+    );
+  const files = await folderFiles(folder);
+  if (job.gguf === undefined) return named(job, files);
+  const present = ((await files.list?.()) ?? []).map(
+    (path): RepositoryFile => ({ path, size: 0, hash: { kind: 'git', hex: '' } }),
+  );
+  const { gguf } = selectFiles(job.repository, present, job.gguf);
+  return named(job, await folderFiles(join(folder, gguf as string)));
+}
+
+async function fromHub(job: Job): Promise<ModelFiles> {
+  const commit = await resolveCommit(job);
+  const listed = await listRepository(job, commit);
+  const { files, index, gguf } = selectFiles(job.repository, listed, job.gguf);
+  const all = [...files, ...(index ? [index] : [])];
+  if (index) {
+    await fetchFiles(job, commit, [index]);
+    const present = await folderFiles(join(job.cache.snapshot(commit), job.folder));
+    const text = (await present.readText(index.path, { signal: job.signal })) ?? '';
+    const shards = new Set(parseShardIndex(`${job.repository}/${index.path}`, text).values());
+    all.push(...listed.filter(({ path }) => shards.has(path)));
+  }
+  await fetchFiles(job, commit, all);
+  await job.cache.remember(job.revision, commit);
+  const folder = join(job.cache.snapshot(commit), job.folder);
+  return named(job, await folderFiles(gguf === undefined ? folder : join(folder, gguf)));
+}
+
+/** Errors shall speak of the model, not of a folder with a commit in its path. */
+const named = (job: Job, files: ModelFiles): ModelFiles => ({ ...files, name: job.repository });
+
+const credentials = ({ token }: Job) => (token === undefined ? {} : { accessToken: token });
+
+async function resolveCommit(job: Job): Promise<string> {
+  const { modelInfo } = await import('@huggingface/hub');
+  const { sha } = await modelInfo({
+    name: job.repository,
+    revision: job.revision,
+    additionalFields: ['sha'],
+    hubUrl: job.endpoint,
+    fetch: job.fetch,
+    ...credentials(job),
+  }).catch(toHubError(job));
+  if (typeof sha !== 'string' || !isCommit(sha)) throw unexpected(job, 'a commit', sha);
+  return sha;
+}
+
+async function listRepository(job: Job, commit: string): Promise<RepositoryFile[]> {
+  const { listFiles } = await import('@huggingface/hub');
+  const files: RepositoryFile[] = [];
+  const entries = listFiles({
+    repo: job.repository,
+    revision: commit,
+    recursive: job.gguf?.includes('/') ?? false,
+    ...(job.folder === '' ? {} : { path: job.folder.slice(0, -1) }),
+    hubUrl: job.endpoint,
+    fetch: job.fetch,
+    ...credentials(job),
+  });
+  try {
+    for await (const { type, path, size, oid, lfs } of entries) {
+      if (type !== 'file' || !path.startsWith(job.folder)) continue;
+      const name = path.slice(job.folder.length);
+      checkFileName(`hub model ${show(job.repository)}`, name);
+      const hash = lfs ? ({ kind: 'sha256', hex: lfs.oid } as const) : ({ kind: 'git', hex: oid ?? '' } as const);
+      const length = lfs?.size ?? size;
+      // The hash becomes a file name.
+      if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash.hex) || !Number.isSafeInteger(length) || length < 0)
+        throw unexpected(job, `size and hash of ${show(name)}`, { size: length, hash: hash.hex });
+      files.push({ path: name, size: length, hash });
+    }
+  } catch (error) {
+    toHubError(job)(error);
+  }
+  return files;
+}
+
+/** Brings files into the snapshot, a few at a time; the first error ends all. */
+async function fetchFiles(job: Job, commit: string, files: readonly RepositoryFile[]): Promise<void> {
+  const missing: RepositoryFile[] = [];
+  for (const file of files) {
+    if ((await sizeOf(join(job.cache.snapshot(commit), job.folder, file.path))) === file.size) continue;
+    missing.push(file);
+    job.progress.expect(file.path, file.size);
+  }
+  const stop = new AbortController();
+  const signal = job.signal ? AbortSignal.any([job.signal, stop.signal]) : stop.signal;
+  const queue = [...missing].sort((a, b) => b.size - a.size);
+  const blobs = new Map<string, Promise<void>>();
+  const lane = async (): Promise<void> => {
+    for (let file = queue.shift(); file && !signal.aborted; file = queue.shift()) {
+      const { path, hash } = file;
+      job.progress.start(path);
+      // Two files of one content are one blob.
+      const blob = blobs.get(hash.hex) ?? fetchBlob(job, commit, file, signal);
+      blobs.set(hash.hex, blob);
+      await blob;
+      job.progress.loaded(path, file.size);
+      await job.cache.link(commit, job.folder + path, hash.hex);
+      job.progress.done(path);
+    }
+  };
+  const lanes = Array.from({ length: Math.max(1, job.parallel) }, () =>
+    lane().catch((error: unknown) => {
+      stop.abort(error);
+      throw error;
+    }),
+  );
+  const results = await Promise.allSettled(lanes);
+  job.signal?.throwIfAborted();
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed) throw stop.signal.reason;
+}
+
+function fetchBlob(job: Job, commit: string, file: RepositoryFile, signal: AbortSignal): Promise<void> {
+  const { repository, cache, timeoutMs, attempts, pauseMs } = job;
+  return downloadBlob(file, {
+    repository,
+    cache,
+    timeoutMs,
+    attempts,
+    pauseMs,
+    signal,
+    openBody: bodyOpener(job, commit, signal),
+    onBytes: (loaded) => job.progress.loaded(file.path, loaded),
+  });
+}
+
+function bodyOpener(job: Job, commit: string, signal: AbortSignal): OpenBody {
+  let xetFailed = false;
+  return async (file, offset) => {
+    const hub = await import('@huggingface/hub');
+    const request = {
+      repo: job.repository,
+      path: job.folder + file.path,
+      revision: commit,
+      hubUrl: job.endpoint,
+      fetch: hubFetch({ ...job, signal }),
+      ...credentials(job),
+    };
+    const info = await hub.fileDownloadInfo(request).catch(toHubError(job));
+    if (!info) throw unexpected(job, `the file ${show(file.path)}`, null);
+    if (info.size !== file.size) throw unexpected(job, `${file.size} bytes of ${show(file.path)}`, info.size);
+    if (info.xet && job.xet && !xetFailed) {
+      const blob = await hub.downloadFile({ ...request, downloadInfo: info });
+      if (blob) return { offset, body: orElse(blob.slice(offset).stream(), () => (xetFailed = true)) };
+    }
+    const response = await request.fetch(info.url, {
+      headers: {
+        ...(offset > 0 ? { Range: `bytes=${offset}-` } : {}),
+        ...(job.token === undefined ? {} : { Authorization: `Bearer ${job.token}` }),
+        'Accept-Encoding': 'identity',
+      },
+    });
+    return { offset: response.status === 206 ? offset : 0, body: response.body ?? emptyBody() };
+  };
+}
+
+/** Where the chunked protocol fails, the next try is a plain download. */
+async function* orElse(body: AsyncIterable<Uint8Array>, failed: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    failed();
+    throw error;
+  }
+}
+
+async function* emptyBody(): AsyncGenerator<Uint8Array> {}
+
+function unexpected(job: Job, expected: string, got: unknown): RelufyError {
+  return new RelufyError(
+    'io',
+    `hub model ${show(job.repository)}: expected ${expected} from ${job.endpoint}, got ${show(got)}. The server does not speak the hub's protocol, or the repository changes just now.`,
+  );
+}
+
+/** What the hub's client throws by itself: a malformed answer, a token of the wrong form. */
+function toHubError(job: Job): (error: unknown) => never {
+  return (error) => {
+    job.signal?.throwIfAborted();
+    if (RelufyError.is(error)) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new RelufyError(
+      'io',
+      `hub model ${show(job.repository)}: expected an answer of the hub's form from ${job.endpoint}, got ${show(message)}. Check HF_ENDPOINT and HF_TOKEN.`,
+      { cause: error },
+    );
+  };
+}

@@ -1,0 +1,147 @@
+// Conversion: a model of any format -> the files of a folder, as a plan that a writer streams. Two layouts: `hf`, the
+// names and shapes of the family, for every tool; `packed`, the decoder's buffers as they lie in memory.
+// Memory used: one matrix. Does not own writing (node/convert.ts) nor GGUF (@relufy/checkpoint).
+import {
+  type Checkpoint,
+  type ModelFiles,
+  openCheckpoint,
+  type TensorInfo,
+  type TensorToWrite,
+} from '@relufy/checkpoint';
+import {
+  type BufferDecl,
+  type BufferView,
+  byteCount,
+  type DType,
+  elementCount,
+  isBlockDType,
+  RelufyError,
+} from '@relufy/tensor';
+import { buildDecoder } from './decoder.js';
+import type { WeightPart } from './families/family.js';
+import { parseConfig } from './families/index.js';
+import type { WeightDType } from './load-model.js';
+import { checkFinite, checkShapes, convert, fillBuffer, locateWeights } from './load-weights.js';
+import { isStored, locatePacked, packedAlignment, packedMetadata, packedTensor } from './packed.js';
+import type { RelufyOptions } from './spec.js';
+
+export interface ConversionOptions {
+  readonly dtype: WeightDType;
+  /** Default: `packed` for int8 and int4, which only it can hold, else `hf`. */
+  readonly layout?: 'hf' | 'packed';
+  /** Convert as a ReLU model; recorded in config.json, so that loading needs no option. */
+  readonly relufy?: RelufyOptions;
+  readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What the converted folder holds. `close` gives the source back. */
+export interface Conversion {
+  readonly texts: ReadonlyMap<string, string>;
+  readonly tensors: readonly TensorToWrite[];
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly alignment: number;
+  close(): Promise<void>;
+}
+
+/** Files that are copied as they are. */
+const copied = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'vocab.json',
+  'merges.txt',
+];
+
+/** Reads headers and checks that everything fits; the tensors' data is produced when a writer asks for it. */
+export async function planConversion(files: ModelFiles, options: ConversionOptions): Promise<Conversion> {
+  const { dtype, signal } = options;
+  const layout = options.layout ?? (isBlockDType(dtype) ? 'packed' : 'hf');
+  if (layout === 'hf' && isBlockDType(dtype))
+    throw new RelufyError('option', `convert option "layout": expected packed for ${dtype}, got hf.`);
+  const text = await files.readText('config.json', { limitBytes: 16 << 20, signal });
+  if (text === undefined)
+    throw new RelufyError('io', `${files.name}: expected a config.json, found none. Name a model.`);
+  const config = JSON.parse(text) as Record<string, unknown>;
+  if (options.relufy) config.relufy = options.relufy;
+  const parsed = parseConfig(config);
+  const texts = new Map([['config.json', `${JSON.stringify(config, null, 2)}\n`]]);
+  for (const file of copied) {
+    const content = await files.readText(file, { signal });
+    if (content !== undefined) texts.set(file, content);
+  }
+  const checkpoint = await openCheckpoint(files, signal);
+  try {
+    if (locatePacked(files.name, checkpoint))
+      throw new RelufyError(
+        'option',
+        `convert: expected an original checkpoint, got ${files.name}, which is packed already. Convert the model that it was made from.`,
+      );
+    const spec = parsed.spec;
+    const sources = locateWeights(files.name, parsed.family, parsed.family.weights(spec), checkpoint);
+    let loaded = 0;
+    const onBytes = (_: string, bytes: number) => {
+      loaded += bytes;
+      options.onProgress?.({ loaded: Math.min(loaded, checkpoint.totalBytes), total: checkpoint.totalBytes });
+    };
+    const fill = { name: files.name, signal, onBytes };
+    const limits = { maxRows: 1, maxOutputs: 1 };
+    const decoder = buildDecoder(spec, { limits, slots: 1, contextLength: 1, matrixDType: () => dtype });
+    const decls = new Map(decoder.buffers.map((decl) => [decl.name, decl]));
+    for (const [buffer, parts] of sources.map)
+      checkShapes(files.name, parts, decls.get(buffer) as BufferDecl, checkpoint);
+    const close = () => checkpoint.close();
+    if (layout === 'packed') {
+      const stored = decoder.buffers.filter(isStored);
+      const tensors = stored.map((decl) =>
+        packedTensor(decl, () => bufferBytes(checkpoint, sources.map.get(decl.name) ?? [], decl, fill)),
+      );
+      return { texts, tensors, metadata: packedMetadata(decoder.buffers), alignment: packedAlignment, close };
+    }
+    const names = new Set([...sources.map.values()].flat().map(({ tensor }) => tensor));
+    const tensors = [...names].map((name): TensorToWrite => {
+      const info = checkpoint.tensors.get(name) as TensorInfo;
+      const data = () => tensorBytes(checkpoint, info, dtype, fill);
+      return { name, dtype: dtype === 'f32' ? 'F32' : 'BF16', shape: info.shape, data };
+    });
+    return { texts, tensors, metadata: { format: 'pt' }, alignment: 8, close };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+async function* bufferBytes(
+  checkpoint: Checkpoint,
+  parts: readonly WeightPart[],
+  decl: BufferDecl,
+  fill: Parameters<typeof fillBuffer>[4],
+): AsyncGenerator<Uint8Array> {
+  const limits = { maxRows: 0, maxOutputs: 0 };
+  const target: BufferView = isBlockDType(decl.dtype)
+    ? new Uint8Array(byteCount(decl, limits))
+    : new (decl.dtype === 'bf16' ? Uint16Array : Float32Array)(elementCount(decl, limits));
+  await fillBuffer(checkpoint, parts, decl, () => target, fill);
+  yield new Uint8Array(target.buffer);
+}
+
+async function* tensorBytes(
+  checkpoint: Checkpoint,
+  info: TensorInfo,
+  to: DType,
+  { name, signal, onBytes }: Parameters<typeof fillBuffer>[4],
+): AsyncGenerator<Uint8Array> {
+  const columns = info.shape.at(-1) ?? 1;
+  const rows = info.shape.slice(0, -1).reduce((product, size) => product * size, 1);
+  const chunkRows = Math.max(1, Math.floor((1 << 20) / columns));
+  for (let row = 0; row < rows; row += chunkRows) {
+    const count = Math.min(chunkRows, rows - row);
+    const { dtype, data } = await checkpoint.readRows(info.name, row, count, signal);
+    const values = convert(dtype, data, to);
+    checkFinite(name, info.name, values);
+    yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    onBytes?.(info.file, (info.byteLength / rows) * count);
+  }
+}

@@ -1,0 +1,122 @@
+// Packed weights: a checkpoint that holds the decoder's buffers as they lie in memory (format, transposition, fused
+// QKV), in ordinary safetensors with metadata. Loading is reading bytes into place; a file can be mapped.
+// Owns the metadata and the checks. Writing one is convert.ts.
+import type { Checkpoint, TensorInfo, TensorToWrite } from '@relufy/checkpoint';
+import {
+  type BufferDecl,
+  bytesPerElement,
+  type DType,
+  describeBuffer,
+  isBlockDType,
+  RelufyError,
+  rowBytes,
+} from '@relufy/tensor';
+import { checkFinite, type LoadWeightsOptions, type WeightSources } from './load-weights.js';
+
+/** Every tensor begins at a multiple of this in the file: a cache line, and what buffers in memory are aligned to. */
+export const packedAlignment = 64;
+
+const layoutKey = 'relufy.layout';
+const buffersKey = 'relufy.buffers';
+const layoutVersion = '1';
+const chunkBytes = 4 << 20;
+
+/** Buffers that come from the checkpoint; the others (positions, caches) are computed. */
+export function isStored({ kind, name }: BufferDecl): boolean {
+  return kind === 'weight' && name !== 'ropeTable' && name !== 'alibi';
+}
+
+export function packedMetadata(buffers: readonly BufferDecl[]): Record<string, string> {
+  const described = buffers.filter(isStored).map((decl) => [decl.name, describeBuffer(decl)]);
+  return { format: 'relufy', [layoutKey]: layoutVersion, [buffersKey]: JSON.stringify(Object.fromEntries(described)) };
+}
+
+/** A buffer as a tensor of the file: block formats are bytes, a row a row. */
+export function packedTensor(decl: BufferDecl, data: TensorToWrite['data']): TensorToWrite {
+  return { name: decl.name, dtype: storedAs(decl.dtype), shape: storedShape(decl), data };
+}
+
+function storedAs(dtype: DType): string {
+  return dtype === 'f32' ? 'F32' : dtype === 'bf16' ? 'BF16' : 'U8';
+}
+
+function storedShape({ dtype, shape }: BufferDecl): number[] {
+  const sizes = shape as readonly number[];
+  return isBlockDType(dtype) ? [sizes[0] as number, rowBytes(dtype, sizes[1] as number)] : [...sizes];
+}
+
+/** The sources of a packed checkpoint; undefined for any other. */
+export function locatePacked(name: string, checkpoint: Checkpoint): WeightSources | undefined {
+  const { [layoutKey]: version, [buffersKey]: described } = checkpoint.metadata;
+  if (version === undefined) return undefined;
+  if (version !== layoutVersion)
+    throw new RelufyError(
+      'checkpoint',
+      `${name} metadata "${layoutKey}": expected ${layoutVersion}, got ${version}. Convert the original checkpoint with this version.`,
+    );
+  const formats = parseDescriptions(name, described);
+  return {
+    storedDType: (buffer) => (formats.get(buffer)?.split(' ', 1)[0] ?? 'f32') as DType,
+    load: (options) => loadPacked(checkpoint, formats, options),
+  };
+}
+
+function parseDescriptions(name: string, text: string | undefined): ReadonlyMap<string, string> {
+  try {
+    const entries = Object.entries(JSON.parse(text ?? '') as Record<string, unknown>);
+    if (entries.every((entry): entry is [string, string] => typeof entry[1] === 'string')) return new Map(entries);
+  } catch {
+    // worded below
+  }
+  throw new RelufyError(
+    'checkpoint',
+    `${name} metadata "${buffersKey}": expected a description of every buffer, got none that can be read. Convert the model again.`,
+  );
+}
+
+async function loadPacked(
+  checkpoint: Checkpoint,
+  formats: ReadonlyMap<string, string>,
+  { name, session, buffers, signal, onBytes }: LoadWeightsOptions,
+): Promise<void> {
+  const stored = buffers.filter(isStored);
+  for (const decl of stored) check(name, checkpoint, formats, decl);
+  for (const decl of stored) {
+    const { file } = checkpoint.tensors.get(decl.name) as TensorInfo;
+    const [rows, stride] = decl.shape.length === 1 ? [1, rowBytes(decl.dtype, decl.shape[0] as number)] : strides(decl);
+    const chunkRows = Math.max(1, Math.floor(chunkBytes / stride));
+    for (let row = 0; row < rows; row += chunkRows) {
+      const count = Math.min(chunkRows, rows - row);
+      const bytes = await checkpoint.readStored(decl.name, row, count, signal);
+      const view = session.view(decl.name);
+      new Uint8Array(view.buffer, view.byteOffset + row * stride, bytes.byteLength).set(bytes);
+      if (decl.dtype === 'f32' || decl.dtype === 'bf16') {
+        const each = bytesPerElement[decl.dtype];
+        const values = view.subarray((row * stride) / each, (row * stride + bytes.byteLength) / each);
+        checkFinite(name, decl.name, values as Float32Array | Uint16Array);
+      }
+      onBytes?.(file, bytes.byteLength);
+    }
+  }
+}
+
+function strides({ dtype, shape }: BufferDecl): [rows: number, stride: number] {
+  return [shape[0] as number, rowBytes(dtype, shape[1] as number)];
+}
+
+function check(name: string, checkpoint: Checkpoint, formats: ReadonlyMap<string, string>, decl: BufferDecl): void {
+  const expected = describeBuffer(decl);
+  const info = checkpoint.tensors.get(decl.name);
+  const got = info && formats.get(decl.name);
+  if (got !== expected)
+    throw new RelufyError(
+      'checkpoint',
+      `${name} tensor "${decl.name}": expected ${expected}, got ${got ?? 'none'}. The weights were converted for other options (dtype, relufy); convert the original checkpoint again.`,
+    );
+  const shape = storedShape(decl);
+  if (info?.dtype !== storedAs(decl.dtype) || info.shape.join() !== shape.join())
+    throw new RelufyError(
+      'checkpoint',
+      `${name} tensor "${decl.name}": expected ${storedAs(decl.dtype)} [${shape.join(', ')}], got ${info?.dtype} [${info?.shape.join(', ')}]. The file is damaged; convert the model again.`,
+    );
+}
