@@ -9,16 +9,18 @@ import { malformed } from './malformed.js';
 import { openPyTorch } from './pytorch/open.js';
 import { openSafetensors } from './safetensors/read.js';
 import { closeAll, type OpenFile, openAll, openShards, parseShardIndex } from './sharded.js';
+import { indexOf, weightFiles, weightNames } from './weight-files.js';
 
-const formats: readonly { format: string; file: string; open: OpenFile }[] = [
-  { format: 'safetensors', file: 'model.safetensors', open: openSafetensors },
-  { format: 'pytorch', file: 'pytorch_model.bin', open: openPyTorch },
-];
+const formats: Readonly<Record<(typeof weightFiles)[number], { format: string; open: OpenFile }>> = {
+  'model.safetensors': { format: 'safetensors', open: openSafetensors },
+  'pytorch_model.bin': { format: 'pytorch', open: openPyTorch },
+};
 
 /** Opens the checkpoint of a folder: reads and checks its headers, no weights. */
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
-  for (const { format, file, open } of formats) {
-    const indexFile = `${file}.index.json`;
+  for (const file of weightFiles) {
+    const { format, open } = formats[file];
+    const indexFile = indexOf(file);
     const index = await files.readText(indexFile, { signal });
     if (index !== undefined) {
       const weightMap = parseShardIndex(`${files.name}/${indexFile}`, index);
@@ -50,10 +52,9 @@ async function has(files: ModelFiles, file: string, signal?: AbortSignal): Promi
 }
 
 function noWeights(files: ModelFiles): Error {
-  const looked = formats.flatMap(({ file }) => [`${file}.index.json`, file]).join(', ');
   return malformed(
     files.name,
-    `weights, expected one of ${looked}, *.gguf, got none of them`,
+    `weights, expected one of ${weightNames.join(', ')}, *.gguf, got none of them`,
     'Name a folder that holds a model.',
   );
 }

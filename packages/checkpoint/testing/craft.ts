@@ -109,7 +109,7 @@ export function mutate(original: Uint8Array, next: () => number, textEnd = origi
         bytes = bytes.slice(0, at);
         break;
       case 3:
-        bytes = Uint8Array.from([...bytes, ...new Uint8Array(pick(64))]);
+        bytes = joined(bytes, new Uint8Array(pick(64)));
         break;
       case 4: // a length or an offset becomes extreme
         for (let i = 0; i < 8 && at + i < bytes.byteLength; i++) bytes[at + i] = i < pick(8) ? 0xff : 0;
@@ -122,9 +122,16 @@ export function mutate(original: Uint8Array, next: () => number, textEnd = origi
         break;
       default: {
         const cut = pick(16);
-        bytes = Uint8Array.from([...bytes.slice(0, at), ...bytes.slice(at + cut)]);
+        bytes = joined(bytes.subarray(0, at), bytes.subarray(at + cut));
       }
     }
   }
   return bytes;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(a.byteLength + b.byteLength);
+  out.set(a);
+  out.set(b, a.byteLength);
+  return out;
 }

@@ -13,7 +13,9 @@ import {
   activationGeluTanh,
   activationRelu,
   activationRelu2,
+  activationScale,
   activationSilu,
+  activationSoftcap,
   Multiply,
 } from './generated/ops';
 import { share, splat } from './simd';
@@ -25,6 +27,12 @@ import { share, splat } from './simd';
   if (kind == activationFatrelu) return v128.and(f32x4.gt(x, t), x);
   if (kind == activationSilu) return f32x4.mul(x, sigmoid(x));
   if (kind == activationGelu) return f32x4.mul(x, normalCdf(x));
+  if (kind == activationScale) return f32x4.mul(t, x);
+  // tanh u = 2 sigmoid(2u) - 1: near 0 it cancels to an absolute error of 1e-7, small against a cap
+  if (kind == activationSoftcap) {
+    const s = sigmoid(f32x4.mul(splat(2), f32x4.div(x, t)));
+    return f32x4.mul(t, f32x4.sub(f32x4.mul(splat(2), s), splat(1)));
+  }
   // 1/2 (1 + tanh u) = sigmoid(2u), which does not cancel for negative u
   const cube = f32x4.mul(f32x4.mul(f32x4.mul(x, x), x), splat(0.044715));
   return f32x4.mul(x, sigmoid(f32x4.mul(splat(1.5957691216057308), f32x4.add(x, cube))));
@@ -54,6 +62,8 @@ export function activate(op: usize, rows: i32, thread: i32, threads: i32): void 
     case activationSilu: return map(activationSilu, x, out, count, threshold);
     case activationGelu: return map(activationGelu, x, out, count, threshold);
     case activationGeluTanh: return map(activationGeluTanh, x, out, count, threshold);
+    case activationSoftcap: return map(activationSoftcap, x, out, count, threshold);
+    case activationScale: return map(activationScale, x, out, count, threshold);
   }
 }
 

@@ -16,6 +16,7 @@ import {
   countRows,
   Gather,
   GemvRows,
+  HeadNorm,
   LayerNorm,
   Linear,
   LogProb,
@@ -28,7 +29,7 @@ import {
 } from './generated/ops';
 import { linear } from './linear';
 import { logProb } from './logprob';
-import { layerNorm, rmsNorm } from './norm';
+import { headNorm, layerNorm, rmsNorm } from './norm';
 import { rope } from './rope';
 import { axpyRows, gemvRows, selectActive } from './sparse';
 import { barrier } from './team';
@@ -64,6 +65,7 @@ function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch:
     case Rope.code: return rope(op, pick(Rope.count(op), rows, outputs), t, threads);
     case StoreKv.code: return storeKv(op, pick(StoreKv.count(op), rows, outputs), t, threads);
     case Attention.code: return attention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);
+    case HeadNorm.code: return headNorm(op, pick(HeadNorm.count(op), rows, outputs), t, threads);
     case LogProb.code: return logProb(op, pick(LogProb.count(op), rows, outputs), t, threads);
     case streamRead: return stream(op, t, threads);
     default: unreachable();

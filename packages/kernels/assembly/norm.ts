@@ -1,4 +1,4 @@
-// rmsNorm and layerNorm.
+// rmsNorm, layerNorm, and headNorm: the same over each head of a row, in place.
 //
 //   mean = sum(x) / width (layerNorm);  scale = 1 / sqrt(sum((x - mean)^2) / width + eps)
 //   out = (x - mean) * scale * weight + bias
@@ -6,7 +6,7 @@
 // Rows are dealt to the threads. When there are fewer rows than threads, each thread sums the whole row (the same sum,
 // the same bits) and writes its share of the columns: cheaper than a second barrier. Not when out = x: then a writer
 // would change what another still sums.
-import { LayerNorm, RmsNorm } from './generated/ops';
+import { HeadNorm, LayerNorm, RmsNorm } from './generated/ops';
 import { floats, hsum, share, splat } from './simd';
 
 @inline function term(x: v128, mean: v128, squared: bool): v128 {
@@ -89,4 +89,23 @@ export function layerNorm(op: usize, rows: i32, thread: i32, threads: i32): void
     LayerNorm.x(op), LayerNorm.out(op), LayerNorm.weight(op), LayerNorm.bias(op), LayerNorm.eps(op), LayerNorm.width(op), true,
     rows, thread, threads,
   );
+}
+
+/** Pairs of row and head are dealt to the threads. */
+export function headNorm(op: usize, rows: i32, thread: i32, threads: i32): void {
+  const heads = HeadNorm.heads(op);
+  const headDim = HeadNorm.headDim(op);
+  const width = HeadNorm.width(op);
+  const centred = HeadNorm.centred(op) == 1;
+  const weight = HeadNorm.weight(op);
+  const bias = HeadNorm.bias(op);
+  const last = share(rows * heads, 1, thread + 1, threads);
+  for (let i = share(rows * heads, 1, thread, threads); i < last; i++) {
+    const head = i % heads;
+    const x = HeadNorm.x(op) + floats((i / heads) * width + head * headDim);
+    const mean: f32 = centred ? reduce(x, headDim, 0, false) / <f32>headDim : 0;
+    const scale: f32 = 1 / sqrt<f32>(reduce(x, headDim, mean, true) / <f32>headDim + HeadNorm.eps(op));
+    const own = floats(head * headDim);
+    apply(x, x, weight ? weight + own : 0, bias ? bias + own : 0, headDim, mean, scale);
+  }
 }

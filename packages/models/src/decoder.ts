@@ -123,12 +123,19 @@ function declareBuffers(spec: ModelSpec, options: DecoderOptions): BufferDecl[] 
     };
     normOf(`${layer}.attentionNorm`);
     linear('qkv', all, hiddenSize, attention.qkvBias);
+    const { headNorm } = attention;
+    const normedHeads = [attention.numAttentionHeads + attention.numKeyValueHeads, attention.headDim];
+    if (headNorm?.weight) add('weight', `${layer}.headNorm.weight`, 'f32', normedHeads);
+    if (headNorm?.bias) add('weight', `${layer}.headNorm.bias`, 'f32', normedHeads);
+    if (attention.outNorm) vector(`${layer}.outNorm.weight`, q);
+    if (ffn.downNorm) vector(`${layer}.downNorm.weight`, intermediateSize);
     linear('o', hiddenSize, q, attention.outBias);
     if (!hasOneNorm(spec)) normOf(`${layer}.ffnNorm`);
     if (ffn.kind === 'gated') linear('gate', intermediateSize, hiddenSize, ffn.bias);
     linear('up', intermediateSize, hiddenSize, ffn.bias);
     linear('down', hiddenSize, intermediateSize, ffn.bias);
   }
+  if (spec.embeddingNorm) normOf('embeddingNorm');
   if (spec.finalNorm) normOf('finalNorm');
   const cache = [
     options.slots,
@@ -219,6 +226,13 @@ class DecoderBuilder {
       this.#product('projection', -1, 'projectIn', { x }, out);
       x = out;
     }
+    const { multipliers, embeddingNorm } = this.#spec;
+    if (multipliers && multipliers.embedding !== 1) x = this.#scaled(x, 'embedding', multipliers.embedding);
+    if (embeddingNorm) {
+      const out = this.#activation('embeddingNorm', hiddenSize);
+      this.#norm('embeddingNorm', x, out);
+      x = out;
+    }
     if (positions.kind === 'learned') {
       const out = this.#activation('hidden.0', hiddenSize);
       const operands = { index: this.#use('positions'), table: this.#use('embedPositions'), residual: x, out };
@@ -292,20 +306,56 @@ class DecoderBuilder {
     const qkv = this.#activation(`qkvOut.${layer}`, all);
     this.#product('qkv', layer, `layers.${layer}.qkv`, input, qkv);
     const rows = { positions: this.#use('positions'), slots: this.#use('slots') };
-    if (positions.kind === 'rope') {
+    if (attention.headNorm?.when === 'beforeRope') this.#headNorm(layer, qkv);
+    if (positions.kind === 'rope' && (positions.layers?.[layer] ?? true)) {
       const operands = { x: qkv, positions: rows.positions, table: this.#use('ropeTable') };
       this.#builder.op('rope', operands, { heads: heads + kvHeads, headDim });
     }
+    if (attention.headNorm?.when === 'afterRope') this.#headNorm(layer, qkv);
     const cache = { k: this.#use('kCache'), v: this.#use('vCache') };
     this.#builder.op('storeKv', { x: qkv, ...rows, ...cache }, { layer, firstKey: q, firstValue: q + kv });
-    const mixed = this.#activation(`attention.${layer}`, q);
+    let mixed = this.#activation(`attention.${layer}`, q);
+    const { window } = attention;
+    const windowed = window !== undefined && (window.layers?.[layer] ?? true);
     this.#builder.op(
       'attention',
       { x: qkv, ...rows, ...cache, keyBias: this.#maybe('alibi'), out: mixed },
-      { layer, heads, window: 0, scale: headDim ** -0.5 },
+      { layer, heads, window: windowed ? window.size : 0, scale: headDim ** -0.5 },
     );
+    if (attention.outNorm) mixed = this.#innerNorm(layer, 'outNorm', mixed, q);
     this.#taps.set(`o.${layer}`, mixed);
-    this.#product('o', layer, `layers.${layer}.o`, { x: mixed }, out, residual);
+    this.#product('o', layer, `layers.${layer}.o`, { x: this.#branch(mixed) }, out, residual);
+  }
+
+  /** Queries and keys, a head at a time, in place. */
+  #headNorm(layer: number, x: string): void {
+    const { numAttentionHeads, numKeyValueHeads, headDim, headNorm } = this.#spec.attention;
+    if (headNorm === undefined) return;
+    const [weight, bias] = ['weight', 'bias'].map((part) => this.#maybe(`layers.${layer}.headNorm.${part}`));
+    const heads = numAttentionHeads + numKeyValueHeads;
+    const centred = headNorm.kind === 'layer' ? 1 : 0;
+    this.#builder.op('headNorm', { x, weight, bias }, { heads, headDim, centred, eps: headNorm.eps });
+  }
+
+  /** An RMS norm inside attention or FFN. */
+  #innerNorm(layer: number, name: 'outNorm' | 'downNorm', x: string, width: number): string {
+    const out = this.#activation(`${name}.${layer}`, width);
+    const weight = this.#use(`layers.${layer}.${name}.weight`);
+    this.#builder.op('rmsNorm', { x, weight, out }, { eps: this.#spec.norm.eps });
+    return out;
+  }
+
+  #scaled(x: string, name: string, factor: number): string {
+    const [count, width] = this.#builder.declaration(x).shape as [Dim, number];
+    const out = this.#activation(`${name}.scaled`, width, count);
+    this.#builder.op('activate', { x, out }, { kind: activationCodes.scale, threshold: factor });
+    return out;
+  }
+
+  /** What goes into the last layer of a branch, times the residual multiplier; zeros stay zeros. */
+  #branch(x: string): string {
+    const { residual = 1 } = this.#spec.multipliers ?? {};
+    return residual === 1 ? x : this.#scaled(x, x, residual);
   }
 
   /** out = residual + ffn(input). */
@@ -314,7 +364,7 @@ class DecoderBuilder {
     const name = (part: string) => `${part}.${layer}`;
     this.#taps.set(`upGate.${layer}`, input.x);
     const up = this.#activation(name('up'), intermediateSize);
-    const h = this.#activation(name('down'), intermediateSize);
+    let h = this.#activation(name('down'), intermediateSize);
     if (ffn.kind === 'plain') {
       this.#product('upGate', layer, `layers.${layer}.up`, input, up);
       this.#activate(up, h);
@@ -325,9 +375,13 @@ class DecoderBuilder {
       this.#activate(gate, gated);
       const neurons = isReluLike(ffn.activation) ? this.#select(name('gated'), gated, intermediateSize) : { x: gated };
       this.#rows(layer, `layers.${layer}.up`, input.x, neurons, up);
-      this.#builder.op('multiply', { a: gated, b: up, out: h });
+      const b = ffn.activateUp ? this.#activation(name('upActivated'), intermediateSize) : up;
+      if (ffn.activateUp) this.#activate(up, b);
+      this.#builder.op('multiply', { a: gated, b, out: h });
     }
+    if (ffn.downNorm) h = this.#innerNorm(layer, 'downNorm', h, intermediateSize);
     this.#taps.set(`down.${layer}`, h);
+    h = this.#branch(h);
     const hidden = isReluLike(ffn.activation) ? this.#select(name('down'), h, intermediateSize) : { x: h };
     this.#product('down', layer, `layers.${layer}.down`, hidden, out, residual);
   }
@@ -400,8 +454,17 @@ class DecoderBuilder {
       x = out;
     }
     this.#taps.set(`hidden.${numHiddenLayers}`, x);
+    const { multipliers, logitsSoftcap } = this.#spec;
+    if (multipliers && multipliers.logits !== 1) x = this.#scaled(x, 'lastHidden', multipliers.logits);
     const logits = this.#activation('logits', vocabSize, 'outputs');
-    this.#product('head', -1, this.#spec.tieWordEmbeddings ? 'embedTokens' : 'lmHead', { x }, logits);
+    const raw = logitsSoftcap === undefined ? logits : this.#activation('rawLogits', vocabSize, 'outputs');
+    this.#product('head', -1, this.#spec.tieWordEmbeddings ? 'embedTokens' : 'lmHead', { x }, raw);
+    if (logitsSoftcap !== undefined)
+      this.#builder.op(
+        'activate',
+        { x: raw, out: logits },
+        { kind: activationCodes.softcap, threshold: logitsSoftcap },
+      );
     if (this.#options.head !== 'logprobs') {
       this.#builder.keep(logits);
       return;

@@ -9,6 +9,7 @@ export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, 
 export { type LoadOptions, loadModelFiles, type ProgressEvent, type WeightDType } from './load-model.js';
 export { locateWeights } from './load-weights.js';
 export type { ForwardOptions, ForwardResult, Model, ScoreResult } from './model.js';
+export { locatePacked } from './packed.js';
 export * as sampling from './sampling.js';
 export { loadModel, type ModelSource } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';

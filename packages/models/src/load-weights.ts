@@ -117,7 +117,7 @@ export async function fillBuffer(
   const staging = isBlockDType(dtype) && transposed ? new Float32Array(elementCount(decl, noSteps)) : undefined;
   let toRow = 0;
   for (const part of parts) {
-    if (decl.shape.length === 1) {
+    if (checkpoint.tensors.get(part.tensor)?.shape.length === 1) {
       const values = await readVector(checkpoint, part, dtype, options);
       target().set(values, toRow);
     } else
@@ -148,10 +148,13 @@ export function checkShapes(
   decl: BufferDecl,
   checkpoint: Checkpoint,
 ): void {
-  const columns = decl.shape.length === 1 ? 1 : (decl.shape[decl.transposed ? 0 : 1] as number);
+  const columns = decl.shape[decl.transposed ? 0 : 1] as number;
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  // a buffer of one number a row is a vector, and so is [heads, headDim] that is made of vectors
+  const vectors = decl.shape.length === 1 || rows === elementCount(decl, noSteps);
   for (const { tensor, tensorRows } of parts) {
     const { shape } = checkpoint.tensors.get(tensor) as TensorInfo;
-    const expected = decl.shape.length === 1 ? [tensorRows] : [tensorRows, columns];
+    const expected = vectors ? [tensorRows] : [tensorRows, columns];
     if (shape.length !== expected.length || shape.some((size, axis) => size !== expected[axis]))
       throw new RelufyError(
         'checkpoint',
@@ -168,8 +171,9 @@ async function readVector(
   { name, signal, onBytes }: FillOptions,
 ): Promise<Float32Array | Uint16Array> {
   const { dtype, data } = await checkpoint.readRows(part.tensor, 0, 1, signal);
-  const values = convert(dtype, data, to).subarray(part.firstRow, part.firstRow + part.rows);
+  const values = convert(dtype, data, to).slice(part.firstRow, part.firstRow + part.rows);
   checkFinite(name, part.tensor, values);
+  if (part.plus !== undefined) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) + part.plus;
   onBytes?.((checkpoint.tensors.get(part.tensor) as TensorInfo).file, data.byteLength);
   return values;
 }

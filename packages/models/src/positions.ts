@@ -16,7 +16,7 @@ export function ropeTable(rope: Rope, positions: number): Float32Array {
     for (let i = 0; i < half; i++) {
       const angle = Math.fround((frequencies[i] as number) * p);
       table[p * rope.rotaryDim + i] = Math.cos(angle);
-      table[p * rope.rotaryDim + half + i] = Math.sin(angle);
+      table[p * rope.rotaryDim + half + i] = rope.reversed ? -Math.sin(angle) : Math.sin(angle);
     }
   return table;
 }

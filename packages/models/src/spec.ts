@@ -37,6 +37,10 @@ export type PositionSpec =
       readonly scaling: RopeScaling;
       /** The format that the frequencies were rounded to when the model was made. */
       readonly frequencyDType: FloatDType;
+      /** Rotates the other way round: (a, b) -> (a cos + b sin, b cos - a sin). */
+      readonly reversed?: true;
+      /** Layers that rotate; absent: all. */
+      readonly layers?: readonly boolean[];
     }
   | { readonly kind: 'learned' }
   /** `times`: how often the bias is added to a score. */
@@ -53,7 +57,13 @@ export interface ModelSpec {
   /** Width of token embeddings and of the head's input; when it differs from hiddenSize, projections lie between. */
   readonly embeddingSize: number;
   readonly norm: NormSpec;
+  /** The embeddings are normed before the first block. */
+  readonly embeddingNorm?: true;
   readonly finalNorm: boolean;
+  /** What embeddings, the outputs of attention and FFN, and logits are multiplied by. */
+  readonly multipliers?: { readonly embedding: number; readonly residual: number; readonly logits: number };
+  /** cap * tanh(logits / cap). */
+  readonly logitsSoftcap?: number;
   readonly positions: PositionSpec;
   /**
    * - `preNorm`: x += attention(norm(x)); x += ffn(norm(x));
@@ -67,12 +77,28 @@ export interface ModelSpec {
     readonly headDim: number;
     readonly qkvBias: boolean;
     readonly outBias: boolean;
+    /** Norms of each query and key head, before or after the rotation. */
+    readonly headNorm?: {
+      readonly kind: 'rms' | 'layer';
+      readonly eps: number;
+      readonly weight: boolean;
+      readonly bias: boolean;
+      readonly when: 'beforeRope' | 'afterRope';
+    };
+    /** The attention's output is normed before `o`. */
+    readonly outNorm?: true;
+    /** A query sees this many positions back, itself included; absent: all. `layers`: where; absent: everywhere. */
+    readonly window?: { readonly size: number; readonly layers?: readonly boolean[] };
   };
   readonly ffn: {
     /** `gated`: down(act(gate x) * up x); `plain`: down(act(up x)). */
     readonly kind: 'gated' | 'plain';
     readonly activation: Activation;
     readonly bias: boolean;
+    /** The up projection of a gated FFN goes through the activation as well (dReLU, arXiv 2406.05955). */
+    readonly activateUp?: true;
+    /** The input of `down` is normed; zeros stay zeros under an RMS norm. */
+    readonly downNorm?: true;
   };
 }
 
@@ -124,7 +150,12 @@ export function parameterCount(spec: ModelSpec): number {
   const normSize = hiddenSize * (Number(norm.weight) + Number(norm.bias));
   const ffnMatrices = ffn.kind === 'gated' ? 3 : 2;
   const ffnBias = ffn.bias ? intermediateSize * (ffnMatrices - 1) + hiddenSize : 0;
+  const headNormSize =
+    ((attention.headNorm?.weight ? 1 : 0) + (attention.headNorm?.bias ? 1 : 0)) * 2 * attention.headDim;
   const layer =
+    headNormSize +
+    (attention.outNorm ? heads : 0) +
+    (ffn.downNorm ? intermediateSize : 0) +
     hiddenSize * qkv +
     (attention.qkvBias ? qkv : 0) +
     heads * hiddenSize +

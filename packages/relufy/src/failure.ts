@@ -34,6 +34,9 @@ export function failureOf(error: unknown, debug = process.env.RELUFY_DEBUG === '
     return { exitCode: 2, message: debug ? stackOf(error) : oneLine(error.message) };
   }
   if (RelufyError.is(error)) return { exitCode: 1, message: debug ? stackOf(error) : oneLine(error.message) };
+  // the disk is full, a file may not be read: the machine's error, already worded by Node
+  if (error instanceof Error && 'syscall' in error)
+    return { exitCode: 1, message: debug ? stackOf(error) : oneLine(error.message) };
   return { exitCode: 1, message: `${stackOf(error)}\nThis is an internal error, please report it.` };
 }
 

@@ -6,6 +6,7 @@ import {
   type Checkpoint,
   isReluLike,
   type LoadOptions,
+  locatePacked,
   locateWeights,
   type ModelFiles,
   type ModelSpec,
@@ -79,15 +80,15 @@ export async function inspectModel(files: ModelFiles, options: InspectOptions = 
   const checkpoint = await openCheckpoint(files);
   try {
     const { spec, family, modelType } = config;
-    const sources = locateWeights(files.name, family, family.weights(spec), checkpoint);
+    const sources =
+      locatePacked(files.name, checkpoint) ?? locateWeights(files.name, family, family.weights(spec), checkpoint);
     const contextLength = contextOf(spec, options.contextLength);
     const limits: StepLimits = {
       maxRows: Math.min(maxRows, contextLength),
       maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
     };
-    const { dtype } = options;
-    const matrixDType = (buffer: string): DType =>
-      dtype === 'f32' || dtype === 'bf16' ? dtype : sources.storedDType(buffer);
+    const { dtype = 'auto' } = options;
+    const matrixDType = (buffer: string): DType => (dtype === 'auto' ? sources.storedDType(buffer) : dtype);
     const sparsity = options.sparsity ?? (isReluLike(spec.ffn.activation) || spec.norm.relu ? 'exact' : 'dense');
     const decoder = buildDecoder(spec, { limits, slots: 1, contextLength, matrixDType });
     const { program, reads } = decoder.build({ sparsity });

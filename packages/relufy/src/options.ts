@@ -2,7 +2,7 @@
 // as `--name: expected ..., got "..."` before anything is loaded.
 // Does not own the settings of an answer (a table of @relufy/chat) nor what loading makes of an option (@relufy/models).
 import { type NumberRule, parseNumber, type Settings, settingTable, wholeFrom } from '@relufy/chat';
-import type { LoadOptions } from '@relufy/models';
+import type { LoadOptions, WeightDType } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { usageError } from './failure.js';
@@ -13,7 +13,7 @@ export interface LoadValues {
   readonly model: string;
   readonly threads?: number;
   readonly backend?: 'auto' | 'wasm' | 'reference';
-  readonly dtype?: 'auto' | 'f32' | 'bf16';
+  readonly dtype?: 'auto' | WeightDType;
   readonly sparsity?: 'exact' | 'dense';
   readonly contextLength?: number;
 }
@@ -29,7 +29,7 @@ export function addModelOption(command: Command): void {
 /** How a model is held in memory. */
 export function addMemoryOptions(command: Command): void {
   command
-    .addOption(choice('--dtype <dtype>', 'format of the weights in memory', ['auto', 'f32', 'bf16']))
+    .addOption(choice('--dtype <dtype>', 'format of the weights in memory', ['auto', 'f32', 'bf16', 'int8', 'int4']))
     .addOption(choice('--sparsity <mode>', 'exact: skip weights behind zeros; dense: read all', ['exact', 'dense']))
     .addOption(
       numeric('--context-length <n>', 'tokens that the context holds (default: the model, at most 4096)', wholeFrom(1)),

@@ -18,6 +18,10 @@ relufy help COMMAND tells more about a command.`;
 /** Runs a command line and sets the process's exit code. */
 export async function run(args: readonly string[]): Promise<void> {
   quietOnClosedPipe();
+  process.on('uncaughtException', (error) => {
+    end(failureOf(error));
+    process.exit();
+  });
   try {
     const program = await createProgram(args);
     await program.parseAsync(args, { from: 'user' });
@@ -65,7 +69,7 @@ function end({ exitCode, message }: Failure): void {
 function quietOnClosedPipe(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit(0);
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
     });
 }

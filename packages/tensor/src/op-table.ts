@@ -30,7 +30,7 @@ export interface OpDefinition {
   readonly scratchFloats?: (fields: Readonly<Record<string, number>>) => number;
 }
 
-/** Activation functions, by the code that `activate` takes. `threshold` is the shift b of relu, or the bar of fatrelu. */
+/** Activation functions, by the code that `activate` takes. `threshold` is the shift b of relu, the bar of fatrelu, ... */
 export const activationCodes = {
   /** max(0, x - b); b = 0 is plain ReLU, b > 0 the shifted ReLU of ReLU Strikes Back (arXiv 2310.04564, 5.3). */
   relu: 0,
@@ -44,6 +44,10 @@ export const activationCodes = {
   gelu: 4,
   /** GELU by its tanh approximation. */
   geluTanh: 5,
+  /** threshold * tanh(x / threshold): soft-capped logits. */
+  softcap: 6,
+  /** threshold * x: the multipliers of some models. */
+  scale: 7,
 } as const;
 
 export type ActivationKind = keyof typeof activationCodes;
@@ -291,6 +295,22 @@ export const opTable = {
       s.expect('xScales', [count, blocks]);
       s.expect('xSums', [count, blocks]);
       return { count: s.count(count), width: s.fixed('x', width), blocks };
+    },
+  },
+  headNorm: {
+    code: 15,
+    formula:
+      'each of the first `heads` heads of x[r], in place: RMSNorm over the head (centred: LayerNorm), times weight, plus bias, one row of weights a head',
+    operands: { x: update(f32), weight: maybe(f32), bias: maybe(f32) },
+    attributes: { heads: 'int', headDim: 'int', centred: 'int', eps: 'float' },
+    derived: ['count', 'width'],
+    infer: (s) => {
+      const [count, width] = s.matrix('x');
+      const { heads, headDim } = s.attributes as { heads: number; headDim: number };
+      s.require(heads * headDim <= s.fixed('x', width), 'x', `at least ${heads * headDim} columns`);
+      s.expect('weight', [heads, headDim]);
+      s.expect('bias', [heads, headDim]);
+      return { count: s.count(count), width: s.fixed('x', width) };
     },
   },
 } as const satisfies Record<string, OpDefinition>;

@@ -169,7 +169,15 @@ export function opFields(program: Program, op: Op, index: number): OpFields {
     const got = found ? `"${found.name}" ${describeBuffer(found)}` : 'none';
     throw opError(program, op, index, `"${operand}": expected ${expected}, got ${got}`);
   });
-  return { ...op.attributes, ...definition.infer(shapes) };
+  return { ...f32Attributes(op), ...definition.infer(shapes) };
+}
+
+/** Floats as every backend has them: a threshold of 0.3 is the f32 nearest to it, in the reference too. */
+function f32Attributes({ kind, attributes }: Op): OpFields {
+  const kinds = opDefinition(kind).attributes;
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [name, kinds[name] === 'float' ? Math.fround(value) : value]),
+  );
 }
 
 /** The program as text, one line an op, for people and for reviewed snapshots. */

@@ -5,6 +5,7 @@ import { widen } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
 import { messageOf, random } from '../../testing/craft.js';
+import { itSurvivesMutation } from '../../testing/fuzz.js';
 import {
   type Checkpoint,
   encodeSafetensors,
@@ -235,6 +236,21 @@ describe('llama', () => {
   });
 });
 
+it('a stub config beside a GGUF does not count, a tokenizer does', async () => {
+  const source = (await (await toGguf(await model())).open('model.gguf'))!;
+  const bytes = await source.read(0, source.size);
+  const files = memoryFiles('folder', {
+    'm.gguf': bytes,
+    'config.json': '{"model_type":"llama"}',
+    'tokenizer.json': '{"a":1}',
+  });
+  expect(await json(files, 'config.json')).toMatchObject({ hidden_size: 64 });
+  expect(await json(files, 'tokenizer.json')).toEqual({ a: 1 });
+  expect(await files.readText('vocab.json')).toBeUndefined();
+  const beside = memoryFiles('folder', { 'm.gguf': bytes, 'config.json': '{}', 'model.safetensors': bytes });
+  expect(await beside.readText('config.json')).toBe('{}');
+});
+
 it('SentencePiece tokenizers come back, scores or merges', async () => {
   const vocab = { '<unk>': 0, '<s>': 1, '<0x0A>': 2, '▁': 3, a: 4, b: 5, '▁a': 6, ab: 7, '▁ab': 8 };
   const merges = [
@@ -346,6 +362,47 @@ describe('refusing', () => {
       expect(await messageOf(() => toGguf(files))).toMatch(expected);
     });
 });
+
+itSurvivesMutation(
+  'gguf as a Hugging Face folder',
+  async () => {
+    const small = {
+      hidden_size: 32,
+      intermediate_size: 32,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      attention_bias: false,
+      tie_word_embeddings: true,
+    };
+    const tensors = llamaTensors
+      .filter(({ name }) => !/lm_head|layers\.1|bias/.test(name))
+      .map(({ name, shape }) =>
+        weight(name, ...shape.map((size) => (name.includes('norm') ? 32 : size === 9 ? 9 : 32))),
+      );
+    const files = await toGguf(await model({ config: small, tensors }), { type: 'q8_0' });
+    const source = (await files.open('model.gguf'))!;
+    const original = await source.read(0, source.size);
+    return [
+      {
+        file: 'model.gguf',
+        original,
+        headerEnd: 5600,
+        read: async (mutated, opened) => {
+          for (const file of ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'])
+            JSON.parse((await mutated.readText(file)) ?? '{}');
+          const checkpoint = await openCheckpoint(mutated);
+          opened();
+          try {
+            for (const { name } of checkpoint.tensors.values()) await values(checkpoint, name);
+          } finally {
+            await checkpoint.close();
+          }
+        },
+      },
+    ];
+  },
+  500,
+);
 
 it('rope factors give the scaling back', () => {
   for (const [factor, high, original] of [

@@ -1,8 +1,10 @@
-// A folder that holds a GGUF and no config.json, answered as a Hugging Face folder: the texts that the loader asks for
-// are made from the GGUF's metadata. A file that does lie in the folder is given as it is.
+// A folder whose weights are a GGUF, answered as a Hugging Face folder: the texts that the loader asks for are made
+// from the GGUF's metadata. A config.json beside a GGUF is often a stub, so the made one wins; a tokenizer beside it
+// was put there by somebody, and wins over the made one.
 // Does not own: making them (as-hugging-face.ts, tokenizer.ts), the weights (../open.ts).
 import { type ModelFiles, memorySource, type ReadTextOptions } from '../byte-source.js';
 import { closeAll } from '../sharded.js';
+import { weightNames } from '../weight-files.js';
 import { ggufToConfig, tensorFacts } from './as-hugging-face.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
 import { findGguf, openGgufFiles } from './read.js';
@@ -11,7 +13,7 @@ import { ggufTokenizer } from './tokenizer.js';
 type Texts = Readonly<Record<string, string>>;
 const made = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
 
-/** The same files, and where there is a GGUF instead of a config.json, the texts made from it. */
+/** The same files, and where the weights are a GGUF, the texts made from it. */
 export function withGguf(files: ModelFiles): ModelFiles {
   let texts: Promise<Texts | undefined> | undefined;
   const textOf = async (file: string, signal?: AbortSignal): Promise<string | undefined> => {
@@ -25,21 +27,22 @@ export function withGguf(files: ModelFiles): ModelFiles {
   return {
     ...files,
     async open(file, signal) {
-      const source = await files.open(file, signal);
+      const made = file === 'config.json' ? await textOf(file, signal) : undefined;
+      const source = made === undefined ? await files.open(file, signal) : undefined;
       if (source) return source;
-      const text = await textOf(file, signal);
+      const text = made ?? (await textOf(file, signal));
       return text === undefined ? undefined : memorySource(`${files.name}/${file}`, new TextEncoder().encode(text));
     },
     async readText(file, options?: ReadTextOptions) {
-      return (await files.readText(file, options)) ?? textOf(file, options?.signal);
+      const made = file === 'config.json' ? await textOf(file, options?.signal) : undefined;
+      return made ?? (await files.readText(file, options)) ?? textOf(file, options?.signal);
     },
   };
 }
 
 async function makeTexts(files: ModelFiles, signal: AbortSignal | undefined): Promise<Texts | undefined> {
-  const hasConfig = await files.open('config.json', signal);
-  await hasConfig?.close();
-  const file = hasConfig ? undefined : await findGguf(files, signal);
+  const names = (await files.list?.(signal)) ?? [];
+  const file = names.some((name) => weightNames.includes(name)) ? undefined : await findGguf(files, signal);
   if (file === undefined) return undefined;
   const opened = await openGgufFiles(files, file, signal);
   try {

@@ -112,7 +112,6 @@ export function refuseUnsupported(config: ConfigReader): void {
   );
   config.neutral('rope_interleaved', (value) => value === false, 'false');
   config.neutral('attn_logit_softcapping', () => false, 'no soft-capped attention');
-  config.neutral('final_logit_softcapping', () => false, 'no soft-capped logits');
   config.neutral('num_local_experts', (value) => value === 0 || value === 1, 'a dense model');
   config.neutral('num_experts', (value) => value === 0 || value === 1, 'a dense model');
   config.neutral('is_encoder_decoder', (value) => value === false, 'a decoder-only model');

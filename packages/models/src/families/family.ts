@@ -10,6 +10,8 @@ export interface WeightPart {
   readonly tensorRows: number;
   readonly firstRow: number;
   readonly rows: number;
+  /** Added to every number: of norm weights that are stored less 1. */
+  readonly plus?: number;
 }
 
 /** Buffer name -> the parts whose rows, one after the other, make it up (before any transposition). */

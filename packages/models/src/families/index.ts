@@ -5,9 +5,10 @@ import { ConfigReader, isObject, refuseUnsupported } from './config-reader.js';
 import { falcon } from './falcon.js';
 import type { Family } from './family.js';
 import { llama } from './llama.js';
+import * as relatives from './llama-relatives.js';
 import { opt } from './opt.js';
 
-export const families: readonly Family[] = [llama, opt, falcon];
+export const families: readonly Family[] = [llama, opt, falcon, ...Object.values(relatives)];
 
 export interface ParsedConfig {
   readonly modelType: string;

@@ -11,15 +11,15 @@ export interface Golden {
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 
-/** Every case, whatever the format of its weights. */
-export function goldenCases(): string[] {
-  return readdirSync(shared('golden'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && existsSync(shared(`golden/${entry.name}/golden.safetensors`)))
-    .map((entry) => entry.name);
+/** Every case below `../shared/FOLDER`, whatever the format of its weights, as a path below `../shared`. */
+export function goldenCases(folder: string): string[] {
+  return readdirSync(shared(folder), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(shared(`${folder}/${entry.name}/golden.safetensors`)))
+    .map((entry) => `${folder}/${entry.name}`);
 }
 
 export async function readGolden(name: string): Promise<Golden> {
-  const bytes = readFileSync(shared(`golden/${name}/golden.safetensors`));
+  const bytes = readFileSync(shared(`${name}/golden.safetensors`));
   const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString());
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const read = (tensor: string) => {
@@ -37,7 +37,7 @@ export async function readGolden(name: string): Promise<Golden> {
 /** What was done to the Hugging Face model after loading (notes.json), as our options. */
 export function relufyOf(name: string): RelufyOptions | undefined {
   if (name.includes('stage2')) return { stage: 2 };
-  if (name === 'llama-shifted-relu') return { stage: 1, shift: 0.4 };
+  if (name.endsWith('llama-shifted-relu')) return { stage: 1, shift: 0.4 };
   return undefined;
 }
 

@@ -69,13 +69,14 @@ function* rowwise(): Generator<OpCase> {
 }
 
 function* activations(): Generator<OpCase> {
-  const thresholds: Partial<Record<ActivationKind, number>> = { relu: 0.4, fatrelu: 0.3 };
+  const thresholds: Partial<Record<ActivationKind, number>> = { relu: 0.4, fatrelu: 0.3, softcap: 15, scale: 0.7 };
   const corners: Fill = {
     kind: 'values',
     values: [0, -0, 1e-30, -1e-30, 0.3, 0.4, 4, -4, 12, -12, 90, -90, 1e4, -1e4],
   };
+  // a cap of 0 has no meaning
   for (const [kind, code] of Object.entries(activationCodes) as [ActivationKind, number][])
-    for (const threshold of new Set([0, thresholds[kind] ?? 0]))
+    for (const threshold of new Set(kind === 'softcap' ? [15] : [0, thresholds[kind] ?? 0]))
       for (const [width, rows, fill] of [
         [1, 1, normal],
         [17, 3, normal],
@@ -270,6 +271,30 @@ function* ropes(): Generator<OpCase> {
       };
 }
 
+function* headNorms(): Generator<OpCase> {
+  for (const headDim of [1, 4, 5, 16, 20, 64])
+    for (const [heads, rows] of [
+      [1, 1],
+      [3, 2],
+      [6, 5],
+    ] as const)
+      for (const centred of [0, 1])
+        for (const part of [{}, { weight: true }, { weight: true, bias: true }] as { weight?: true; bias?: true }[])
+          yield {
+            name: `headNorm ${centred ? 'centred ' : ''}${Object.keys(part).join(' ')} ${heads} heads of ${headDim}, ${rows} rows`,
+            op: 'headNorm',
+            rows,
+            maxRows: rows + 1,
+            operands: {
+              x: matrix('x', (heads + 1) * headDim),
+              ...(part.weight && { weight: buffer('weight', 'f32', [heads, headDim], normal) }),
+              ...(part.bias && { bias: buffer('bias', 'f32', [heads, headDim], normal) }),
+            },
+            attributes: { heads, headDim, centred, eps: 1e-5 },
+            results: ['x'],
+          };
+}
+
 function* attentions(): Generator<OpCase> {
   const shapes = [
     { heads: 1, kvHeads: 1, headDim: 4, capacity: 3 },
@@ -352,6 +377,7 @@ export const opCases: readonly OpCase[] = [
   ...sparseProducts(),
   ...gathers(),
   ...ropes(),
+  ...headNorms(),
   ...attentions(),
   ...logProbs(),
   ...quantizations(),

@@ -67,6 +67,8 @@ export const activationFunctions: Readonly<Record<ActivationKind, (x: number, th
   fatrelu: (x, bar) => (x > bar ? x : 0),
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  softcap: (x, cap) => cap * Math.tanh(x / cap),
+  scale: (x, factor) => factor * x,
   geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
 };
 
@@ -89,17 +91,43 @@ function normalise(call: OpCall, centred: boolean): void {
   const [x, out] = [operand(call, 'x'), operand(call, 'out')];
   const { weight, bias } = call.operands;
   const width = field(call, 'width');
-  for (let r = 0; r < call.count; r++) {
-    const row = r * width;
-    let mean = 0;
-    if (centred) for (let c = 0; c < width; c++) mean += x.get(row + c) / width;
-    let square = 0;
-    for (let c = 0; c < width; c++) square += (x.get(row + c) - mean) ** 2 / width;
-    const scale = 1 / Math.sqrt(square + field(call, 'eps'));
-    for (let c = 0; c < width; c++)
-      out.set(row + c, (x.get(row + c) - mean) * scale * (weight ? weight.get(c) : 1) + (bias ? bias.get(c) : 0));
-  }
+  for (let r = 0; r < call.count; r++) normaliseRun(call, x, r * width, out, width, centred, weight, bias, 0);
 }
+
+/** `size` numbers from `at` on, with the weights from `weightAt` on. */
+function normaliseRun(
+  call: OpCall,
+  x: Operand,
+  at: number,
+  out: Operand,
+  size: number,
+  centred: boolean,
+  weight: Operand | undefined,
+  bias: Operand | undefined,
+  weightAt: number,
+): void {
+  let mean = 0;
+  if (centred) for (let c = 0; c < size; c++) mean += x.get(at + c) / size;
+  let square = 0;
+  for (let c = 0; c < size; c++) square += (x.get(at + c) - mean) ** 2 / size;
+  const scale = 1 / Math.sqrt(square + field(call, 'eps'));
+  for (let c = 0; c < size; c++)
+    out.set(
+      at + c,
+      (x.get(at + c) - mean) * scale * (weight ? weight.get(weightAt + c) : 1) + (bias ? bias.get(weightAt + c) : 0),
+    );
+}
+
+const headNorm: Kernel = (call) => {
+  const [x, { weight, bias }] = [operand(call, 'x'), call.operands];
+  const headDim = field(call, 'headDim');
+  const centred = field(call, 'centred') === 1;
+  for (let r = 0; r < call.count; r++)
+    for (let head = 0; head < field(call, 'heads'); head++) {
+      const at = r * field(call, 'width') + head * headDim;
+      normaliseRun(call, x, at, x, headDim, centred, weight, bias, head * headDim);
+    }
+};
 
 const activate: Kernel = (call) => {
   const [x, out] = [operand(call, 'x'), operand(call, 'out')];
@@ -309,4 +337,5 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   attention,
   logProb,
   quantize,
+  headNorm,
 };

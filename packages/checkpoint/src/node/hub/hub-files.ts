@@ -21,7 +21,7 @@ import {
 import { requireHubId } from './id.js';
 import { type HubProgress, ProgressOfFiles } from './progress.js';
 import { type HubRequests, hubFetch, Unreachable } from './request.js';
-import { type RepositoryFile, selectFiles } from './select.js';
+import { type RepositoryFile, type Selection, selectFiles } from './select.js';
 
 export interface HubOptions {
   /** A branch, tag or commit. Default: what the id says after "@", else `main`. */
@@ -61,8 +61,9 @@ export async function hubFiles(id: string, options: HubOptions = {}): Promise<Mo
   const job = await prepare(id, options, env);
   if (options.localFilesOnly ?? isOffline(env))
     return fromCache(job, options.localFilesOnly ? 'localFilesOnly' : 'HF_HUB_OFFLINE');
+  let plan: Plan;
   try {
-    return await fromHub(job);
+    plan = await makePlan(job);
   } catch (error) {
     options.signal?.throwIfAborted();
     if (!(error instanceof Unreachable)) throw error;
@@ -72,6 +73,7 @@ export async function hubFiles(id: string, options: HubOptions = {}): Promise<Mo
     options.onProgress?.({ status: 'cached', name: job.repository, reason: error.message });
     return files;
   }
+  return carryOut(job, plan);
 }
 
 async function prepare(id: string, options: HubOptions, env: Environment): Promise<Job> {
@@ -116,21 +118,29 @@ async function fromCache(job: Job, because: string): Promise<ModelFiles> {
   return named(job, await folderFiles(join(folder, gguf as string)));
 }
 
-async function fromHub(job: Job): Promise<ModelFiles> {
+interface Plan extends Selection {
+  readonly commit: string;
+  /** All files of the folder. */
+  readonly listed: readonly RepositoryFile[];
+}
+
+async function makePlan(job: Job): Promise<Plan> {
   const commit = await resolveCommit(job);
   const listed = await listRepository(job, commit);
-  const { files, index, gguf } = selectFiles(job.repository, listed, job.gguf);
-  const all = [...files, ...(index ? [index] : [])];
+  return { ...selectFiles(job.repository, listed, job.gguf), commit, listed };
+}
+
+async function carryOut(job: Job, { commit, listed, files, index, gguf }: Plan): Promise<ModelFiles> {
+  const folder = join(job.cache.snapshot(commit), job.folder);
+  const all = [...files];
   if (index) {
     await fetchFiles(job, commit, [index]);
-    const present = await folderFiles(join(job.cache.snapshot(commit), job.folder));
-    const text = (await present.readText(index.path, { signal: job.signal })) ?? '';
-    const shards = new Set(parseShardIndex(`${job.repository}/${index.path}`, text).values());
-    all.push(...listed.filter(({ path }) => shards.has(path)));
+    const text = await (await folderFiles(folder)).readText(index.path, { signal: job.signal });
+    const shards = new Set(parseShardIndex(`${job.repository}/${index.path}`, text ?? '').values());
+    all.push(index, ...listed.filter(({ path }) => shards.has(path)));
   }
   await fetchFiles(job, commit, all);
   await job.cache.remember(job.revision, commit);
-  const folder = join(job.cache.snapshot(commit), job.folder);
   return named(job, await folderFiles(gguf === undefined ? folder : join(folder, gguf)));
 }
 
@@ -253,14 +263,18 @@ function bodyOpener(job: Job, commit: string, signal: AbortSignal): OpenBody {
       const blob = await hub.downloadFile({ ...request, downloadInfo: info });
       if (blob) return { offset, body: orElse(blob.slice(offset).stream(), () => (xetFailed = true)) };
     }
+    // Only the hub itself sees the token; its storage has signed addresses.
+    const sendsToken = job.token !== undefined && new URL(info.url).origin === new URL(job.endpoint).origin;
     const response = await request.fetch(info.url, {
       headers: {
         ...(offset > 0 ? { Range: `bytes=${offset}-` } : {}),
-        ...(job.token === undefined ? {} : { Authorization: `Bearer ${job.token}` }),
+        ...(sendsToken ? { Authorization: `Bearer ${job.token}` } : {}),
         'Accept-Encoding': 'identity',
       },
     });
-    return { offset: response.status === 206 ? offset : 0, body: response.body ?? emptyBody() };
+    const begin = Number(/^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1] ?? 0);
+    if (begin !== 0 && begin !== offset) throw unexpected(job, `${show(file.path)} from byte ${offset} on`, begin);
+    return { offset: begin, body: response.body ?? emptyBody() };
   };
 }
 

@@ -36,9 +36,9 @@ function isExcluded({ hostname, port, protocol }: URL, list: string): boolean {
 }
 
 export const proxyFetch: typeof fetch = async (input, init) => {
+  const url = new URL(input instanceof Request ? input.url : input);
+  if (!proxyFor(url, process.env)) return fetch(input, init);
   const request = new Request(input, init);
-  const url = new URL(request.url);
-  if (!proxyFor(url, process.env)) return fetch(request);
   const body = request.body ? Buffer.from(await request.arrayBuffer()) : undefined;
   return follow(url, request, body);
 };
@@ -89,7 +89,6 @@ async function send(url: URL, request: Request, headers: Headers, body: Buffer |
     return answerOf(
       httpsRequest(url, {
         ...plain,
-        agent: false,
         createConnection: () => connectTls({ socket, servername: url.hostname }),
       }),
       body,

@@ -1,6 +1,7 @@
 // Which files of a hub repository a model needs: its descriptions, its tokenizer, and one set of weights.
 // Owns: the same order of preference as openCheckpoint. Does not own: downloading them.
 import { RelufyError, show } from '@relufy/tensor';
+import { indexOf, weightFiles, weightNames } from '../../weight-files.js';
 
 export interface RepositoryFile {
   readonly path: string;
@@ -22,8 +23,6 @@ const descriptions = [
   'chat_template.json',
 ];
 
-const weights = ['model.safetensors', 'pytorch_model.bin'];
-
 export interface Selection {
   readonly files: readonly RepositoryFile[];
   /** An index whose shards are needed too. */
@@ -38,8 +37,8 @@ export function selectFiles(repository: string, files: readonly RepositoryFile[]
   const found = (names: readonly string[]): RepositoryFile[] => names.flatMap((name) => byPath.get(name) ?? []);
   const described = found(descriptions);
   if (gguf === undefined)
-    for (const name of weights) {
-      const index = byPath.get(`${name}.index.json`);
+    for (const name of weightFiles) {
+      const index = byPath.get(indexOf(name));
       if (index) return { files: described, index };
       const single = byPath.get(name);
       if (single) return { files: [...described, single] };
@@ -48,7 +47,7 @@ export function selectFiles(repository: string, files: readonly RepositoryFile[]
   if (parts) return { files: parts, gguf: (parts[0] as RepositoryFile).path };
   throw new RelufyError(
     'checkpoint',
-    `hub model ${show(repository)}: weights, expected one of ${weights.flatMap((name) => [`${name}.index.json`, name]).join(', ')}, *.gguf, got none of them. It may hold weights of another library only.`,
+    `hub model ${show(repository)}: weights, expected one of ${weightNames.join(', ')}, *.gguf, got none of them. It may hold weights of another library only.`,
   );
 }
 

@@ -1,0 +1,206 @@
+// Families that are Llama but for a few facts: other norms, windows, head norms, plain FFNs with ReLU^2, multipliers.
+// Each is its differences alone.
+import type { ModelSpec } from '../spec.js';
+import type { ConfigReader } from './config-reader.js';
+import type { Family } from './family.js';
+import { type LlamaNames, llamaShape, llamaWeights } from './llama-shaped.js';
+
+function relative(
+  modelTypes: readonly string[],
+  differences: (base: ModelSpec, config: ConfigReader) => ModelSpec,
+  names: LlamaNames = {},
+): Family {
+  return {
+    modelTypes,
+    parse: (config) => differences(llamaShape(config), config),
+    weights: llamaWeights(names),
+    optionalPrefix: `${names.root ?? 'model'}.`,
+    ignored: /rotary_emb\.inv_freq$|attention\.(bias|masked_bias)$/,
+  };
+}
+
+const plain = (spec: ModelSpec): ModelSpec => ({ ...spec, ffn: { ...spec.ffn, kind: 'plain' } });
+
+/** LayerNorm with weight and bias, in place of Llama's RMSNorm. */
+function layerNorm(spec: ModelSpec, eps: number): ModelSpec {
+  return { ...spec, norm: { ...spec.norm, kind: 'layer', eps, bias: true } };
+}
+
+const withAttention = (spec: ModelSpec, attention: Partial<ModelSpec['attention']>): ModelSpec => ({
+  ...spec,
+  attention: { ...spec.attention, ...attention },
+});
+
+/** `layer_types` or a window with a flag: which layers see `sliding_window` positions only. */
+function windowed(spec: ModelSpec, config: ConfigReader, used: boolean): ModelSpec {
+  if (!used || !config.has('sliding_window')) return spec;
+  const size = config.size('sliding_window');
+  const types = config.raw('layer_types');
+  if (types === undefined) return withAttention(spec, { window: { size } });
+  if (!Array.isArray(types) || types.length !== spec.numHiddenLayers)
+    config.fail('layer_types', `${spec.numHiddenLayers} layer types`);
+  const layers = (types as readonly unknown[]).map((type) => {
+    if (type !== 'sliding_attention' && type !== 'full_attention')
+      config.fail('layer_types', 'sliding_attention or full_attention');
+    return type === 'sliding_attention';
+  });
+  return withAttention(spec, { window: { size, layers } });
+}
+
+/** Arcee AFM: plain FFN with ReLU^2. */
+export const arcee = relative(['arcee'], plain);
+
+/** Nemotron-4, Minitron: LayerNorm stored less 1, partial rotary, plain FFN with ReLU^2. */
+export const nemotron = relative(
+  ['nemotron'],
+  (base, config) => plain(layerNorm(base, config.positive('norm_eps', 1e-5))),
+  { normWeightsLess1: true },
+);
+
+/** Jais-2: LayerNorm, biases, plain FFN with ReLU^2. */
+export const jais2 = relative(['jais2'], (base, config) =>
+  plain(layerNorm(base, config.positive('layer_norm_eps', 1e-5))),
+);
+
+/** nanochat: norms without weights, also of embeddings, queries and keys; the other rotation; soft-capped logits. */
+export const nanochat = relative(
+  ['nanochat'],
+  (base, config) => {
+    const eps = base.norm.eps;
+    const spec = plain(
+      withAttention(base, { headNorm: { kind: 'rms', eps, weight: false, bias: false, when: 'afterRope' } }),
+    );
+    const cap = config.has('final_logit_softcapping') ? config.positive('final_logit_softcapping') : undefined;
+    return {
+      ...spec,
+      norm: { ...spec.norm, weight: false },
+      embeddingNorm: true,
+      positions: spec.positions.kind === 'rope' ? { ...spec.positions, reversed: true } : spec.positions,
+      ...(cap !== undefined && { logitsSoftcap: cap }),
+    };
+  },
+  { up: 'mlp.fc1', down: 'mlp.fc2' },
+);
+
+/** Persimmon: fused QKV, LayerNorm also of queries and keys, partial rotary, biases, plain FFN with ReLU^2. */
+export const persimmon = relative(
+  ['persimmon'],
+  (base, config) => {
+    const eps = config.positive('layer_norm_eps', 1e-5);
+    const spec = plain(layerNorm(base, eps));
+    const headNorm = { kind: 'layer', eps, weight: true, bias: true, when: 'beforeRope' } as const;
+    const normed = config.flag('qk_layernorm', true) ? withAttention(spec, { headNorm }) : spec;
+    return {
+      ...withAttention(normed, { numKeyValueHeads: spec.attention.numAttentionHeads, qkvBias: true, outBias: true }),
+      ffn: { ...spec.ffn, activation: config.activation('hidden_act', 'relu2'), bias: true },
+    };
+  },
+  {
+    fusedQkv: 'self_attn.query_key_value',
+    o: 'self_attn.dense',
+    up: 'mlp.dense_h_to_4h',
+    down: 'mlp.dense_4h_to_h',
+    headNorm: (kind, part) => `self_attn.${kind}_layernorm.${part}`,
+    finalNorm: 'model.final_layernorm',
+  },
+);
+
+/** BitNet b1.58: gated ReLU^2, norms inside attention and FFN. */
+export const bitnet = relative(
+  ['bitnet'],
+  (base) => {
+    const spec = withAttention(base, { outNorm: true });
+    return { ...spec, ffn: { ...spec.ffn, downNorm: true } };
+  },
+  { outNorm: 'self_attn.attn_sub_norm', downNorm: 'mlp.ffn_sub_norm' },
+);
+
+/** Mistral: Llama with a sliding window. */
+export const mistral = relative(['mistral'], (base, config) => windowed(base, config, true));
+
+/** Bamboo, a Mistral whose gate and up both go through ReLU (dReLU). */
+export const bamboo = relative(['bamboo'], (base, config) => {
+  const spec = windowed(base, config, true);
+  return { ...spec, ffn: { ...spec.ffn, activateUp: true } };
+});
+
+/** Qwen2: biases of queries, keys and values. */
+export const qwen2 = relative(['qwen2'], (base, config) =>
+  windowed(withAttention(base, { qkvBias: true, outBias: false }), config, config.flag('use_sliding_window', false)),
+);
+
+/** Qwen3: norms of query and key heads. */
+export const qwen3 = relative(
+  ['qwen3'],
+  (base, config) => {
+    const headNorm = { kind: 'rms', eps: base.norm.eps, weight: true, bias: false, when: 'beforeRope' } as const;
+    return windowed(withAttention(base, { headNorm }), config, config.flag('use_sliding_window', false));
+  },
+  { headNorm: (kind, part) => `self_attn.${kind}_norm.${part}` },
+);
+
+/** SmolLM3: every so many layers go without rotation. */
+export const smollm3 = relative(['smollm3'], (base, config) => {
+  const spec = windowed(base, config, config.flag('use_sliding_window', false));
+  if (spec.positions.kind !== 'rope') return spec;
+  const given = config.raw('no_rope_layers');
+  const interval = config.size('no_rope_layer_interval', 4);
+  const flags =
+    given ?? Array.from({ length: spec.numHiddenLayers }, (_, layer) => Number((layer + 1) % interval !== 0));
+  if (!Array.isArray(flags) || flags.length !== spec.numHiddenLayers || flags.some((flag) => flag !== 0 && flag !== 1))
+    config.fail('no_rope_layers', `${spec.numHiddenLayers} numbers, 1 (rotary) or 0`);
+  return { ...spec, positions: { ...spec.positions, layers: (flags as readonly number[]).map((flag) => flag === 1) } };
+});
+
+/** StableLM: LayerNorm, partial rotary, optional biases, head norms and parallel block. */
+export const stablelm = relative(
+  ['stablelm'],
+  (base, config) => {
+    const eps = config.positive('layer_norm_eps', 1e-5);
+    const spec = layerNorm(base, eps);
+    const headNorm = { kind: 'layer', eps, weight: true, bias: false, when: 'beforeRope' } as const;
+    const normed = config.flag('qk_layernorm', false) ? withAttention(spec, { headNorm }) : spec;
+    return {
+      ...withAttention(normed, { qkvBias: config.flag('use_qkv_bias', false), outBias: false }),
+      block: config.flag('use_parallel_residual', false) ? { kind: 'parallel', norms: 1 } : { kind: 'preNorm' },
+    };
+  },
+  { headNorm: (kind, part, head) => `self_attn.${kind}_layernorm.norms.${head}.${part}` },
+);
+
+/** GPT-NeoX (Pythia): LayerNorm, fused QKV, partial rotary, parallel block with two norms, plain FFN. */
+export const gptNeox = relative(
+  ['gpt_neox'],
+  (base, config) => {
+    const spec = plain(layerNorm(base, config.positive('layer_norm_eps', 1e-5)));
+    const bias = config.flag('attention_bias', true);
+    return {
+      ...withAttention(spec, { qkvBias: bias, outBias: bias }),
+      ffn: { kind: 'plain', activation: config.activation('hidden_act', 'gelu'), bias: true },
+      block: config.flag('use_parallel_residual', true) ? { kind: 'parallel', norms: 2 } : { kind: 'preNorm' },
+    };
+  },
+  {
+    root: 'gpt_neox',
+    embed: 'gpt_neox.embed_in.weight',
+    head: 'embed_out.weight',
+    fusedQkv: 'attention.query_key_value',
+    o: 'attention.dense',
+    up: 'mlp.dense_h_to_4h',
+    down: 'mlp.dense_4h_to_h',
+    finalNorm: 'gpt_neox.final_layer_norm',
+  },
+);
+
+/** MiniCPM, MiniCPM-S: Llama with multipliers of embeddings, branches and logits. */
+export const minicpm = relative(['minicpm'], (base, config) => {
+  const depth = config.positive('scale_depth', 1);
+  return {
+    ...base,
+    multipliers: {
+      embedding: config.positive('scale_emb', 1),
+      residual: depth / Math.sqrt(base.numHiddenLayers),
+      logits: config.has('dim_model_base') ? config.size('dim_model_base') / base.hiddenSize : 1,
+    },
+  };
+});

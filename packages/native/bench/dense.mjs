@@ -1,0 +1,58 @@
+// Dense decode: one row over about 1 GB of weights, in GB/s and as a share of the streaming bandwidth measured in the
+// same rounds. `node bench/dense.mjs [--threads=2] [--dtypes=f32,bf16,int8,int4] [--wasm]`
+import { rowBytes } from '@relufy/tensor';
+import { createNativeBackend, streamBandwidth } from '../dist/index.js';
+import { design, dtypes, fillRandom, leastTimes, option, printMachine, threads, withWasm } from './measure.mjs';
+import { checkLinear, quantized } from './products.mjs';
+
+const [width, wide] = [2048, 8192];
+const limits = { maxRows: 1, maxOutputs: 1 };
+const step = { rows: 1, outputs: 1 };
+const total = Number(option('gb', 1)) * 1e9;
+
+const native = await createNativeBackend({ threads });
+const wasm = withWasm ? await (await import('../../kernels/dist/node.js')).createWasmBackend({ threads }) : undefined;
+printMachine('dense decode', native);
+for (const dtype of dtypes)
+  for (const transposed of [false, true]) {
+    const columns = transposed ? wide : width;
+    const layerBytes = rowBytes(dtype, columns) * (transposed ? width : wide);
+    const layers = Math.ceil(total / layerBytes);
+    const { decls, program } = design(limits, (declare, builder) => {
+      declare('x', 'f32', ['rows', width]);
+      const x = quantized(declare, builder, 'x', width, dtype, transposed);
+      for (let i = 0; i < layers; i++) {
+        const w = declare(`w${i}`, dtype, transposed ? [width, wide] : [wide, width], transposed);
+        builder.op('linear', { ...x, w, out: declare(`out${i}`, 'f32', ['rows', wide]) });
+      }
+    });
+    const cases = {};
+    const sessions = [];
+    for (const backend of [native, wasm]) {
+      if (!backend?.weightDTypes.includes(dtype)) continue;
+      const session = await backend.createSession(decls, limits);
+      for (const [i, { name }] of decls.entries()) fillRandom(session.view(name), i + 1, { dtype: name.startsWith('w') ? dtype : 'f32', columns });
+      const loaded = session.load(program);
+      await loaded.run(step);
+      checkLinear(session, { w: `w${layers - 1}`, out: `out${layers - 1}`, dtype, transposed, width, wide });
+      sessions.push(session);
+      cases[backend.name] = () => loaded.profile(step);
+    }
+    let stream = 0;
+    cases.stream = async () => {
+      stream = Math.max(stream, await streamBandwidth(native, 2 ** 30));
+      return [];
+    };
+    const times = await leastTimes(cases);
+    for (const [name, ms] of Object.entries(times)) {
+      if (name === 'stream') continue;
+      const speed = (layers * layerBytes) / ms / 1e6;
+      console.log(
+        `${name} ${dtype}${transposed ? ' transposed' : ''}: ${speed.toFixed(1)} GB/s, ` +
+          `${((100 * speed) / stream).toFixed(0)} % of streaming read ${stream.toFixed(1)} GB/s`,
+      );
+    }
+    for (const session of sessions) await session.dispose();
+  }
+await native.dispose();
+await wasm?.dispose();

@@ -1,0 +1,89 @@
+// What the benchmarks share: the state of the machine, sessions full of seeded numbers, alternated rounds.
+import os from 'node:os';
+import { f32ToBf16, ProgramBuilder, quantizeRow, rowBytes } from '@relufy/tensor';
+
+const option = (name, otherwise) =>
+  process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise;
+
+export const threads = Number(option('threads', 2));
+export const rounds = Number(option('rounds', 7));
+export const dtypes = option('dtypes', 'f32,bf16,int8,int4').split(',');
+export const withWasm = process.argv.includes('--wasm');
+export { option };
+
+export function printMachine(title, backend) {
+  const [cpu] = os.cpus();
+  console.log(`# ${title}`);
+  console.log(
+    `${os.availableParallelism()} x ${cpu.model}, Node ${process.versions.node}, ${backend.description}, ` +
+      `load ${os.loadavg()[0].toFixed(2)}, ${new Date().toISOString().slice(0, 10)}`,
+  );
+}
+
+/** A fast seeded source of numbers in [-1, 1). */
+export function numbers(seed) {
+  let state = seed | 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state / 2 ** 31;
+  };
+}
+
+/** Fills a view: some random numbers, repeated. Of a block format, rows of `columns` numbers. */
+export function fillRandom(view, seed, { dtype, columns, scale = 1 } = {}) {
+  const next = numbers(seed);
+  if (dtype === 'int8' || dtype === 'int4') {
+    const bytes = rowBytes(dtype, columns);
+    const rows = Math.min(8, view.length / bytes);
+    for (let r = 0; r < rows; r++)
+      quantizeRow(dtype, Float32Array.from({ length: columns }, () => next() * scale), view.subarray(r * bytes, (r + 1) * bytes));
+    repeat(view, rows * bytes);
+    return;
+  }
+  const round = view instanceof Uint16Array ? f32ToBf16 : (value) => value;
+  const block = view.subarray(0, Math.min(view.length, 1 << 18));
+  for (let i = 0; i < block.length; i++) block[i] = round(next() * scale);
+  repeat(view, block.length);
+}
+
+function repeat(view, length) {
+  for (let at = length; at < view.length; at *= 2) view.copyWithin(at, 0, Math.min(at, view.length - at));
+}
+
+/** Declarations and a program, put together by `build(declare, builder)`. */
+export function design(limits, build) {
+  const decls = [];
+  const builder = new ProgramBuilder('bench', limits);
+  const declare = (name, dtype, shape, transposed) => {
+    const decl = { name, kind: 'state', dtype, shape, ...(transposed ? { transposed } : {}) };
+    decls.push(decl);
+    builder.use(decl);
+    return name;
+  };
+  build(declare, builder);
+  return { decls, program: builder.build() };
+}
+
+/**
+ * Runs the cases in turn, op by op on the team. Gives for each case the sum over its ops of the least time of that op in
+ * all rounds: what the step takes when nothing else runs, even on a machine where something else does.
+ * A case is `(round) => Promise<Float64Array>`, milliseconds by op.
+ */
+export async function leastTimes(cases, count = rounds, warmups = 1) {
+  const least = {};
+  for (let round = -warmups; round < count; round++)
+    for (const [name, run] of Object.entries(cases)) {
+      const times = await run(round + warmups);
+      if (round < 0) continue;
+      least[name] = least[name]?.map((ms, op) => Math.min(ms, times[op])) ?? [...times];
+    }
+  return Object.fromEntries(Object.entries(least).map(([name, ms]) => [name, ms.reduce((a, b) => a + b, 0)]));
+}
+
+/** Fails when two numbers differ by more than a share of the larger. */
+export function checkClose(what, got, expected, tolerance = 1e-4) {
+  if (!(Math.abs(got - expected) <= tolerance * Math.max(1, Math.abs(expected))))
+    throw new Error(`${what}: got ${got}, expected ${expected}`);
+}

@@ -1,0 +1,71 @@
+// Elementwise kernels: activate, multiply. Rows are contiguous, so a step is one run of rows * width numbers, dealt to
+// the threads in cache lines.
+//
+//   for i in my share: out[i] = f(x[i])
+//
+// The last numbers go through the same lanes (padded with zeros), so that a number's bits do not depend on where the
+// share ends. In place (out = x) is fine.
+#pragma once
+#include "exp.h"
+
+namespace relufy::RELUFY_ISA {
+
+template <int kind>
+RELUFY_INLINE static Vec activation(Vec x, Vec threshold) {
+  if constexpr (kind == activationRelu) return whereGreater(x, threshold, sub(x, threshold));
+  if constexpr (kind == activationRelu2) return whereGreater(x, zero(), mul(x, x));
+  if constexpr (kind == activationFatrelu) return whereGreater(x, threshold, x);
+  if constexpr (kind == activationSilu) return mul(x, sigmoid(x));
+  if constexpr (kind == activationGelu) return mul(x, normalCdf(x));
+  // 1/2 (1 + tanh u) = sigmoid(2u), which does not cancel for negative u
+  const Vec cube = mul(mul(mul(x, x), x), splat(0.044715f));
+  return mul(x, sigmoid(mul(splat(1.5957691216057308f), add(x, cube))));
+}
+
+template <int kind>
+static inline void map(const float* x, float* out, int64_t count, float threshold) {
+  const Vec t = splat(threshold);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(out + i, activation<kind>(load(x + i), t));
+  const int rest = static_cast<int>(count - i);
+  if (rest > 0) storeFirst(out + i, activation<kind>(loadFirst(x + i, rest), t), rest);
+}
+
+static void activate(const Call& call) {
+  const int width = Activate::width(call.op);
+  const int total = call.rows * width;
+  const int first = share(total, 16, call.thread, call.threads);
+  const int count = share(total, 16, call.thread + 1, call.threads) - first;
+  const float* x = Activate::x(call.op) + first;
+  float* out = Activate::out(call.op) + first;
+  const float threshold = Activate::threshold(call.op);
+  switch (Activate::kind(call.op)) {
+    case activationRelu: return map<activationRelu>(x, out, count, threshold);
+    case activationRelu2: return map<activationRelu2>(x, out, count, threshold);
+    case activationFatrelu: return map<activationFatrelu>(x, out, count, threshold);
+    case activationSilu: return map<activationSilu>(x, out, count, threshold);
+    case activationGelu: return map<activationGelu>(x, out, count, threshold);
+    case activationGeluTanh: return map<activationGeluTanh>(x, out, count, threshold);
+    default: __builtin_trap();
+  }
+}
+
+static void multiply(const Call& call) {
+  const int total = call.rows * Multiply::width(call.op);
+  const int last = share(total, 16, call.thread + 1, call.threads);
+  const float* a = Multiply::a(call.op);
+  const float* b = Multiply::b(call.op);
+  float* out = Multiply::out(call.op);
+  int i = share(total, 16, call.thread, call.threads);
+  // b may hold anything where a is zero, NaN included
+  for (; i + lanes <= last; i += lanes) {
+    const Vec va = load(a + i);
+    store(out + i, whereNonZero(va, mul(va, load(b + i))));
+  }
+  if (i < last) {
+    const Vec va = loadFirst(a + i, last - i);
+    storeFirst(out + i, whereNonZero(va, mul(va, loadFirst(b + i, last - i))), last - i);
+  }
+}
+
+}  // namespace relufy::RELUFY_ISA

@@ -1,0 +1,55 @@
+// One instruction set's kernels, as a table by op code. Compiled once an instruction set: the compiler's flags and one
+// -DRELUFY_ISA_... (scripts/build-native.mjs) are all that differs. Includes every kernel, so that they inline.
+#include "activation.h"
+#include "attention.h"
+#include "gather.h"
+#include "linear.h"
+#include "logprob.h"
+#include "norm.h"
+#include "rope.h"
+#include "sparse.h"
+#include "stream.h"
+
+#define RELUFY_TEXT_OF(name) #name
+#define RELUFY_TEXT(name) RELUFY_TEXT_OF(name)
+
+namespace relufy::RELUFY_ISA {
+
+struct Kernels {
+  Kernel byCode[streamRead + 1];
+};
+
+static constexpr Kernels listKernels() {
+  Kernels k = {};
+  k.byCode[Gather::code] = gather;
+  k.byCode[RmsNorm::code] = rmsNorm;
+  k.byCode[LayerNorm::code] = layerNorm;
+  k.byCode[Activate::code] = activate;
+  k.byCode[Multiply::code] = multiply;
+  k.byCode[SelectActive::code] = selectActive;
+  k.byCode[Linear::code] = linear;
+  k.byCode[GemvRows::code] = gemvRows;
+  k.byCode[AxpyRows::code] = axpyRows;
+  k.byCode[Rope::code] = rope;
+  k.byCode[StoreKv::code] = storeKv;
+  k.byCode[Attention::code] = attention;
+  k.byCode[LogProb::code] = logProb;
+  k.byCode[streamRead] = stream;
+  return k;
+}
+
+static constexpr Kernels kernels = listKernels();
+
+static size_t scratchBytes(Record op, int maxRows, int threads) {
+  switch (op.words[0]) {
+    case Linear::code: return linearScratch(op, maxRows, threads);
+    case AxpyRows::code: return axpyRowsScratch(op, threads);
+    case Attention::code: return attentionScratch(op);
+    default: return 0;
+  }
+}
+
+extern const KernelTable table;
+const KernelTable table = {RELUFY_TEXT(RELUFY_ISA), kernels.byCode, scratchBytes};
+
+}  // namespace relufy::RELUFY_ISA

@@ -1,0 +1,87 @@
+// rmsNorm and layerNorm.
+//
+//   mean = sum(x) / width (layerNorm);  scale = 1 / sqrt(sum((x - mean)^2) / width + eps)
+//   out = (x - mean) * scale * weight + bias
+//
+// Rows are dealt to the threads. When there are fewer rows than threads, each thread sums the whole row (the same sum,
+// the same bits) and writes its share of the columns: cheaper than a second barrier. Not when out = x: then a writer
+// would change what another still sums.
+#pragma once
+#include <cmath>
+
+#include "simd.h"
+
+namespace relufy::RELUFY_ISA {
+
+template <bool squared>
+RELUFY_INLINE static Vec accumulate(Vec sum, Vec x, Vec mean) {
+  if constexpr (!squared) return add(sum, x);
+  const Vec d = sub(x, mean);
+  return fma(d, d, sum);
+}
+
+/** Sum of x, or of (x - mean)^2 when squared: four running vectors, then one, then one by one. */
+template <bool squared>
+static inline float reduce(const float* x, int width, float mean) {
+  const Vec m = splat(mean);
+  Vec s[4] = {zero(), zero(), zero(), zero()};
+  int i = 0;
+  for (; i + 4 * lanes <= width; i += 4 * lanes)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) s[j] = accumulate<squared>(s[j], load(x + i + j * lanes), m);
+  for (; i + lanes <= width; i += lanes) s[0] = accumulate<squared>(s[0], load(x + i), m);
+  float sum = hsum(add(add(s[0], s[1]), add(s[2], s[3])));
+  for (; i < width; i++) {
+    const float d = squared ? (x[i] - mean) * (x[i] - mean) : x[i];
+    sum += d;
+  }
+  return sum;
+}
+
+/** Columns [first, last) of out = (x - mean) * scale * weight + bias. */
+static inline void apply(
+    const float* x, const float* weight, const float* bias, float* out, int first, int last, float mean, float scale) {
+  const Vec m = splat(mean);
+  const Vec s = splat(scale);
+  for (int c = first; c < last; c += lanes) {
+    const int n = least(lanes, last - c);
+    const auto take = [&](const float* at) { return n == lanes ? load(at + c) : loadFirst(at + c, n); };
+    Vec v = mul(sub(take(x), m), s);
+    if (weight != nullptr) v = mul(v, take(weight));
+    if (bias != nullptr) v = add(v, take(bias));
+    if (n == lanes) store(out + c, v);
+    else storeFirst(out + c, v, n);
+  }
+}
+
+template <bool centred>
+static inline void normalise(
+    const Call& call, const float* x, const float* weight, const float* bias, float* out, float eps, int width) {
+  const bool byRows = call.rows >= call.threads || x == out;
+  const int firstRow = byRows ? share(call.rows, 1, call.thread, call.threads) : 0;
+  const int lastRow = byRows ? share(call.rows, 1, call.thread + 1, call.threads) : call.rows;
+  const int first = byRows ? 0 : share(width, 16, call.thread, call.threads);
+  const int last = byRows ? width : share(width, 16, call.thread + 1, call.threads);
+  if (first == last) return;
+  const float count = static_cast<float>(width);
+  for (int r = firstRow; r < lastRow; r++) {
+    const float* from = row(x, r, width);
+    const float mean = centred ? reduce<false>(from, width, 0) / count : 0;
+    const float scale = 1 / std::sqrt(reduce<true>(from, width, mean) / count + eps);
+    apply(from, weight, bias, row(out, r, width), first, last, mean, scale);
+  }
+}
+
+static void rmsNorm(const Call& call) {
+  normalise<false>(
+      call, RmsNorm::x(call.op), RmsNorm::weight(call.op), nullptr, RmsNorm::out(call.op), RmsNorm::eps(call.op),
+      RmsNorm::width(call.op));
+}
+
+static void layerNorm(const Call& call) {
+  normalise<true>(
+      call, LayerNorm::x(call.op), LayerNorm::weight(call.op), LayerNorm::bias(call.op), LayerNorm::out(call.op),
+      LayerNorm::eps(call.op), LayerNorm::width(call.op));
+}
+
+}  // namespace relufy::RELUFY_ISA

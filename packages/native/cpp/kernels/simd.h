@@ -1,0 +1,52 @@
+// The vocabulary that every kernel is written in: vectors of f32 lanes and weights of any format widened to them. Each
+// simd-*.h defines the same names for one instruction set; RELUFY_ISA says which, and is the namespace of all kernels.
+//
+//   Vec, lanes                     a vector of f32, and how many
+//   zero splat load store          load widens: from f32 or bf16
+//   loadFirst storeFirst           the first n < lanes numbers; the other lanes are zero, memory beyond is not touched
+//   add sub mul div fma(a, b, c)   fma = a * b + c, one rounding where the instruction set has it, else two
+//   max min                        a > b ? a : b and a < b ? a : b, so NaN in b stays
+//   hsum hmax                      lane l with lane l + n/2, halving: the one order of summation across lanes
+//   whereGreater whereNonZero chooseNegative   a > b ? v : 0;  a != 0 ? v : 0;  x < 0 ? a : b
+//   nonZeroBits                    bit l: lane l != 0
+//   pow2                           2^n for integral lanes -127 < n < 128
+//
+// Compiled with -ffp-contract=off: what is written as mul and add stays two roundings, what is fma is one, on every
+// path, and so a number has the same bits on every path.
+#pragma once
+#include "../generated/ops.h"
+#include "../kernel-table.h"
+
+#if defined(RELUFY_ISA_AVX512)
+#include "simd-avx512.h"
+#elif defined(RELUFY_ISA_AVX2)
+#include "simd-avx2.h"
+#elif defined(RELUFY_ISA_NEON)
+#include "simd-neon.h"
+#else
+#include "simd-scalar.h"
+#endif
+
+namespace relufy::RELUFY_ISA {
+
+/** Where a thread's share of `total` items begins when they are dealt in pieces of `unit`; its end is the next's begin. */
+RELUFY_INLINE static int share(int total, int unit, int thread, int threads) {
+  const int64_t units = (total + unit - 1) / unit;
+  const int64_t first = units * thread / threads * unit;
+  return first < total ? static_cast<int>(first) : total;
+}
+
+RELUFY_INLINE static int least(int a, int b) { return a < b ? a : b; }
+RELUFY_INLINE static int most(int a, int b) { return a > b ? a : b; }
+
+/** Row r of a matrix with so many columns; null stays null. */
+template <class T>
+RELUFY_INLINE static T* row(T* matrix, int r, int columns) {
+  return matrix == nullptr ? nullptr : matrix + static_cast<size_t>(r) * static_cast<size_t>(columns);
+}
+
+RELUFY_INLINE static int wholeLanes(int count) { return count & ~(lanes - 1); }
+
+RELUFY_INLINE static void prefetch(const void* at) { __builtin_prefetch(at); }
+
+}  // namespace relufy::RELUFY_ISA

@@ -1,0 +1,98 @@
+// selectActive, gemvRows, axpyRows: which channels or neurons matter, and the products that read only those.
+//
+//   selectActive:  active[r] = ascending indices of the non-zeros of x[r]
+//   gemvRows:      the listed outputs only; a weight row is an output. One row: the list is dealt to the threads
+//   axpyRows:      the listed inputs only; a weight row is an input. The output columns are dealt to the threads, never
+//                  the neurons, so each output has one owner and one order
+//
+// The orders of summation are those of the dense products (dot.h, axpy.h): sparse equals dense, bit for bit.
+#pragma once
+#include "axpy.h"
+#include "linear.h"
+
+namespace relufy::RELUFY_ISA {
+
+/** How many of the first `count` (a multiple of 16) numbers are not zero. */
+static inline int countNonZero(const float* x, int count) {
+  int n = 0;
+  for (int i = 0; i < count; i += lanes) n += __builtin_popcount(nonZeroBits(load(x + i)));
+  return n;
+}
+
+static void selectActive(const Call& call) {
+  const int width = SelectActive::width(call.op);
+  const bool byRows = call.rows >= call.threads;
+  const int lastRow = byRows ? share(call.rows, 1, call.thread + 1, call.threads) : call.rows;
+  const int first = byRows ? 0 : share(width, 16, call.thread, call.threads);
+  const int last = byRows ? width : share(width, 16, call.thread + 1, call.threads);
+  for (int r = byRows ? share(call.rows, 1, call.thread, call.threads) : 0; r < lastRow; r++) {
+    const float* x = row(SelectActive::x(call.op), r, width);
+    int32_t* active = row(SelectActive::active(call.op), r, width);
+    // where my part of the list begins: the non-zeros before my share (counting is ten times faster than listing)
+    int n = countNonZero(x, first);
+    for (int c = first; c < last; c += lanes) {
+      const int left = last - c;
+      uint32_t bits = nonZeroBits(left >= lanes ? load(x + c) : loadFirst(x + c, left));
+      for (; bits != 0; bits &= bits - 1) active[n++] = c + __builtin_ctz(bits);
+    }
+    if (last == width && (byRows || call.thread == call.threads - 1)) SelectActive::activeCount(call.op)[r] = n;
+  }
+}
+
+template <class W>
+static inline void gemvRowsOf(const Call& call) {
+  const int inWidth = GemvRows::inWidth(call.op);
+  const int outWidth = GemvRows::outWidth(call.op);
+  const W* w = reinterpret_cast<const W*>(GemvRows::w(call.op));
+  for (int r = 0; r < call.rows; r++) {
+    const float* x = row(reinterpret_cast<const float*>(GemvRows::x(call.op)), r, inWidth);
+    const int32_t* active = row(GemvRows::active(call.op), r, outWidth);
+    float* out = row(GemvRows::out(call.op), r, outWidth);
+    const int total = GemvRows::activeCount(call.op)[r];
+    const int last = share(total, dotBlock, call.thread + 1, call.threads);
+    for (int i = share(total, dotBlock, call.thread, call.threads); i < last; i += dotBlock) {
+      const int count = least(dotBlock, last - i);
+      const W* rows[dotBlock];
+      for (int j = 0; j < dotBlock; j++) rows[j] = row(w, active[i + least(j, count - 1)], inWidth);
+      float sums[dotBlock];
+      dotRows<dotBlock>(x, inWidth, rows, sums);
+      for (int j = 0; j < count; j++) finish(out, nullptr, GemvRows::bias(call.op), active[i + j], sums[j]);
+    }
+  }
+}
+
+static void gemvRows(const Call& call) {
+  if (GemvRows::dtype(call.op) == dtypeF32) gemvRowsOf<float>(call);
+  else gemvRowsOf<bf16>(call);
+}
+
+template <class W>
+static inline void axpyRowsOf(const Call& call) {
+  const int inWidth = AxpyRows::inWidth(call.op);
+  const int outWidth = AxpyRows::outWidth(call.op);
+  const int first = share(outWidth, columnUnit, call.thread, call.threads);
+  const int columns = share(outWidth, columnUnit, call.thread + 1, call.threads) - first;
+  if (columns == 0) return;
+  float* sums = reinterpret_cast<float*>(call.scratch);
+  for (int r = 0; r < call.rows; r++) {
+    memset(sums, 0, static_cast<size_t>(columns) * sizeof(float));
+    axpyList(
+        sums, columns, reinterpret_cast<const W*>(AxpyRows::w(call.op)) + first, static_cast<size_t>(outWidth),
+        row(AxpyRows::x(call.op), r, inWidth), row(AxpyRows::active(call.op), r, inWidth),
+        AxpyRows::activeCount(call.op)[r]);
+    finishRun(
+        row(AxpyRows::out(call.op), r, outWidth), row(AxpyRows::residual(call.op), r, outWidth),
+        AxpyRows::bias(call.op), sums, first, columns);
+  }
+}
+
+static void axpyRows(const Call& call) {
+  if (AxpyRows::dtype(call.op) == dtypeF32) axpyRowsOf<float>(call);
+  else axpyRowsOf<bf16>(call);
+}
+
+static inline size_t axpyRowsScratch(Record op, int threads) {
+  return static_cast<size_t>(columnsOf(AxpyRows::outWidth(op), threads)) * sizeof(float);
+}
+
+}  // namespace relufy::RELUFY_ISA

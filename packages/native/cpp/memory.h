@@ -1,0 +1,47 @@
+// One session's memory: a stretch of reserved addresses, committed from the front as the session needs it, so that it
+// grows without moving. Owns the mapping; knows nothing of what lies in it.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <mutex>
+
+namespace relufy {
+
+class Memory {
+ public:
+  /** Reserves 256 GiB of addresses (what 32-bit offsets in units of 64 bytes reach) or what the system allows, at least `bytes`; null if it does not. */
+  static std::shared_ptr<Memory> reserve(size_t bytes);
+
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory();
+
+  /** Aligned to 2 MiB. */
+  char* base() const { return base_; }
+  size_t reserved() const { return reserved_; }
+
+  /** Makes the first `bytes` readable and writable; they are zero until written. False when the system refuses. */
+  bool commit(size_t bytes);
+
+  /** An ArrayBuffer over this memory was made, or died. */
+  void addView();
+  void dropView();
+
+  /** Gives the memory back as soon as no ArrayBuffer shows it. Called when no step runs on it. */
+  void close();
+
+ private:
+  Memory(void* mapping, size_t mapped, char* base, size_t reserved);
+  void unmap();
+
+  std::mutex mutex_;
+  void* mapping_;
+  size_t mapped_;
+  char* base_;
+  size_t reserved_;
+  size_t committed_ = 0;
+  int views_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace relufy

@@ -1,0 +1,237 @@
+// One model's memory and programs on the native backend. Owns the memory's layout over time, its views and the encoded
+// programs. Does not own threads (backend.ts) or what ops compute (cpp/kernels/).
+import {
+  type BufferDecl,
+  type BufferView,
+  byteCount,
+  type DType,
+  describeBuffer,
+  encodeProgram,
+  type LoadedProgram,
+  type Program,
+  planMemory,
+  RelufyError,
+  type Session,
+  type Step,
+  type StepLimits,
+  show,
+  unitBytes,
+  validateProgram,
+} from '@relufy/tensor';
+import { availableMemory } from './available-memory.js';
+import type { Binding, NativeMemory, NativeProgram, NativeTeam } from './binding.js';
+import { type BufferLayout, layOutBuffers } from './layout.js';
+
+export interface NativeLoadedProgram extends LoadedProgram {
+  /** Runs a step op by op on the team; gives the milliseconds of each op. */
+  profile(step: Step): Promise<Float64Array>;
+}
+
+export interface NativeSession extends Session {
+  load(program: Program): NativeLoadedProgram;
+}
+
+/** What a session needs of the backend it belongs to. */
+export interface Engine {
+  readonly binding: Binding;
+  readonly team: NativeTeam;
+  readonly threads: number;
+  readonly isa: string;
+}
+
+const views: Readonly<Record<DType, new (buffer: ArrayBuffer, offset: number, length: number) => BufferView>> = {
+  f32: Float32Array,
+  bf16: Uint16Array,
+  i32: Int32Array,
+  i8: Int8Array,
+  int8: Uint8Array,
+  int4: Uint8Array,
+};
+
+const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
+
+export class MemorySession implements NativeSession {
+  readonly #engine: Engine;
+  readonly #limits: StepLimits;
+  readonly #buffers: ReadonlyMap<string, BufferDecl>;
+  readonly #layout: BufferLayout;
+  /** By first byte and length: the one ArrayBuffer over a part of the memory, to be detached in the end. */
+  readonly #shown = new Map<string, ArrayBuffer>();
+  readonly #running = new Set<Promise<unknown>>();
+  #memory: NativeMemory | undefined;
+  #units: number;
+  #disposed: Promise<void> | undefined;
+
+  constructor(engine: Engine, buffers: readonly BufferDecl[], limits: StepLimits) {
+    this.#engine = engine;
+    this.#limits = limits;
+    this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
+    this.#layout = layOutBuffers([...this.#buffers.values()], limits);
+    this.#units = this.#layout.totalUnits;
+    const bytes = this.#units * unitBytes;
+    checkFits(bytes, bytes);
+    this.#memory = engine.binding.reserve(bytes);
+    if (this.#memory === undefined || !engine.binding.commit(this.#memory, bytes)) throw noMemory(bytes);
+  }
+
+  get memoryBytes(): number {
+    return this.#memory === undefined ? 0 : this.#units * unitBytes;
+  }
+
+  view(buffer: string): BufferView {
+    this.#alive();
+    const decl = this.#buffers.get(buffer);
+    if (decl === undefined) throw new Error(`internal: no buffer ${show(buffer)}`);
+    return this.#viewAt(decl, this.#layout.offsets.get(buffer) as number);
+  }
+
+  load(program: Program): NativeLoadedProgram {
+    this.#alive();
+    validateProgram(program);
+    this.#checkBuffers(program);
+    const { offsets, totalUnits } = planMemory(program);
+    const arena = this.#layout.totalUnits;
+    this.#grow(arena + totalUnits);
+    const unitOf = (buffer: string): number => {
+      const activation = offsets.get(buffer);
+      return activation === undefined ? (this.#layout.offsets.get(buffer) as number) : arena + activation;
+    };
+    const native = this.#encode(encodeProgram(program, unitOf), program.maxRows);
+    const all = program.ops.length;
+    return {
+      program,
+      view: (buffer) => {
+        this.#alive();
+        const decl = program.buffers.get(buffer);
+        const offset = offsets.get(buffer);
+        if (decl === undefined || offset === undefined) throw new Error(`internal: no activation ${show(buffer)}`);
+        return this.#viewAt(decl, arena + offset);
+      },
+      run: async (step, from = 0, to = all) => {
+        this.#alive();
+        checkStep(program, step, from, to);
+        await this.#run(native, step, from, to, false);
+      },
+      profile: async (step) => {
+        this.#alive();
+        checkStep(program, step, 0, all);
+        return (await this.#run(native, step, 0, all, true)) as Float64Array;
+      },
+    };
+  }
+
+  /** Loads hand-made records that are not in the op table (measuring kernels); see stream.ts. */
+  loadRecords(records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
+    const words = records((buffer) => this.#layout.offsets.get(buffer) as number);
+    const native = this.#encode(words, 0);
+    return async () => (await this.#run(native, { rows: 0, outputs: 0 }, 0, 1, true)) as Float64Array;
+  }
+
+  dispose(): Promise<void> {
+    this.#disposed ??= this.#release();
+    return this.#disposed;
+  }
+
+  async #release(): Promise<void> {
+    const { binding } = this.#engine;
+    const memory = this.#memory as NativeMemory;
+    this.#memory = undefined;
+    await Promise.allSettled(this.#running);
+    for (const view of this.#shown.values()) binding.detach(view);
+    this.#shown.clear();
+    binding.close(memory);
+  }
+
+  #encode(words: Uint32Array, maxRows: number): NativeProgram {
+    const { binding, team, isa, threads } = this.#engine;
+    return binding.program(this.#alive(), team, words, isa, maxRows, threads);
+  }
+
+  #run(program: NativeProgram, { rows, outputs }: Step, from: number, to: number, measured: boolean) {
+    const step = this.#engine.binding.run(program, from, to, rows, outputs, measured);
+    this.#running.add(step);
+    return step.finally(() => this.#running.delete(step));
+  }
+
+  #grow(units: number): void {
+    if (units <= this.#units) return;
+    const [before, bytes] = [this.#units * unitBytes, units * unitBytes];
+    checkFits(bytes - before, bytes);
+    if (!this.#engine.binding.commit(this.#alive(), bytes)) throw noMemory(bytes);
+    this.#units = units;
+  }
+
+  #viewAt(decl: BufferDecl, unit: number): BufferView {
+    const View = views[decl.dtype];
+    const bytes = byteCount(decl, this.#limits);
+    const length = bytes / View.prototype.BYTES_PER_ELEMENT;
+    if (length === 0) return new View(new ArrayBuffer(0), 0, 0);
+    const key = `${unit} ${bytes}`;
+    let shown = this.#shown.get(key);
+    if (shown === undefined) {
+      shown = this.#engine.binding.view(this.#alive(), unit * unitBytes, bytes);
+      if (shown === undefined)
+        throw new RelufyError(
+          'backend',
+          `native session: this engine does not show ${bytes} bytes of outside memory to JavaScript. Use the wasm backend.`,
+        );
+      this.#shown.set(key, shown);
+    }
+    return new View(shown, 0, length);
+  }
+
+  #alive(): NativeMemory {
+    if (this.#memory === undefined)
+      throw new RelufyError('state', 'native session: used after dispose(). Load the model again.');
+    return this.#memory;
+  }
+
+  #checkBuffers(program: Program): void {
+    const refuse = (what: string) => new RelufyError('program', `program ${show(program.name)}: ${what}`);
+    const { maxRows, maxOutputs } = this.#limits;
+    if (program.maxRows !== maxRows || program.maxOutputs !== maxOutputs)
+      throw refuse(
+        `expected the session's limits, ${maxRows} rows and ${maxOutputs} outputs, got ${program.maxRows} and ${program.maxOutputs}.`,
+      );
+    for (const buffer of program.buffers.values()) {
+      if (buffer.kind === 'activation') continue;
+      const known = this.#buffers.get(buffer.name);
+      if (known === undefined) throw refuse(`buffer ${show(buffer.name)} is not in the session.`);
+      if (describeBuffer(known) !== describeBuffer(buffer))
+        throw refuse(
+          `buffer ${show(buffer.name)}: expected ${describeBuffer(known)} as in the session, got ${describeBuffer(buffer)}.`,
+        );
+    }
+  }
+}
+
+function checkStep(program: Program, { rows, outputs }: Step, from: number, to: number): void {
+  const within = (what: string, value: number, least: number, most: number): void => {
+    if (!Number.isInteger(value) || value < least || value > most)
+      throw new RelufyError(
+        'input',
+        `program ${show(program.name)}: ${what}: expected an integer of ${least} to ${most}, got ${value}.`,
+      );
+  };
+  within('rows', rows, 0, program.maxRows);
+  within('outputs', outputs, 0, program.maxOutputs);
+  within('to', to, 0, program.ops.length);
+  within('from', from, 0, to);
+}
+
+/** Refuses `more` bytes, of `total` in all, that the machine cannot give. */
+function checkFits(more: number, total: number): void {
+  const available = availableMemory();
+  if (more > available)
+    throw new RelufyError(
+      'backend',
+      `native backend: the model needs ${gibibytes(total)} GiB, expected at most ${gibibytes(available)} GiB, which is free. Load it in a smaller format, or with a smaller context or fewer slots.`,
+    );
+}
+
+function noMemory(bytes: number): RelufyError {
+  return new RelufyError(
+    'backend',
+    `native backend: the model needs ${gibibytes(bytes)} GiB, and the system does not give so much memory. Dispose other models, or load it in a smaller format.`,
+  );
+}

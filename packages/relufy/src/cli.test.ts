@@ -1,0 +1,199 @@
+// The built command, spawned: what it prints where, and its exit codes.
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { modelUrl } from '@relufy/llama-tales';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeShared, shared } from '../../../tools/testing/shared.js';
+import { runCli } from './testing/run-cli.js';
+
+const question = 'Tell me a story about a fox.\n';
+let folder = '';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'relufy-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** A copy of the bundled model's small files, and so many bytes of its weights. */
+async function damagedModel(name: string, weightBytes: number, tokenizerConfig?: string): Promise<string> {
+  const [from, to] = [fileURLToPath(modelUrl), join(folder, name)];
+  await mkdir(to);
+  for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+    await copyFile(join(from, file), join(to, file));
+  if (tokenizerConfig !== undefined) await writeFile(join(to, 'tokenizer_config.json'), tokenizerConfig);
+  const weights = await readFile(join(from, 'model.safetensors'));
+  await writeFile(join(to, 'model.safetensors'), weights.subarray(0, weightBytes));
+  return to;
+}
+
+describe('relufy chat from a pipe', () => {
+  test('answers and nothing else, exit code 0', async () => {
+    const { code, stdout, stderr } = await runCli(['chat', '--seed', '1'], { input: question });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^[A-Z][\s\S]{100,}\n$/);
+    expect(stdout).not.toMatch(/(?!\n)\p{Cc}|^>/mu);
+  });
+
+  test('two turns, and FORCE_COLOR colours no answer', async () => {
+    const options = { input: `${question}\nGo on.`, env: { FORCE_COLOR: '1' } };
+    const { code, stdout } = await runCli(['chat', '--max-new-tokens', '8', '--temperature', '0'], options);
+    expect(code).toBe(0);
+    expect(stdout).not.toContain('\u{1b}');
+    expect(stdout).toMatch(/^Once upon a time, .*\n[\s\S]+\n$/);
+  });
+
+  test('a reader that has enough ends it quietly', async () => {
+    const { code, stderr } = await runCli(['chat'], {
+      whileRunning: (child) => {
+        child.stdout?.once('data', () => child.stdout?.destroy());
+        child.stdin?.end(question.repeat(3));
+      },
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)('%s ends it with exit code %d, though the input is open', async (signal, expected) => {
+    const { code, stderr } = await runCli(['chat'], {
+      whileRunning: (child) => {
+        child.stdin?.write(question);
+        child.stdout?.once('data', () => child.kill(signal));
+      },
+    });
+    expect({ code, stderr }).toEqual({ code: expected, stderr: '' });
+  });
+});
+
+describe('relufy generate', () => {
+  const greedy = ['generate', '--prompt', 'Once upon a time', '--max-new-tokens', '12', '--temperature', '0'];
+
+  test('prints the text that --json tells', async () => {
+    const [text, json] = await Promise.all([runCli(greedy), runCli([...greedy, '--json', '--logprobs', '2'])]);
+    const object = JSON.parse(json.stdout);
+    expect(text).toEqual({ code: 0, stdout: `${object.text}\n`, stderr: '' });
+    expect(object).toMatchObject({
+      model: 'llama-tales',
+      finishReason: 'length',
+      usage: { completionTokens: 12, cachedTokens: 0 },
+      stats: { decode: { tokens: 11 } },
+    });
+    expect(object.tokenIds).toHaveLength(12);
+    expect(object.logprobs).toHaveLength(12);
+    for (const { tokenId, logprob, topLogprobs } of object.logprobs)
+      expect(topLogprobs[0]).toEqual({ tokenId, logprob });
+  });
+
+  test('the same seed gives the same text, at 1 and 2 threads', async () => {
+    const args = ['generate', '--prompt', '-', '--json', '--seed', '7', '--max-new-tokens', '40'];
+    const input = { input: 'One day\n' };
+    const results = [];
+    for (const more of [[], ['--threads', '1'], ['--threads', '2']])
+      results.push(await runCli([...args, ...more], input));
+    const objects = results.map(({ stdout }) => JSON.parse(stdout));
+    expect(objects[0].seed).toBe(7);
+    for (const { text, tokenIds } of objects)
+      expect({ text, tokenIds }).toEqual({ text: objects[0].text, tokenIds: objects[0].tokenIds });
+  });
+
+  test('--stop, --messages, --no-repeat-ngram-size', async () => {
+    const messages = '[{"role": "user", "content": "Tell me a story about a fox."}]';
+    const args = ['generate', '--messages', '--prompt', messages, '--temperature', '0', '--json'];
+    const { stdout } = await runCli([...args, '--stop', 'zzz', ', ', '--no-repeat-ngram-size', '3']);
+    expect(JSON.parse(stdout)).toMatchObject({ text: 'Once upon a time', finishReason: 'stop', stopString: ', ' });
+  });
+});
+
+describe('relufy inspect', () => {
+  test('the bundled model', async () => {
+    const { code, stdout } = await runCli(['inspect', 'llama-tales', '--program']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('llama-tales: llama, 8.92 M parameters');
+    expect(stdout).toContain('neurons that the gate lets through');
+    expect(stdout).toMatch(/axpyRows x=down\.7/);
+  });
+
+  test('--json', async () => {
+    const { stdout } = await runCli(['inspect', 'llama-tales', '--json', '--tensors', '--dtype', 'f32']);
+    const object = JSON.parse(stdout);
+    expect(object).toMatchObject({ name: 'llama-tales', modelType: 'llama', parameters: 8_917_248 });
+    expect(Object.keys(object.memory.weights)).toEqual(['f32']);
+    expect(object.tensors).toHaveLength(74);
+  });
+});
+
+describeShared('relufy on golden checkpoints', 'golden/opt-post-norm-projected', () => {
+  test('inspect tells the oddities', async () => {
+    const { code, stdout } = await runCli(['inspect', shared('golden/opt-post-norm-projected')]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/opt, \d+ parameters/);
+    expect(stdout).toContain('postNorm');
+    expect(stdout).toContain('projected');
+  });
+
+  test('a model without a tokenizer cannot chat', async () => {
+    const { code, stderr } = await runCli(['chat', '--model', shared('golden/llama-relu')]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^chat: expected a model with a chat template, got ".*"[^\n]*\n$/);
+  });
+});
+
+describe('relufy itself', () => {
+  test('--version and --help', async () => {
+    expect(await runCli(['--version'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+    const help = await runCli(['--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toContain('Examples:');
+    expect((await runCli(['help', 'chat'])).stdout).toBe((await runCli(['chat', '--help'])).stdout);
+  });
+
+  test.each([
+    [['chat', '--model', './nowhere'], 1, /^model: expected "llama-tales" \(bundled\), .* got "\.\/nowhere"\./],
+    [['chat', '--context-length', '9999'], 1, /contextLength.*at most 1024.*got 9999/],
+    [['chat', '--temperature', 'hot'], 2, /^--temperature: expected a number >= 0, got "hot"\.$/],
+    [['chat', '--tempature', '1'], 2, /^unknown option '--tempature' \(Did you mean --temperature\?\)$/],
+    [['chat', '--backend', 'gpu'], 2, /^--backend: expected auto, wasm or reference, got "gpu"\.$/],
+    [['chta'], 2, /^unknown command 'chta' \(Did you mean chat\?\)$/],
+    [['chat', 'extra'], 2, /^too many arguments/],
+    [['generate'], 2, /--prompt/],
+    [['generate', '-p', 'x', '--messages'], 2, /^--messages: expected a prompt like .* got "x"\.$/],
+    [['generate', '-p', 'x', '--logit-bias', '3'], 2, /^--logit-bias: expected ID=NUMBER, got "3"\.$/],
+    [['inspect'], 2, /model/],
+    [['inspect', 'no-such-model'], 1, /^model: expected .* got "no-such-model"\./],
+  ] as const)('%j is one line of error and exit code %d', async (args, expected, message) => {
+    const { code, stdout, stderr } = await runCli(args);
+    expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
+    expect(stderr).toMatch(/^[^\n]+\n$/);
+    expect(stderr.trimEnd()).toMatch(message);
+  });
+
+  test('a command line without a command prints the help to the error stream', async () => {
+    const { code, stdout, stderr } = await runCli([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^Usage: relufy COMMAND/);
+  });
+
+  test('truncated weights are one line of error; RELUFY_DEBUG=1 adds the stack', async () => {
+    const model = await damagedModel('truncated', 1_000_000);
+    for (const args of [
+      ['chat', '-m', model],
+      ['inspect', model],
+    ]) {
+      const { code, stdout, stderr } = await runCli(args, { input: question });
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(/^[^\n]*model\.safetensors[^\n]*truncated[^\n]*\n$/);
+    }
+    const { stderr } = await runCli(['inspect', model], { env: { RELUFY_DEBUG: '1' } });
+    expect(stderr).toMatch(/\n {4}at /);
+  });
+
+  test('a model that continues texts is sent to generate', async () => {
+    const model = await damagedModel('no-template', Number.POSITIVE_INFINITY, '{}');
+    const { code, stderr } = await runCli(['chat', '-m', model], { input: question });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^chat: expected a model with a chat template[^\n]*relufy generate --model[^\n]*\n$/);
+  });
+});

@@ -1,0 +1,40 @@
+// The package as an application imports it, and what names a model.
+import { fileURLToPath } from 'node:url';
+import { modelUrl } from '@relufy/llama-tales';
+import { describe, expect, test } from 'vitest';
+import * as browser from './index.js';
+import { loadModel, RelufyError, relufy } from './node.js';
+import { resolveSource } from './source.js';
+
+const nowhere = async () => false;
+
+describe('resolveSource', () => {
+  test('a bundled name is the URL of its files', async () =>
+    expect(await resolveSource('llama-tales', nowhere)).toEqual(modelUrl));
+
+  test('URLs, files and what exists pass', async () => {
+    const files = { name: 'x', open: async () => undefined, readText: async () => undefined };
+    for (const source of ['https://example.org/m/', 'file:///m', new URL('file:///m'), files])
+      expect(await resolveSource(source, nowhere)).toBe(source);
+    expect(await resolveSource('./m', async () => true)).toBe('./m');
+  });
+
+  test('anything else is one error that lists what is accepted', async () => {
+    await expect(resolveSource('llama-tale', nowhere)).rejects.toThrow(
+      'model: expected "llama-tales" (bundled), the path of a folder in Hugging Face layout, or the URL of one, got "llama-tale".',
+    );
+    await expect(browser.loadModel('nowhere')).rejects.toThrow(RelufyError);
+    await expect(loadModel('./nowhere')).rejects.toThrow('got "./nowhere"');
+  });
+});
+
+test('loadModel takes the bundled name and a folder, and gives the same model', async () => {
+  expect(typeof relufy).toBe('function');
+  const texts = [];
+  for (const source of ['llama-tales', fileURLToPath(modelUrl)]) {
+    await using model = await loadModel(source, { threads: 1, contextLength: 64 });
+    texts.push((await model.generate('Once upon a time', { maxNewTokens: 8, temperature: 0 }).result).text);
+  }
+  expect(texts[0]).toMatch(/\w/);
+  expect(texts[1]).toBe(texts[0]);
+});
