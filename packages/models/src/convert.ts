@@ -1,13 +1,7 @@
 // Conversion: a model of any format -> the files of a folder, as a plan that a writer streams. Two layouts: `hf`, the
 // names and shapes of the family, for every tool; `packed`, the decoder's buffers as they lie in memory.
 // Memory used: one matrix. Does not own writing (node/convert.ts) nor GGUF (@relufy/checkpoint).
-import {
-  type Checkpoint,
-  type ModelFiles,
-  openCheckpoint,
-  type TensorInfo,
-  type TensorToWrite,
-} from '@relufy/checkpoint';
+import type { Checkpoint, ModelFiles, TensorInfo, TensorToWrite } from '@relufy/checkpoint';
 import {
   type BufferDecl,
   type BufferView,
@@ -17,12 +11,19 @@ import {
   isBlockDType,
   RelufyError,
 } from '@relufy/tensor';
-import { buildDecoder } from './decoder.js';
-import type { WeightPart } from './families/family.js';
-import { parseConfig } from './families/index.js';
+import type { WeightMap, WeightPart } from './families/family.js';
 import type { WeightDType } from './load-model.js';
-import { checkFinite, checkShapes, convert, fillBuffer, locateWeights } from './load-weights.js';
-import { isStored, locatePacked, packedAlignment, packedMetadata, packedTensor } from './packed.js';
+import {
+  checkFinite,
+  checkShapes,
+  convert,
+  type FamilySources,
+  type FillOptions,
+  fillBuffer,
+  type WeightSources,
+} from './load-weights.js';
+import { isStored, packedAlignment, packedMetadata, packedTensor } from './packed.js';
+import { planModel, readJson } from './plan-model.js';
 import type { RelufyOptions } from './spec.js';
 
 export interface ConversionOptions {
@@ -61,63 +62,78 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
   const layout = options.layout ?? (isBlockDType(dtype) ? 'packed' : 'hf');
   if (layout === 'hf' && isBlockDType(dtype))
     throw new RelufyError('option', `convert option "layout": expected packed for ${dtype}, got hf.`);
-  const text = await files.readText('config.json', { limitBytes: 16 << 20, signal });
-  if (text === undefined)
-    throw new RelufyError('io', `${files.name}: expected a config.json, found none. Name a model.`);
-  const config = JSON.parse(text) as Record<string, unknown>;
-  if (options.relufy) config.relufy = options.relufy;
-  const parsed = parseConfig(config);
-  const texts = new Map([['config.json', `${JSON.stringify(config, null, 2)}\n`]]);
-  for (const file of copied) {
-    const content = await files.readText(file, { signal });
-    if (content !== undefined) texts.set(file, content);
-  }
-  const checkpoint = await openCheckpoint(files, signal);
+  const plan = await planModel(files, {
+    dtype,
+    contextLength: 1,
+    ...(options.relufy && { relufy: options.relufy }),
+    ...(signal && { signal }),
+  });
+  const { checkpoint, decoder, sources } = plan;
   try {
-    if (locatePacked(files.name, checkpoint))
+    if (!isFamilySources(sources))
       throw new RelufyError(
         'option',
         `convert: expected an original checkpoint, got ${files.name}, which is packed already. Convert the model that it was made from.`,
       );
-    const spec = parsed.spec;
-    const sources = locateWeights(files.name, parsed.family, parsed.family.weights(spec), checkpoint);
-    let loaded = 0;
-    const onBytes = (_: string, bytes: number) => {
-      loaded += bytes;
-      options.onProgress?.({ loaded: Math.min(loaded, checkpoint.totalBytes), total: checkpoint.totalBytes });
-    };
-    const fill = { name: files.name, signal, onBytes };
-    const limits = { maxRows: 1, maxOutputs: 1 };
-    const decoder = buildDecoder(spec, { limits, slots: 1, contextLength: 1, matrixDType: () => dtype });
     const decls = new Map(decoder.buffers.map((decl) => [decl.name, decl]));
     for (const [buffer, parts] of sources.map)
       checkShapes(files.name, parts, decls.get(buffer) as BufferDecl, checkpoint);
+    let loaded = 0;
+    const fill: FillOptions = {
+      name: files.name,
+      signal,
+      onBytes: (_, bytes) => {
+        loaded += bytes;
+        options.onProgress?.({ loaded: Math.min(loaded, checkpoint.totalBytes), total: checkpoint.totalBytes });
+      },
+    };
+    const texts = await folderTexts(files, options);
     const close = () => checkpoint.close();
-    if (layout === 'packed') {
-      const stored = decoder.buffers.filter(isStored);
-      const tensors = stored.map((decl) =>
-        packedTensor(decl, () => bufferBytes(checkpoint, sources.map.get(decl.name) ?? [], decl, fill)),
-      );
-      return { texts, tensors, metadata: packedMetadata(decoder.buffers), alignment: packedAlignment, close };
+    if (layout === 'hf') {
+      const tensors = familyTensors(sources.map, checkpoint, dtype, fill);
+      return { texts, tensors, metadata: { format: 'pt' }, alignment: 8, close };
     }
-    const names = new Set([...sources.map.values()].flat().map(({ tensor }) => tensor));
-    const tensors = [...names].map((name): TensorToWrite => {
-      const info = checkpoint.tensors.get(name) as TensorInfo;
-      const data = () => tensorBytes(checkpoint, info, dtype, fill);
-      return { name, dtype: dtype === 'f32' ? 'F32' : 'BF16', shape: info.shape, data };
-    });
-    return { texts, tensors, metadata: { format: 'pt' }, alignment: 8, close };
+    const tensors = decoder.buffers
+      .filter(isStored)
+      .map((decl) => packedTensor(decl, () => bufferBytes(checkpoint, sources.map.get(decl.name) ?? [], decl, fill)));
+    return { texts, tensors, metadata: packedMetadata(decoder.buffers), alignment: packedAlignment, close };
   } catch (error) {
     await checkpoint.close();
     throw error;
   }
 }
 
+function isFamilySources(sources: WeightSources): sources is FamilySources {
+  return 'map' in sources;
+}
+
+/** config.json with what was changed, and everything that goes with the weights. */
+async function folderTexts(files: ModelFiles, options: ConversionOptions): Promise<ReadonlyMap<string, string>> {
+  const config = (await readJson(files, 'config.json', options.signal)) as Record<string, unknown>;
+  if (options.relufy) config.relufy = options.relufy;
+  const texts = new Map([['config.json', `${JSON.stringify(config, null, 2)}\n`]]);
+  for (const file of copied) {
+    const content = await files.readText(file, { signal: options.signal });
+    if (content !== undefined) texts.set(file, content);
+  }
+  return texts;
+}
+
+/** The family's own tensors, each once, in its own shape. */
+function familyTensors(map: WeightMap, checkpoint: Checkpoint, dtype: DType, fill: FillOptions): TensorToWrite[] {
+  const names = new Set([...map.values()].flat().map(({ tensor }) => tensor));
+  return [...names].map((name) => {
+    const info = checkpoint.tensors.get(name) as TensorInfo;
+    const data = () => tensorBytes(checkpoint, info, dtype, fill);
+    return { name, dtype: dtype === 'f32' ? 'F32' : 'BF16', shape: info.shape, data };
+  });
+}
+
 async function* bufferBytes(
   checkpoint: Checkpoint,
   parts: readonly WeightPart[],
   decl: BufferDecl,
-  fill: Parameters<typeof fillBuffer>[4],
+  fill: FillOptions,
 ): AsyncGenerator<Uint8Array> {
   const limits = { maxRows: 0, maxOutputs: 0 };
   const target: BufferView = isBlockDType(decl.dtype)
@@ -131,7 +147,7 @@ async function* tensorBytes(
   checkpoint: Checkpoint,
   info: TensorInfo,
   to: DType,
-  { name, signal, onBytes }: Parameters<typeof fillBuffer>[4],
+  { name, signal, onBytes }: FillOptions,
 ): AsyncGenerator<Uint8Array> {
   const columns = info.shape.at(-1) ?? 1;
   const rows = info.shape.slice(0, -1).reduce((product, size) => product * size, 1);

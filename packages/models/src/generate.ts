@@ -80,8 +80,11 @@ export interface GenerationHost {
   readonly eosTokenIds: readonly number[];
   readonly tokenizer: Tokenizer | undefined;
   promptIds(prompt: Prompt, options: GenerateOptions): readonly number[];
-  /** Computes ids behind what the cache holds of them; gives the logits of the last one (valid until the next call). */
-  advance(ids: readonly number[]): Promise<{ logits: Float32Array; cached: number }>;
+  /**
+   * Computes ids behind what the cache holds of them; gives the logits of the last one (valid until the next call), or
+   * nothing when the signal aborted on the way.
+   */
+  advance(ids: readonly number[]): Promise<{ logits: Float32Array; cached: number } | undefined>;
   stats(): ModelStats;
 }
 
@@ -134,13 +137,14 @@ export async function runGeneration(
   let finishReason: GenerateResult['finishReason'] = 'length';
 
   for (let n = 0; n < limit; n++) {
-    if (signal?.aborted && options.onAbort !== 'return') throw signal.reason;
-    if (signal?.aborted || left()) {
+    const step = signal?.aborted || left() ? undefined : await host.advance(ids);
+    if (step === undefined) {
+      if (signal?.aborted && options.onAbort !== 'return') throw signal.reason;
       finishReason = 'abort';
       text += detokenizer?.flush() ?? '';
       break;
     }
-    const { logits, cached } = await host.advance(ids);
+    const { logits, cached } = step;
     if (n === 0) cachedTokens = cached;
     const own = options.logprobs === undefined || options.logprobs === false ? undefined : logits.slice();
     const tokenId = sampler.sample(logits, ids, promptLength);

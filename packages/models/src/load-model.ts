@@ -1,18 +1,16 @@
 // From a model's files to a Model: config, spec, backend, memory, weights, tokenizer, in that order, so that whatever
 // can be refused is refused before anything large is allocated.
 // Does not own finding the files (index.ts and node.ts turn a source into ModelFiles).
-import { type Checkpoint, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
-import { type Backend, createReferenceBackend, type DType, RelufyError, show } from '@relufy/tensor';
+import type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
+import { type Backend, createReferenceBackend, RelufyError, type Session, show } from '@relufy/tensor';
 import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
-import { buildDecoder } from './decoder.js';
 import { ConfigReader, isObject } from './families/config-reader.js';
-import { type ParsedConfig, parseConfig, tokenIds } from './families/index.js';
-import { locateWeights, type WeightSources } from './load-weights.js';
+import { type ParsedConfig, tokenIds } from './families/index.js';
 import { Model } from './model.js';
-import { locatePacked } from './packed.js';
+import { type ModelPlan, parseJson, planModel } from './plan-model.js';
 import { alibiTable, ropeTable } from './positions.js';
 import { SlotCache } from './slots.js';
-import { isReluLike, type ModelSpec, type RelufyOptions, relufy } from './spec.js';
+import type { RelufyOptions } from './spec.js';
 
 /** What loading tells about its progress, in the shape that transformers.js uses. */
 export type ProgressEvent =
@@ -63,77 +61,48 @@ const optionNames: ReadonlySet<string> = new Set<keyof LoadOptions>([
   'signal',
 ]);
 
-/** Tokens in one step of a prefill: enough for the tiled product, few enough to stay in the caches. */
-const maxRows = 128;
-/** Logits of one step: at most 64 MiB. */
-const maxLogits = 1 << 24;
-
 export async function loadModelFiles(files: ModelFiles, options: LoadOptions = {}): Promise<Model> {
   checkOptions(options);
   const { signal } = options;
   signal?.throwIfAborted();
-  const config = parseConfig(await readJson(files, 'config.json', signal));
-  const spec = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
-  const contextLength = contextOf(spec, options.contextLength);
-  const eosTokenIds = await readEosTokenIds(files, config, signal);
-  const tokenizer = await readTokenizer(files, signal);
-  const checkpoint = await openCheckpoint(files, signal);
+  const plan = await planModel(files, options);
   try {
-    const sources =
-      locatePacked(files.name, checkpoint) ??
-      locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
+    const eosTokenIds = await readEosTokenIds(files, plan.config, signal);
+    const tokenizer = await readTokenizer(files, signal);
     const given = typeof options.backend === 'object' ? options.backend : undefined;
     const backend = given ?? (await createBackend(options));
     try {
-      return await assemble({
-        files,
-        options,
-        config,
+      const session = await createSession(plan, backend, options);
+      const { spec, limits, contextLength, decoder, sparsity, slots } = plan;
+      const model = new Model({
+        name: files.name,
+        modelType: plan.config.modelType,
         spec,
-        contextLength,
-        eosTokenIds,
         tokenizer,
-        checkpoint,
-        sources,
+        eosTokenIds,
         backend,
+        ownsBackend: given === undefined,
+        session,
+        decoder,
+        limits,
+        cache: new SlotCache(slots, contextLength),
+        sparsity,
       });
+      options.onProgress?.({ status: 'ready', name: files.name });
+      return model;
     } catch (error) {
       if (!given) await backend.dispose();
       throw error;
     }
   } finally {
-    await checkpoint.close();
+    await plan.checkpoint.close();
   }
 }
 
-interface Assembly {
-  readonly files: ModelFiles;
-  readonly options: LoadOptions;
-  readonly config: ParsedConfig;
-  readonly spec: ModelSpec;
-  readonly contextLength: number;
-  readonly eosTokenIds: readonly number[];
-  readonly tokenizer: Tokenizer | undefined;
-  readonly checkpoint: Checkpoint;
-  readonly sources: WeightSources;
-  readonly backend: Backend;
-}
-
-async function assemble(assembly: Assembly): Promise<Model> {
-  const { files, options, config, spec, contextLength, sources, backend } = assembly;
-  const limits = {
-    maxRows: Math.min(maxRows, contextLength),
-    maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
-  };
-  const slots = 1;
-  const matrixDType = (buffer: string): DType =>
-    options.dtype === undefined || options.dtype === 'auto' ? sources.storedDType(buffer) : options.dtype;
-  if (options.dtype && options.dtype !== 'auto' && !backend.weightDTypes.includes(options.dtype))
-    throw new RelufyError(
-      'option',
-      `loadModel option "dtype": expected ${backend.weightDTypes.join(', ')} for the ${backend.name} backend, got ${show(options.dtype)}.`,
-    );
-  const decoder = buildDecoder(spec, { limits, slots, contextLength, matrixDType });
+/** Allocates the buffers and fills them: weights from the checkpoint, tables computed. */
+async function createSession(plan: ModelPlan, backend: Backend, options: LoadOptions): Promise<Session> {
+  const { files, spec, contextLength, decoder, limits, sources, checkpoint } = plan;
+  refuseFormats(plan, backend);
   const session = await backend.createSession(decoder.buffers, limits);
   try {
     await sources.load({
@@ -141,32 +110,26 @@ async function assemble(assembly: Assembly): Promise<Model> {
       session,
       buffers: decoder.buffers,
       signal: options.signal,
-      onBytes: progressOf(files.name, assembly.checkpoint, options.onProgress),
+      onBytes: progressOf(files.name, checkpoint, options.onProgress),
     });
-    const { positions } = spec;
+    const { positions, attention } = spec;
     if (positions.kind === 'rope') session.view('ropeTable').set(ropeTable(positions, contextLength));
     if (positions.kind === 'alibi')
-      session.view('alibi').set(alibiTable(positions, spec.attention.numAttentionHeads, contextLength));
-    const model = new Model({
-      name: files.name,
-      modelType: config.modelType,
-      spec,
-      tokenizer: assembly.tokenizer,
-      eosTokenIds: assembly.eosTokenIds,
-      backend,
-      ownsBackend: typeof options.backend !== 'object',
-      session,
-      decoder,
-      limits,
-      cache: new SlotCache(slots, contextLength),
-      sparsity: options.sparsity ?? (isReluLike(spec.ffn.activation) || spec.norm.relu ? 'exact' : 'dense'),
-    });
-    options.onProgress?.({ status: 'ready', name: files.name });
-    return model;
+      session.view('alibi').set(alibiTable(positions, attention.numAttentionHeads, contextLength));
+    return session;
   } catch (error) {
     await session.dispose();
     throw error;
   }
+}
+
+function refuseFormats({ files, decoder }: ModelPlan, backend: Backend): void {
+  for (const { name, kind, dtype } of decoder.buffers)
+    if (kind === 'weight' && !backend.weightDTypes.includes(dtype))
+      throw new RelufyError(
+        'option',
+        `${files.name} "${name}": expected ${backend.weightDTypes.join(', ')} for the ${backend.name} backend, got ${dtype}. Choose another dtype or backend.`,
+      );
 }
 
 function checkOptions(options: LoadOptions): void {
@@ -191,44 +154,10 @@ function checkOptions(options: LoadOptions): void {
     fail('contextLength', 'a whole number >= 1', contextLength);
 }
 
-function contextOf(spec: ModelSpec, asked: number | undefined): number {
-  const limit = spec.maxPositionEmbeddings;
-  if (asked !== undefined && asked > limit)
-    throw new RelufyError(
-      'option',
-      `loadModel option "contextLength": expected at most ${limit} (the model's max_position_embeddings), got ${asked}.`,
-    );
-  return asked ?? Math.min(limit, 4096);
-}
-
 async function createBackend({ backend, threads }: LoadOptions): Promise<Backend> {
   if (backend === 'reference') return createReferenceBackend();
   const { createWasmBackend } = await import('@relufy/kernels');
   return createWasmBackend(threads === undefined ? {} : { threads });
-}
-
-async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
-  const text = await files.readText(file, { limitBytes: 16 << 20, signal });
-  if (text === undefined)
-    throw new RelufyError(
-      'io',
-      `${files.name}: expected a ${file}, found none. Name the folder of a model in Hugging Face layout.`,
-    );
-  return parseJson(files.name, file, text);
-}
-
-function parseJson(name: string, file: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new RelufyError(
-      'config',
-      `${name} ${file}: expected JSON, got ${show(text.slice(0, 40))}. Download it again.`,
-      {
-        cause: error,
-      },
-    );
-  }
 }
 
 /** generation_config.json says better than config.json what ends an answer. */

@@ -141,6 +141,12 @@ describe('generate', () => {
     });
     for await (const _ of kept) partial.abort(reason);
     expect((await kept.result).finishReason).toBe('abort');
+
+    const during = new AbortController();
+    const prompt = new Array(900).fill(5);
+    const early = model.generate(prompt, { signal: during.signal, onAbort: 'return' });
+    setTimeout(() => during.abort(reason), 5);
+    expect(await early.result).toMatchObject({ finishReason: 'abort', tokenIds: [] });
     await expect(collect(messages, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     expect(await collect(messages, { maxNewTokens: 2 })).toHaveLength(2);
   });

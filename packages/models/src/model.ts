@@ -250,19 +250,19 @@ export class Model implements AsyncDisposable {
     return found;
   }
 
-  /** Computes the ids that the chat's slot does not hold yet; gives the logits of the last one. */
+  /** Computes the ids that the chat's slot does not hold yet; gives the logits of the last one, or nothing when aborted. */
   async #advance(
     ids: readonly number[],
     signal: AbortSignal | undefined,
     own: StepStatistics,
-  ): Promise<{ logits: Float32Array; cached: number }> {
+  ): Promise<{ logits: Float32Array; cached: number } | undefined> {
     const { cache, limits } = this.#parts;
     const program = this.#program({ sparsity: this.sparsity });
     const cached = Math.min(cache.commonPrefix(chatSlot, ids), ids.length - 1);
     cache.truncate(chatSlot, cached);
     const start = performance.now();
     for (let at = cached; at < ids.length; at += limits.maxRows) {
-      signal?.throwIfAborted();
+      if (signal?.aborted) return undefined;
       const chunk = ids.slice(at, at + limits.maxRows);
       await this.#step(program, chunk, at, at + chunk.length === ids.length ? [chunk.length - 1] : []);
       cache.append(chatSlot, chunk);

@@ -1,3 +1,3 @@
 export * from './index.js';
 export { convertModel } from './node/convert.js';
-export { loadModel } from './node/source.js';
+export { loadModel, openModelFiles } from './node/source.js';

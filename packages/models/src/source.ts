@@ -12,10 +12,11 @@ export type ModelSource = string | URL | ModelFiles;
  * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return loadModelFiles(filesOf(source), options);
+  return loadModelFiles(await openModelFiles(source), options);
 }
 
-function filesOf(source: ModelSource): ModelFiles {
+/** The files behind a source, without reading any. */
+export async function openModelFiles(source: ModelSource): Promise<ModelFiles> {
   if (typeof source === 'object' && !(source instanceof URL)) return source;
   const base = typeof location === 'undefined' ? undefined : location.href;
   if (!URL.canParse(String(source), base))

@@ -47,7 +47,7 @@ export async function createNativeBackend(options: NativeBackendOptions = {}): P
 
 class Native implements NativeBackend {
   readonly name = 'native';
-  readonly weightDTypes: readonly DType[] = ['f32', 'bf16'];
+  readonly weightDTypes: readonly DType[] = ['f32', 'bf16', 'int8', 'int4'];
   readonly description: string;
   readonly threads: number;
   readonly isa: string;

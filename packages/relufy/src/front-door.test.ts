@@ -3,24 +3,37 @@ import { fileURLToPath } from 'node:url';
 import { modelUrl } from '@relufy/llama-tales';
 import { describe, expect, test } from 'vitest';
 import * as browser from './index.js';
-import { loadModel, RelufyError, relufy } from './node.js';
+import { loadModel, type ModelSource, RelufyError, relufy } from './node.js';
 import { resolveSource } from './source.js';
 
 const nowhere = async () => false;
 
 describe('resolveSource', () => {
-  test('a bundled name is the URL of its files', async () =>
-    expect(await resolveSource('llama-tales', nowhere)).toEqual(modelUrl));
+  const opened = (source: ModelSource) => ({
+    name: String(source),
+    open: async () => undefined,
+    readText: async () => undefined,
+  });
+  const open = async (source: ModelSource) => opened(source);
+
+  test('a bundled name is the files behind its URL, under its name', async () => {
+    const sources: ModelSource[] = [];
+    const record = async (source: ModelSource) => {
+      sources.push(source);
+      return opened(source);
+    };
+    expect((await resolveSource('llama-tales', nowhere, record)).name).toBe('llama-tales');
+    expect(sources).toEqual([modelUrl]);
+  });
 
   test('URLs, files and what exists pass', async () => {
-    const files = { name: 'x', open: async () => undefined, readText: async () => undefined };
-    for (const source of ['https://example.org/m/', 'file:///m', new URL('file:///m'), files])
-      expect(await resolveSource(source, nowhere)).toBe(source);
-    expect(await resolveSource('./m', async () => true)).toBe('./m');
+    for (const source of ['https://example.org/m/', 'file:///m', new URL('file:///m')])
+      expect((await resolveSource(source, nowhere, open)).name).toBe(String(source));
+    expect((await resolveSource('./m', async () => true, open)).name).toBe('./m');
   });
 
   test('anything else is one error that lists what is accepted', async () => {
-    await expect(resolveSource('llama-tale', nowhere)).rejects.toThrow(
+    await expect(resolveSource('llama-tale', nowhere, open)).rejects.toThrow(
       'model: expected "llama-tales" (bundled), the path of a folder in Hugging Face layout, or the URL of one, got "llama-tale".',
     );
     await expect(browser.loadModel('nowhere')).rejects.toThrow(RelufyError);

@@ -4,12 +4,11 @@ import { modelUrl } from '@relufy/llama-tales';
 import { describe, expect, test } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { inspectModel } from './inspection.js';
-import { filesOf } from './node/folder-files.js';
-import { loadModel } from './node.js';
+import { loadModel, openModelFiles } from './node.js';
 
 describe('inspectModel', () => {
   test('tells of the bundled model what loading it makes', async () => {
-    const { inspection, program } = await inspectModel(filesOf(modelUrl));
+    const { inspection, program } = await inspectModel(await openModelFiles(modelUrl));
     await using model = await loadModel('llama-tales', { threads: 1 });
     expect(inspection.spec).toEqual(model.spec);
     expect(inspection.contextLength).toBe(model.contextLength);
@@ -23,7 +22,7 @@ describe('inspectModel', () => {
   });
 
   test('dtype, sparsity and context are those asked for', async () => {
-    const { inspection } = await inspectModel(filesOf(modelUrl), {
+    const { inspection } = await inspectModel(await openModelFiles(modelUrl), {
       dtype: 'f32',
       sparsity: 'dense',
       contextLength: 64,
@@ -31,13 +30,13 @@ describe('inspectModel', () => {
     expect(Object.keys(inspection.memory.weights)).toEqual(['f32']);
     expect(inspection.memory.kvCache).toBe(2 * 8 * 4 * 64 * 32 * 4);
     expect(inspection.sites.every(({ sparse }) => !sparse)).toBe(true);
-    await expect(inspectModel(filesOf(modelUrl), { contextLength: 2000 })).rejects.toThrow(
-      '--context-length: expected at most 1024 (the limit of the model), got 2000.',
+    await expect(inspectModel(await openModelFiles(modelUrl), { contextLength: 2000 })).rejects.toThrow(
+      "contextLength: expected at most 1024 (the model's max_position_embeddings), got 2000.",
     );
   });
 
   test('a folder without a config is one error', async () =>
-    expect(inspectModel(filesOf(fileURLToPath(new URL('..', modelUrl))))).rejects.toThrow(
+    expect(inspectModel(await openModelFiles(fileURLToPath(new URL('..', modelUrl))))).rejects.toThrow(
       'expected a config.json, found none',
     ));
 });
@@ -47,7 +46,7 @@ describeShared('inspectModel on golden checkpoints', 'golden', () => {
   const names = folders.map(({ name }) => name).filter((name) => /^(llama|opt|falcon)-/.test(name));
 
   test.each(names)('%s', async (name) => {
-    const { inspection, tensors } = await inspectModel(filesOf(shared(`golden/${name}`)));
+    const { inspection, tensors } = await inspectModel(await openModelFiles(shared(`golden/${name}`)));
     expect(inspection.parameters).toBeGreaterThan(10_000);
     expect(inspection.memory.total).toBeGreaterThan(inspection.memory.kvCache);
     expect(tensors.length).toBe(inspection.checkpoint.tensors);

@@ -2,29 +2,15 @@
 // Reads config.json and the headers of the checkpoint, and plans the step as loading would.
 // Does not own how it is shown (commands/inspect.ts).
 import {
-  buildDecoder,
   type Checkpoint,
-  isReluLike,
-  type LoadOptions,
-  locatePacked,
-  locateWeights,
   type ModelFiles,
   type ModelSpec,
-  openCheckpoint,
+  type PlanOptions,
   parameterCount,
-  parseConfig,
+  planModel,
   type WeightRead,
 } from '@relufy/models';
-import {
-  type BufferDecl,
-  byteCount,
-  type DType,
-  type Program,
-  planMemory,
-  RelufyError,
-  type StepLimits,
-  unitBytes,
-} from '@relufy/tensor';
+import { type BufferDecl, byteCount, type Program, planMemory, type StepLimits, unitBytes } from '@relufy/tensor';
 
 export interface Inspection {
   readonly name: string;
@@ -67,35 +53,16 @@ export interface Inspected {
   readonly program: Program;
 }
 
-/** The limits of a step and the default context of loadModel. */
-const maxRows = 128;
-const maxLogits = 1 << 24;
-const defaultContext = 4096;
-
-export type InspectOptions = Pick<LoadOptions, 'dtype' | 'sparsity' | 'contextLength'>;
-
 /** @throws RelufyError for a config that cannot be run or a checkpoint that does not belong to it. */
-export async function inspectModel(files: ModelFiles, options: InspectOptions = {}): Promise<Inspected> {
-  const config = parseConfig(await readConfig(files));
-  const checkpoint = await openCheckpoint(files);
+export async function inspectModel(files: ModelFiles, options: PlanOptions = {}): Promise<Inspected> {
+  const plan = await planModel(files, options);
+  const { spec, config, contextLength, sparsity, decoder, limits, checkpoint } = plan;
   try {
-    const { spec, family, modelType } = config;
-    const sources =
-      locatePacked(files.name, checkpoint) ?? locateWeights(files.name, family, family.weights(spec), checkpoint);
-    const contextLength = contextOf(spec, options.contextLength);
-    const limits: StepLimits = {
-      maxRows: Math.min(maxRows, contextLength),
-      maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
-    };
-    const { dtype = 'auto' } = options;
-    const matrixDType = (buffer: string): DType => (dtype === 'auto' ? sources.storedDType(buffer) : dtype);
-    const sparsity = options.sparsity ?? (isReluLike(spec.ffn.activation) || spec.norm.relu ? 'exact' : 'dense');
-    const decoder = buildDecoder(spec, { limits, slots: 1, contextLength, matrixDType });
     const { program, reads } = decoder.build({ sparsity });
     return {
       inspection: {
         name: files.name,
-        modelType,
+        modelType: config.modelType,
         parameters: parameterCount(spec),
         contextLength,
         sparsity,
@@ -110,16 +77,6 @@ export async function inspectModel(files: ModelFiles, options: InspectOptions = 
   } finally {
     await checkpoint.close();
   }
-}
-
-function contextOf(spec: ModelSpec, asked: number | undefined): number {
-  const limit = spec.maxPositionEmbeddings;
-  if (asked !== undefined && asked > limit)
-    throw new RelufyError(
-      'option',
-      `--context-length: expected at most ${limit} (the limit of the model), got ${asked}.`,
-    );
-  return asked ?? Math.min(limit, defaultContext);
 }
 
 function memoryOf(buffers: readonly BufferDecl[], program: Program, limits: StepLimits): Inspection['memory'] {
@@ -148,21 +105,4 @@ function sitesOf(reads: readonly WeightRead[], program: Program): SiteReads[] {
 
 function tensorsOf(checkpoint: Checkpoint): TensorListing[] {
   return [...checkpoint.tensors.values()].map(({ name, dtype, shape, file }) => ({ name, dtype, shape, file }));
-}
-
-async function readConfig(files: ModelFiles): Promise<unknown> {
-  const text = await files.readText('config.json');
-  if (text === undefined)
-    throw new RelufyError(
-      'io',
-      `${files.name}: expected a config.json, found none. Name the folder of a model in Hugging Face layout.`,
-    );
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const got = JSON.stringify(text.slice(0, 40));
-    throw new RelufyError('config', `${files.name} config.json: expected JSON, got ${got}. Download it again.`, {
-      cause,
-    });
-  }
 }

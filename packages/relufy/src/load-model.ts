@@ -1,5 +1,5 @@
 // `loadModel` where there is no file system; node/load-model.ts is the same for Node.
-import { type LoadOptions, loadModel as load, type Model, type ModelSource } from '@relufy/models';
+import { type LoadOptions, loadModel as load, type Model, type ModelSource, openModelFiles } from '@relufy/models';
 import { resolveSource } from './source.js';
 
 /**
@@ -12,7 +12,7 @@ import { resolveSource } from './source.js';
  * for await (const piece of model.generate('Once upon a time', { maxNewTokens: 50 })) show(piece.text);
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return load(await resolveSource(source, isRelativeUrl), options);
+  return load(await resolveSource(source, isRelativeUrl, openModelFiles), options);
 }
 
 /** On a page, a path is a URL relative to it. */

@@ -1,7 +1,7 @@
 // What a model can be named by: a bundled name, a URL, a folder, files of one's own. Turns names into what
 // @relufy/models loads, so that every entry (library, command, browser) accepts the same.
 // Does not own loading. A further kind of name (an id on a hub) is one more step in `resolveSource`.
-import type { ModelSource } from '@relufy/models';
+import type { ModelFiles, ModelSource } from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
 
 /** Models that are packages of their own: name -> the URL of their files. Imported when asked for. */
@@ -17,16 +17,29 @@ export const defaultModel = 'llama-tales';
 /** Whether a text that is neither a bundled name nor an absolute URL leads to a model: a folder (Node), a relative URL (browser). */
 export type LocalCheck = (source: string) => Promise<boolean>;
 
+/** How the files behind a source are opened: Node reads folders, a page does not. */
+export type OpenFiles = (source: ModelSource) => Promise<ModelFiles>;
+
 /**
- * @throws RelufyError `option` for a text that is none of these, saying what is accepted.
+ * The files that a source names.
+ * @throws RelufyError `option` for a text that names nothing, saying what is accepted.
  */
-export async function resolveSource(source: ModelSource, isLocal: LocalCheck): Promise<ModelSource> {
-  if (typeof source !== 'string') return source;
+export async function resolveSource(source: ModelSource, isLocal: LocalCheck, open: OpenFiles): Promise<ModelFiles> {
+  if (typeof source !== 'string') return open(source);
   const findBundled = bundled.get(source);
-  if (findBundled !== undefined) return findBundled();
-  if (/^(https?|file):/i.test(source) || (await isLocal(source))) return source;
+  if (findBundled !== undefined) return renamed(await open(await findBundled()), source);
+  if (/^(https?|file):/i.test(source) || (await isLocal(source))) return open(source);
   throw new RelufyError(
     'option',
     `model: expected ${bundledNames.map(show).join(' or ')} (bundled), the path of a folder in Hugging Face layout, or the URL of one, got ${show(source)}. Check the name.`,
   );
+}
+
+/** A bundled model is called by its name, not by where it lies. */
+function renamed(files: ModelFiles, name: string): ModelFiles {
+  return {
+    name,
+    open: (file, signal) => files.open(file, signal),
+    readText: (file, options) => files.readText(file, options),
+  };
 }

@@ -11,10 +11,11 @@ import type { ModelSource } from '../source.js';
  * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return loadModelFiles(await filesOf(source), options);
+  return loadModelFiles(await openModelFiles(source), options);
 }
 
-async function filesOf(source: ModelSource): Promise<ModelFiles> {
+/** The files behind a source, without reading any. */
+export async function openModelFiles(source: ModelSource): Promise<ModelFiles> {
   if (typeof source === 'object' && !(source instanceof URL)) return source;
   if (/^https?:/.test(String(source))) return httpFiles(new URL(source));
   return folderFiles(String(source).startsWith('file:') ? fileURLToPath(source) : String(source));

@@ -2,7 +2,7 @@
 //
 //   for each row r: for my columns c: out[r][c] = residual[r][c] + table[index[r]][c]
 #pragma once
-#include "simd.h"
+#include "block-linear.h"
 
 namespace relufy::RELUFY_ISA {
 
@@ -25,9 +25,26 @@ static inline void gatherRows(const Call& call) {
   }
 }
 
+template <class F>
+static inline void gatherBlocks(const Call& call) {
+  const int width = Gather::width(call.op);
+  const int first = share(width, 16, call.thread, call.threads);
+  const int last = share(width, 16, call.thread + 1, call.threads);
+  const Blocks<F> table(Gather::table(call.op), width);
+  for (int r = 0; r < call.rows; r++)
+    widenRow(
+        table, Gather::index(call.op)[r], row(Gather::residual(call.op), r, width), row(Gather::out(call.op), r, width),
+        first, last);
+}
+
 static void gather(const Call& call) {
-  if (Gather::dtype(call.op) == dtypeF32) gatherRows<float>(call);
-  else gatherRows<bf16>(call);
+  switch (Gather::dtype(call.op)) {
+    case dtypeF32: return gatherRows<float>(call);
+    case dtypeBf16: return gatherRows<bf16>(call);
+    case dtypeInt8: return gatherBlocks<Int8>(call);
+    case dtypeInt4: return gatherBlocks<Int4>(call);
+    default: __builtin_trap();
+  }
 }
 
 }  // namespace relufy::RELUFY_ISA

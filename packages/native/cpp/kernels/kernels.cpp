@@ -6,6 +6,7 @@
 #include "linear.h"
 #include "logprob.h"
 #include "norm.h"
+#include "quantize.h"
 #include "rope.h"
 #include "sparse.h"
 #include "stream.h"
@@ -34,6 +35,7 @@ static constexpr Kernels listKernels() {
   k.byCode[StoreKv::code] = storeKv;
   k.byCode[Attention::code] = attention;
   k.byCode[LogProb::code] = logProb;
+  k.byCode[Quantize::code] = quantize;
   k.byCode[streamRead] = stream;
   return k;
 }
@@ -43,6 +45,7 @@ static constexpr Kernels kernels = listKernels();
 static size_t scratchBytes(Record op, int maxRows, int threads) {
   switch (op.words[0]) {
     case Linear::code: return linearScratch(op, maxRows, threads);
+    case GemvRows::code: return gemvRowsScratch(op);
     case AxpyRows::code: return axpyRowsScratch(op, threads);
     case Attention::code: return attentionScratch(op);
     default: return 0;

@@ -7,6 +7,7 @@
 // In place on the residual (out = residual) is fine: an output is read once, just before it is written.
 #pragma once
 #include "axpy.h"
+#include "block-linear.h"
 #include "gemm.h"
 
 namespace relufy::RELUFY_ISA {
@@ -44,35 +45,50 @@ static inline void axpyDense(const Product& p, const W* w, int first, int last, 
           sums + r * columns, columns, row(w, k, p.outWidth) + first, static_cast<size_t>(p.outWidth),
           row(p.x, r, p.inWidth) + k, nullptr, least(block, p.inWidth - k));
   for (int r = 0; r < p.rows; r++)
-    finishRun(
-        row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias == nullptr ? nullptr : p.bias,
-        sums + r * columns, first, columns);
+    finishRun(row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias, sums + r * columns, first, columns);
 }
 
 template <class W>
-static inline void linearOf(const Call& call) {
+static inline void linearOf(const Call& call, int first, int last) {
+  const char* w = Linear::w(call.op);
+  const int inWidth = Linear::inWidth(call.op);
+  const int outWidth = Linear::outWidth(call.op);
+  const bool transposed = Linear::transposed(call.op) != 0;
   const Product p = {
       reinterpret_cast<const float*>(Linear::x(call.op)), Linear::bias(call.op), Linear::residual(call.op),
-      Linear::out(call.op), call.rows, Linear::inWidth(call.op), Linear::outWidth(call.op)};
-  const W* w = reinterpret_cast<const W*>(Linear::w(call.op));
+      Linear::out(call.op), call.rows, inWidth, outWidth};
   float* scratch = reinterpret_cast<float*>(call.scratch);
-  const bool transposed = Linear::transposed(call.op) != 0;
-  const int unit = transposed ? columnUnit : outputUnit;
-  const int first = share(p.outWidth, unit, call.thread, call.threads);
-  const int last = share(p.outWidth, unit, call.thread + 1, call.threads);
-  if (first == last || p.rows == 0) return;
-  if (transposed) {
-    if (p.rows < gemmTransposedRows) axpyDense(p, w, first, last, scratch);
-    else gemmTransposed(p, w, first, last, scratch);
+  if constexpr (isBlocks<W>) {
+    const Blocks<W> blocks(w, transposed ? outWidth : inWidth);
+    if (transposed) return linearTransposedBlocks(p, blocks, first, last, scratch);
+    const QuantizedProduct quantized = {
+        reinterpret_cast<const int8_t*>(p.x), Linear::xScales(call.op), Linear::xSums(call.op), p.bias, p.residual,
+        p.out, p.rows, inWidth, outWidth};
+    linearBlocks(quantized, blocks, first, last, call.scratch);
   } else {
-    if (p.rows == 1) gemv(p, w, first, last);
-    else gemm(p, w, first, last, scratch);
+    const W* weights = reinterpret_cast<const W*>(w);
+    if (transposed) {
+      if (p.rows < gemmTransposedRows) axpyDense(p, weights, first, last, scratch);
+      else gemmTransposed(p, weights, first, last, scratch);
+    } else {
+      if (p.rows == 1) gemv(p, weights, first, last);
+      else gemm(p, weights, first, last, scratch);
+    }
   }
 }
 
 static void linear(const Call& call) {
-  if (Linear::dtype(call.op) == dtypeF32) linearOf<float>(call);
-  else linearOf<bf16>(call);
+  const int unit = Linear::transposed(call.op) != 0 ? columnUnit : outputUnit;
+  const int first = share(Linear::outWidth(call.op), unit, call.thread, call.threads);
+  const int last = share(Linear::outWidth(call.op), unit, call.thread + 1, call.threads);
+  if (first == last || call.rows == 0) return;
+  switch (Linear::dtype(call.op)) {
+    case dtypeF32: return linearOf<float>(call, first, last);
+    case dtypeBf16: return linearOf<bf16>(call, first, last);
+    case dtypeInt8: return linearOf<Int8>(call, first, last);
+    case dtypeInt4: return linearOf<Int4>(call, first, last);
+    default: __builtin_trap();
+  }
 }
 
 /** Columns of a transposed product that one thread owns, at most. */
@@ -82,10 +98,13 @@ RELUFY_INLINE static int columnsOf(int outWidth, int threads) {
 }
 
 static inline size_t linearScratch(Record op, int rows, int threads) {
-  if (Linear::transposed(op) == 0) return panelBytes(Linear::inWidth(op));
-  const size_t few = static_cast<size_t>(gemmTransposedRows) *
-                     static_cast<size_t>(columnsOf(Linear::outWidth(op), threads)) * sizeof(float);
-  const size_t many = transposedBytes(rows);
+  const bool blocks = Linear::dtype(op) == dtypeInt8 || Linear::dtype(op) == dtypeInt4;
+  if (Linear::transposed(op) == 0)
+    return blocks ? linearBlocksScratch(Linear::inWidth(op)) : panelBytes(Linear::inWidth(op));
+  const int columns = columnsOf(Linear::outWidth(op), threads);
+  const size_t few = blocks ? axpyBlocksScratch(columns)
+                            : static_cast<size_t>(gemmTransposedRows) * static_cast<size_t>(columns) * sizeof(float);
+  const size_t many = blocks ? transposedBlockBytes(rows) : transposedBytes(rows);
   return few > many ? few : many;
 }
 

@@ -9,6 +9,8 @@ using Vec = __m256;
 constexpr int lanes = 8;
 /** Rows of a step in one register tile of four outputs: 12 sums, 1 weight, 3 inputs. */
 constexpr int tileRows = 3;
+/** Rows in one register tile of a vector of outputs of a block format. */
+constexpr int blockTileRows = 4;
 
 /** Lane l is all ones for l < n. */
 RELUFY_INLINE static __m256i first(int n) {
@@ -63,6 +65,104 @@ RELUFY_INLINE static uint32_t nonZeroBits(Vec v) {
 }
 RELUFY_INLINE static Vec pow2(Vec n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
+
+// ---- integers and block formats
+
+using Int = __m256i;
+/** Bytes are multiplied as |w| times x with w's sign, which never saturates; nothing is added to w. */
+constexpr int int8BiasShift = -1;
+constexpr int int4Group = 2;
+
+RELUFY_INLINE static Int loadBytes(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
+RELUFY_INLINE static Int splatInt(int32_t value) { return _mm256_set1_epi32(value); }
+RELUFY_INLINE static Int loadInt(const int32_t* at) { return loadBytes(at); }
+RELUFY_INLINE static Int loadIntFirst(const int32_t* at, int n) { return _mm256_maskload_epi32(at, first(n)); }
+RELUFY_INLINE static void storeInt(int32_t* at, Int v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), v); }
+RELUFY_INLINE static Int subInt(Int a, Int b) { return _mm256_sub_epi32(a, b); }
+template <int bits>
+RELUFY_INLINE static Int shiftLeft(Int v) {
+  return _mm256_slli_epi32(v, bits);
+}
+RELUFY_INLINE static Vec toFloat(Int v) { return _mm256_cvtepi32_ps(v); }
+RELUFY_INLINE static Int toInt(Vec v) { return _mm256_cvtps_epi32(v); }
+RELUFY_INLINE static Vec loadHalf(const uint16_t* at) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+}
+RELUFY_INLINE static Vec loadHalfFirst(const uint16_t* at, int n) {
+  uint16_t some[lanes] = {};
+  for (int i = 0; i < n; i++) some[i] = at[i];
+  return loadHalf(some);
+}
+
+/** Pairwise: in each 128-bit part [a0+a2, b0+b2, a1+a3, b1+b3]. */
+RELUFY_INLINE static Int addPairs(Int a, Int b) {
+  return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+}
+/** Of two results of addPairs: in each 128-bit part the whole sums of its four sources. */
+RELUFY_INLINE static Int addHalves(Int a, Int b) {
+  return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+RELUFY_INLINE static Int signedProducts(Int w, Int x) {
+  return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+}
+RELUFY_INLINE static Int widenPairs(Int products) { return _mm256_madd_epi16(products, _mm256_set1_epi16(1)); }
+
+/** Dots of 8 (or the first n) blocks of 32 bytes. */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
+  Int v[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++)
+    v[i] = whole || i < n ? widenPairs(signedProducts(loadBytes(w + 32 * i), loadBytes(x + 32 * i)))
+                          : _mm256_setzero_si256();
+  const Int a = addHalves(addPairs(v[0], v[1]), addPairs(v[2], v[3]));
+  const Int b = addHalves(addPairs(v[4], v[5]), addPairs(v[6], v[7]));
+  return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+}
+
+/** Dots of 8 (or the first n) blocks of 16 bytes, with weights + 8; x in groups of two blocks (prepareX). */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+  const Int low = _mm256_set1_epi8(15);
+  Int v[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const int left = n - 2 * i;
+    v[i] = _mm256_setzero_si256();
+    if (!whole && left <= 0) continue;
+    const Int wi = whole || left > 1
+                       ? loadBytes(w + 32 * i)
+                       : _mm256_zextsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w + 32 * i)));
+    const Int p0 = _mm256_maddubs_epi16(_mm256_and_si256(wi, low), loadBytes(x + 64 * i));
+    const Int p1 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(wi, 4), low), loadBytes(x + 64 * i + 32));
+    v[i] = widenPairs(_mm256_add_epi16(p0, p1));
+  }
+  const Int sums = addHalves(addPairs(v[0], v[1]), addPairs(v[2], v[3]));
+  return _mm256_permutevar8x32_epi32(sums, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+/** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
+template <class F>
+RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {
+  const Int w = loadBytes(panel);
+  const Int x4 = splatInt(x);
+  const Int products = F::blockBytes == 32 ? signedProducts(w, x4) : _mm256_maddubs_epi16(w, x4);
+  return _mm256_add_epi32(acc, widenPairs(products));
+}
+
+/** The 32 numbers of a block, without scale. */
+RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
+  for (int i = 0; i < 4; i++)
+    q[i] = toFloat(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at + 8 * i))));
+}
+RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
+  const Vec eight = splat(8);
+  for (int i = 0; i < 2; i++) {
+    const Int bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at + 8 * i)));
+    q[i] = sub(toFloat(_mm256_and_si256(bytes, splatInt(15))), eight);
+    q[i + 2] = sub(toFloat(_mm256_srli_epi32(bytes, 4)), eight);
+  }
 }
 
 }  // namespace relufy::avx2

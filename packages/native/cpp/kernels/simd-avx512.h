@@ -14,6 +14,8 @@ using Vec = __m512;
 constexpr int lanes = 16;
 /** Rows of a step in one register tile of four outputs: 24 sums, 4 weights, 1 input. */
 constexpr int tileRows = 6;
+/** Rows in one register tile of a vector of outputs of a block format. */
+constexpr int blockTileRows = 12;
 
 RELUFY_INLINE static __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 RELUFY_INLINE static Vec fromBf16(__m256i bits) {
@@ -60,6 +62,102 @@ RELUFY_INLINE static Vec chooseNegative(Vec x, Vec a, Vec b) {
 RELUFY_INLINE static uint32_t nonZeroBits(Vec v) { return _mm512_cmp_ps_mask(v, zero(), _CMP_NEQ_UQ); }
 RELUFY_INLINE static Vec pow2(Vec n) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+}
+
+// ---- integers and block formats
+
+using Int = __m512i;
+/** VNNI multiplies unsigned by signed bytes: weights + 128. */
+constexpr int int8BiasShift = 7;
+constexpr int int4Group = 4;
+
+RELUFY_INLINE static Int splatInt(int32_t value) { return _mm512_set1_epi32(value); }
+RELUFY_INLINE static Int loadInt(const int32_t* at) { return _mm512_loadu_si512(at); }
+RELUFY_INLINE static Int loadIntFirst(const int32_t* at, int n) { return _mm512_maskz_loadu_epi32(first(n), at); }
+RELUFY_INLINE static void storeInt(int32_t* at, Int v) { _mm512_storeu_si512(at, v); }
+RELUFY_INLINE static Int subInt(Int a, Int b) { return _mm512_sub_epi32(a, b); }
+template <int bits>
+RELUFY_INLINE static Int shiftLeft(Int v) {
+  return _mm512_slli_epi32(v, bits);
+}
+RELUFY_INLINE static Vec toFloat(Int v) { return _mm512_cvtepi32_ps(v); }
+RELUFY_INLINE static Int toInt(Vec v) { return _mm512_cvtps_epi32(v); }
+RELUFY_INLINE static Vec loadHalf(const uint16_t* at) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+}
+RELUFY_INLINE static Vec loadHalfFirst(const uint16_t* at, int n) {
+  return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), at));
+}
+
+/** Pairwise: in each 128-bit part [a0+a2, b0+b2, a1+a3, b1+b3]. */
+RELUFY_INLINE static Int addPairs(Int a, Int b) {
+  return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+/** Of two results of addPairs: in each 128-bit part the whole sums of its four sources. */
+RELUFY_INLINE static Int addHalves(Int a, Int b) {
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/** Dots of 16 (or the first n) blocks of 32 bytes, with weights + 128. */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
+  const Int bias = _mm512_set1_epi8(-128);
+  Int v[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) {
+    // two blocks a vector, eight lanes each
+    const int left = n - 2 * i;
+    const __mmask8 mask = whole || left > 1 ? 0xff : left == 1 ? 0x0f : 0;
+    const Int wi = whole ? _mm512_loadu_si512(w + 64 * i) : _mm512_maskz_loadu_epi64(mask, w + 64 * i);
+    const Int xi = whole ? _mm512_loadu_si512(x + 64 * i) : _mm512_maskz_loadu_epi64(mask, x + 64 * i);
+    v[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_xor_si512(wi, bias), xi);
+  }
+  const Int a = addHalves(addPairs(v[0], v[1]), addPairs(v[2], v[3]));
+  const Int b = addHalves(addPairs(v[4], v[5]), addPairs(v[6], v[7]));
+  // 128-bit parts: even block low, high, odd block low, high
+  const Int sums = _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+  const Int order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+  return _mm512_permutexvar_epi32(order, sums);
+}
+
+/** Dots of 16 (or the first n) blocks of 16 bytes, with weights + 8; x in groups of four blocks (prepareX). */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+  const Int low = _mm512_set1_epi8(15);
+  Int v[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    // four blocks a vector, four lanes each
+    const int left = n - 4 * i;
+    const __mmask8 mask = static_cast<__mmask8>(whole || left >= 4 ? 0xff : left <= 0 ? 0 : (1 << 2 * left) - 1);
+    const Int wi = whole ? _mm512_loadu_si512(w + 64 * i) : _mm512_maskz_loadu_epi64(mask, w + 64 * i);
+    const Int x0 = whole ? _mm512_loadu_si512(x + 128 * i) : _mm512_maskz_loadu_epi64(mask, x + 128 * i);
+    const Int x1 = whole ? _mm512_loadu_si512(x + 128 * i + 64) : _mm512_maskz_loadu_epi64(mask, x + 128 * i + 64);
+    const Int half = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_and_si512(wi, low), x0);
+    v[i] = _mm512_dpbusd_epi32(half, _mm512_and_si512(_mm512_srli_epi16(wi, 4), low), x1);
+  }
+  const Int sums = addHalves(addPairs(v[0], v[1]), addPairs(v[2], v[3]));
+  const Int order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, sums);
+}
+
+/** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
+template <class F>
+RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {
+  return _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(panel), _mm512_set1_epi32(x));
+}
+
+/** The 32 numbers of a block, without scale. */
+RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
+  for (int i = 0; i < 2; i++)
+    q[i] = toFloat(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at + 16 * i))));
+}
+RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
+  // the table lookup takes the low four bits of each lane: it masks, subtracts 8 and converts at once
+  const Vec table = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+  const Int bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  q[0] = _mm512_permutexvar_ps(bytes, table);
+  q[1] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table);
 }
 
 }  // namespace relufy::avx512

@@ -1,14 +1,21 @@
-// simd.h for NEON on 64-bit ARM: four lanes, 32 registers.
+// simd.h for NEON on 64-bit ARM: four lanes, 32 registers. Compiled twice: plain, and with the dot product instructions
+// of ARMv8.2 (`dotprod`).
 #pragma once
 #include <arm_neon.h>
+#if defined(RELUFY_ISA_DOTPROD)
+#define RELUFY_ISA dotprod
+#else
 #define RELUFY_ISA neon
+#endif
 
-namespace relufy::neon {
+namespace relufy::RELUFY_ISA {
 
 using Vec = float32x4_t;
 constexpr int lanes = 4;
 /** Rows of a step in one register tile of four outputs: 20 sums, 4 weights, 5 inputs. */
 constexpr int tileRows = 5;
+/** Rows in one register tile of a vector of outputs of a block format. */
+constexpr int blockTileRows = 8;
 
 RELUFY_INLINE static Vec zero() { return vdupq_n_f32(0); }
 RELUFY_INLINE static Vec splat(float value) { return vdupq_n_f32(value); }
@@ -58,4 +65,100 @@ RELUFY_INLINE static Vec pow2(Vec n) {
   return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
 
-}  // namespace relufy::neon
+// ---- integers and block formats
+
+using Int = int32x4_t;
+constexpr int int8BiasShift = -1;
+constexpr int int4Group = 1;
+
+RELUFY_INLINE static Int splatInt(int32_t value) { return vdupq_n_s32(value); }
+RELUFY_INLINE static Int loadInt(const int32_t* at) { return vld1q_s32(at); }
+RELUFY_INLINE static Int loadIntFirst(const int32_t* at, int n) {
+  int32_t some[lanes] = {};
+  for (int i = 0; i < n; i++) some[i] = at[i];
+  return loadInt(some);
+}
+RELUFY_INLINE static void storeInt(int32_t* at, Int v) { vst1q_s32(at, v); }
+RELUFY_INLINE static Int subInt(Int a, Int b) { return vsubq_s32(a, b); }
+template <int bits>
+RELUFY_INLINE static Int shiftLeft(Int v) {
+  return vshlq_n_s32(v, bits);
+}
+RELUFY_INLINE static Vec toFloat(Int v) { return vcvtq_f32_s32(v); }
+RELUFY_INLINE static Int toInt(Vec v) { return vcvtnq_s32_f32(v); }
+RELUFY_INLINE static Vec loadHalf(const uint16_t* at) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(at))); }
+RELUFY_INLINE static Vec loadHalfFirst(const uint16_t* at, int n) {
+  uint16_t some[lanes] = {};
+  for (int i = 0; i < n; i++) some[i] = at[i];
+  return loadHalf(some);
+}
+
+/** acc + the four byte products of each lane. */
+RELUFY_INLINE static Int maddBytes(Int acc, int8x16_t w, int8x16_t x) {
+#if defined(RELUFY_ISA_DOTPROD)
+  return vdotq_s32(acc, w, x);
+#else
+  const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(x));
+  const int16x8_t high = vmull_high_s8(w, x);
+  return vpadalq_s16(acc, vpaddq_s16(low, high));
+#endif
+}
+RELUFY_INLINE static int8x16_t lowNibbles(uint8x16_t w) { return vreinterpretq_s8_u8(vandq_u8(w, vdupq_n_u8(15))); }
+RELUFY_INLINE static int8x16_t highNibbles(uint8x16_t w) { return vreinterpretq_s8_u8(vshrq_n_u8(w, 4)); }
+RELUFY_INLINE static Int addAll(const Int* v) { return vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3])); }
+
+/** Dots of 4 (or the first n) blocks of 32 bytes. */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
+  Int v[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    v[i] = splatInt(0);
+    if (!whole && i >= n) continue;
+    v[i] = maddBytes(v[i], vld1q_s8(w + 32 * i), vld1q_s8(x + 32 * i));
+    v[i] = maddBytes(v[i], vld1q_s8(w + 32 * i + 16), vld1q_s8(x + 32 * i + 16));
+  }
+  return addAll(v);
+}
+
+/** Dots of 4 (or the first n) blocks of 16 bytes, with weights + 8. */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+  Int v[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    v[i] = splatInt(0);
+    if (!whole && i >= n) continue;
+    const uint8x16_t wi = vld1q_u8(w + 16 * i);
+    v[i] = maddBytes(v[i], lowNibbles(wi), vld1q_s8(x + 32 * i));
+    v[i] = maddBytes(v[i], highNibbles(wi), vld1q_s8(x + 32 * i + 16));
+  }
+  return addAll(v);
+}
+
+/** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
+template <class F>
+RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {
+  return maddBytes(acc, vreinterpretq_s8_u8(vld1q_u8(panel)), vreinterpretq_s8_s32(splatInt(x)));
+}
+
+RELUFY_INLINE static void bytesToFloats(int8x16_t bytes, Vec* q) {
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes));
+  const int16x8_t high = vmovl_high_s8(bytes);
+  q[0] = toFloat(vmovl_s16(vget_low_s16(low)));
+  q[1] = toFloat(vmovl_high_s16(low));
+  q[2] = toFloat(vmovl_s16(vget_low_s16(high)));
+  q[3] = toFloat(vmovl_high_s16(high));
+}
+/** The 32 numbers of a block, without scale. */
+RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
+  bytesToFloats(vld1q_s8(reinterpret_cast<const int8_t*>(at)), q);
+  bytesToFloats(vld1q_s8(reinterpret_cast<const int8_t*>(at) + 16), q + 4);
+}
+RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
+  const uint8x16_t w = vld1q_u8(reinterpret_cast<const uint8_t*>(at));
+  bytesToFloats(vsubq_s8(lowNibbles(w), vdupq_n_s8(8)), q);
+  bytesToFloats(vsubq_s8(highNibbles(w), vdupq_n_s8(8)), q + 4);
+}
+
+}  // namespace relufy::RELUFY_ISA

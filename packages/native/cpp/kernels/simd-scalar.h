@@ -1,6 +1,7 @@
 // simd.h in plain C++: four lanes, which compilers turn into whatever the processor has. The fallback, and the build
 // that a debugger or a new architecture starts from. Multiply-add is two roundings: a fused one would be a library call.
 #pragma once
+#include <cmath>
 #define RELUFY_ISA scalar
 
 namespace relufy::scalar {
@@ -9,8 +10,9 @@ constexpr int lanes = 4;
 struct Vec {
   float lane[lanes];
 };
-/** Rows of a step in one register tile of four outputs. */
+/** Rows of a step in one register tile of four outputs, and of one vector of outputs of a block format. */
 constexpr int tileRows = 2;
+constexpr int blockTileRows = 2;
 
 #define RELUFY_LANES(expression)            \
   Vec out;                                  \
@@ -65,6 +67,93 @@ RELUFY_INLINE static Vec pow2(Vec n) {
     memcpy(&out.lane[l], &bits, sizeof bits);
   }
   return out;
+}
+
+// ---- integers and block formats
+
+struct Int {
+  int32_t lane[lanes];
+};
+constexpr int int8BiasShift = -1;
+constexpr int int4Group = 1;
+
+RELUFY_INLINE static Int splatInt(int32_t value) { return {{value, value, value, value}}; }
+RELUFY_INLINE static Int loadIntFirst(const int32_t* at, int n) {
+  Int out = splatInt(0);
+  for (int l = 0; l < n; l++) out.lane[l] = at[l];
+  return out;
+}
+RELUFY_INLINE static Int loadInt(const int32_t* at) { return loadIntFirst(at, lanes); }
+RELUFY_INLINE static void storeInt(int32_t* at, Int v) { memcpy(at, v.lane, sizeof v.lane); }
+RELUFY_INLINE static Int subInt(Int a, Int b) {
+  for (int l = 0; l < lanes; l++) a.lane[l] -= b.lane[l];
+  return a;
+}
+template <int bits>
+RELUFY_INLINE static Int shiftLeft(Int v) {
+  for (int l = 0; l < lanes; l++) v.lane[l] *= 1 << bits;
+  return v;
+}
+RELUFY_INLINE static Vec toFloat(Int v) { RELUFY_LANES(static_cast<float>(v.lane[l])); }
+/** Half to even: adding 1.5 * 2^23 leaves the nearest integer in the low bits. */
+RELUFY_INLINE static Int toInt(Vec v) {
+  Int out;
+  for (int l = 0; l < lanes; l++) out.lane[l] = static_cast<int32_t>(v.lane[l] + 12582912.0f - 12582912.0f);
+  return out;
+}
+
+RELUFY_INLINE static float widenHalf(uint16_t half) {
+  // exponent and fraction moved into an f32, then scaled by what the exponents' biases differ: exact, subnormals too
+  const uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  if (bits > 0x0f800000) value = NAN;
+  else value = bits == 0x0f800000 ? INFINITY : value * 5.192296858534828e33f;  // 2^112
+  return half & 0x8000 ? -value : value;
+}
+RELUFY_INLINE static Vec loadHalf(const uint16_t* at) { RELUFY_LANES(widenHalf(at[l])); }
+RELUFY_INLINE static Vec loadHalfFirst(const uint16_t* at, int n) { RELUFY_LANES(l < n ? widenHalf(at[l]) : 0); }
+
+/** Dots of 4 (or the first n) blocks of 32 bytes. */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
+  Int out = splatInt(0);
+  for (int b = 0; b < (whole ? lanes : n); b++)
+    for (int i = 0; i < 32; i++) out.lane[b] += w[32 * b + i] * x[32 * b + i];
+  return out;
+}
+
+/** Dots of 4 (or the first n) blocks of 16 bytes, with weights + 8. */
+template <bool whole>
+RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+  Int out = splatInt(0);
+  for (int b = 0; b < (whole ? lanes : n); b++)
+    for (int i = 0; i < 16; i++)
+      out.lane[b] += (w[16 * b + i] & 15) * x[32 * b + i] + (w[16 * b + i] >> 4) * x[32 * b + i + 16];
+  return out;
+}
+
+/** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
+template <class F>
+RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {
+  int8_t bytes[4];
+  memcpy(bytes, &x, 4);
+  for (int l = 0; l < lanes; l++)
+    for (int i = 0; i < 4; i++) acc.lane[l] += static_cast<int8_t>(panel[4 * l + i]) * bytes[i];
+  return acc;
+}
+
+/** The 32 numbers of a block, without scale. */
+RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
+  const int8_t* w = reinterpret_cast<const int8_t*>(at);
+  for (int i = 0; i < 32; i++) q[i / lanes].lane[i % lanes] = static_cast<float>(w[i]);
+}
+RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
+  const uint8_t* w = reinterpret_cast<const uint8_t*>(at);
+  for (int i = 0; i < 16; i++) {
+    q[i / lanes].lane[i % lanes] = static_cast<float>((w[i] & 15) - 8);
+    q[4 + i / lanes].lane[i % lanes] = static_cast<float>((w[i] >> 4) - 8);
+  }
 }
 
 #undef RELUFY_LANES

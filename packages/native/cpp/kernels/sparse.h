@@ -62,17 +62,21 @@ static inline void gemvRowsOf(const Call& call) {
 }
 
 static void gemvRows(const Call& call) {
-  if (GemvRows::dtype(call.op) == dtypeF32) gemvRowsOf<float>(call);
-  else gemvRowsOf<bf16>(call);
+  switch (GemvRows::dtype(call.op)) {
+    case dtypeF32: return gemvRowsOf<float>(call);
+    case dtypeBf16: return gemvRowsOf<bf16>(call);
+    case dtypeInt8: return gemvRowsBlocks<Int8>(call);
+    case dtypeInt4: return gemvRowsBlocks<Int4>(call);
+    default: __builtin_trap();
+  }
 }
 
+static inline size_t gemvRowsScratch(Record op) { return preparedBytes(GemvRows::inWidth(op)); }
+
 template <class W>
-static inline void axpyRowsOf(const Call& call) {
+static inline void axpyRowsOf(const Call& call, int first, int columns) {
   const int inWidth = AxpyRows::inWidth(call.op);
   const int outWidth = AxpyRows::outWidth(call.op);
-  const int first = share(outWidth, columnUnit, call.thread, call.threads);
-  const int columns = share(outWidth, columnUnit, call.thread + 1, call.threads) - first;
-  if (columns == 0) return;
   float* sums = reinterpret_cast<float*>(call.scratch);
   for (int r = 0; r < call.rows; r++) {
     memset(sums, 0, static_cast<size_t>(columns) * sizeof(float));
@@ -87,12 +91,20 @@ static inline void axpyRowsOf(const Call& call) {
 }
 
 static void axpyRows(const Call& call) {
-  if (AxpyRows::dtype(call.op) == dtypeF32) axpyRowsOf<float>(call);
-  else axpyRowsOf<bf16>(call);
+  const int first = share(AxpyRows::outWidth(call.op), columnUnit, call.thread, call.threads);
+  const int columns = share(AxpyRows::outWidth(call.op), columnUnit, call.thread + 1, call.threads) - first;
+  if (columns == 0) return;
+  switch (AxpyRows::dtype(call.op)) {
+    case dtypeF32: return axpyRowsOf<float>(call, first, columns);
+    case dtypeBf16: return axpyRowsOf<bf16>(call, first, columns);
+    case dtypeInt8: return axpyRowsBlocks<Int8>(call, first, columns);
+    case dtypeInt4: return axpyRowsBlocks<Int4>(call, first, columns);
+    default: __builtin_trap();
+  }
 }
 
 static inline size_t axpyRowsScratch(Record op, int threads) {
-  return static_cast<size_t>(columnsOf(AxpyRows::outWidth(op), threads)) * sizeof(float);
+  return axpyBlocksScratch(columnsOf(AxpyRows::outWidth(op), threads));
 }
 
 }  // namespace relufy::RELUFY_ISA

@@ -5,10 +5,8 @@ import type { ModelSpec } from '@relufy/models';
 import { printProgram } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { type Inspection, inspectModel, type SiteReads, type TensorListing } from '../inspection.js';
-import { filesOf } from '../node/folder-files.js';
-import { exists } from '../node/load-model.js';
+import { openSource } from '../node/load-model.js';
 import { addMemoryOptions, type LoadValues, loadOptionsOf } from '../options.js';
-import { resolveSource } from '../source.js';
 
 const examples = `
 Examples:
@@ -35,7 +33,7 @@ export function define(command: Command): void {
 
 async function inspect(source: string, values: InspectValues): Promise<void> {
   const options = loadOptionsOf({ ...values, model: source });
-  const { inspection, tensors, program } = await inspectModel(filesOf(await resolveSource(source, exists)), options);
+  const { inspection, tensors, program } = await inspectModel(await openSource(source), options);
   const shown = { ...inspection, name: source };
   const print = (text: string) => process.stdout.write(`${text}\n`);
   if (values.json) {

@@ -1,6 +1,13 @@
 // `loadModel` in Node, where a model is most often a folder.
 import { stat } from 'node:fs/promises';
-import { type LoadOptions, loadModel as load, type Model, type ModelSource } from '@relufy/models';
+import {
+  type LoadOptions,
+  loadModel as load,
+  type Model,
+  type ModelFiles,
+  type ModelSource,
+  openModelFiles,
+} from '@relufy/models';
 import { resolveSource } from '../source.js';
 
 /**
@@ -8,11 +15,16 @@ import { resolveSource } from '../source.js';
  * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return load(await resolveSource(source, exists), options);
+  return load(await openSource(source), options);
+}
+
+/** The files that a source names, bundled names included. */
+export function openSource(source: ModelSource): Promise<ModelFiles> {
+  return resolveSource(source, exists, openModelFiles);
 }
 
 /** A folder, or a single file, which the loader refuses or reads in its own words. */
-export async function exists(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,

@@ -151,6 +151,7 @@ async function* watched(
   let ended = false;
   try {
     for (;;) {
+      signal?.throwIfAborted(); // an abort before the wait below would not be heard in it
       const next = await orTimeout(iterator.next(), timeoutMs, signal);
       if (next.done) {
         ended = true;

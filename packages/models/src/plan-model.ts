@@ -1,0 +1,104 @@
+// From a model's headers to a plan of how it runs: config, spec, limits, decoder and where the weights lie. Nothing large
+// is read or allocated, so loading, inspecting and converting all begin here.
+import { type Checkpoint, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
+import { type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
+import { buildDecoder, type Decoder } from './decoder.js';
+import { type ParsedConfig, parseConfig } from './families/index.js';
+import type { LoadOptions } from './load-model.js';
+import { locateWeights, type WeightSources } from './load-weights.js';
+import { locatePacked } from './packed.js';
+import { isReluLike, type ModelSpec, relufy } from './spec.js';
+
+/** Tokens in one step of a prefill: enough for the tiled product, few enough to stay in the caches. */
+const maxRows = 128;
+/** Logits of one step: at most 64 MiB. */
+const maxLogits = 1 << 24;
+/** Positions of the KV cache where nothing else is asked for. */
+const defaultContextLength = 4096;
+
+export interface ModelPlan {
+  readonly files: ModelFiles;
+  readonly config: ParsedConfig;
+  readonly spec: ModelSpec;
+  readonly contextLength: number;
+  readonly slots: number;
+  readonly limits: StepLimits;
+  readonly sparsity: 'exact' | 'dense';
+  readonly decoder: Decoder;
+  readonly sources: WeightSources;
+  /** Whoever made the plan closes it. */
+  readonly checkpoint: Checkpoint;
+}
+
+export type PlanOptions = Pick<LoadOptions, 'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'signal'>;
+
+/**
+ * Reads config.json and the checkpoint's headers.
+ * @throws RelufyError for a config that cannot be run, or a checkpoint that does not belong to it.
+ */
+export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
+  const { dtype = 'auto', signal } = options;
+  const config = parseConfig(await readJson(files, 'config.json', signal));
+  const spec = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
+  const contextLength = contextOf(spec, options.contextLength);
+  const limits = {
+    maxRows: Math.min(maxRows, contextLength),
+    maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
+  };
+  const checkpoint = await openCheckpoint(files, signal);
+  try {
+    const sources =
+      locatePacked(files.name, checkpoint) ??
+      locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
+    const matrixDType = (buffer: string): DType => (dtype === 'auto' ? sources.storedDType(buffer) : dtype);
+    const slots = 1;
+    return {
+      files,
+      config,
+      spec,
+      contextLength,
+      slots,
+      limits,
+      sparsity: options.sparsity ?? (isReluLike(spec.ffn.activation) || spec.norm.relu ? 'exact' : 'dense'),
+      decoder: buildDecoder(spec, { limits, slots, contextLength, matrixDType }),
+      sources,
+      checkpoint,
+    };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+function contextOf(spec: ModelSpec, asked: number | undefined): number {
+  const limit = spec.maxPositionEmbeddings;
+  if (asked !== undefined && asked > limit)
+    throw new RelufyError(
+      'option',
+      `contextLength: expected at most ${limit} (the model's max_position_embeddings), got ${asked}.`,
+    );
+  return asked ?? Math.min(limit, defaultContextLength);
+}
+
+/** A file that must be there, as JSON. */
+export async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
+  const text = await files.readText(file, { limitBytes: 16 << 20, signal });
+  if (text === undefined)
+    throw new RelufyError(
+      'io',
+      `${files.name}: expected a ${file}, found none. Name the folder of a model in Hugging Face layout.`,
+    );
+  return parseJson(files.name, file, text);
+}
+
+export function parseJson(name: string, file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new RelufyError(
+      'config',
+      `${name} ${file}: expected JSON, got ${show(text.slice(0, 40))}. Download it again.`,
+      { cause },
+    );
+  }
+}

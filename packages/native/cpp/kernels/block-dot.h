@@ -1,0 +1,71 @@
+// dotBlocks: the dot product of quantised activations and one row of a block format.
+//
+//   for each block b:  d_b = sum of x[i] w[i] over the block, an exact integer
+//                      lane (b mod lanes) of sum = fma(d_b, wScale_b * xScale_b, lane), in the order of b
+//   out = hsum(sum)
+//
+// dot.h with blocks in the place of numbers: the same order of summation is the contract of block formats, on every path
+// (gemv, gemvRows, and the panels of block-gemm.h, where a lane is an output and the chains of blocks lie in memory).
+// 1. Byte products want one side unsigned (VNNI, maddubs): weights get a bias, and bias * xSum is taken off each d_b.
+// 2. `lanes` blocks at a time: their partial sums are added by a tree of shuffles, three operations a vector, instead of
+//    a conversion and a multiply-add a vector with scales spread to lanes. The same cost, and the block sum is whole.
+// One weight row at a time: the work on `lanes` blocks is independent of the last, so memory is read as one stream.
+#pragma once
+#include "block-format.h"
+
+namespace relufy::RELUFY_ISA {
+
+/**
+ * x in the order that dots<F>() reads: for int4, in groups of `int4Group` blocks, first the 16 low halves, then the high
+ * ones, as the nibbles of a vector of weights fall out. `to` has room for whole groups.
+ */
+template <class F>
+RELUFY_INLINE static const int8_t* prepareX(const int8_t* x, int blocks, int8_t* to) {
+  if constexpr (F::blockBytes == 32 || int4Group == 1) return x;
+  else {
+    for (int b = 0; b < blocks; b++) {
+      int8_t* group = to + b / int4Group * int4Group * blockSize + b % int4Group * 16;
+      memcpy(group, x + b * blockSize, 16);
+      memcpy(group + int4Group * 16, x + b * blockSize + 16, 16);
+    }
+    for (int b = blocks; b % int4Group != 0; b++) {
+      int8_t* group = to + b / int4Group * int4Group * blockSize + b % int4Group * 16;
+      memset(group, 0, 16);
+      memset(group + int4Group * 16, 0, 16);
+    }
+    return to;
+  }
+}
+
+RELUFY_INLINE static size_t preparedBytes(int inWidth) {
+  return static_cast<size_t>(blocksOf(inWidth) + int4Group) * blockSize + 64;
+}
+
+template <class F, bool whole>
+RELUFY_INLINE static Int dots(const char* w, const int8_t* x, int n) {
+  if constexpr (F::blockBytes == 32) return dotsInt8<whole>(reinterpret_cast<const int8_t*>(w), x, n);
+  else return dotsInt4<whole>(reinterpret_cast<const uint8_t*>(w), x, n);
+}
+
+/** `ahead`: a row that will be read soon, or null. */
+template <class F>
+static inline float dotBlocks(const Blocks<F>& w, const char* weights, const QuantizedRow& x, const char* ahead) {
+  const uint16_t* scales = w.scales(weights);
+  Vec sum = zero();
+  int b = 0;
+  for (; b + lanes <= w.blocks; b += lanes) {
+    if (ahead != nullptr)
+      for (int at = 0; at < lanes * F::blockBytes; at += 64) prefetch(ahead + b * F::blockBytes + at);
+    const Int d = unbias<F>(dots<F, true>(weights + b * F::blockBytes, x.values + b * blockSize, lanes), loadInt(x.sums + b));
+    sum = fma(toFloat(d), mul(loadHalf(scales + b), load(x.scales + b)), sum);
+  }
+  if (b < w.blocks) {
+    const int n = w.blocks - b;
+    const Int d =
+        unbias<F>(dots<F, false>(weights + b * F::blockBytes, x.values + b * blockSize, n), loadIntFirst(x.sums + b, n));
+    sum = fma(toFloat(d), mul(loadHalfFirst(scales + b, n), loadFirst(x.scales + b, n)), sum);
+  }
+  return hsum(sum);
+}
+
+}  // namespace relufy::RELUFY_ISA
