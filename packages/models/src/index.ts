@@ -6,7 +6,13 @@ export type { Decoder, DecoderOptions, DecoderProgram, ProgramOptions, Site, Wei
 export { buildDecoder, sites } from './decoder.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
 export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
-export { type LoadOptions, loadModelFiles, type ProgressEvent, type WeightDType } from './load-model.js';
+export {
+  type LoadOptions,
+  loadModelFiles,
+  type ProgressEvent,
+  type SourceOptions,
+  type WeightDType,
+} from './load-model.js';
 export type { ForwardOptions, ForwardResult, Model, ScoreResult } from './model.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
 export * as sampling from './sampling.js';

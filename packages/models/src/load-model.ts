@@ -2,6 +2,7 @@
 // can be refused is refused before anything large is allocated.
 // Does not own finding the files (index.ts and node.ts turn a source into ModelFiles).
 import type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
+import type { HubProgress } from '@relufy/checkpoint/node';
 import { type Backend, createReferenceBackend, RelufyError, type Session, show } from '@relufy/tensor';
 import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import { ConfigReader, isObject } from './families/config-reader.js';
@@ -12,21 +13,26 @@ import { alibiTable, ropeTable } from './positions.js';
 import { SlotCache } from './slots.js';
 import type { RelufyOptions } from './spec.js';
 
-/** What loading tells about its progress, in the shape that transformers.js uses. */
-export type ProgressEvent =
-  | { readonly status: 'initiate' | 'done'; readonly name: string; readonly file: string }
-  | {
-      readonly status: 'progress';
-      readonly name: string;
-      readonly file: string;
-      readonly loaded: number;
-      readonly total: number;
-      /** 0 to 100. */
-      readonly progress: number;
-    }
-  | { readonly status: 'ready'; readonly name: string };
+/** What loading tells about its progress, in the shape that transformers.js uses: downloads, then reading. */
+export type ProgressEvent = HubProgress | { readonly status: 'ready'; readonly name: string };
 
-export interface LoadOptions {
+/** Where a model's files come from, for sources that are names on the hub or URLs. */
+export interface SourceOptions {
+  /** A branch, tag or commit of a hub repository. Default: what the id says after "@", else `main`. */
+  readonly revision?: string;
+  /** A folder within the repository. */
+  readonly subfolder?: string;
+  /** For gated repositories. Default: HF_TOKEN, or the token of `hf auth login`. `false`: none. */
+  readonly token?: string | false;
+  /** Default: HF_HUB_CACHE, else the hub folder below HF_HOME. */
+  readonly cacheDir?: string;
+  /** Ask no server: the cache only. Default: HF_HUB_OFFLINE. */
+  readonly localFilesOnly?: boolean;
+  readonly onProgress?: (event: ProgressEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadOptions extends SourceOptions {
   /** `auto`: the fastest there is. `reference`: slow, the definition of every op. Or a backend of your own. */
   readonly backend?: 'auto' | 'wasm' | 'reference' | Backend;
   /**
@@ -42,8 +48,6 @@ export interface LoadOptions {
   readonly relufy?: RelufyOptions;
   /** Positions of the KV cache. Default: the model's limit, at most 4096. */
   readonly contextLength?: number;
-  readonly onProgress?: (event: ProgressEvent) => void;
-  readonly signal?: AbortSignal;
 }
 
 export type WeightDType = 'f32' | 'bf16' | 'int8' | 'int4';
@@ -57,12 +61,17 @@ const optionNames: ReadonlySet<string> = new Set<keyof LoadOptions>([
   'sparsity',
   'relufy',
   'contextLength',
+  'revision',
+  'subfolder',
+  'token',
+  'cacheDir',
+  'localFilesOnly',
   'onProgress',
   'signal',
 ]);
 
 export async function loadModelFiles(files: ModelFiles, options: LoadOptions = {}): Promise<Model> {
-  checkOptions(options);
+  checkLoadOptions(options);
   const { signal } = options;
   signal?.throwIfAborted();
   const plan = await planModel(files, options);
@@ -132,7 +141,8 @@ function refuseFormats({ files, decoder }: ModelPlan, backend: Backend): void {
       );
 }
 
-function checkOptions(options: LoadOptions): void {
+/** Refuses what no loading could take, before any file is looked for. */
+export function checkLoadOptions(options: LoadOptions): void {
   const fail = (key: string, expected: string, got: unknown): never => {
     throw new RelufyError('option', `loadModel option "${key}": expected ${expected}, got ${show(got)}.`);
   };

@@ -1,3 +1,4 @@
+export { writeGguf } from '@relufy/checkpoint/node';
 export * from './index.js';
 export { convertModel } from './node/convert.js';
 export { loadModel, openModelFiles } from './node/source.js';

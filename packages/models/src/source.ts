@@ -1,28 +1,41 @@
-// What `loadModel` accepts where there is no file system: a URL of a folder, or files of your own.
+// What `loadModel` accepts where there is no file system: a URL of a folder, a name on the hub, or files of your own.
 import { httpFiles, type ModelFiles } from '@relufy/checkpoint';
 import { RelufyError, show } from '@relufy/tensor';
-import { type LoadOptions, loadModelFiles } from './load-model.js';
+import { checkLoadOptions, type LoadOptions, loadModelFiles, type SourceOptions } from './load-model.js';
 import type { Model } from './model.js';
 
-/** A folder in Hugging Face layout: its path (Node), its URL, or an object that opens its files. */
+/**
+ * A folder in Hugging Face layout or a GGUF file: its path (Node), its URL, a name on the hub such as
+ * `facebook/opt-125m`, or an object that opens its files.
+ */
 export type ModelSource = string | URL | ModelFiles;
+
+const hub = 'https://huggingface.co';
 
 /**
  * Loads a model: config, weights, tokenizer.
  * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return loadModelFiles(await openModelFiles(source), options);
+  checkLoadOptions(options);
+  return loadModelFiles(await openModelFiles(source, options), options);
 }
 
-/** The files behind a source, without reading any. */
-export async function openModelFiles(source: ModelSource): Promise<ModelFiles> {
+/** The files behind a source, without reading any. On a page the browser's own cache serves the hub's files. */
+export async function openModelFiles(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
   if (typeof source === 'object' && !(source instanceof URL)) return source;
+  const [, id, revision = options.revision ?? 'main'] =
+    /^(?:hf:)?([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?$/.exec(String(source)) ?? [];
+  if (id !== undefined) {
+    const folder = options.subfolder === undefined ? '' : `${encodeURI(options.subfolder)}/`;
+    const headers = options.token ? { headers: { authorization: `Bearer ${options.token}` } } : {};
+    return httpFiles(new URL(`${id}/resolve/${encodeURIComponent(revision)}/${folder}`, hub), headers);
+  }
   const base = typeof location === 'undefined' ? undefined : location.href;
   if (!URL.canParse(String(source), base))
     throw new RelufyError(
       'option',
-      `loadModel: expected the URL of a model's folder, or its files, got ${show(source)}.`,
+      `loadModel: expected the URL of a model's folder, a name such as "facebook/opt-125m", or files, got ${show(source)}.`,
     );
   return httpFiles(new URL(String(source), base));
 }

@@ -48,6 +48,7 @@ const lines = [
   ...constants('count', countCodes),
   ...constants('dtype', dtypeCodes),
   ...constants('activation', activationCodes),
+  `constexpr int activationKinds = ${Object.keys(activationCodes).length};`,
 ];
 for (const [kind, { code, formula }] of Object.entries(opTable))
   lines.push(

@@ -12,7 +12,7 @@ import { resolveSource } from './source.js';
  * for await (const piece of model.generate('Once upon a time', { maxNewTokens: 50 })) show(piece.text);
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return load(await resolveSource(source, isRelativeUrl, openModelFiles), options);
+  return load(await resolveSource(source, isRelativeUrl, (found) => openModelFiles(found, options)), options);
 }
 
 /** On a page, a path is a URL relative to it. */

@@ -1,2 +1,3 @@
+export { convertModel, writeGguf } from '@relufy/models';
 export * from './index.js';
 export { loadModel } from './node/load-model.js';

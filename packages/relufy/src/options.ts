@@ -8,22 +8,28 @@ import { type Command, Option } from 'commander';
 import { usageError } from './failure.js';
 import { defaultModel } from './source.js';
 
+/** Formats that weights can have in memory. */
+export const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const satisfies WeightDType[];
+
 /** What commander gives for the options of `addLoadOptions`. */
 export interface LoadValues {
   readonly model: string;
   readonly threads?: number;
   readonly backend?: 'auto' | 'wasm' | 'reference';
   readonly dtype?: 'auto' | WeightDType;
+  readonly revision?: string;
   readonly sparsity?: 'exact' | 'dense';
   readonly contextLength?: number;
 }
 
+/** What names a model, for help texts. */
+export const modelHelp =
+  'llama-tales (bundled), a path or URL of a folder or GGUF, or a name on the hub such as facebook/opt-125m';
+
 export function addModelOption(command: Command): void {
-  command.option(
-    '-m, --model <model>',
-    'llama-tales (bundled), a folder in Hugging Face layout, or its URL',
-    defaultModel,
-  );
+  command
+    .option('-m, --model <model>', modelHelp, defaultModel)
+    .option('--revision <revision>', 'branch, tag or commit of a model on the hub');
 }
 
 /** How a model is held in memory. */
@@ -45,8 +51,10 @@ export function addLoadOptions(command: Command): void {
   addMemoryOptions(command);
 }
 
-export function loadOptionsOf({ threads, backend, dtype, sparsity, contextLength }: LoadValues): LoadOptions {
+export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
+  const { threads, backend, dtype, sparsity, contextLength, revision } = values;
   return {
+    ...(revision !== undefined && { revision }),
     ...(threads !== undefined && { threads }),
     ...(backend !== undefined && { backend }),
     ...(dtype !== undefined && { dtype }),

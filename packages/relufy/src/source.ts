@@ -1,6 +1,5 @@
-// What a model can be named by: a bundled name, a URL, a folder, files of one's own. Turns names into what
-// @relufy/models loads, so that every entry (library, command, browser) accepts the same.
-// Does not own loading. A further kind of name (an id on a hub) is one more step in `resolveSource`.
+// What a model can be named by: a bundled name, a URL, a path, a name on the hub, files of one's own. Turns names into
+// files, so that every entry (library, command, browser) accepts the same. Does not own opening them (@relufy/models).
 import type { ModelFiles, ModelSource } from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
 
@@ -28,10 +27,10 @@ export async function resolveSource(source: ModelSource, isLocal: LocalCheck, op
   if (typeof source !== 'string') return open(source);
   const findBundled = bundled.get(source);
   if (findBundled !== undefined) return renamed(await open(await findBundled()), source);
-  if (/^(https?|file):/i.test(source) || (await isLocal(source))) return open(source);
+  if (/^(https?|file|hf):|^[\w-][\w.-]*\/[\w.-]+/i.test(source) || (await isLocal(source))) return open(source);
   throw new RelufyError(
     'option',
-    `model: expected ${bundledNames.map(show).join(' or ')} (bundled), the path of a folder in Hugging Face layout, or the URL of one, got ${show(source)}. Check the name.`,
+    `model: expected ${bundledNames.map(show).join(' or ')} (bundled), a path or URL of a folder in Hugging Face layout or of a GGUF, or a name on the hub such as "facebook/opt-125m", got ${show(source)}. Check the name.`,
   );
 }
 

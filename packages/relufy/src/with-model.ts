@@ -13,11 +13,8 @@ export async function withModel<T>(
   options: LoadOptions,
   use: (model: Model, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const interruption = new AbortController();
-  const { signal } = interruption;
-  const release = abortOnSignals(interruption);
-  const progress = showProgress(source, process.stderr);
-  try {
+  return untilInterrupted(async (signal) => {
+    const progress = showProgress(source, process.stderr);
     const { loadModel } = await import('./node/load-model.js');
     const model = await loadModel(source, { ...options, signal, onProgress: progress.hear }).finally(progress.clear);
     try {
@@ -27,8 +24,16 @@ export async function withModel<T>(
     } finally {
       await model.dispose();
     }
+  });
+}
+
+/** Runs work whose signal aborts on Ctrl-C and SIGTERM. */
+export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const interruption = new AbortController();
+  const release = abortOnSignals(interruption);
+  try {
+    return await work(interruption.signal);
   } finally {
-    progress.clear();
     release();
   }
 }

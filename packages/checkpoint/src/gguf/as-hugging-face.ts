@@ -46,14 +46,10 @@ export function ggufToConfig(metadata: GgufMetadata, tensors?: TensorFacts, wher
 
 /** [GGUF name, Hugging Face name] of every tensor an architecture may have; `{n}` stands for the block's number. */
 export function ggufTensorNames(
-  architecture: Architecture | string,
-  facts?: TensorFacts,
-): readonly (readonly [string, string])[] {
-  const found =
-    typeof architecture === 'string'
-      ? architectureOf(new GgufFields('GGUF', new Map([['general.architecture', architecture]])))
-      : architecture;
-  return found.names(facts ?? noTensors);
+  architecture: string,
+  tensors: TensorFacts = noTensors,
+): readonly (readonly [gguf: string, huggingFace: string])[] {
+  return architectureOf(new GgufFields('GGUF', new Map([['general.architecture', architecture]]))).names(tensors);
 }
 
 const noTensors: TensorFacts = { has: () => false, rows: () => undefined, values: () => undefined };

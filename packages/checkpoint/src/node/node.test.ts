@@ -2,11 +2,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { widen } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
 import { entry, f32, floats, messageOf, safetensors } from '../../testing/craft.js';
-import { httpFiles, openCheckpoint } from '../index.js';
-import { folderFiles, writeSafetensors } from '../node.js';
+import { gguf, textField } from '../../testing/gguf.js';
+import { httpFiles, openCheckpoint, openGguf } from '../index.js';
+import { convertToSafetensors, folderFiles, writeSafetensors } from '../node.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -124,6 +126,42 @@ describe('writeSafetensors', () => {
   });
 });
 
+describe('convertToSafetensors', () => {
+  it('writes a folder, whole or not at all', async () => {
+    const path = await fresh('convert', {
+      'model.safetensors': model,
+      'config.json': '{"a":1,"dtype":"float32"}',
+      'merges.txt': 'x y',
+      other: 'no',
+    });
+    const out = join(folder, 'converted');
+    const progress: number[] = [];
+    await convertToSafetensors(out, await folderFiles(path), {
+      dtype: 'bf16',
+      onProgress: ({ loaded, total }) => progress.push(loaded / total),
+    });
+    expect((await readdir(out)).sort()).toEqual(['config.json', 'merges.txt', 'model.safetensors']);
+    expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))).toEqual({ a: 1, torch_dtype: 'bfloat16' });
+    expect(progress.at(-1)).toBe(1);
+    const checkpoint = await openCheckpoint(await folderFiles(out));
+    expect(checkpoint.tensors.get('x')).toMatchObject({ dtype: 'BF16', shape: [2, 1] });
+    expect([...widen('bf16', (await checkpoint.readRows('x', 0, 2)).data)]).toEqual([1, 2]);
+    await checkpoint.close();
+    const again = convertToSafetensors(out, await folderFiles(path), { dtype: 'f32' });
+    expect(await messageOf(() => again, 'option')).toContain('new or empty');
+    const aborted = convertToSafetensors(join(folder, 'never'), await folderFiles(path), {
+      dtype: 'f32',
+      signal: AbortSignal.abort(new Error('stop')),
+    });
+    await expect(aborted).rejects.toThrow('stop');
+    const integers = await fresh('integers', { 'model.safetensors': safetensors({ x: entry('I64', [1], 0, 8) }, 8) });
+    await messageOf(async () =>
+      convertToSafetensors(join(folder, 'never'), await folderFiles(integers), { dtype: 'f32' }),
+    );
+    expect((await readdir(folder)).filter((name) => name === 'never' || name.endsWith('.tmp'))).toEqual([]);
+  });
+});
+
 describe('httpFiles', () => {
   let server: Server;
   let base: string;
@@ -150,6 +188,8 @@ describe('httpFiles', () => {
           response.write(body.subarray(0, 10));
           setTimeout(() => response.destroy(), 5);
         } else response.end(mode === 'long' && Number(begin) > 0 ? Buffer.concat([body, body]) : body);
+      } else if (path === '/m/x.gguf') {
+        response.end(gguf({ fields: [textField('general.architecture', 'bert')] }));
       } else if (path === '/m/page.json') {
         response.setHeader('content-type', 'text/html; charset=utf-8');
         response.end('<html></html>');
@@ -175,6 +215,14 @@ describe('httpFiles', () => {
       expect(data).toEqual(big.subarray(big.byteLength - 40_000, big.byteLength - 39_992));
       expect((await checkpoint.readRows('x', 7, 0)).data.byteLength).toBe(0);
     }
+  });
+
+  it('takes the address of a GGUF as a folder with it', async () => {
+    const files = httpFiles(`${base}/x.gguf`);
+    expect(await files.list?.()).toEqual(['x.gguf']);
+    expect((await openGguf(files)).ggufMetadata.get('general.architecture')).toBe('bert');
+    expect(await messageOf(() => files.readText('config.json'))).toContain('expected llama or falcon, got "bert"');
+    expect(await files.readText('model.safetensors.index.json')).toBeUndefined();
   });
 
   it('tells missing files from refused ones', async () => {

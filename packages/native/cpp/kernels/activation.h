@@ -17,6 +17,13 @@ RELUFY_INLINE static Vec activation(Vec x, Vec threshold) {
   if constexpr (kind == activationFatrelu) return whereGreater(x, threshold, x);
   if constexpr (kind == activationSilu) return mul(x, sigmoid(x));
   if constexpr (kind == activationGelu) return mul(x, normalCdf(x));
+  if constexpr (kind == activationScale) return mul(threshold, x);
+  if constexpr (kind == activationSoftcap) {
+    // tanh u = (1 - e) / (1 + e), e = exp(-2 |u|), with the sign of u
+    const Vec e = exp(mul(absolute(div(x, threshold)), splat(-2.0f)));
+    const Vec size = mul(threshold, div(sub(splat(1.0f), e), add(splat(1.0f), e)));
+    return chooseNegative(x, sub(zero(), size), size);
+  }
   // 1/2 (1 + tanh u) = sigmoid(2u), which does not cancel for negative u
   const Vec cube = mul(mul(mul(x, x), x), splat(0.044715f));
   return mul(x, sigmoid(mul(splat(1.5957691216057308f), add(x, cube))));
@@ -32,6 +39,7 @@ static inline void map(const float* x, float* out, int64_t count, float threshol
 }
 
 static void activate(const Call& call) {
+  static_assert(activationKinds == 8, "an activation has no case here");
   const int width = Activate::width(call.op);
   const int total = call.rows * width;
   const int first = share(total, 16, call.thread, call.threads);
@@ -46,6 +54,8 @@ static void activate(const Call& call) {
     case activationSilu: return map<activationSilu>(x, out, count, threshold);
     case activationGelu: return map<activationGelu>(x, out, count, threshold);
     case activationGeluTanh: return map<activationGeluTanh>(x, out, count, threshold);
+    case activationSoftcap: return map<activationSoftcap>(x, out, count, threshold);
+    case activationScale: return map<activationScale>(x, out, count, threshold);
     default: __builtin_trap();
   }
 }

@@ -1,11 +1,11 @@
-// rmsNorm and layerNorm.
+// rmsNorm and layerNorm; headNorm, which is either over each head of a row, in place.
 //
 //   mean = sum(x) / width (layerNorm);  scale = 1 / sqrt(sum((x - mean)^2) / width + eps)
 //   out = (x - mean) * scale * weight + bias
 //
 // Rows are dealt to the threads. When there are fewer rows than threads, each thread sums the whole row (the same sum,
 // the same bits) and writes its share of the columns: cheaper than a second barrier. Not when out = x: then a writer
-// would change what another still sums.
+// would change what another still sums. Of headNorm, units of (row, head) are dealt.
 #pragma once
 #include <cmath>
 
@@ -54,6 +54,16 @@ static inline void apply(
   }
 }
 
+/** One run of numbers that belong together; columns [first, last) of it are written. */
+template <bool centred>
+static inline void normaliseRun(
+    const float* x, const float* weight, const float* bias, float* out, float eps, int width, int first, int last) {
+  const float count = static_cast<float>(width);
+  const float mean = centred ? reduce<false>(x, width, 0) / count : 0;
+  const float scale = 1 / std::sqrt(reduce<true>(x, width, mean) / count + eps);
+  apply(x, weight, bias, out, first, last, mean, scale);
+}
+
 template <bool centred>
 static inline void normalise(
     const Call& call, const float* x, const float* weight, const float* bias, float* out, float eps, int width) {
@@ -63,13 +73,8 @@ static inline void normalise(
   const int first = byRows ? 0 : share(width, 16, call.thread, call.threads);
   const int last = byRows ? width : share(width, 16, call.thread + 1, call.threads);
   if (first == last) return;
-  const float count = static_cast<float>(width);
-  for (int r = firstRow; r < lastRow; r++) {
-    const float* from = row(x, r, width);
-    const float mean = centred ? reduce<false>(from, width, 0) / count : 0;
-    const float scale = 1 / std::sqrt(reduce<true>(from, width, mean) / count + eps);
-    apply(from, weight, bias, row(out, r, width), first, last, mean, scale);
-  }
+  for (int r = firstRow; r < lastRow; r++)
+    normaliseRun<centred>(row(x, r, width), weight, bias, row(out, r, width), eps, width, first, last);
 }
 
 static void rmsNorm(const Call& call) {
@@ -82,6 +87,22 @@ static void layerNorm(const Call& call) {
   normalise<true>(
       call, LayerNorm::x(call.op), LayerNorm::weight(call.op), LayerNorm::bias(call.op), LayerNorm::out(call.op),
       LayerNorm::eps(call.op), LayerNorm::width(call.op));
+}
+
+static void headNorm(const Call& call) {
+  const int heads = HeadNorm::heads(call.op);
+  const int headDim = HeadNorm::headDim(call.op);
+  const float eps = HeadNorm::eps(call.op);
+  const int last = share(call.rows * heads, 1, call.thread + 1, call.threads);
+  for (int unit = share(call.rows * heads, 1, call.thread, call.threads); unit < last; unit++) {
+    const int r = unit / heads;
+    const int h = unit - r * heads;
+    float* x = row(HeadNorm::x(call.op), r, HeadNorm::width(call.op)) + h * headDim;
+    const float* weight = row(HeadNorm::weight(call.op), h, headDim);
+    const float* bias = row(HeadNorm::bias(call.op), h, headDim);
+    if (HeadNorm::centred(call.op) != 0) normaliseRun<true>(x, weight, bias, x, eps, headDim, 0, headDim);
+    else normaliseRun<false>(x, weight, bias, x, eps, headDim, 0, headDim);
+  }
 }
 
 }  // namespace relufy::RELUFY_ISA

@@ -2,6 +2,7 @@
 // the streaming bandwidth that speeds are held against is measured in the same run.
 
 import { wholeFrom } from '@relufy/chat';
+import type { WeightDType } from '@relufy/models';
 import type { Backend, DType } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchDecode } from '../bench/decode.js';
@@ -10,7 +11,7 @@ import { describeMachine, type Table, toMarkdown } from '../bench/report.js';
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
 import { loadModel } from '../node.js';
-import { choice, numeric } from '../options.js';
+import { choice, numeric, weightDTypes } from '../options.js';
 
 const examples = `
 Benches:
@@ -26,11 +27,10 @@ Examples:
 
 const benches = ['bandwidth', 'decode', 'ffn', 'steady'] as const;
 type Bench = (typeof benches)[number];
-const dtypes = ['f32', 'bf16', 'int8', 'int4'] as const;
 
 interface BenchValues {
   readonly threads?: number;
-  readonly dtype?: (typeof dtypes)[number];
+  readonly dtype?: WeightDType;
   readonly seconds: number;
   readonly json?: true;
 }
@@ -39,7 +39,7 @@ export function define(command: Command): void {
   command
     .argument('[benches...]', `some of ${benches.join(', ')} (default: all)`)
     .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
-    .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', dtypes))
+    .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', weightDTypes))
     .addOption(numeric('--seconds <n>', 'time for each comparison', wholeFrom(1)).default(10))
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
@@ -54,7 +54,9 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
   const { createWasmBackend, streamBandwidth } = await import('@relufy/kernels');
   const machine = describeMachine();
   const backend = await createWasmBackend(values.threads === undefined ? {} : { threads: values.threads });
-  const formats = dtypes.filter((dtype) => backend.weightDTypes.includes(dtype) && (values.dtype ?? dtype) === dtype);
+  const formats = weightDTypes.filter(
+    (dtype) => backend.weightDTypes.includes(dtype) && (values.dtype ?? dtype) === dtype,
+  );
   try {
     const tables: Table[] = [];
     const bandwidth = await streamBandwidth(backend, 1e9);

@@ -16,5 +16,6 @@ export const subcommands: readonly SubcommandEntry[] = [
   { name: 'chat', summary: 'chat with a model in the terminal', load: () => import('./chat.js') },
   { name: 'generate', summary: 'continue a prompt, or answer messages', load: () => import('./generate.js') },
   { name: 'inspect', summary: "show a model's spec, memory, sparsity and program", load: () => import('./inspect.js') },
+  { name: 'convert', summary: 'write a model in another format', load: () => import('./convert.js') },
   { name: 'bench', summary: 'measure what this machine does, dense against sparse', load: () => import('./bench.js') },
 ];

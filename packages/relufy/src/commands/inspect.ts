@@ -6,7 +6,7 @@ import { printProgram } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { type Inspection, inspectModel, type SiteReads, type TensorListing } from '../inspection.js';
 import { openSource } from '../node/load-model.js';
-import { addMemoryOptions, type LoadValues, loadOptionsOf } from '../options.js';
+import { addMemoryOptions, type LoadValues, loadOptionsOf, modelHelp } from '../options.js';
 
 const examples = `
 Examples:
@@ -23,7 +23,8 @@ interface InspectValues extends Omit<LoadValues, 'model'> {
 export function define(command: Command): void {
   command
     .usage('MODEL [options]')
-    .argument('<model>', 'llama-tales (bundled), a folder in Hugging Face layout, or its URL')
+    .argument('<model>', modelHelp)
+    .option('--revision <revision>', 'branch, tag or commit of a model on the hub')
     .option('--program', 'print the ops of a step over their buffers')
     .option('--tensors', 'list the tensors of the checkpoint')
     .addOption(new Option('--json', 'print one JSON object'));
@@ -32,8 +33,8 @@ export function define(command: Command): void {
 }
 
 async function inspect(source: string, values: InspectValues): Promise<void> {
-  const options = loadOptionsOf({ ...values, model: source });
-  const { inspection, tensors, program } = await inspectModel(await openSource(source), options);
+  const options = loadOptionsOf(values);
+  const { inspection, tensors, program } = await inspectModel(await openSource(source, options), options);
   const shown = { ...inspection, name: source };
   const print = (text: string) => process.stdout.write(`${text}\n`);
   if (values.json) {

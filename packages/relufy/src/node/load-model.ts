@@ -7,6 +7,7 @@ import {
   type ModelFiles,
   type ModelSource,
   openModelFiles,
+  type SourceOptions,
 } from '@relufy/models';
 import { resolveSource } from '../source.js';
 
@@ -15,12 +16,12 @@ import { resolveSource } from '../source.js';
  * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return load(await openSource(source), options);
+  return load(await openSource(source, options), options);
 }
 
 /** The files that a source names, bundled names included. */
-export function openSource(source: ModelSource): Promise<ModelFiles> {
-  return resolveSource(source, exists, openModelFiles);
+export function openSource(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
+  return resolveSource(source, exists, (found) => openModelFiles(found, options));
 }
 
 /** A folder, or a single file, which the loader refuses or reads in its own words. */

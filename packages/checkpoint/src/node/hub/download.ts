@@ -208,7 +208,7 @@ async function withLock(
       release = await lockFile(path, {
         realpath: false,
         lockfilePath: path,
-        stale: 20_000,
+        stale: 10_000,
         onCompromised: (error) =>
           lost.abort(new RelufyError('io', `${path}: expected to hold the lock, got ${error.message}. Try again.`)),
       });

@@ -1,7 +1,7 @@
 // Which files of a hub repository a model needs: its descriptions, its tokenizer, and one set of weights.
 // Owns: the same order of preference as openCheckpoint. Does not own: downloading them.
 import { RelufyError, show } from '@relufy/tensor';
-import { indexOf, weightFiles, weightNames } from '../../weight-files.js';
+import { descriptionFiles, indexOf, weightFiles, weightNames } from '../../weight-files.js';
 
 export interface RepositoryFile {
   readonly path: string;
@@ -9,19 +9,6 @@ export interface RepositoryFile {
   /** Git's hash of the content, or for large files its SHA-256. */
   readonly hash: { readonly kind: 'git' | 'sha256'; readonly hex: string };
 }
-
-const descriptions = [
-  'config.json',
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.jinja',
-  'chat_template.json',
-];
 
 export interface Selection {
   readonly files: readonly RepositoryFile[];
@@ -35,7 +22,7 @@ export interface Selection {
 export function selectFiles(repository: string, files: readonly RepositoryFile[], gguf: string | undefined): Selection {
   const byPath = new Map(files.map((file) => [file.path, file]));
   const found = (names: readonly string[]): RepositoryFile[] => names.flatMap((name) => byPath.get(name) ?? []);
-  const described = found(descriptions);
+  const described = found(descriptionFiles);
   if (gguf === undefined)
     for (const name of weightFiles) {
       const index = byPath.get(indexOf(name));

@@ -1,0 +1,119 @@
+// `relufy convert`: a model of any format -> a folder in Hugging Face layout or a GGUF file, streamed and atomic.
+// Does not own the conversions (@relufy/models, @relufy/checkpoint).
+import { stat } from 'node:fs/promises';
+import { wholeFrom } from '@relufy/chat';
+import type { RelufyOptions, WeightDType } from '@relufy/models';
+import type { Command } from 'commander';
+import { usageError } from '../failure.js';
+import { showProgress } from '../load-progress.js';
+import { openSource } from '../node/load-model.js';
+import { convertModel, writeGguf } from '../node.js';
+import { choice, modelHelp, numeric, weightDTypes } from '../options.js';
+import { untilInterrupted } from '../with-model.js';
+
+const examples = `
+Formats:
+  safetensors  f32 and bf16 in the family's own layout, for every tool; int8 and int4 packed as Relufy holds them
+  gguf         f32, f16, q8_0 and q4_0, for llama.cpp (which runs Llama with SiLU and Falcon with GELU only)
+
+Examples:
+  $ relufy convert facebook/opt-125m --dtype int8 --out ./opt-125m-int8
+  $ relufy convert ./model.gguf --dtype bf16 --out ./model
+  $ relufy convert ./model --to gguf --dtype q8_0 --out ./model.gguf
+  $ relufy convert ./llama --stage 1 --dtype bf16 --out ./llama-relu`;
+
+const ggufTypes = ['f32', 'f16', 'q8_0', 'q4_0'] as const;
+
+interface ConvertValues {
+  readonly to: 'safetensors' | 'gguf';
+  readonly dtype?: string;
+  readonly layout?: 'hf' | 'packed';
+  readonly out: string;
+  readonly revision?: string;
+  readonly stage?: 1 | 2;
+  readonly shift?: number;
+}
+
+export function define(command: Command): void {
+  command
+    .usage('MODEL --out PATH [options]')
+    .argument('<model>', modelHelp)
+    .requiredOption('-o, --out <path>', 'the folder, or the GGUF file, to write')
+    .addOption(choice('--to <format>', 'what to write', ['safetensors', 'gguf']).default('safetensors'))
+    .option(
+      '--dtype <dtype>',
+      `${weightDTypes.join(', ')} (default: bf16); for gguf ${ggufTypes.join(', ')} (default: f16)`,
+    )
+    .addOption(choice('--layout <layout>', 'packed: as Relufy holds it, to be loaded at once', ['hf', 'packed']))
+    .option('--revision <revision>', 'branch, tag or commit of a model on the hub')
+    .addOption(numeric('--stage <n>', 'relufy on the way: 1 or 2', wholeFrom(1)))
+    .addOption(
+      numeric('--shift <b>', 'with --stage: max(0, x - b) as activation', {
+        fits: (value) => value >= 0,
+        expected: 'a number >= 0',
+      }),
+    )
+    .addHelpText('after', examples)
+    .action(convert);
+}
+
+async function convert(source: string, values: ConvertValues): Promise<void> {
+  const relufy = relufyOf(values);
+  await untilInterrupted(async (signal) => {
+    const progress = showProgress(source, process.stderr);
+    const onProgress = ({ loaded, total }: { loaded: number; total: number }) =>
+      progress.hear({
+        status: 'progress',
+        name: source,
+        file: values.out,
+        loaded,
+        total,
+        progress: (100 * loaded) / total,
+      });
+    try {
+      const files = await openSource(source, {
+        signal,
+        onProgress: progress.hear,
+        ...(values.revision && { revision: values.revision }),
+      });
+      if (values.to === 'gguf') {
+        if (relufy || values.layout) throw usageError('--to gguf: expected no --stage, --shift or --layout, got one.');
+        const type = oneOf(values.dtype ?? 'f16', ggufTypes);
+        await refuseExisting(values.out);
+        await writeGguf(values.out, files, { type, onProgress, signal });
+      } else {
+        const dtype: WeightDType = oneOf(values.dtype ?? 'bf16', weightDTypes);
+        const { layout } = values;
+        await convertModel(files, values.out, {
+          dtype,
+          onProgress,
+          signal,
+          ...(layout && { layout }),
+          ...(relufy && { relufy }),
+        });
+      }
+    } finally {
+      progress.clear();
+    }
+  });
+  process.stdout.write(`${values.out}\n`);
+}
+
+function relufyOf({ stage, shift }: ConvertValues): RelufyOptions | undefined {
+  if (stage === undefined && shift !== undefined) throw usageError('--shift: expected --stage with it, got none.');
+  return stage === undefined ? undefined : { stage, ...(shift !== undefined && { shift }) };
+}
+
+function oneOf<Word extends string>(text: string, words: readonly Word[]): Word {
+  const found = words.find((word) => word === text);
+  if (found === undefined) throw usageError(`--dtype: expected ${words.join(', ')}, got ${JSON.stringify(text)}.`);
+  return found;
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  const exists = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (exists) throw usageError(`--out: expected a file that does not exist yet, got ${JSON.stringify(path)}.`);
+}
