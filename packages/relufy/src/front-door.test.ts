@@ -34,10 +34,11 @@ describe('resolveSource', () => {
 
   test('anything else is one error that lists what is accepted', async () => {
     await expect(resolveSource('llama-tale', nowhere, open)).rejects.toThrow(
-      'model: expected "llama-tales" (bundled), the path of a folder in Hugging Face layout, or the URL of one, got "llama-tale".',
+      'model: expected "llama-tales" (bundled), a path or URL of a folder in Hugging Face layout or of a GGUF, or a name on the hub such as "facebook/opt-125m", got "llama-tale".',
     );
     await expect(browser.loadModel('nowhere')).rejects.toThrow(RelufyError);
-    await expect(loadModel('./nowhere')).rejects.toThrow('got "./nowhere"');
+    await expect(loadModel('./nowhere')).rejects.toThrow(RelufyError);
+    await expect(loadModel('nowhere')).rejects.toThrow('got "nowhere"');
   });
 });
 
