@@ -1,11 +1,15 @@
 // Every case of ../shared/golden (safetensors and pytorch_model.bin), on every backend and thread count: logits, hidden states, zero patterns
 // and greedy tokens of the Hugging Face implementation; equal bits across threads, and sparse equal to dense.
+import { nativeAvailability } from '@relufy/native';
 import { expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { isReluLike, type LoadOptions, loadModel, type Model } from './node.js';
 import { expectWithin, goldenCases, readGolden, relufyOf } from './testing/golden.js';
 
 const bound = 1e-4;
+const native = nativeAvailability();
+const skipReason = native.available ? '' : ` (skipped: ${native.reason})`;
+const backends = ['reference', 'wasm', ...(native.available ? (['native'] as const) : [])] as const;
 
 async function collectTokens(model: Model, ids: readonly number[]): Promise<number[]> {
   const { tokenIds } = await model.generate(ids, { maxNewTokens: 16, temperature: 0, stopTokenIds: [] }).result;
@@ -66,9 +70,15 @@ describeShared('golden checkpoints', 'golden', () => {
       for (const logits of results.slice(1)) expect(logits).toEqual(results[0]);
     });
 
+    it.skipIf(!native.available)(`${name}: native at 1, 2 and 3 threads, equal bits${skipReason}`, async () => {
+      const results: Float32Array[] = [];
+      for (const threads of [1, 2, 3]) results.push(await compare({ backend: 'native', threads }));
+      for (const logits of results.slice(1)) expect(logits).toEqual(results[0]);
+    });
+
     it(`${name}: sparse equals dense bit for bit`, async () => {
       const golden = await readGolden(name);
-      for (const backend of ['reference', 'wasm'] as const) {
+      for (const backend of backends) {
         const results = [];
         for (const sparsity of ['exact', 'dense'] as const) {
           const model = await load({ backend, sparsity, threads: 2 });

@@ -33,8 +33,11 @@ export interface SourceOptions {
 }
 
 export interface LoadOptions extends SourceOptions {
-  /** `auto`: the fastest there is. `reference`: slow, the definition of every op. Or a backend of your own. */
-  readonly backend?: 'auto' | 'wasm' | 'reference' | Backend;
+  /**
+   * `auto`: native where its binary is there (Node), else WASM. `reference`: slow, the definition of every op. Or a
+   * backend of your own.
+   */
+  readonly backend?: 'auto' | 'native' | 'wasm' | 'reference' | Backend;
   /**
    * Format of the weights in memory. `auto`: as stored (f16 becomes f32). `int8` and `int4` quantise while loading, in
    * blocks of 32; norms and biases stay f32.
@@ -70,7 +73,14 @@ const optionNames: ReadonlySet<string> = new Set<keyof LoadOptions>([
   'signal',
 ]);
 
-export async function loadModelFiles(files: ModelFiles, options: LoadOptions = {}): Promise<Model> {
+/** Makes the backend that the options ask for; what `auto` takes depends on where it runs. */
+export type CreateBackend = (options: LoadOptions) => Promise<{ backend: Backend; description: string }>;
+
+export async function loadModelFiles(
+  files: ModelFiles,
+  options: LoadOptions = {},
+  createBackend: CreateBackend = createPortableBackend,
+): Promise<Model> {
   checkLoadOptions(options);
   const { signal } = options;
   signal?.throwIfAborted();
@@ -79,7 +89,9 @@ export async function loadModelFiles(files: ModelFiles, options: LoadOptions = {
     const eosTokenIds = await readEosTokenIds(files, plan.config, signal);
     const tokenizer = await readTokenizer(files, signal);
     const given = typeof options.backend === 'object' ? options.backend : undefined;
-    const backend = given ?? (await createBackend(options));
+    const { backend, description } = given
+      ? { backend: given, description: given.description }
+      : await createBackend(options);
     try {
       const session = await createSession(plan, backend, options);
       const { spec, limits, contextLength, decoder, sparsity, slots } = plan;
@@ -90,6 +102,7 @@ export async function loadModelFiles(files: ModelFiles, options: LoadOptions = {
         tokenizer,
         eosTokenIds,
         backend,
+        backendDescription: description,
         ownsBackend: given === undefined,
         session,
         decoder,
@@ -153,8 +166,12 @@ export function checkLoadOptions(options: LoadOptions): void {
         `loadModel option "${key}": unknown. Expected one of ${[...optionNames].join(', ')}.`,
       );
   const { backend, dtype, threads, sparsity, contextLength } = options;
-  if (backend !== undefined && typeof backend !== 'object' && !['auto', 'wasm', 'reference'].includes(backend))
-    fail('backend', 'auto, wasm, reference or a backend', backend);
+  if (
+    backend !== undefined &&
+    typeof backend !== 'object' &&
+    !['auto', 'native', 'wasm', 'reference'].includes(backend)
+  )
+    fail('backend', 'auto, native, wasm, reference or a backend', backend);
   if (dtype !== undefined && dtype !== 'auto' && !weightDTypes.includes(dtype))
     fail('dtype', `auto, ${weightDTypes.join(', ')}`, dtype);
   if (sparsity !== undefined && !['exact', 'dense'].includes(sparsity)) fail('sparsity', 'exact or dense', sparsity);
@@ -164,8 +181,18 @@ export function checkLoadOptions(options: LoadOptions): void {
     fail('contextLength', 'a whole number >= 1', contextLength);
 }
 
-async function createBackend({ backend, threads }: LoadOptions): Promise<Backend> {
-  if (backend === 'reference') return createReferenceBackend();
+/** WASM, or the reference executor: what every engine has. */
+export const createPortableBackend: CreateBackend = async ({ backend: wanted, threads }) => {
+  if (wanted === 'native')
+    throw new RelufyError(
+      'backend',
+      'loadModel option "backend": expected auto, wasm or reference here, got "native", which needs Node. Use auto.',
+    );
+  const backend = wanted === 'reference' ? createReferenceBackend() : await createWasm(threads);
+  return { backend, description: backend.description };
+};
+
+async function createWasm(threads: number | undefined): Promise<Backend> {
   const { createWasmBackend } = await import('@relufy/kernels');
   return createWasmBackend(threads === undefined ? {} : { threads });
 }

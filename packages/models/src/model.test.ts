@@ -287,7 +287,10 @@ describe('loading', () => {
   it.each([
     [{ thread: 2 }, 'loadModel option "thread": unknown.'],
     [{ threads: 0 }, 'loadModel option "threads": expected a whole number from 1 to 256, got 0.'],
-    [{ backend: 'cuda' }, 'loadModel option "backend": expected auto, wasm, reference or a backend, got "cuda".'],
+    [
+      { backend: 'cuda' },
+      'loadModel option "backend": expected auto, native, wasm, reference or a backend, got "cuda".',
+    ],
     [{ dtype: 'int3' }, 'loadModel option "dtype": expected auto, f32, bf16, int8, int4, got "int3".'],
     [{ sparsity: 'most' }, 'loadModel option "sparsity": expected exact or dense, got "most".'],
     [{ contextLength: 5000 }, "expected at most 1024 (the model's max_position_embeddings), got 5000."],

@@ -46,6 +46,8 @@ export interface ModelParts {
   readonly tokenizer: Tokenizer | undefined;
   readonly eosTokenIds: readonly number[];
   readonly backend: Backend;
+  /** What was taken, and why. */
+  readonly backendDescription: string;
   readonly ownsBackend: boolean;
   readonly session: Session;
   readonly decoder: Decoder;
@@ -93,7 +95,7 @@ export class Model implements AsyncDisposable {
 
   /** What runs the model, in one line. */
   get backend(): string {
-    return this.#parts.backend.description;
+    return this.#parts.backendDescription;
   }
 
   /** Bytes of weights, KV cache and activations. */

@@ -15,7 +15,7 @@ export const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const satisfies W
 export interface LoadValues {
   readonly model: string;
   readonly threads?: number;
-  readonly backend?: 'auto' | 'wasm' | 'reference';
+  readonly backend?: 'auto' | 'native' | 'wasm' | 'reference';
   readonly dtype?: 'auto' | WeightDType;
   readonly revision?: string;
   readonly sparsity?: 'exact' | 'dense';
@@ -47,7 +47,7 @@ export function addLoadOptions(command: Command): void {
   addModelOption(command);
   command
     .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
-    .addOption(choice('--backend <backend>', 'what computes', ['auto', 'wasm', 'reference']));
+    .addOption(choice('--backend <backend>', 'what computes', ['auto', 'native', 'wasm', 'reference']));
   addMemoryOptions(command);
 }
 

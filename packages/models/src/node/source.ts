@@ -6,6 +6,7 @@ import { folderFiles, hubFiles, parseHubId } from '@relufy/checkpoint/node';
 import { checkLoadOptions, type LoadOptions, loadModelFiles, type SourceOptions } from '../load-model.js';
 import type { Model } from '../model.js';
 import type { ModelSource } from '../source.js';
+import { createNodeBackend } from './backend.js';
 
 /**
  * Loads a model: config, weights, tokenizer.
@@ -13,7 +14,7 @@ import type { ModelSource } from '../source.js';
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
   checkLoadOptions(options);
-  return loadModelFiles(await openModelFiles(source, options), options);
+  return loadModelFiles(await openModelFiles(source, options), options, createNodeBackend);
 }
 
 /** The files behind a source; those of the hub are brought into the cache first. */
