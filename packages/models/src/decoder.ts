@@ -31,7 +31,7 @@ export interface DecoderOptions {
 export interface ProgramOptions {
   /** `exact` skips weights behind zeros; `dense` computes everything in the same order: the same bits. */
   readonly sparsity: 'exact' | 'dense';
-  /** Activations to keep: `hidden.k`, `qkv.k`, `o.k`, `upGate.k`, `down.k`. */
+  /** Activations to keep: `hidden.k`, `qkv.k`, `o.k`, `upGate.k`, `preActivation.k`, `down.k`. */
   readonly taps?: readonly string[];
   /** `logits`: the head's outputs are kept; `logprobs`: only the target's log-probability and the best id. */
   readonly head?: 'logits' | 'logprobs';
@@ -193,7 +193,7 @@ class DecoderBuilder {
       if (activation === undefined)
         throw new RelufyError(
           'option',
-          `capture "${tap}": expected hidden.0 to hidden.${numHiddenLayers}, or qkv, o, upGate or down with a layer from 0 to ${numHiddenLayers - 1}.`,
+          `capture "${tap}": expected hidden.0 to hidden.${numHiddenLayers}, or qkv, o, upGate, preActivation or down with a layer from 0 to ${numHiddenLayers - 1}.`,
         );
       this.#builder.keep(activation);
     }
@@ -367,11 +367,13 @@ class DecoderBuilder {
     let h = this.#activation(name('down'), intermediateSize);
     if (ffn.kind === 'plain') {
       this.#product('upGate', layer, `layers.${layer}.up`, input, up);
+      this.#taps.set(`preActivation.${layer}`, up);
       this.#activate(up, h);
     } else {
       const gate = this.#activation(name('gate'), intermediateSize);
       const gated = this.#activation(name('gated'), intermediateSize);
       this.#product('upGate', layer, `layers.${layer}.gate`, input, gate);
+      this.#taps.set(`preActivation.${layer}`, gate);
       this.#activate(gate, gated);
       const neurons = isReluLike(ffn.activation) ? this.#select(name('gated'), gated, intermediateSize) : { x: gated };
       this.#rows(layer, `layers.${layer}.up`, input.x, neurons, up);

@@ -13,10 +13,11 @@ export {
   type SourceOptions,
   type WeightDType,
 } from './load-model.js';
-export type { ForwardOptions, ForwardResult, Model, ScoreResult } from './model.js';
+export type { ForwardOptions, Model } from './model.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
 export * as sampling from './sampling.js';
 export { loadModel, type ModelSource, openModelFiles } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
 export { isReluLike, parameterCount, relufy } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';
+export type { ContinuationScore, ForwardResult, ScoreResult } from './steps.js';

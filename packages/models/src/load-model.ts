@@ -51,6 +51,8 @@ export interface LoadOptions extends SourceOptions {
   readonly relufy?: RelufyOptions;
   /** Positions of the KV cache. Default: the model's limit, at most 4096. */
   readonly contextLength?: number;
+  /** Sequences that the KV cache holds at once. Default 1; more let `scoreContinuations` share steps. */
+  readonly slots?: number;
 }
 
 export type WeightDType = 'f32' | 'bf16' | 'int8' | 'int4';
@@ -64,6 +66,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof LoadOptions>([
   'sparsity',
   'relufy',
   'contextLength',
+  'slots',
   'revision',
   'subfolder',
   'token',
@@ -165,7 +168,7 @@ export function checkLoadOptions(options: LoadOptions): void {
         'option',
         `loadModel option "${key}": unknown. Expected one of ${[...optionNames].join(', ')}.`,
       );
-  const { backend, dtype, threads, sparsity, contextLength } = options;
+  const { backend, dtype, threads, sparsity, contextLength, slots } = options;
   if (
     backend !== undefined &&
     typeof backend !== 'object' &&
@@ -177,6 +180,8 @@ export function checkLoadOptions(options: LoadOptions): void {
   if (sparsity !== undefined && !['exact', 'dense'].includes(sparsity)) fail('sparsity', 'exact or dense', sparsity);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 256))
     fail('threads', 'a whole number from 1 to 256', threads);
+  if (slots !== undefined && !(Number.isInteger(slots) && slots >= 1 && slots <= 1024))
+    fail('slots', 'a whole number from 1 to 1024', slots);
   if (contextLength !== undefined && !(Number.isInteger(contextLength) && contextLength >= 1))
     fail('contextLength', 'a whole number >= 1', contextLength);
 }

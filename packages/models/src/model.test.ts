@@ -211,6 +211,36 @@ describe('forward and score', () => {
     }
   });
 
+  it('scores continuations of a context as it scores the whole, in any number of slots', async () => {
+    const context = await model.encode('Once upon a time, there was a little');
+    const continuations = await Promise.all(
+      [' girl named Lily', ' boy', ' fox who lived in a forest', ' girl'].map((text) =>
+        model.encode(text, { addSpecialTokens: false }),
+      ),
+    );
+    const expected = [];
+    for (const continuation of continuations) {
+      const { logprobs, isGreedy } = await model.score([...context, ...continuation]);
+      expected.push({
+        logprobs: logprobs.slice(context.length),
+        isGreedy: isGreedy.slice(context.length).every((greedy) => greedy),
+      });
+    }
+    expect(expected.map(({ isGreedy }) => isGreedy)).toEqual([true, false, false, true]);
+    for (const slots of [1, 2, 4, 9]) {
+      await using other = await loadModel(bundled, { slots });
+      for (let again = 0; again < 2; again++) {
+        const scores = await other.scoreContinuations(context, continuations);
+        expect(scores.map(({ logprobs, isGreedy }) => ({ logprobs, isGreedy }))).toEqual(expected);
+      }
+    }
+    await expect(model.scoreContinuations(context, [[]])).rejects.toThrowError(/at least one id/);
+    await expect(model.scoreContinuations([], [[1]])).rejects.toThrowError(/at least one/);
+    await expect(model.scoreContinuations(new Array(1020).fill(5), [new Array(6).fill(5)])).rejects.toThrowError(
+      /at most 1024/,
+    );
+  });
+
   it('captures inputs of layers and hidden states', async () => {
     const ids = [0, 3, 761, 484];
     const { captured } = await model.forward(ids, {

@@ -1,8 +1,8 @@
-// A loaded model: steps over its slots, and what a user calls (generate, forward, score, encode, decode).
-// Owns the queue of work, the KV bookkeeping and the programs. Loading is load-model.ts, the loop is generate.ts.
-import { type Backend, type LoadedProgram, RelufyError, type Session, type StepLimits, show } from '@relufy/tensor';
+// A loaded model: what a user calls (generate, forward, score, encode, decode), in the order of the calls.
+// Owns the queue of work and the checks of arguments. Steps are steps.ts, loading load-model.ts, the loop generate.ts.
+import { type Backend, RelufyError, show } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
-import type { Decoder, DecoderProgram, ProgramOptions } from './decoder.js';
+import type { DecoderProgram } from './decoder.js';
 import {
   type GenerateOptions,
   type GenerateResult,
@@ -12,57 +12,31 @@ import {
   type Prompt,
   runGeneration,
 } from './generate.js';
-import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
+import { type ContinuationScore, type ForwardResult, type ScoreResult, type StepParts, Steps } from './steps.js';
 
 export interface ForwardOptions {
   /** Logits of every position, or of the last one (default). */
   readonly logits?: 'all' | 'last';
-  /** `hidden.k` (what enters block k; the last one is what the head reads), and inputs of layers: `qkv.k`, `o.k`, `upGate.k`, `down.k`. */
+  /**
+   * `hidden.k` (what enters block k; the last one is what the head reads); inputs of layers: `qkv.k`, `o.k`, `upGate.k`,
+   * `down.k`; and `preActivation.k`, what the FFN's activation is applied to.
+   */
   readonly capture?: readonly string[];
 }
 
-export interface ForwardResult {
-  /** [rows, vocab], row-major. */
-  readonly logits: Float32Array;
-  readonly shape: readonly [rows: number, vocabSize: number];
-  /** Tap -> [tokens, width], row-major. */
-  readonly captured: Readonly<Record<string, Float32Array>>;
-}
-
-export interface ScoreResult {
-  /** log p(inputIds[i] | inputIds[0..i-1]); NaN for the first, which nothing comes before. */
-  readonly logprobs: Float32Array;
-  /** inputIds[i] is the model's first choice there; false for the first. */
-  readonly isGreedy: readonly boolean[];
-}
-
 /** @internal What load-model.ts puts together. */
-export interface ModelParts {
+export interface ModelParts extends StepParts {
   readonly name: string;
   readonly modelType: string;
-  readonly spec: ModelSpec;
   readonly tokenizer: Tokenizer | undefined;
   readonly eosTokenIds: readonly number[];
   readonly backend: Backend;
   /** What was taken, and why. */
   readonly backendDescription: string;
   readonly ownsBackend: boolean;
-  readonly session: Session;
-  readonly decoder: Decoder;
-  readonly limits: StepLimits;
-  readonly cache: SlotCache;
-  readonly sparsity: 'exact' | 'dense';
 }
-
-interface Loaded {
-  readonly loaded: LoadedProgram;
-  readonly built: DecoderProgram;
-}
-
-/** One chat's slot. Further slots are for work that forks. */
-const chatSlot = 0;
 
 export class Model implements AsyncDisposable {
   readonly name: string;
@@ -75,7 +49,7 @@ export class Model implements AsyncDisposable {
   readonly contextLength: number;
   readonly sparsity: 'exact' | 'dense';
   readonly #parts: ModelParts;
-  readonly #programs = new Map<string, Loaded>();
+  readonly #steps: Steps;
   #statistics: StepStatistics;
   #queue: Promise<unknown> = Promise.resolve();
   #disposed = false;
@@ -83,6 +57,7 @@ export class Model implements AsyncDisposable {
   /** @internal Use `loadModel`. */
   constructor(parts: ModelParts) {
     this.#parts = parts;
+    this.#steps = new Steps(parts);
     this.name = parts.name;
     this.modelType = parts.modelType;
     this.spec = parts.spec;
@@ -106,7 +81,7 @@ export class Model implements AsyncDisposable {
 
   /** The program that decoding runs, for inspection. */
   get program(): DecoderProgram['program'] {
-    return this.#program({ sparsity: this.sparsity }).built.program;
+    return this.#steps.program;
   }
 
   /**
@@ -140,13 +115,31 @@ export class Model implements AsyncDisposable {
     if (which !== 'all' && which !== 'last')
       throw new RelufyError('option', `forward option "logits": expected all or last, got ${show(which)}.`);
     const ids = this.#checkIds([...inputIds]);
-    return this.#enqueue(() => this.#forward(ids, which, [...new Set(capture)]));
+    return this.#enqueue(() => this.#steps.forward(ids, which, [...new Set(capture)]));
   }
 
   /** Log-probabilities of a sequence under the model, without keeping logits. */
   async score(inputIds: Iterable<number>): Promise<ScoreResult> {
     const ids = this.#checkIds([...inputIds]);
-    return this.#enqueue(() => this.#score(ids));
+    return this.#enqueue(() => this.#steps.score(ids));
+  }
+
+  /**
+   * Scores several continuations of one context. The context is computed once, and only where the KV cache does not hold
+   * it yet; with `slots` > 1 the continuations share steps.
+   * @throws RelufyError `input` when context and continuation do not fit the context length, or one is empty.
+   */
+  async scoreContinuations(
+    context: readonly number[],
+    continuations: readonly (readonly number[])[],
+  ): Promise<ContinuationScore[]> {
+    for (const continuation of continuations) {
+      if (continuation.length === 0)
+        throw new RelufyError('input', 'continuation: expected at least one id, got none.');
+      this.#checkIds([...this.#checkIds(context), ...continuation.slice(0, -1)]);
+      this.#checkIds(continuation);
+    }
+    return this.#enqueue(() => this.#steps.scoreContinuations(context, continuations));
   }
 
   /** Since the model was loaded, or since `resetStats`. */
@@ -235,123 +228,10 @@ export class Model implements AsyncDisposable {
       eosTokenIds: this.eosTokenIds,
       tokenizer: this.tokenizer,
       promptIds: () => this.#promptIds(prompt, options),
-      advance: (ids) => this.#advance(ids, options.signal, own),
+      advance: (ids) => this.#steps.advance(ids, options.signal, [this.#statistics, own]),
       stats: () => own.get(),
     };
     return runGeneration(host, prompt, options, push, left);
-  }
-
-  #program(options: ProgramOptions): Loaded {
-    const key = JSON.stringify(options);
-    let found = this.#programs.get(key);
-    if (found === undefined) {
-      const built = this.#parts.decoder.build(options);
-      found = { built, loaded: this.#parts.session.load(built.program) };
-      this.#programs.set(key, found);
-    }
-    return found;
-  }
-
-  /** Computes the ids that the chat's slot does not hold yet; gives the logits of the last one, or nothing when aborted. */
-  async #advance(
-    ids: readonly number[],
-    signal: AbortSignal | undefined,
-    own: StepStatistics,
-  ): Promise<{ logits: Float32Array; cached: number } | undefined> {
-    const { cache, limits } = this.#parts;
-    const program = this.#program({ sparsity: this.sparsity });
-    const cached = Math.min(cache.commonPrefix(chatSlot, ids), ids.length - 1);
-    cache.truncate(chatSlot, cached);
-    const start = performance.now();
-    for (let at = cached; at < ids.length; at += limits.maxRows) {
-      if (signal?.aborted) return undefined;
-      const chunk = ids.slice(at, at + limits.maxRows);
-      await this.#step(program, chunk, at, at + chunk.length === ids.length ? [chunk.length - 1] : []);
-      cache.append(chatSlot, chunk);
-    }
-    const ms = performance.now() - start;
-    for (const statistics of [this.#statistics, own]) {
-      if (ids.length - cached > 1) statistics.prefill(ids.length - cached, ms);
-      else statistics.decode(ms, program.built, program.loaded);
-    }
-    return { logits: this.#logits(program, 1), cached };
-  }
-
-  /** Runs consecutive tokens of the chat's slot; `outputRows` are the rows whose logits are wanted. */
-  async #step(
-    { loaded }: Loaded,
-    ids: readonly number[],
-    firstPosition: number,
-    outputRows: readonly number[],
-    targets: readonly number[] = [],
-  ): Promise<void> {
-    const { session } = this.#parts;
-    const input = (name: string, values: ArrayLike<number>) => session.view(name).set(values);
-    input('tokens', ids);
-    input(
-      'positions',
-      Int32Array.from(ids, (_, row) => firstPosition + row),
-    );
-    input('slots', new Int32Array(ids.length).fill(chatSlot));
-    input('outputRows', outputRows);
-    input('targets', targets);
-    await loaded.run({ rows: ids.length, outputs: outputRows.length });
-  }
-
-  #logits({ loaded }: Loaded, rows: number): Float32Array {
-    return (loaded.view('logits') as Float32Array).subarray(0, rows * this.spec.vocabSize);
-  }
-
-  async #forward(ids: readonly number[], which: 'all' | 'last', capture: readonly string[]): Promise<ForwardResult> {
-    const { limits, cache } = this.#parts;
-    const { vocabSize } = this.spec;
-    const program = this.#program(
-      capture.length > 0 ? { sparsity: this.sparsity, taps: capture } : { sparsity: this.sparsity },
-    );
-    // the last hidden state exists for output rows only, so whoever captures gets all of them
-    const every = which === 'all' || capture.length > 0;
-    const chunkRows = every ? Math.min(limits.maxRows, limits.maxOutputs) : limits.maxRows;
-    const logits = new Float32Array((which === 'all' ? ids.length : 1) * vocabSize);
-    const captured: Record<string, Float32Array> = {};
-    cache.truncate(chatSlot, 0);
-    for (let at = 0; at < ids.length; at += chunkRows) {
-      const chunk = ids.slice(at, at + chunkRows);
-      const last = at + chunk.length === ids.length;
-      const outputs = every ? chunk.map((_, row) => row) : last ? [chunk.length - 1] : [];
-      await this.#step(program, chunk, at, outputs);
-      cache.append(chatSlot, chunk);
-      if (which === 'all') logits.set(this.#logits(program, chunk.length), at * vocabSize);
-      else if (last) logits.set(this.#logits(program, outputs.length).subarray(-vocabSize));
-      for (const tap of capture) {
-        const activation = program.built.taps.get(tap) as string;
-        const width = program.built.program.buffers.get(activation)?.shape[1] as number;
-        captured[tap] ??= new Float32Array(ids.length * width);
-        const view = program.loaded.view(activation) as Float32Array;
-        captured[tap].set(view.subarray(0, chunk.length * width), at * width);
-      }
-    }
-    return { logits, shape: [which === 'all' ? ids.length : 1, vocabSize], captured };
-  }
-
-  async #score(ids: readonly number[]): Promise<ScoreResult> {
-    const { limits, cache } = this.#parts;
-    const program = this.#program({ sparsity: this.sparsity, head: 'logprobs' });
-    const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
-    const logprobs = new Float32Array(ids.length).fill(Number.NaN);
-    const isGreedy = ids.map(() => false);
-    cache.truncate(chatSlot, 0);
-    for (let at = 0; at < ids.length; at += chunkRows) {
-      const chunk = ids.slice(at, at + chunkRows);
-      const targets = ids.slice(at + 1, at + 1 + chunk.length);
-      await this.#step(program, chunk, at, [...targets.keys()], targets);
-      cache.append(chatSlot, chunk);
-      logprobs.set((program.loaded.view('logprob') as Float32Array).subarray(0, targets.length), at + 1);
-      const best = program.loaded.view('best');
-      targets.forEach((target, row) => {
-        isGreedy[at + 1 + row] = best[row] === target;
-      });
-    }
-    return { logprobs, isGreedy };
   }
 }
 

@@ -30,14 +30,14 @@ export interface ModelPlan {
   readonly checkpoint: Checkpoint;
 }
 
-export type PlanOptions = Pick<LoadOptions, 'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'signal'>;
+export type PlanOptions = Pick<LoadOptions, 'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'slots' | 'signal'>;
 
 /**
  * Reads config.json and the checkpoint's headers.
  * @throws RelufyError for a config that cannot be run, or a checkpoint that does not belong to it.
  */
 export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
-  const { dtype = 'auto', signal } = options;
+  const { dtype = 'auto', slots = 1, signal } = options;
   const config = parseConfig(await readJson(files, 'config.json', signal));
   const spec = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
   const contextLength = contextOf(spec, options.contextLength);
@@ -51,7 +51,6 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       locatePacked(files.name, checkpoint) ??
       locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
     const matrixDType = (buffer: string): DType => (dtype === 'auto' ? sources.storedDType(buffer) : dtype);
-    const slots = 1;
     return {
       files,
       config,

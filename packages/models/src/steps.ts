@@ -1,0 +1,298 @@
+// Steps over the slots of a session: what is run for a prompt, a whole sequence, or continuations of a context.
+// Owns programs and the KV bookkeeping. Does not own the order of a user's calls (model.ts) nor the choice of tokens.
+import type { LoadedProgram, Session, StepLimits } from '@relufy/tensor';
+import type { Decoder, DecoderProgram, ProgramOptions } from './decoder.js';
+import type { SlotCache } from './slots.js';
+import type { ModelSpec } from './spec.js';
+import type { StepStatistics } from './statistics.js';
+
+export interface ForwardResult {
+  /** [rows, vocab], row-major. */
+  readonly logits: Float32Array;
+  readonly shape: readonly [rows: number, vocabSize: number];
+  /** Tap -> [tokens, width], row-major. */
+  readonly captured: Readonly<Record<string, Float32Array>>;
+}
+
+/** What a continuation is worth behind a context. */
+export interface ContinuationScore {
+  /** The sum of log p(token | before) over the continuation. */
+  readonly logprob: number;
+  /** Each of its tokens is the model's first choice. */
+  readonly isGreedy: boolean;
+  /** log p of each token. */
+  readonly logprobs: Float32Array;
+}
+
+export interface ScoreResult {
+  /** log p(inputIds[i] | inputIds[0..i-1]); NaN for the first, which nothing comes before. */
+  readonly logprobs: Float32Array;
+  /** inputIds[i] is the model's first choice there; false for the first. */
+  readonly isGreedy: readonly boolean[];
+}
+
+/** What steps run on. */
+export interface StepParts {
+  readonly spec: ModelSpec;
+  readonly session: Session;
+  readonly decoder: Decoder;
+  readonly limits: StepLimits;
+  readonly cache: SlotCache;
+  readonly sparsity: 'exact' | 'dense';
+}
+
+interface Loaded {
+  readonly loaded: LoadedProgram;
+  readonly built: DecoderProgram;
+}
+
+/** One token of a step. */
+interface Row {
+  readonly token: number;
+  readonly position: number;
+  readonly slot: number;
+}
+
+interface Scoring {
+  readonly continuation: readonly number[];
+  readonly logprobs: Float32Array;
+  greedy: boolean;
+}
+
+/** One chat's slot. Further slots are for work that forks. */
+const chatSlot = 0;
+
+/** One step runs at a time: whoever calls waits for the last call. */
+export class Steps {
+  readonly #parts: StepParts;
+  readonly #programs = new Map<string, Loaded>();
+
+  constructor(parts: StepParts) {
+    this.#parts = parts;
+  }
+
+  /** The program that decoding runs. */
+  get program(): DecoderProgram['program'] {
+    return this.#program().built.program;
+  }
+
+  /** Compiled when first asked for. */
+  #program(options: Omit<ProgramOptions, 'sparsity'> = {}): Loaded {
+    const key = JSON.stringify(options);
+    let found = this.#programs.get(key);
+    if (found === undefined) {
+      const built = this.#parts.decoder.build({ ...options, sparsity: this.#parts.sparsity });
+      found = { built, loaded: this.#parts.session.load(built.program) };
+      this.#programs.set(key, found);
+    }
+    return found;
+  }
+
+  /**
+   * Computes the ids that the chat's slot does not hold yet; gives the logits of the last one (valid until the next
+   * step), or nothing when the signal aborted on the way.
+   */
+  async advance(
+    ids: readonly number[],
+    signal: AbortSignal | undefined,
+    statistics: readonly StepStatistics[],
+  ): Promise<{ logits: Float32Array; cached: number } | undefined> {
+    const { cache } = this.#parts;
+    const program = this.#program();
+    const cached = Math.min(cache.commonPrefix(chatSlot, ids), ids.length - 1);
+    const start = performance.now();
+    if (!(await this.#prefill(program, ids, cached, ids.length, signal))) return undefined;
+    const ms = performance.now() - start;
+    for (const each of statistics) {
+      if (ids.length - cached > 1) each.prefill(ids.length - cached, ms);
+      else each.decode(ms, program.built, program.loaded);
+    }
+    return { logits: this.#logits(program, 1), cached };
+  }
+
+  /**
+   * Computes ids[from, to) in the chat's slot, with the logits of the last id of all. False when the signal aborted:
+   * then the slot holds what was computed.
+   */
+  async #prefill(
+    program: Loaded,
+    ids: readonly number[],
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const { cache, limits } = this.#parts;
+    cache.truncate(chatSlot, from);
+    for (let at = from; at < to; at += limits.maxRows) {
+      if (signal?.aborted) return false;
+      const chunk = ids.slice(at, Math.min(to, at + limits.maxRows));
+      await this.#step(program, chunk, at, at + chunk.length === ids.length ? [chunk.length - 1] : []);
+      cache.append(chatSlot, chunk);
+    }
+    return true;
+  }
+
+  /** Runs consecutive tokens of the chat's slot; `outputRows` are the rows whose logits are wanted. */
+  #step(
+    program: Loaded,
+    ids: readonly number[],
+    firstPosition: number,
+    outputRows: readonly number[],
+    targets: readonly number[] = [],
+  ): Promise<void> {
+    const rows = ids.map((token, row) => ({ token, position: firstPosition + row, slot: chatSlot }));
+    return this.#run(program, rows, outputRows, targets);
+  }
+
+  /** One step over rows of any slots. */
+  async #run(
+    { loaded }: Loaded,
+    rows: readonly Row[],
+    outputRows: readonly number[],
+    targets: readonly number[],
+  ): Promise<void> {
+    const { session } = this.#parts;
+    const input = (name: string, values: ArrayLike<number>) => session.view(name).set(values);
+    input(
+      'tokens',
+      Int32Array.from(rows, ({ token }) => token),
+    );
+    input(
+      'positions',
+      Int32Array.from(rows, ({ position }) => position),
+    );
+    input(
+      'slots',
+      Int32Array.from(rows, ({ slot }) => slot),
+    );
+    input('outputRows', outputRows);
+    input('targets', targets);
+    await loaded.run({ rows: rows.length, outputs: outputRows.length });
+  }
+
+  #logits({ loaded }: Loaded, rows: number): Float32Array {
+    return (loaded.view('logits') as Float32Array).subarray(0, rows * this.#parts.spec.vocabSize);
+  }
+
+  /** A whole sequence from position 0, with taps. */
+  async forward(ids: readonly number[], which: 'all' | 'last', capture: readonly string[]): Promise<ForwardResult> {
+    const { limits, cache } = this.#parts;
+    const { vocabSize } = this.#parts.spec;
+    const program = this.#program(capture.length > 0 ? { taps: capture } : {});
+    // the last hidden state exists for output rows only, so whoever captures gets all of them
+    const every = which === 'all' || capture.length > 0;
+    const chunkRows = every ? Math.min(limits.maxRows, limits.maxOutputs) : limits.maxRows;
+    const logits = new Float32Array((which === 'all' ? ids.length : 1) * vocabSize);
+    const captured: Record<string, Float32Array> = {};
+    cache.truncate(chatSlot, 0);
+    for (let at = 0; at < ids.length; at += chunkRows) {
+      const chunk = ids.slice(at, at + chunkRows);
+      const last = at + chunk.length === ids.length;
+      const outputs = every ? chunk.map((_, row) => row) : last ? [chunk.length - 1] : [];
+      await this.#step(program, chunk, at, outputs);
+      cache.append(chatSlot, chunk);
+      if (which === 'all') logits.set(this.#logits(program, chunk.length), at * vocabSize);
+      else if (last) logits.set(this.#logits(program, outputs.length).subarray(-vocabSize));
+      for (const tap of capture) {
+        const activation = program.built.taps.get(tap) as string;
+        const width = program.built.program.buffers.get(activation)?.shape[1] as number;
+        captured[tap] ??= new Float32Array(ids.length * width);
+        const view = program.loaded.view(activation) as Float32Array;
+        captured[tap].set(view.subarray(0, chunk.length * width), at * width);
+      }
+    }
+    return { logits, shape: [which === 'all' ? ids.length : 1, vocabSize], captured };
+  }
+
+  /**
+   * All of the context but its last token is prefilled in the chat's slot and forked; the last token and the
+   * continuations are rows whose logits are scored.
+   */
+  async scoreContinuations(
+    context: readonly number[],
+    continuations: readonly (readonly number[])[],
+  ): Promise<ContinuationScore[]> {
+    const { cache, session } = this.#parts;
+    const { numHiddenLayers, attention } = this.#parts.spec;
+    const program = this.#program({ head: 'logprobs' });
+    const last = context.length - 1;
+    await this.#prefill(program, context, Math.min(cache.commonPrefix(chatSlot, context), last), last);
+    const scorings = continuations.map((continuation): Scoring => {
+      return { continuation, logprobs: new Float32Array(continuation.length), greedy: true };
+    });
+    // slot 0 keeps the context for the next call; the others take continuations, a round at a time
+    const lanes = Math.max(1, cache.slots - 1);
+    for (let first = 0; first < scorings.length; first += lanes) {
+      const round = scorings.slice(first, first + lanes);
+      const slotOf = (lane: number) => (cache.slots === 1 ? chatSlot : lane + 1);
+      if (cache.slots > 1)
+        for (const lane of round.keys())
+          cache.fork(
+            session,
+            chatSlot,
+            slotOf(lane),
+            last,
+            numHiddenLayers * attention.numKeyValueHeads,
+            attention.headDim,
+          );
+      await this.#scoreRound(program, context, round, slotOf);
+      // with one slot the continuation was written behind the context
+      cache.truncate(chatSlot, last);
+    }
+    return scorings.map(({ logprobs, greedy }) => ({
+      logprob: logprobs.reduce((sum, value) => sum + value, 0),
+      isGreedy: greedy,
+      logprobs,
+    }));
+  }
+
+  async #scoreRound(
+    program: Loaded,
+    context: readonly number[],
+    round: readonly Scoring[],
+    slotOf: (lane: number) => number,
+  ): Promise<void> {
+    const { limits } = this.#parts;
+    const last = context.length - 1;
+    const rows = round.flatMap((scoring, lane) =>
+      scoring.continuation.map((target, i) => {
+        const token = i === 0 ? (context[last] as number) : (scoring.continuation[i - 1] as number);
+        return { token, position: last + i, slot: slotOf(lane), target, scoring, i };
+      }),
+    );
+    const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
+    for (let at = 0; at < rows.length; at += chunkRows) {
+      const chunk = rows.slice(at, at + chunkRows);
+      const targets = chunk.map(({ target }) => target);
+      await this.#run(program, chunk, [...chunk.keys()], targets);
+      const logprobs = program.loaded.view('logprob');
+      const best = program.loaded.view('best');
+      chunk.forEach(({ scoring, target, i }, row) => {
+        scoring.logprobs[i] = logprobs[row] as number;
+        if (best[row] !== target) scoring.greedy = false;
+      });
+    }
+  }
+
+  /** A whole sequence from position 0: log-probabilities, no logits kept. */
+  async score(ids: readonly number[]): Promise<ScoreResult> {
+    const { limits, cache } = this.#parts;
+    const program = this.#program({ head: 'logprobs' });
+    const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
+    const logprobs = new Float32Array(ids.length).fill(Number.NaN);
+    const isGreedy = ids.map(() => false);
+    cache.truncate(chatSlot, 0);
+    for (let at = 0; at < ids.length; at += chunkRows) {
+      const chunk = ids.slice(at, at + chunkRows);
+      const targets = ids.slice(at + 1, at + 1 + chunk.length);
+      await this.#step(program, chunk, at, [...targets.keys()], targets);
+      cache.append(chatSlot, chunk);
+      logprobs.set((program.loaded.view('logprob') as Float32Array).subarray(0, targets.length), at + 1);
+      const best = program.loaded.view('best');
+      targets.forEach((target, row) => {
+        isGreedy[at + 1 + row] = best[row] === target;
+      });
+    }
+    return { logprobs, isGreedy };
+  }
+}
