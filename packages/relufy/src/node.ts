@@ -1,3 +1,3 @@
-export { convertModel, writeGguf } from '@relufy/models';
+export { convertModel, createBackend, writeGguf } from '@relufy/models';
 export * from './index.js';
 export { loadModel } from './node/load-model.js';

@@ -2,20 +2,24 @@
 // the streaming bandwidth that speeds are held against is measured in the same run.
 
 import { wholeFrom } from '@relufy/chat';
+import type { WasmBackend } from '@relufy/kernels';
 import type { WeightDType } from '@relufy/models';
+import type { NativeBackend } from '@relufy/native';
 import type { Backend, DType } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchDecode } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
+import { benchKernels } from '../bench/kernels.js';
 import { describeMachine, type Table, toMarkdown } from '../bench/report.js';
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
-import { loadModel } from '../node.js';
+import { createBackend, loadModel } from '../node.js';
 import { choice, numeric, weightDTypes } from '../options.js';
 
 const examples = `
 Benches:
   bandwidth  streaming reads by all threads: the roofline
+  kernels    products alone, dense and sparse: GB/s and GFLOP/s
   decode     dense decoding and prefill of a synthetic Llama shape (1 GB of weights)
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
@@ -25,11 +29,12 @@ Examples:
   $ relufy bench ffn --dtype bf16 --threads 2 --seconds 20
   $ relufy bench decode --json > decode.json`;
 
-const benches = ['bandwidth', 'decode', 'ffn', 'steady'] as const;
+const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady'] as const;
 type Bench = (typeof benches)[number];
 
 interface BenchValues {
   readonly threads?: number;
+  readonly backend: 'auto' | 'native' | 'wasm';
   readonly dtype?: WeightDType;
   readonly seconds: number;
   readonly json?: true;
@@ -39,6 +44,7 @@ export function define(command: Command): void {
   command
     .argument('[benches...]', `some of ${benches.join(', ')} (default: all)`)
     .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
+    .addOption(choice('--backend <backend>', 'what computes', ['auto', 'native', 'wasm']).default('auto'))
     .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', weightDTypes))
     .addOption(numeric('--seconds <n>', 'time for each comparison', wholeFrom(1)).default(10))
     .option('--json', 'print JSON')
@@ -51,33 +57,63 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
     if (!benches.includes(name as Bench))
       throw usageError(`bench: expected some of ${benches.join(', ')}, got "${name}".`);
   const wanted = new Set<string>(named.length > 0 ? named : benches);
-  const { createWasmBackend, streamBandwidth } = await import('@relufy/kernels');
   const machine = describeMachine();
-  const backend = await createWasmBackend(values.threads === undefined ? {} : { threads: values.threads });
+  const threads = values.threads === undefined ? {} : { threads: values.threads };
+  const { backend, description } = await createBackend({ backend: values.backend, ...threads });
   const formats = weightDTypes.filter(
     (dtype) => backend.weightDTypes.includes(dtype) && (values.dtype ?? dtype) === dtype,
   );
   try {
     const tables: Table[] = [];
-    const bandwidth = await streamBandwidth(backend, 1e9);
+    const bandwidth = await streamBandwidth(backend);
     tables.push({
       title: 'Streaming reads',
       note: '1 GB, each byte read once, best of 7 passes.',
       columns: ['threads', 'GB/s'],
       rows: [[backend.threads, bandwidth.toFixed(1)]],
     });
+    if (wanted.has('kernels')) tables.push(await kernelTable(backend, formats, bandwidth, values.seconds));
     if (wanted.has('decode')) tables.push(await decodeTable(backend, formats, bandwidth, values.seconds));
     if (wanted.has('ffn'))
       for (const kind of ['gated', 'plain'] as const)
         for (const dtype of formats) tables.push(await ffnTable(backend, kind, dtype, values.seconds));
     if (wanted.has('steady')) tables.push(await steadyTable(values));
     const text = values.json
-      ? JSON.stringify({ machine, backend: backend.description, tables }, null, 2)
-      : toMarkdown(machine, backend.description, tables);
+      ? JSON.stringify({ machine, backend: description, tables }, null, 2)
+      : toMarkdown(machine, description, tables);
     process.stdout.write(`${text}\n`);
   } finally {
     await backend.dispose();
   }
+}
+
+/** By the backend's own streaming kernel, in GB/s. */
+async function streamBandwidth(backend: Backend): Promise<number> {
+  if (backend.name === 'native') return (await import('@relufy/native')).streamBandwidth(backend as NativeBackend, 1e9);
+  return (await import('@relufy/kernels')).streamBandwidth(backend as WasmBackend, 1e9);
+}
+
+async function kernelTable(
+  backend: Backend,
+  formats: readonly DType[],
+  bandwidth: number,
+  seconds: number,
+): Promise<Table> {
+  const results = [];
+  for (const dtype of formats) results.push(...(await benchKernels(backend, dtype, seconds)));
+  return {
+    title: 'Kernels',
+    note: '2048 x 5632, cold weights, the bytes and operations of active rows only; the first row checked against the reference executor.',
+    columns: ['kernel', 'us', 'GB/s', 'of streaming', 'GFLOP/s', 'spread'],
+    rows: results.map(({ name, microseconds, gigabytesPerSecond, gflops, spread }) => [
+      name,
+      microseconds.toFixed(0),
+      gigabytesPerSecond.toFixed(1),
+      percent(gigabytesPerSecond / bandwidth),
+      gflops.toFixed(1),
+      percent(spread),
+    ]),
+  };
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
@@ -128,8 +164,8 @@ async function ffnTable(backend: Backend, kind: 'gated' | 'plain', dtype: DType,
   };
 }
 
-async function steadyTable({ threads }: BenchValues): Promise<Table> {
-  await using model = await loadModel('llama-tales', threads === undefined ? {} : { threads });
+async function steadyTable({ threads, backend }: BenchValues): Promise<Table> {
+  await using model = await loadModel('llama-tales', { backend, ...(threads !== undefined && { threads }) });
   const result = await benchSteady(model, 1000);
   return {
     title: 'A long generation',
