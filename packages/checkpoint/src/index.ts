@@ -1,6 +1,5 @@
 export type { ByteSource, ModelFiles, ReadTextOptions } from './byte-source.js';
 export type { Checkpoint, Rows, TensorInfo } from './checkpoint.js';
-export { type ConversionOptions, convertedTensors } from './convert.js';
 export type { TensorFacts } from './gguf/architecture.js';
 export { ggufTensorNames, ggufToConfig } from './gguf/as-hugging-face.js';
 export { dequantize, readableTypes } from './gguf/dequantize.js';

@@ -1,4 +1,3 @@
-export { convertToSafetensors } from './node/convert-folder.js';
 export { type FolderOptions, folderFiles } from './node/folder-files.js';
 export { hubCacheDir } from './node/hub/environment.js';
 export { type HubOptions, hubFiles } from './node/hub/hub-files.js';

@@ -16,12 +16,15 @@ const formats: Readonly<Record<(typeof weightFiles)[number], { format: string; o
   'pytorch_model.bin': { format: 'pytorch', open: openPyTorch },
 };
 
+/** The largest known index, of 90,000 tensors, has 9 MB. */
+const maxIndexBytes = 2 ** 25;
+
 /** Opens the checkpoint of a folder: reads and checks its headers, no weights. */
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
   for (const file of weightFiles) {
     const { format, open } = formats[file];
     const indexFile = indexOf(file);
-    const index = await files.readText(indexFile, { signal });
+    const index = await files.readText(indexFile, { limitBytes: maxIndexBytes, signal });
     if (index !== undefined) {
       const weightMap = parseShardIndex(`${files.name}/${indexFile}`, index);
       return join(format, files, await openShards(files, indexFile, weightMap, open, signal));

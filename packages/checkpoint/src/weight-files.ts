@@ -1,6 +1,6 @@
 // The names under which a folder keeps its weights, the preferred first (a GGUF may have any name and comes last), and
 // what describes them.
-// Owns: the names, since opening, downloading and converting must agree on them. Does not own: the formats.
+// Owns: the names, since opening, downloading and describing must agree on them. Does not own: the formats.
 
 export const weightFiles = ['model.safetensors', 'pytorch_model.bin'] as const;
 

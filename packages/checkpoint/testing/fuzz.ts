@@ -3,8 +3,8 @@
 // RELUFY_FUZZ=100000 raises the count (`node packages/checkpoint/testing/fuzz.mjs` does so for every format).
 import { RelufyError } from '@relufy/tensor';
 import { expect, it } from 'vitest';
-import { type ByteSource, type ModelFiles, memoryFiles } from '../src/index.js';
-import { mutate, random } from './craft.js';
+import { type ModelFiles, memoryFiles } from '../src/index.js';
+import { counted, mutate, random } from './craft.js';
 
 export interface FuzzCase {
   readonly file: string;
@@ -35,7 +35,7 @@ export function itSurvivesMutation(name: string, cases: () => Promise<readonly F
 
 async function survives({ file, original, headerEnd, read }: FuzzCase, seed: number): Promise<boolean> {
   const bytes = mutate(original, random(seed), headerEnd);
-  const watched = watch(memoryFiles('m', { [file]: bytes }));
+  const watched = counted(memoryFiles('m', { [file]: bytes }));
   const state = { opened: false, bytes: 0 };
   try {
     await read(watched.files, () => {
@@ -50,30 +50,4 @@ async function survives({ file, original, headerEnd, read }: FuzzCase, seed: num
   if (most > 4 * bytes.byteLength || watched.open() !== 0)
     throw new Error(`seed ${seed}: read ${most} of ${bytes.byteLength} bytes, ${watched.open()} sources left open`);
   return state.opened;
-}
-
-/** Counts what is read and what is open. */
-function watch(files: ModelFiles): { files: ModelFiles; bytes: () => number; open: () => number } {
-  let bytes = 0;
-  let opened = 0;
-  const wrap = (source: ByteSource): ByteSource => {
-    opened++;
-    return {
-      name: source.name,
-      size: source.size,
-      read(offset, length, signal) {
-        bytes += length;
-        return source.read(offset, length, signal);
-      },
-      close() {
-        opened--;
-        return source.close();
-      },
-    };
-  };
-  const open: ModelFiles['open'] = async (file, signal) => {
-    const source = await files.open(file, signal);
-    return source && wrap(source);
-  };
-  return { files: { ...files, open }, bytes: () => bytes, open: () => opened };
 }

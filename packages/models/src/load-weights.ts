@@ -211,7 +211,7 @@ export function convert(dtype: FloatDType, data: Uint8Array, to: DType): Float32
   if (to === 'bf16' && dtype === 'bf16')
     return data.byteOffset % 2 === 0
       ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
-      : new Uint16Array(data.slice().buffer);
+      : new Uint16Array(Uint8Array.prototype.slice.call(data).buffer);
   if (to !== 'bf16' && dtype === 'f32' && data.byteOffset % 4 === 0)
     return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
   const wide = widen(dtype, data);

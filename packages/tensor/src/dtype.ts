@@ -100,7 +100,8 @@ export function narrowToBf16(values: Float32Array): Uint16Array {
 
 function alignedU16(bytes: Uint8Array, count: number): Uint16Array {
   if (bytes.byteOffset % 2 === 0) return new Uint16Array(bytes.buffer, bytes.byteOffset, count);
-  return new Uint16Array(bytes.slice().buffer, 0, count);
+  // a Node Buffer's slice() is a view of the same memory, a typed array's is a copy
+  return new Uint16Array(Uint8Array.prototype.slice.call(bytes).buffer, 0, count);
 }
 
 let f16Values: Float32Array | undefined;

@@ -1,7 +1,8 @@
 // The binary form of a program, for backends that interpret it: one fixed-size record of 32-bit words an op.
 // Word 0 is the op's code; then one word an operand (an offset in units of 64 bytes; 0 = absent), then the attributes,
 // then the derived numbers, each in the op table's order. `recordFields` is the map that generated accessors follow.
-import { type FieldKind, type OpKind, opDefinition, opTable } from './op-table.js';
+import type { FieldKind } from './op-rules.js';
+import { type OpKind, opDefinition } from './op-table.js';
 import { opFields, type Program } from './program.js';
 
 export const recordWords = 32;
@@ -30,7 +31,7 @@ export function encodeProgram(program: Program, offsetOf: (buffer: string) => nu
   program.ops.forEach((op, index) => {
     const base = index * recordWords;
     const values = opFields(program, op, index);
-    words[base] = opTable[op.kind].code;
+    words[base] = opDefinition(op.kind).code;
     for (const field of recordFields(op.kind)) {
       const at = base + field.word;
       if (field.kind === 'operand') {

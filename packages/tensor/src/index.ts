@@ -34,17 +34,12 @@ export {
 } from './dtype.js';
 export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloats } from './encode.js';
 export { type ErrorCode, RelufyError, show } from './errors.js';
-export {
-  type Access,
-  type ActivationKind,
-  activationCodes,
-  type OpDefinition,
-  type OpKind,
-  opDefinition,
-  opTable,
-} from './op-table.js';
+export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
+export type { Access, OpDefinition } from './op-rules.js';
+export { type ActivationKind, activationCodes, type OpKind, opDefinition, opTable } from './op-table.js';
 export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';
 export {
+  type BuilderOptions,
   type Op,
   type OpFields,
   opFields,
@@ -56,4 +51,5 @@ export {
 export { createReferenceBackend } from './reference/executor.js';
 export { activationFunctions } from './reference/kernels.js';
 export { countCodes, dtypeCodes } from './shapes.js';
+export { partSize, scheduleFields, trainingOpTable } from './training-ops.js';
 export { yieldToEventLoop } from './yield.js';

@@ -2,33 +2,8 @@
 // encoder, the printer, the generated accessors of the kernels and the contract suite are all derived from it.
 // Ops are mathematics: no tile sizes, thread counts or devices here. The reference executor defines what each computes.
 import { blockSize, blocksOf } from './block-format.js';
-import type { DType } from './dtype.js';
-import type { Shapes } from './shapes.js';
-
-export type Access = 'read' | 'write' | 'update';
-
-export interface OperandRule {
-  readonly access: Access;
-  readonly dtypes: readonly DType[];
-  readonly optional?: true;
-}
-
-export type FieldKind = 'int' | 'float';
-
-export interface OpDefinition {
-  readonly code: number;
-  /** What it computes, per row r. */
-  readonly formula: string;
-  readonly operands: Readonly<Record<string, OperandRule>>;
-  /** Numbers that the builder gives. */
-  readonly attributes: Readonly<Record<string, FieldKind>>;
-  /** Numbers that follow from the shapes, encoded behind the attributes. */
-  readonly derived: readonly string[];
-  /** Checks the shapes (throws through `Shapes`) and gives the derived numbers. */
-  readonly infer: (shapes: Shapes) => Readonly<Record<string, number>>;
-  /** Floats of private scratch that one thread needs. */
-  readonly scratchFloats?: (fields: Readonly<Record<string, number>>) => number;
-}
+import { f32, i8, i32, maybe, type OpDefinition, read, update, write } from './op-rules.js';
+import { trainingOpTable } from './training-ops.js';
 
 /** Activation functions, by the code that `activate` takes. `threshold` is the shift b of relu, the bar of fatrelu, ... */
 export const activationCodes = {
@@ -52,16 +27,8 @@ export const activationCodes = {
 
 export type ActivationKind = keyof typeof activationCodes;
 
-const f32 = ['f32'] as const;
-const i32 = ['i32'] as const;
-const i8 = ['i8'] as const;
 const activation = ['f32', 'i8'] as const;
 const matrix = ['f32', 'bf16', 'int8', 'int4'] as const;
-
-const read = (dtypes: readonly DType[]): OperandRule => ({ access: 'read', dtypes });
-const maybe = (dtypes: readonly DType[]): OperandRule => ({ access: 'read', dtypes, optional: true });
-const write = (dtypes: readonly DType[]): OperandRule => ({ access: 'write', dtypes });
-const update = (dtypes: readonly DType[]): OperandRule => ({ access: 'update', dtypes });
 
 export const opTable = {
   gather: {
@@ -315,7 +282,10 @@ export const opTable = {
   },
 } as const satisfies Record<string, OpDefinition>;
 
-export type OpKind = keyof typeof opTable;
+export type OpKind = keyof typeof opTable | keyof typeof trainingOpTable;
+
+/** Every op: those that each backend has, and those of training. */
+const definitions: Readonly<Record<OpKind, OpDefinition>> = { ...opTable, ...trainingOpTable };
 
 /** The definition of an op, with the literal types widened. */
-export const opDefinition = (kind: OpKind): OpDefinition => opTable[kind];
+export const opDefinition = (kind: OpKind): OpDefinition => definitions[kind];

@@ -4,7 +4,7 @@ import { blockSize, blocksOf, isBlockDType } from './block-format.js';
 import { type BufferDecl, type Dim, describeBuffer, type StepLimits } from './buffer.js';
 import type { DType } from './dtype.js';
 import { RelufyError } from './errors.js';
-import { type OpKind, opDefinition } from './op-table.js';
+import { activationCodes, type OpKind, opDefinition } from './op-table.js';
 import { Shapes } from './shapes.js';
 
 export interface Op {
@@ -23,22 +23,37 @@ export interface Program extends StepLimits {
   readonly kept: ReadonlySet<string>;
 }
 
+/** Where a differentiable builder keeps what an op overwrites. */
+export const savedName = (buffer: string): string => `${buffer}.saved`;
+
 /** Numbers of an op as encoded: attributes, then what the shapes imply. */
 export type OpFields = Readonly<Record<string, number>>;
+
+export interface BuilderOptions {
+  /** Ops that overwrite what their gradient needs are preceded by a copy of it. */
+  readonly differentiable?: boolean;
+}
 
 /** Appends ops and declares activations; `build` validates. */
 export class ProgramBuilder {
   readonly #name: string;
   readonly #limits: StepLimits;
+  readonly #differentiable: boolean;
   readonly #buffers = new Map<string, BufferDecl>();
   readonly #ops: Op[] = [];
   readonly #kept = new Set<string>();
   /** Activation -> the operands that hold it quantised. */
   readonly #quantized = new Map<string, Readonly<Record<string, string>>>();
 
-  constructor(name: string, limits: StepLimits) {
+  constructor(name: string, limits: StepLimits, { differentiable = false }: BuilderOptions = {}) {
     this.#name = name;
     this.#limits = limits;
+    this.#differentiable = differentiable;
+  }
+
+  /** What has been appended so far. */
+  get ops(): readonly Op[] {
+    return this.#ops;
   }
 
   /** Makes a buffer that outlives the step (weight, state, input) known to the program; gives its name. */
@@ -68,8 +83,18 @@ export class ProgramBuilder {
     operands: Readonly<Record<string, string | undefined>>,
     attributes: Readonly<Record<string, number>> = {},
   ): void {
+    if (this.#differentiable && kind === 'headNorm') {
+      const x = operands.x as string;
+      const out = this.activation(savedName(x), this.declaration(x).shape);
+      this.op('activate', { x, out }, { kind: activationCodes.scale, threshold: 1 });
+    }
     const present = Object.entries(operands).filter((entry): entry is [string, string] => entry[1] !== undefined);
     this.#ops.push({ kind, operands: Object.fromEntries(present), attributes });
+  }
+
+  /** Appends an op that exists already. */
+  append(op: Op): void {
+    this.#ops.push(op);
   }
 
   /**

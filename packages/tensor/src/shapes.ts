@@ -36,8 +36,24 @@ export class Shapes {
     if (!condition) this.#problem(operand, expected);
   }
 
+  has(operand: string): boolean {
+    return this.#operands[operand] !== undefined;
+  }
+
+  rank(operand: string): number {
+    return this.#get(operand).shape.length;
+  }
+
+  /** How many numbers an operand holds that has no run-time dimension. */
+  size(operand: string): number {
+    return this.#get(operand).shape.reduce<number>((product, dim) => product * this.fixed(operand, dim), 1);
+  }
+
+  /** A negative axis counts from the last. */
   dim(operand: string, axis: number): Dim {
-    return this.#get(operand).shape[axis] ?? this.#problem(operand, `at least ${axis + 1} dimensions`);
+    return (
+      this.#get(operand).shape.at(axis) ?? this.#problem(operand, `at least ${axis < 0 ? -axis : axis + 1} dimensions`)
+    );
   }
 
   /** The two dimensions of an operand. */

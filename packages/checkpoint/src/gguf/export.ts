@@ -120,6 +120,13 @@ function planTensors(
       },
     });
   checkComplete(tensors, reader, checkpoint);
+  const embedding = tensors.find(({ name }) => name === 'token_embd.weight')?.shape;
+  const expected = [reader.size('vocab_size'), reader.size('hidden_size')];
+  if (String(embedding) !== String(expected))
+    throw malformed(
+      'checkpoint',
+      `shape of the embedding, expected ${show(expected)} as the config says, got ${show(embedding)}`,
+    );
   return tensors;
 }
 

@@ -26,6 +26,8 @@ export interface GgufHeader {
 
 const maxStringBytes = 2 ** 24;
 const maxDepth = 4;
+/** Tensors and metadata: many times what any model has. */
+const maxNames = 100_000;
 
 export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufHeader> {
   const cursor = new Cursor(source, signal);
@@ -37,6 +39,11 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
     throw malformed(
       source.name,
       `counts, expected what ${source.size} bytes can hold, got ${tensorCount} tensors and ${fieldCount} metadata`,
+    );
+  if (tensorCount + fieldCount > maxNames)
+    throw malformed(
+      source.name,
+      `counts, expected at most ${maxNames}, got ${tensorCount} tensors and ${fieldCount} metadata`,
     );
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < fieldCount; i++) {

@@ -2,13 +2,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { widen } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
 import { entry, f32, floats, messageOf, safetensors } from '../../testing/craft.js';
 import { gguf, textField } from '../../testing/gguf.js';
 import { httpFiles, openCheckpoint, openGguf } from '../index.js';
-import { convertToSafetensors, folderFiles, writeSafetensors } from '../node.js';
+import { folderFiles, writeSafetensors } from '../node.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -123,42 +122,6 @@ describe('writeSafetensors', () => {
     expect(floats((await checkpoint.readRows('x', 0, 1)).data)).toEqual([3, 4]);
     await checkpoint.close();
     expect(await messageOf(() => writeSafetensors(join(path, 'no', 'file'), tensors), 'io')).toContain('ENOENT');
-  });
-});
-
-describe('convertToSafetensors', () => {
-  it('writes a folder, whole or not at all', async () => {
-    const path = await fresh('convert', {
-      'model.safetensors': model,
-      'config.json': '{"a":1,"dtype":"float32"}',
-      'merges.txt': 'x y',
-      other: 'no',
-    });
-    const out = join(folder, 'converted');
-    const progress: number[] = [];
-    await convertToSafetensors(out, await folderFiles(path), {
-      dtype: 'bf16',
-      onProgress: ({ loaded, total }) => progress.push(loaded / total),
-    });
-    expect((await readdir(out)).sort()).toEqual(['config.json', 'merges.txt', 'model.safetensors']);
-    expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))).toEqual({ a: 1, torch_dtype: 'bfloat16' });
-    expect(progress.at(-1)).toBe(1);
-    const checkpoint = await openCheckpoint(await folderFiles(out));
-    expect(checkpoint.tensors.get('x')).toMatchObject({ dtype: 'BF16', shape: [2, 1] });
-    expect([...widen('bf16', (await checkpoint.readRows('x', 0, 2)).data)]).toEqual([1, 2]);
-    await checkpoint.close();
-    const again = convertToSafetensors(out, await folderFiles(path), { dtype: 'f32' });
-    expect(await messageOf(() => again, 'option')).toContain('new or empty');
-    const aborted = convertToSafetensors(join(folder, 'never'), await folderFiles(path), {
-      dtype: 'f32',
-      signal: AbortSignal.abort(new Error('stop')),
-    });
-    await expect(aborted).rejects.toThrow('stop');
-    const integers = await fresh('integers', { 'model.safetensors': safetensors({ x: entry('I64', [1], 0, 8) }, 8) });
-    await messageOf(async () =>
-      convertToSafetensors(join(folder, 'never'), await folderFiles(integers), { dtype: 'f32' }),
-    );
-    expect((await readdir(folder)).filter((name) => name === 'never' || name.endsWith('.tmp'))).toEqual([]);
   });
 });
 

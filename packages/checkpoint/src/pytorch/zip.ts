@@ -16,7 +16,7 @@ export interface ZipEntry {
 }
 
 const endRecordBytes = 22;
-const maxDirectoryBytes = 2 ** 26;
+const maxDirectoryBytes = 2 ** 24; // an entry takes some 70 bytes of it
 const saveAgain = 'Save it again with torch.save, which stores tensors uncompressed.';
 
 interface Directory {

@@ -38,6 +38,9 @@ export const bitsOfDType: Readonly<Record<string, number>> = {
 /** The limit of the reference reader. */
 export const maxHeaderBytes = 100_000_000;
 
+/** Tensors, and metadata: many times what any model has. A name of no bytes costs memory all the same. */
+const maxNames = 100_000;
+
 export interface HeaderEntry {
   readonly name: string;
   readonly dtype: string;
@@ -93,6 +96,8 @@ function parseHeader(where: string, text: string, dataStart: number, size: numbe
   reader.object((name) => {
     if (name === '__metadata__') reader.object((key) => metadata.set(key, reader.string()));
     else entries.push(readEntry(reader, where, name, dataStart, size));
+    if (entries.length + metadata.size > maxNames)
+      throw malformed(where, `header, expected at most ${maxNames} names, got more`);
   });
   reader.end();
   return { metadata: Object.fromEntries(metadata), entries };

@@ -14,7 +14,8 @@ import {
   rowBytes,
   type StepLimits,
 } from '../index.js';
-import { Operand, referenceKernels } from '../reference/kernels.js';
+import { Operand } from '../reference/call.js';
+import { referenceKernels } from '../reference/kernels.js';
 import type { CaseBuffer, OpCase } from './case.js';
 import { normal, uniform } from './random.js';
 

@@ -8,7 +8,8 @@ import { RelufyError } from '../errors.js';
 import { opFields, type Program, validateProgram } from '../program.js';
 import { countCodes } from '../shapes.js';
 import { yieldToEventLoop } from '../yield.js';
-import { type OpCall, Operand, referenceKernels } from './kernels.js';
+import { type OpCall, Operand } from './call.js';
+import { referenceKernels } from './kernels.js';
 
 const arrays: Readonly<Record<DType, new (length: number) => BufferView>> = {
   f32: Float32Array,

@@ -1,65 +1,10 @@
 // The definition of every op, written naively: plain loops, sums in f64 rounded once to f32. Kept for ever as the oracle
 // of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned.
-import type { BufferView } from '../backend.js';
-import { blockElement, blockInteger, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
-import type { BufferDecl } from '../buffer.js';
-import { bf16ToF32, type DType, rowBytes } from '../dtype.js';
+import { blockInteger, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
 import { type ActivationKind, activationCodes, type OpKind } from '../op-table.js';
-import type { OpFields } from '../program.js';
+import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
-
-/** An operand: its numbers whatever the format, and its own storage. */
-export class Operand {
-  readonly storage: BufferView;
-  readonly dtype: DType;
-  /** Numbers in a row. */
-  readonly columns: number;
-
-  constructor(decl: BufferDecl, storage: BufferView) {
-    this.storage = storage;
-    this.dtype = decl.dtype;
-    const columns = decl.shape.at(-1);
-    this.columns = typeof columns === 'number' ? columns : 1;
-  }
-
-  get(index: number): number {
-    if (isBlockDType(this.dtype)) {
-      const [row, column] = [Math.floor(index / this.columns), index % this.columns];
-      return blockElement(this.dtype, this.row(row), this.columns, column);
-    }
-    const value = this.storage[index] as number;
-    return this.dtype === 'bf16' ? bf16ToF32(value) : value;
-  }
-
-  set(index: number, value: number): void {
-    this.storage[index] = value;
-  }
-
-  /** The bytes of one row of a block format. */
-  row(index: number): Uint8Array {
-    const bytes = rowBytes(this.dtype, this.columns);
-    return (this.storage as Uint8Array).subarray(index * bytes, (index + 1) * bytes);
-  }
-}
-
-/** What a kernel sees: operands by name (absent ones undefined), the op's numbers, and the rows of this step. */
-export interface OpCall {
-  readonly operands: Readonly<Record<string, Operand | undefined>>;
-  readonly fields: OpFields;
-  readonly count: number;
-}
-
-type Kernel = (call: OpCall) => void;
-
-function operand(call: OpCall, name: string): Operand {
-  const found = call.operands[name];
-  if (found === undefined) throw new Error(`internal: reference kernel needs operand "${name}"`);
-  return found;
-}
-
-function field(call: OpCall, name: string): number {
-  return call.fields[name] as number;
-}
+import { trainingKernels } from './training-kernels.js';
 
 export const activationFunctions: Readonly<Record<ActivationKind, (x: number, threshold: number) => number>> = {
   relu: (x, shift) => (x > shift ? x - shift : 0),
@@ -226,13 +171,6 @@ const rope: Kernel = (call) => {
       }
 };
 
-/** Where position p of a kv head lies in the cache. */
-function cacheRow(call: OpCall, slot: number, kvHead: number, position: number): number {
-  const [layers, kvHeads] = [field(call, 'layers'), field(call, 'kvHeads')];
-  const head = (slot * layers + field(call, 'layer')) * kvHeads + kvHead;
-  return (head * field(call, 'capacity') + position) * field(call, 'headDim');
-}
-
 const storeKv: Kernel = (call) => {
   const [x, positions, slots] = [operand(call, 'x'), operand(call, 'positions'), operand(call, 'slots')];
   const headDim = field(call, 'headDim');
@@ -338,4 +276,5 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   logProb,
   quantize,
   headNorm,
+  ...trainingKernels,
 };

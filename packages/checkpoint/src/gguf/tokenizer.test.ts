@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import { messageOf } from '../../testing/craft.js';
+import { json, model, toGguf } from '../../testing/tiny-model.js';
+import { type GgufMetadata, type GgufValue, ggufTokenizer, memoryFiles } from '../index.js';
+import { preTokenizers } from './pre-tokenizers.js';
+
+it('a stub config beside a GGUF does not count, a tokenizer does', async () => {
+  const source = (await (await toGguf(await model())).open('model.gguf'))!;
+  const bytes = await source.read(0, source.size);
+  const files = memoryFiles('folder', {
+    'm.gguf': bytes,
+    'config.json': '{"model_type":"llama"}',
+    'tokenizer.json': '{"a":1}',
+  });
+  expect(await json(files, 'config.json')).toMatchObject({ hidden_size: 64 });
+  expect(await json(files, 'tokenizer.json')).toEqual({ a: 1 });
+  expect(await files.readText('vocab.json')).toBeUndefined();
+  const beside = memoryFiles('folder', { 'm.gguf': bytes, 'config.json': '{}', 'model.safetensors': bytes });
+  expect(await beside.readText('config.json')).toBe('{}');
+});
+
+it('SentencePiece tokenizers come back, scores or merges', async () => {
+  const vocab = { '<unk>': 0, '<s>': 1, '<0x0A>': 2, '▁': 3, a: 4, b: 5, '▁a': 6, ab: 7, '▁ab': 8 };
+  const merges = [
+    ['▁', 'a'],
+    ['a', 'b'],
+    ['▁', 'ab'],
+    ['▁a', 'b'],
+  ];
+  const tokenizer = {
+    added_tokens: [
+      { id: 0, content: '<unk>', special: true },
+      { id: 1, content: '<s>', special: true },
+    ],
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '▁' },
+        { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+      ],
+    },
+    pre_tokenizer: null,
+    model: { type: 'BPE', vocab, merges, byte_fallback: true, unk_token: '<unk>' },
+  };
+  const after = await json(await toGguf(await model({ tokenizer })), 'tokenizer.json');
+  expect(after.model).toMatchObject({ vocab, merges, byte_fallback: true, unk_token: '<unk>' });
+  expect(after.normalizer).toEqual(tokenizer.normalizer);
+  expect(after.added_tokens).toMatchObject(tokenizer.added_tokens);
+});
+
+describe('byte-level BPE', () => {
+  const metadata = (changes: Record<string, GgufValue> = {}): GgufMetadata =>
+    new Map<string, GgufValue>(
+      Object.entries({
+        'general.architecture': 'llama',
+        'tokenizer.ggml.model': 'gpt2',
+        'tokenizer.ggml.pre': 'llama-bpe',
+        'tokenizer.ggml.tokens': ['a', 'b', 'ab', '<s>', ''],
+        'tokenizer.ggml.token_type': Int32Array.of(1, 1, 1, 3, 5),
+        'tokenizer.ggml.merges': ['a b'],
+        'tokenizer.ggml.bos_token_id': 3,
+        ...changes,
+      }),
+    );
+  const tokenizer = (changes: Record<string, GgufValue>) =>
+    ggufTokenizer(metadata(changes)).tokenizerJson as Record<string, never>;
+
+  it('follows its kind of splitting', () => {
+    const llama3 = tokenizer({});
+    expect(llama3.model).toMatchObject({ ignore_merges: true, vocab: { '[EMPTY_4]': 4 } });
+    expect(JSON.stringify(llama3.pre_tokenizer)).toContain('{1,3}');
+    expect(llama3.post_processor).toMatchObject({
+      single: [{ SpecialToken: { id: '<s>' } }, { Sequence: { id: 'A' } }],
+    });
+    expect(tokenizer({ 'tokenizer.ggml.add_bos_token': false }).post_processor).toMatchObject({
+      single: [{ Sequence: {} }],
+    });
+    expect(tokenizer({ 'tokenizer.ggml.pre': 'gpt-2' }).post_processor).toMatchObject({ single: [{ Sequence: {} }] });
+    for (const { names } of preTokenizers)
+      expect(tokenizer({ 'tokenizer.ggml.pre': names[0] as string }).pre_tokenizer).toBeTruthy();
+  });
+
+  it('finds the special tokens of old files, which lost their types', () => {
+    const { added_tokens } = tokenizer({
+      'tokenizer.ggml.token_type': Int32Array.of(1, 1, 1, 1, 1),
+      'tokenizer.ggml.pre': 'gpt-2',
+    });
+    expect(added_tokens).toMatchObject([{ content: '<s>', special: true }, { content: '[EMPTY_4]' }]);
+  });
+
+  it('takes several chat templates', () => {
+    const { tokenizerConfig } = ggufTokenizer(
+      metadata({
+        'tokenizer.chat_template': 'x',
+        'tokenizer.chat_templates': ['tool'],
+        'tokenizer.chat_template.tool': 'y',
+      }),
+    );
+    expect(tokenizerConfig.chat_template).toEqual([
+      { name: 'default', template: 'x' },
+      { name: 'tool', template: 'y' },
+    ]);
+  });
+
+  const refused: [string, Record<string, GgufValue>, string][] = [
+    ['an unknown model', { 'tokenizer.ggml.model': 'bert' }, 'expected gpt2 or llama, got "bert"'],
+    ['an unknown kind', { 'tokenizer.ggml.pre': 'next' }, 'got "next"'],
+    ['an unnamed kind', { 'tokenizer.ggml.pre': 'default' }, 'got "default"'],
+    ['a token given twice', { 'tokenizer.ggml.tokens': ['a', 'b', 'a', 'c', 'd'] }, '"a" twice'],
+    ['too few types', { 'tokenizer.ggml.token_type': Int32Array.of(1) }, 'expected 5 values, got 1'],
+    ['a merge of one', { 'tokenizer.ggml.merges': ['ab'] }, 'expected two symbols, got "ab"'],
+    ['merges of numbers', { 'tokenizer.ggml.merges': Int32Array.of(1) }, 'a list of texts'],
+    [
+      'a long piece',
+      {
+        'tokenizer.ggml.model': 'llama',
+        'tokenizer.ggml.tokens': ['a'.repeat(300), 'b', 'c', 'd', 'e'],
+        'tokenizer.ggml.scores': new Float32Array(5),
+      },
+      'at most 256 characters',
+    ],
+  ];
+  for (const [name, changes, expected] of refused)
+    it(`refuses ${name}`, async () => {
+      expect(await messageOf(async () => tokenizer(changes))).toContain(expected);
+    });
+});

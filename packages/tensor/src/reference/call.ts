@@ -1,0 +1,67 @@
+// What a reference kernel sees: operands by name, whatever their format, the op's numbers, and the rows of the step.
+// Does not own any op (kernels.ts, training-kernels.ts) or memory (executor.ts).
+import type { BufferView } from '../backend.js';
+import { blockElement, isBlockDType } from '../block-format.js';
+import type { BufferDecl } from '../buffer.js';
+import { bf16ToF32, type DType, rowBytes } from '../dtype.js';
+import type { OpFields } from '../program.js';
+
+/** An operand: its numbers whatever the format, and its own storage. */
+export class Operand {
+  readonly storage: BufferView;
+  readonly dtype: DType;
+  /** Numbers in a row. */
+  readonly columns: number;
+
+  constructor(decl: BufferDecl, storage: BufferView) {
+    this.storage = storage;
+    this.dtype = decl.dtype;
+    const columns = decl.shape.at(-1);
+    this.columns = typeof columns === 'number' ? columns : 1;
+  }
+
+  get(index: number): number {
+    if (isBlockDType(this.dtype)) {
+      const [row, column] = [Math.floor(index / this.columns), index % this.columns];
+      return blockElement(this.dtype, this.row(row), this.columns, column);
+    }
+    const value = this.storage[index] as number;
+    return this.dtype === 'bf16' ? bf16ToF32(value) : value;
+  }
+
+  set(index: number, value: number): void {
+    this.storage[index] = value;
+  }
+
+  /** The bytes of one row of a block format. */
+  row(index: number): Uint8Array {
+    const bytes = rowBytes(this.dtype, this.columns);
+    return (this.storage as Uint8Array).subarray(index * bytes, (index + 1) * bytes);
+  }
+}
+
+/** What a kernel sees: operands by name (absent ones undefined), the op's numbers, and the rows of this step. */
+export interface OpCall {
+  readonly operands: Readonly<Record<string, Operand | undefined>>;
+  readonly fields: OpFields;
+  readonly count: number;
+}
+
+export type Kernel = (call: OpCall) => void;
+
+export function operand(call: OpCall, name: string): Operand {
+  const found = call.operands[name];
+  if (found === undefined) throw new Error(`internal: reference kernel needs operand "${name}"`);
+  return found;
+}
+
+export function field(call: OpCall, name: string): number {
+  return call.fields[name] as number;
+}
+
+/** Where position p of a kv head lies in the cache. */
+export function cacheRow(call: OpCall, slot: number, kvHead: number, position: number): number {
+  const [layers, kvHeads] = [field(call, 'layers'), field(call, 'kvHeads')];
+  const head = (slot * layers + field(call, 'layer')) * kvHeads + kvHead;
+  return (head * field(call, 'capacity') + position) * field(call, 'headDim');
+}

@@ -1,0 +1,352 @@
+// The definition of the ops of training, as naive as kernels.ts: plain loops, sums in f64 in the order that the formula
+// states, rounded once to f32. Does not own which backward op belongs to which forward op (gradient.ts).
+import { type ActivationKind, activationCodes } from '../op-table.js';
+import { partSize, scheduleFields, type trainingOpTable } from '../training-ops.js';
+import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
+import { erf } from './erf.js';
+
+/** Where a weight of a product lies: from input k to output n. */
+function weightAt(call: OpCall, n: number, k: number): number {
+  return field(call, 'transposed') === 1 ? k * field(call, 'outWidth') + n : n * field(call, 'inWidth') + k;
+}
+
+const linearBackward: Kernel = (call) => {
+  const [dy, w, out, { residual }] = [operand(call, 'dy'), operand(call, 'w'), operand(call, 'out'), call.operands];
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  for (let r = 0; r < call.count; r++)
+    for (let k = 0; k < inWidth; k++) {
+      let sum = 0;
+      for (let n = 0; n < outWidth; n++) sum += dy.get(r * outWidth + n) * w.get(weightAt(call, n, k));
+      out.set(r * inWidth + k, (residual ? residual.get(r * inWidth + k) : 0) + sum);
+    }
+};
+
+const linearGradient: Kernel = (call) => {
+  const [x, dy, w, { bias }] = [operand(call, 'x'), operand(call, 'dy'), operand(call, 'w'), call.operands];
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  for (let n = 0; n < outWidth; n++) {
+    for (let k = 0; k < inWidth; k++) {
+      let sum = 0;
+      for (let r = 0; r < call.count; r++) sum += dy.get(r * outWidth + n) * x.get(r * inWidth + k);
+      const at = weightAt(call, n, k);
+      w.set(at, w.get(at) + sum);
+    }
+    if (bias) bias.set(n, bias.get(n) + columnSum(call, dy, outWidth, n));
+  }
+};
+
+function columnSum(call: OpCall, dy: Operand, width: number, column: number): number {
+  let sum = 0;
+  for (let r = 0; r < call.count; r++) sum += dy.get(r * width + column);
+  return sum;
+}
+
+const normBackward: Kernel = (call) => {
+  const [x, dy, out, stats] = [operand(call, 'x'), operand(call, 'dy'), operand(call, 'out'), operand(call, 'stats')];
+  const { weight, residual } = call.operands;
+  const [width, heads, size] = [field(call, 'width'), field(call, 'heads'), field(call, 'headDim')];
+  for (let r = 0; r < call.count; r++) {
+    const kept = (c: number) => (residual ? residual.get(r * width + c) : 0);
+    for (let head = 0; head < heads; head++) {
+      const at = r * width + head * size;
+      let mean = 0;
+      if (field(call, 'centred') === 1) for (let c = 0; c < size; c++) mean += x.get(at + c) / size;
+      let square = 0;
+      for (let c = 0; c < size; c++) square += (x.get(at + c) - mean) ** 2 / size;
+      const scale = 1 / Math.sqrt(square + field(call, 'eps'));
+      const normed = (c: number) => (x.get(at + c) - mean) * scale;
+      const gradient = (c: number) => dy.get(at + c) * (weight ? weight.get(head * size + c) : 1);
+      let [plain, along] = [0, 0];
+      for (let c = 0; c < size; c++) {
+        if (field(call, 'centred') === 1) plain += gradient(c) / size;
+        along += (gradient(c) * normed(c)) / size;
+      }
+      for (let c = 0; c < size; c++)
+        out.set(at + c, kept(head * size + c) + (gradient(c) - plain - normed(c) * along) * scale);
+      stats.set(2 * (r * heads + head), mean);
+      stats.set(2 * (r * heads + head) + 1, scale);
+    }
+    for (let c = heads * size; c < width; c++) out.set(r * width + c, kept(c) + dy.get(r * width + c));
+  }
+};
+
+const normGradient: Kernel = (call) => {
+  const [x, dy, stats, { weight, bias }] = [
+    operand(call, 'x'),
+    operand(call, 'dy'),
+    operand(call, 'stats'),
+    call.operands,
+  ];
+  const [width, heads, size] = [field(call, 'width'), field(call, 'heads'), field(call, 'headDim')];
+  for (let c = 0; c < heads * size; c++) {
+    let sum = 0;
+    for (let r = 0; r < call.count; r++) {
+      const of = 2 * (r * heads + Math.floor(c / size));
+      sum += dy.get(r * width + c) * (x.get(r * width + c) - stats.get(of)) * stats.get(of + 1);
+    }
+    if (weight) weight.set(c, weight.get(c) + sum);
+    if (bias) bias.set(c, bias.get(c) + columnSum(call, dy, width, c));
+  }
+};
+
+type Derivative = (x: number, threshold: number, slack: number) => number;
+
+export const activationDerivatives: Readonly<Record<ActivationKind, Derivative>> = {
+  relu: (x, shift, slack) => (x > shift - slack ? 1 : 0),
+  relu2: (x) => (x > 0 ? 2 * x : 0),
+  fatrelu: (x, bar) => (x > bar ? 1 : 0),
+  silu: (x) => {
+    const sigmoid = 1 / (1 + Math.exp(-x));
+    return sigmoid * (1 + x * (1 - sigmoid));
+  },
+  gelu: (x) => 0.5 * (1 + erf(x / Math.SQRT2)) + (x * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI),
+  geluTanh: (x) => {
+    const tanh = Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3));
+    return 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x);
+  },
+  softcap: (x, cap) => 1 - Math.tanh(x / cap) ** 2,
+  scale: (_, factor) => factor,
+};
+
+const derivativeByCode = new Map(
+  Object.entries(activationCodes).map(([kind, code]) => [
+    code as number,
+    activationDerivatives[kind as ActivationKind],
+  ]),
+);
+
+const activateBackward: Kernel = (call) => {
+  const [x, dy, out, { residual }] = [operand(call, 'x'), operand(call, 'dy'), operand(call, 'out'), call.operands];
+  const derivative = derivativeByCode.get(field(call, 'kind'));
+  if (derivative === undefined) throw new Error(`internal: no activation has code ${field(call, 'kind')}`);
+  for (let i = 0; i < call.count * field(call, 'width'); i++) {
+    const slope = derivative(x.get(i), field(call, 'threshold'), field(call, 'slack'));
+    out.set(i, (residual ? residual.get(i) : 0) + dy.get(i) * slope);
+  }
+};
+
+const attentionBackwardQuery: Kernel = (call) => {
+  const [x, positions, slots] = [operand(call, 'x'), operand(call, 'positions'), operand(call, 'slots')];
+  const [k, v, dy, { keyBias }] = [operand(call, 'k'), operand(call, 'v'), operand(call, 'dy'), call.operands];
+  const [out, stats] = [operand(call, 'out'), operand(call, 'stats')];
+  const [heads, headDim, window] = [field(call, 'heads'), field(call, 'headDim'), field(call, 'window')];
+  const group = heads / field(call, 'kvHeads');
+  for (let r = 0; r < call.count; r++) {
+    const last = positions.get(r);
+    const first = window > 0 ? Math.max(0, last - window + 1) : 0;
+    for (let head = 0; head < heads; head++) {
+      const query = r * field(call, 'width') + head * headDim;
+      const given = (r * heads + head) * headDim;
+      const row = (p: number) => cacheRow(call, slots.get(r), Math.floor(head / group), p);
+      const scores: number[] = [];
+      const slopes: number[] = [];
+      for (let p = first; p <= last; p++) {
+        let [dot, slope] = [0, 0];
+        for (let i = 0; i < headDim; i++) {
+          dot += x.get(query + i) * k.get(row(p) + i);
+          slope += dy.get(given + i) * v.get(row(p) + i);
+        }
+        const bias = keyBias ? keyBias.get(head * field(call, 'capacity') + p) : 0;
+        scores.push(field(call, 'scale') * (dot + bias));
+        slopes.push(slope);
+      }
+      const top = Math.max(...scores);
+      const logSum = top + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - top), 0));
+      const shares = scores.map((score) => Math.exp(score - logSum));
+      const along = shares.reduce((sum, share, j) => sum + share * (slopes[j] as number), 0);
+      for (let i = 0; i < headDim; i++) {
+        let sum = 0;
+        shares.forEach((share, j) => {
+          sum += share * ((slopes[j] as number) - along) * k.get(row(first + j) + i);
+        });
+        out.set(query + i, field(call, 'scale') * sum);
+      }
+      stats.set(2 * (r * heads + head), logSum);
+      stats.set(2 * (r * heads + head) + 1, along);
+    }
+  }
+};
+
+const attentionBackwardKeyValue: Kernel = (call) => {
+  const [x, positions, slots] = [operand(call, 'x'), operand(call, 'positions'), operand(call, 'slots')];
+  const [dy, stats, out, { keyBias }] = [
+    operand(call, 'dy'),
+    operand(call, 'stats'),
+    operand(call, 'out'),
+    call.operands,
+  ];
+  const [heads, kvHeads, headDim] = [field(call, 'heads'), field(call, 'kvHeads'), field(call, 'headDim')];
+  const [width, window, group] = [field(call, 'width'), field(call, 'window'), heads / kvHeads];
+  for (let r = 0; r < call.count; r++)
+    for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
+      const key = r * width + field(call, 'firstKey') + kvHead * headDim;
+      const value = r * width + field(call, 'firstValue') + kvHead * headDim;
+      const dk = new Float64Array(headDim);
+      const dv = new Float64Array(headDim);
+      for (let q = 0; q < call.count; q++) {
+        const ahead = positions.get(q) - positions.get(r);
+        if (slots.get(q) !== slots.get(r) || ahead < 0 || (window > 0 && ahead >= window)) continue;
+        for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
+          const [query, given] = [q * width + head * headDim, (q * heads + head) * headDim];
+          let [dot, slope] = [0, 0];
+          for (let i = 0; i < headDim; i++) {
+            dot += x.get(query + i) * x.get(key + i);
+            slope += dy.get(given + i) * x.get(value + i);
+          }
+          const bias = keyBias ? keyBias.get(head * field(call, 'capacity') + positions.get(r)) : 0;
+          const of = 2 * (q * heads + head);
+          const share = Math.exp(field(call, 'scale') * (dot + bias) - stats.get(of));
+          const factor = field(call, 'scale') * share * (slope - stats.get(of + 1));
+          for (let i = 0; i < headDim; i++) {
+            dk[i] = (dk[i] as number) + factor * x.get(query + i);
+            dv[i] = (dv[i] as number) + share * dy.get(given + i);
+          }
+        }
+      }
+      for (let i = 0; i < headDim; i++) {
+        out.set(key + i, dk[i] as number);
+        out.set(value + i, dv[i] as number);
+      }
+    }
+};
+
+const scatterAdd: Kernel = (call) => {
+  const [index, x, table] = [operand(call, 'index'), operand(call, 'x'), operand(call, 'table')];
+  const width = field(call, 'width');
+  for (let c = 0; c < width; c++)
+    for (let r = 0; r < call.count; r++) {
+      const at = index.get(r) * width + c;
+      table.set(at, table.get(at) + x.get(r * width + c));
+    }
+};
+
+const place: Kernel = (call) => {
+  const [from, x, out] = [operand(call, 'from'), operand(call, 'x'), operand(call, 'out')];
+  const width = field(call, 'width');
+  for (let r = 0; r < call.count; r++)
+    for (let c = 0; c < width; c++) out.set(r * width + c, from.get(r) < 0 ? 0 : x.get(from.get(r) * width + c));
+};
+
+const crossEntropy: Kernel = (call) => {
+  const [logits, target, weight] = [operand(call, 'logits'), operand(call, 'target'), operand(call, 'weight')];
+  const { teacherIds, teacherLogprobs, teacherWeight } = call.operands;
+  const [width, listed] = [field(call, 'width'), field(call, 'teacherCount')];
+  for (let r = 0; r < call.count; r++) {
+    const at = r * width;
+    let top = Number.NEGATIVE_INFINITY;
+    for (let c = 0; c < width; c++) top = Math.max(top, logits.get(at + c));
+    let sum = 0;
+    for (let c = 0; c < width; c++) sum += Math.exp(logits.get(at + c) - top);
+    const logSum = top + Math.log(sum);
+    operand(call, 'loss').set(r, logSum - logits.get(at + target.get(r)));
+    const taught = new Map<number, number>();
+    let [ownRest, restShare, pull] = [1, 0, 0];
+    if (teacherIds && teacherLogprobs && teacherWeight) {
+      let [divergence, teacherRest] = [0, 1];
+      for (let i = 0; i < listed; i++) {
+        const id = teacherIds.get(r * listed + i);
+        const logP = teacherLogprobs.get(r * listed + i);
+        const logQ = logits.get(at + id) - logSum;
+        taught.set(id, Math.exp(logP));
+        divergence += Math.exp(logP) * (logP - logQ);
+        teacherRest -= Math.exp(logP);
+        ownRest -= Math.exp(logQ);
+      }
+      // rounding must not make a share negative, nor divide by it
+      [teacherRest, ownRest] = [Math.max(0, teacherRest), Math.max(1e-30, ownRest)];
+      if (listed === width) teacherRest = 0;
+      if (teacherRest > 0) divergence += teacherRest * Math.log(teacherRest / ownRest);
+      restShare = teacherRest / ownRest;
+      pull = teacherWeight.get(r);
+      operand(call, 'divergence').set(r, divergence);
+    }
+    for (let c = 0; c < width; c++) {
+      const q = Math.exp(logits.get(at + c) - logSum);
+      const p = taught.get(c) ?? restShare * q;
+      const own = weight.get(r) * (q - (c === target.get(r) ? 1 : 0));
+      logits.set(at + c, own + (pull === 0 ? 0 : pull * (q - p)));
+    }
+  }
+};
+
+const penalty: Kernel = (call) => {
+  const [x, coefficients, { residual, out }] = [operand(call, 'x'), operand(call, 'coefficients'), call.operands];
+  const width = field(call, 'width');
+  const coefficient = coefficients.get(field(call, 'index'));
+  for (let r = 0; r < call.count; r++) {
+    let [norm, active] = [0, 0];
+    for (let c = 0; c < width; c++) {
+      const value = x.get(r * width + c);
+      norm += Math.abs(value);
+      if (value !== 0) active++;
+      const at = r * width + c;
+      if (out) out.set(at, (residual ? residual.get(at) : 0) + coefficient * Math.sign(value));
+    }
+    operand(call, 'norm').set(r, norm);
+    operand(call, 'activeCount').set(r, active);
+  }
+};
+
+const sumSquares: Kernel = (call) => {
+  const [x, parts] = [operand(call, 'x'), operand(call, 'parts')];
+  const size = field(call, 'size');
+  for (let from = 0; from < size; from += partSize) {
+    let sum = 0;
+    for (let i = from; i < Math.min(size, from + partSize); i++) sum += x.get(i) ** 2;
+    parts.set(field(call, 'first') + from / partSize, sum);
+  }
+};
+
+const scheduled = (call: OpCall, name: keyof typeof scheduleFields): number =>
+  operand(call, 'schedule').get(scheduleFields[name]);
+
+const clip: Kernel = (call) => {
+  let sum = 0;
+  for (let i = 0; i < field(call, 'size'); i++) sum += operand(call, 'parts').get(i);
+  const norm = Math.sqrt(sum);
+  const maxNorm = scheduled(call, 'maxNorm');
+  operand(call, 'out').set(0, norm);
+  operand(call, 'out').set(1, maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1);
+};
+
+const adamW: Kernel = (call) => {
+  const [parameter, gradient, m, v] = ['parameter', 'gradient', 'm', 'v'].map((name) => operand(call, name)) as [
+    Operand,
+    Operand,
+    Operand,
+    Operand,
+  ];
+  const { average } = call.operands;
+  const [beta1, beta2] = [field(call, 'beta1'), field(call, 'beta2')];
+  const rate = scheduled(call, 'learningRate') * field(call, 'rate');
+  const keep = scheduled(call, 'averageDecay');
+  for (let i = 0; i < field(call, 'size'); i++) {
+    const g = gradient.get(i) * operand(call, 'clip').get(1);
+    const [mean, square] = [beta1 * m.get(i) + (1 - beta1) * g, beta2 * v.get(i) + (1 - beta2) * g * g];
+    const deviation = Math.sqrt(square / scheduled(call, 'correction2')) + field(call, 'eps');
+    const step = (rate * (mean / scheduled(call, 'correction1'))) / deviation;
+    const next = parameter.get(i) * (1 - rate * field(call, 'decay')) - step;
+    parameter.set(i, next);
+    m.set(i, mean);
+    v.set(i, square);
+    if (average) average.set(i, keep * average.get(i) + (1 - keep) * next);
+    gradient.set(i, 0);
+  }
+};
+
+export const trainingKernels: Readonly<Record<keyof typeof trainingOpTable, Kernel>> = {
+  linearBackward,
+  linearGradient,
+  normBackward,
+  normGradient,
+  activateBackward,
+  attentionBackwardQuery,
+  attentionBackwardKeyValue,
+  scatterAdd,
+  place,
+  crossEntropy,
+  penalty,
+  sumSquares,
+  clip,
+  adamW,
+};
