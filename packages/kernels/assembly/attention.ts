@@ -7,10 +7,15 @@
 // Heads are dealt to the threads, turned by one each row so that what does not divide evenly evens out. Heads outside,
 // rows inside: the keys and values of a head stay in cache while the rows of a prefill pass.
 // Scratch: capacity + 16 floats of scores; they are padded with -infinity to a multiple of 4.
+import { dot, dotTail } from './dot';
 import { exp } from './exp';
 import { Attention, StoreKv } from './generated/ops';
 import { floats, hmax, hsum, madd, share, splat } from './simd';
-import { dotTail } from './dot';
+
+/** Numbers from which on a key is long. */
+const longKey = 96;
+/** Values that stay in L1 while their columns pass. */
+const valueFloats = 4096;
 
 export function storeKv(op: usize, rows: i32, thread: i32, threads: i32): void {
   const kvHeads = StoreKv.kvHeads(op);
@@ -28,13 +33,20 @@ export function storeKv(op: usize, rows: i32, thread: i32, threads: i32): void {
   }
 }
 
-/** scores[i] = scale * (q . k[i] + bias[i]) for i < count; four keys at a time. */
-export function scoreKeys(scores: usize, q: usize, k: usize, bias: usize, headDim: i32, count: i32, scale: f32): void {
+/**
+ * scores[i] = q . k[i] for i < count. Short keys by four at a time; long ones one whole key after the other, for the
+ * prefetcher (decode over 2048 positions of 16 heads of 128: 2.0 against 4.2 ms; with 64, 1.4 against 1.0 ms).
+ */
+export function scoreKeys(scores: usize, q: usize, k: usize, headDim: i32, count: i32): void {
   const stride = floats(headDim);
+  if (headDim >= longKey) {
+    for (let i = 0; i < count; i++, k += stride) store<f32>(scores + floats(i), dot<f32>(q, k, headDim));
+    return;
+  }
   const whole = floats(headDim & ~3);
   const rest = headDim & 3;
   const end = k + <usize>(count - 1) * stride;
-  for (let i = 0; i < count; i += 4, k += 4 * stride) {
+  for (let i = 0; i < count; i += 4, k += 4 * stride, scores += 16) {
     const k1 = min(end, k + stride);
     const k2 = min(end, k + 2 * stride);
     const k3 = min(end, k + 3 * stride);
@@ -49,13 +61,26 @@ export function scoreKeys(scores: usize, q: usize, k: usize, bias: usize, headDi
       s2 = madd(s2, v128.load(k2 + d), x);
       s3 = madd(s3, v128.load(k3 + d), x);
     }
+    // scratch has room for three scores too many
     const x = q + whole;
-    const at = scores + floats(i);
-    const left = count - i;
-    store<f32>(at, scale * (dotTail<f32>(hsum(s0), x, k + whole, rest) + (bias ? load<f32>(bias + floats(i)) : 0)));
-    if (left > 1) store<f32>(at, scale * (dotTail<f32>(hsum(s1), x, k1 + whole, rest) + (bias ? load<f32>(bias + floats(i + 1)) : 0)), 4);
-    if (left > 2) store<f32>(at, scale * (dotTail<f32>(hsum(s2), x, k2 + whole, rest) + (bias ? load<f32>(bias + floats(i + 2)) : 0)), 8);
-    if (left > 3) store<f32>(at, scale * (dotTail<f32>(hsum(s3), x, k3 + whole, rest) + (bias ? load<f32>(bias + floats(i + 3)) : 0)), 12);
+    store<f32>(scores, dotTail<f32>(hsum(s0), x, k + whole, rest));
+    store<f32>(scores, dotTail<f32>(hsum(s1), x, k1 + whole, rest), 4);
+    store<f32>(scores, dotTail<f32>(hsum(s2), x, k2 + whole, rest), 8);
+    store<f32>(scores, dotTail<f32>(hsum(s3), x, k3 + whole, rest), 12);
+  }
+}
+
+/** scores[i] = scale * (scores[i] + bias[i]); bias may be absent (0). */
+function scaleScores(scores: usize, bias: usize, count: i32, scale: f32): void {
+  const s = splat(scale);
+  let i: usize = 0;
+  for (const end = floats(count & ~3); i < end; i += 16) {
+    const v = v128.load(scores + i);
+    v128.store(scores + i, f32x4.mul(s, bias ? f32x4.add(v, v128.load(bias + i)) : v));
+  }
+  for (const end = floats(count); i < end; i += 4) {
+    const v = load<f32>(scores + i);
+    store<f32>(scores + i, scale * (bias ? v + load<f32>(bias + i) : v));
   }
 }
 
@@ -75,22 +100,24 @@ export function expScores(scores: usize, count: i32): f32 {
   return hsum(sum);
 }
 
-/** out = (sum over i of e[i] * v[i]) / total: blocks of 32 columns in registers, then of 4, then one by one. */
-export function mixValues(out: usize, e: usize, v: usize, headDim: i32, count: i32, total: f32): void {
+/**
+ * out += sum over i, in order, of e[i] * v[i] for `count` positions: blocks of 32 columns in registers, then of 4, then
+ * one by one. The caller goes through the positions in blocks that stay in L1 while the columns pass.
+ */
+export function mixValues(out: usize, e: usize, v: usize, headDim: i32, count: i32): void {
   const stride = floats(headDim);
   const end = e + floats(count);
-  const t = splat(total);
   let d = 0;
-  for (; d + 32 <= headDim; d += 32) {
-    let at = v + floats(d);
-    let s0 = splat(0);
-    let s1 = splat(0);
-    let s2 = splat(0);
-    let s3 = splat(0);
-    let s4 = splat(0);
-    let s5 = splat(0);
-    let s6 = splat(0);
-    let s7 = splat(0);
+  for (; d + 32 <= headDim; d += 32, v += 128, out += 128) {
+    let at = v;
+    let s0 = v128.load(out);
+    let s1 = v128.load(out, 16);
+    let s2 = v128.load(out, 32);
+    let s3 = v128.load(out, 48);
+    let s4 = v128.load(out, 64);
+    let s5 = v128.load(out, 80);
+    let s6 = v128.load(out, 96);
+    let s7 = v128.load(out, 112);
     for (let p = e; p < end; p += 4, at += stride) {
       const x = v128.load32_splat(p);
       s0 = madd(s0, v128.load(at), x);
@@ -102,28 +129,33 @@ export function mixValues(out: usize, e: usize, v: usize, headDim: i32, count: i
       s6 = madd(s6, v128.load(at, 96), x);
       s7 = madd(s7, v128.load(at, 112), x);
     }
-    const to = out + floats(d);
-    v128.store(to, f32x4.div(s0, t));
-    v128.store(to, f32x4.div(s1, t), 16);
-    v128.store(to, f32x4.div(s2, t), 32);
-    v128.store(to, f32x4.div(s3, t), 48);
-    v128.store(to, f32x4.div(s4, t), 64);
-    v128.store(to, f32x4.div(s5, t), 80);
-    v128.store(to, f32x4.div(s6, t), 96);
-    v128.store(to, f32x4.div(s7, t), 112);
+    v128.store(out, s0);
+    v128.store(out, s1, 16);
+    v128.store(out, s2, 32);
+    v128.store(out, s3, 48);
+    v128.store(out, s4, 64);
+    v128.store(out, s5, 80);
+    v128.store(out, s6, 96);
+    v128.store(out, s7, 112);
   }
-  for (; d + 4 <= headDim; d += 4) {
-    let at = v + floats(d);
-    let s = splat(0);
-    for (let p = e; p < end; p += 4, at += stride) s = madd(s, v128.load(at), v128.load32_splat(p));
-    v128.store(out + floats(d), f32x4.div(s, t));
+  for (; d + 4 <= headDim; d += 4, v += 16, out += 16) {
+    let s = v128.load(out);
+    for (let p = e, at = v; p < end; p += 4, at += stride) s = madd(s, v128.load(at), v128.load32_splat(p));
+    v128.store(out, s);
   }
-  for (; d < headDim; d++) {
-    let at = v + floats(d);
-    let s: f32 = 0;
-    for (let p = e; p < end; p += 4, at += stride) s += load<f32>(at) * load<f32>(p);
-    store<f32>(out + floats(d), s / total);
+  for (; d < headDim; d++, v += 4, out += 4) {
+    let s = load<f32>(out);
+    for (let p = e, at = v; p < end; p += 4, at += stride) s += load<f32>(at) * load<f32>(p);
+    store<f32>(out, s);
   }
+}
+
+/** out /= total */
+function divide(out: usize, count: i32, total: f32): void {
+  const end = out + floats(count);
+  const t = splat(total);
+  for (; out + 16 <= end; out += 16) v128.store(out, f32x4.div(v128.load(out), t));
+  for (; out < end; out += 4) store<f32>(out, load<f32>(out) / total);
 }
 
 export function attention(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
@@ -134,6 +166,7 @@ export function attention(op: usize, rows: i32, thread: i32, threads: i32, scrat
   const window = Attention.window(op);
   const keyBias = Attention.keyBias(op);
   const group = heads / kvHeads;
+  const block = max(1, valueFloats / headDim);
   for (let h = 0; h < heads; h++) {
     const owner = h * threads / heads;
     for (let r = 0; r < rows; r++) {
@@ -144,12 +177,16 @@ export function attention(op: usize, rows: i32, thread: i32, threads: i32, scrat
       const slot = load<i32>(Attention.slots(op) + floats(r));
       const kvHead = (slot * Attention.layers(op) + Attention.layer(op)) * kvHeads + h / group;
       const cache = floats(headDim) * (<usize>kvHead * capacity + first);
-      scoreKeys(
-        scratch, Attention.x(op) + floats(r * Attention.width(op) + h * headDim), Attention.k(op) + cache,
-        keyBias ? keyBias + floats(h * capacity + first) : 0, headDim, count, Attention.scale(op),
-      );
+      const q = Attention.x(op) + floats(r * Attention.width(op) + h * headDim);
+      scoreKeys(scratch, q, Attention.k(op) + cache, headDim, count);
+      scaleScores(scratch, keyBias ? keyBias + floats(h * capacity + first) : 0, count, Attention.scale(op));
       const total = expScores(scratch, count);
-      mixValues(Attention.out(op) + floats((r * heads + h) * headDim), scratch, Attention.v(op) + cache, headDim, count, total);
+      const out = Attention.out(op) + floats((r * heads + h) * headDim);
+      const v = Attention.v(op) + cache;
+      memory.fill(out, 0, floats(headDim));
+      for (let i = 0; i < count; i += block)
+        mixValues(out, scratch + floats(i), v + floats(i * headDim), headDim, min(block, count - i));
+      divide(out, headDim, total);
     }
   }
 }

@@ -24,6 +24,7 @@ import {
   recordBytes,
   RmsNorm,
   Rope,
+  RoundRow,
   SelectActive,
   StoreKv,
 } from './generated/ops';
@@ -31,7 +32,9 @@ import { linear } from './linear';
 import { logProb } from './logprob';
 import { headNorm, layerNorm, rmsNorm } from './norm';
 import { rope } from './rope';
-import { axpyRows, gemvRows, selectActive } from './sparse';
+import { roundRow } from './round';
+import { selectActive } from './select';
+import { axpyRows, gemvRows } from './sparse';
 import { barrier } from './team';
 
 /**
@@ -66,6 +69,7 @@ function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch:
     case StoreKv.code: return storeKv(op, pick(StoreKv.count(op), rows, outputs), t, threads);
     case Attention.code: return attention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);
     case HeadNorm.code: return headNorm(op, pick(HeadNorm.count(op), rows, outputs), t, threads);
+    case RoundRow.code: return roundRow(op, pick(RoundRow.count(op), rows, outputs), t, threads);
     case LogProb.code: return logProb(op, pick(LogProb.count(op), rows, outputs), t, threads);
     case streamRead: return stream(op, t, threads);
     default: unreachable();

@@ -1,38 +1,45 @@
 // The op `linear`: out[r] = residual[r] + (w x[r] + bias), for both layouts and every weight format.
 //
-//   row-major [out, in]:   outputs are dealt to the threads; one row: gemv by dot4; more: gemm by panels
+//   row-major [out, in]:   outputs are dealt to the threads; few rows: gemv for each; more: gemm by panels
 //   transposed [in, out]:  columns are dealt to the threads; few rows: axpyList over all k; more: gemm by panels
 //
 // All paths of a layout sum an output in the same order (dot.ts, axpy.ts), so a row's bits do not depend on the path.
 // In place on the residual (out = residual) is fine: an output is read once, just before it is written.
 import { axpyList } from './axpy';
-import { dot4 } from './dot';
-import { at, finish, finishRun } from './finish';
-import { gemm, gemmTransposed } from './gemm';
+import { at, finishRun } from './finish';
+import { gemm } from './gemm';
+import { gemmTransposed } from './gemm-transposed';
 import { dtypeF32, Linear } from './generated/ops';
+import { gemv } from './gemv';
 import { bytesOf, floats, share } from './simd';
 
-/** From this many rows on, packing transposed weights pays. */
+/**
+ * From this many rows on, packing the weights pays: GFLOP/s of a core (by CPU time, weights of 2048 x 2048) with gemv
+ * 25 (f32) and 27 (bf16) at any number of rows; with gemm 19 / 30 at 8 rows, 24 / 28 at 16, 30 / 32 at 32, 33 / 34 at
+ * 128. Transposed: axpy 18 / 20; gemm 18 / 25 at 8 rows, 24 / 31 at 16, 36 / 37 at 128.
+ */
+const gemmRowsF32 = 16;
+const gemmRowsBf16 = 8;
 const gemmTransposedRows = 8;
 /** Bytes of weights that stay in L2 while the rows of a step pass. */
 const blockBytes: usize = 262144;
 
-function gemv<T>(x: usize, w: usize, bias: usize, residual: usize, out: usize, inWidth: i32, first: i32, last: i32, scratch: usize): void {
-  const stride = bytesOf<T>(inWidth);
-  for (let n = first; n < last; n += 4) {
-    const count = min(4, last - n);
-    const w0 = w + <usize>n * stride;
-    const end = w + <usize>(last - 1) * stride;
-    dot4<T>(
-      x, inWidth, w0, min(end, w0 + stride), min(end, w0 + 2 * stride), min(end, w0 + 3 * stride), scratch,
-    );
-    for (let i = 0; i < count; i++)
-      finish(out + floats(n + i), at(residual, n + i), at(bias, n + i), load<f32>(scratch + floats(i)));
-  }
+/** Few rows over row-major weights: blocks of outputs stay in L2 while each row passes. */
+function gemvEach<T>(
+  x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, first: i32, last: i32,
+  scratch: usize,
+): void {
+  const block = rows == 1 ? last - first : max(1, <i32>(blockBytes / bytesOf<T>(inWidth)));
+  for (let n = first; n < last; n += block)
+    for (let r = 0; r < rows; r++)
+      gemv<T>(
+        x + floats(r * inWidth), w, bias, at(residual, r * outWidth), out + floats(r * outWidth), inWidth, 0, n,
+        min(block, last - n), scratch,
+      );
 }
 
-/** Few rows over a transposed weight: blocks of k stay in L2 while each row adds them up. */
-function axpyDense<T>(
+/** Few rows over transposed weights: blocks of k stay in L2 while each row adds them up. */
+function axpyEach<T>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, first: i32, last: i32,
   scratch: usize,
 ): void {
@@ -66,11 +73,11 @@ function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: u
   const last = share(outWidth, unit, thread + 1, threads);
   if (first == last || rows == 0) return;
   if (transposed) {
-    if (rows < gemmTransposedRows) axpyDense<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
+    if (rows < gemmTransposedRows) axpyEach<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
     else gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
   } else {
-    if (rows == 1) gemv<T>(x, w, bias, residual, out, inWidth, first, last, scratch);
-    else gemm<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
+    if (rows < (sizeof<T>() == 4 ? gemmRowsF32 : gemmRowsBf16)) gemvEach<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
+    else gemm<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch, 0, 0, 0);
   }
 }
 

@@ -1,65 +1,106 @@
-// selectActive, gemvRows, axpyRows: which channels or neurons matter, and the products that read only those.
+// gemvRows and axpyRows: the products that read only the weights that matter.
 //
-//   selectActive:  active[r] = ascending indices of the non-zeros of x[r]
-//   gemvRows:      the listed outputs only; a weight row is an output. One row: the list is dealt to the threads
-//   axpyRows:      the listed inputs only; a weight row is an input. The output columns are dealt to the threads, never
-//                  the neurons, so each output has one owner and one order
+//   gemvRows:  the listed outputs only; a weight row is an output
+//   axpyRows:  the listed inputs only; a weight row is an input. The output columns are dealt to the threads, never the
+//              neurons, so each output has one owner and one order
 //
-// The orders of summation are those of the dense products (dot.ts, axpy.ts): sparse equals dense, bit for bit.
+// The orders of summation are those of the dense products (dot.ts, axpy.ts): sparse equals dense, bit for bit, and the
+// ways below differ in speed only. With one row the one list is dealt to the threads. With several, each thread has a
+// range of neurons (gemvRows) or of columns (axpyRows):
+// 1. each row for itself, while lists hardly overlap: weights are read as often as they are listed;
+// 2. weights outside, rows inside, when several rows want the same weights: these are read from memory once;
+// 3. the dense gemm, from the density on at which skipping costs more than it saves.
+//
+// Scratch: what gemm needs, then at `extraAt` the cursors of the rows and one weight row in f32.
 import { axpyList } from './axpy';
-import { dot4 } from './dot';
+import { dotEach, dotRows, rowAddress, rowSum } from './dot';
 import { at, finish, finishRun } from './finish';
-import { AxpyRows, dtypeF32, GemvRows, SelectActive } from './generated/ops';
-import { bytesOf, floats, share, splat } from './simd';
+import { gemm } from './gemm';
+import { gemmTransposed } from './gemm-transposed';
+import { AxpyRows, dtypeF32, GemvRows } from './generated/ops';
+import { gemv } from './gemv';
+import { bytesOf, floats, load1, load4, share } from './simd';
 
-/** Bit i: x[i] != 0, for 4 numbers. */
-@inline function nonZero4(x: usize): i32 {
-  return i32x4.bitmask(f32x4.ne(v128.load(x), splat(0)));
+/** Rows that want a weight, on average, from which on it pays to hold the weight and pass the rows. */
+const sharedRows = 4;
+/** Density from which on the dense product is as fast. */
+const denseGemv: f32 = 0.4;
+const denseAxpy: f32 = 0.5;
+
+const extraAt: usize = 40960;
+
+/** Bytes of `count` words, in whole cache lines. */
+@inline function lines(count: i32): usize {
+  return (floats(count) + 63) & ~63;
 }
 
-/** How many of the first `count` (a multiple of 4) numbers are not zero. */
-function countNonZero(x: usize, count: i32): i32 {
-  let n = 0;
-  for (const end = x + floats(count); x < end; x += 16) n += popcnt<i32>(nonZero4(x));
-  return n;
-}
-
-export function selectActive(op: usize, rows: i32, thread: i32, threads: i32): void {
-  const width = SelectActive.width(op);
-  const byRows = rows >= threads;
-  const r1 = byRows ? share(rows, 1, thread + 1, threads) : rows;
-  const first = byRows ? 0 : share(width, 16, thread, threads);
-  const last = byRows ? width : share(width, 16, thread + 1, threads);
-  for (let r = byRows ? share(rows, 1, thread, threads) : 0; r < r1; r++) {
-    const x = SelectActive.x(op) + floats(r * width);
-    const active = SelectActive.active(op) + floats(r * width);
-    // where my part of the list begins: the non-zeros before my share (counting is ten times faster than listing)
-    let n = countNonZero(x, first);
-    let c = first;
-    for (; c + 4 <= last; c += 4)
-      for (let mask = nonZero4(x + floats(c)); mask != 0; mask &= mask - 1)
-        store<i32>(active + floats(n++), c + ctz<i32>(mask));
-    for (; c < last; c++) if (load<f32>(x + floats(c)) != 0) store<i32>(active + floats(n++), c);
-    if (last == width && (byRows || thread == threads - 1)) store<i32>(SelectActive.activeCount(op) + floats(r), n);
+/** The first place of an ascending list whose value is not below `bound`. */
+function lowerBound(list: usize, count: i32, bound: i32): i32 {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (load<i32>(list + floats(middle)) < bound) low = middle + 1;
+    else high = middle;
   }
+  return low;
 }
 
-/** Outputs list[0 .. count) of one row. */
-function gemvList<T>(x: usize, w: usize, bias: usize, out: usize, inWidth: i32, list: usize, count: i32, scratch: usize): void {
-  const stride = bytesOf<T>(inWidth);
-  for (let i = 0; i < count; i += 4) {
-    const end = count - 1;
-    dot4<T>(
-      x, inWidth,
-      w + <usize>load<u32>(list + floats(i)) * stride,
-      w + <usize>load<u32>(list + floats(min(end, i + 1))) * stride,
-      w + <usize>load<u32>(list + floats(min(end, i + 2))) * stride,
-      w + <usize>load<u32>(list + floats(min(end, i + 3))) * stride,
-      scratch,
-    );
-    for (let j = 0; j < min(4, count - i); j++) {
-      const n = load<i32>(list + floats(i + j));
-      finish(out + floats(n), 0, at(bias, n), load<f32>(scratch + floats(j)));
+/** Sets each row's cursor to its first entry from `first` on; gives how many entries all rows have in [first, last). */
+function setCursors(
+  cursors: usize, active: usize, counts: usize, width: i32, rows: i32, first: i32, last: i32,
+): i32 {
+  let total = 0;
+  for (let r = 0; r < rows; r++) {
+    const list = active + floats(r * width);
+    const count = load<i32>(counts + floats(r));
+    const from = lowerBound(list, count, first);
+    store<i32>(cursors + floats(r), from);
+    total += lowerBound(list, count, last) - from;
+  }
+  return total;
+}
+
+/** w as f32. */
+function widen<T>(out: usize, w: usize, count: i32): void {
+  let i = 0;
+  for (; i + 4 <= count; i += 4) v128.store(out + floats(i), load4<T>(w + bytesOf<T>(i)));
+  for (; i < count; i++) store<f32>(out + floats(i), load1<T>(w + bytesOf<T>(i)));
+}
+
+/** Way 2: each weight row of mine, with all the rows that list it. `cursors` stand at the first. */
+function gemvShared<T>(op: usize, rows: i32, first: i32, last: i32, scratch: usize, cursors: usize): void {
+  const inWidth = GemvRows.inWidth(op);
+  const outWidth = GemvRows.outWidth(op);
+  const bias = GemvRows.bias(op);
+  const x = GemvRows.x(op);
+  const out = GemvRows.out(op);
+  const members = cursors + lines(rows);
+  const row = members + lines(rows);
+  for (let n = first; n < last; n++) {
+    let count = 0;
+    for (let r = 0; r < rows; r++) {
+      const cursor = load<i32>(cursors + floats(r));
+      if (cursor >= load<i32>(GemvRows.activeCount(op) + floats(r))) continue;
+      if (load<i32>(GemvRows.active(op) + floats(r * outWidth + cursor)) != n) continue;
+      store<i32>(cursors + floats(r), cursor + 1);
+      store<i32>(members + floats(count++), r);
+    }
+    if (count == 0) continue;
+    let w = GemvRows.w(op) + <usize>n * bytesOf<T>(inWidth);
+    if (sizeof<T>() != 4) {
+      widen<T>(row, w, inWidth);
+      w = row;
+    }
+    for (let i = 0; i < count; i += dotRows) {
+      const some = min(dotRows, count - i);
+      for (let j = 0; j < some; j++)
+        store<u32>(rowAddress(scratch, j), <u32>(x + floats(load<i32>(members + floats(i + j)) * inWidth)));
+      dotEach<f32>(w, inWidth, some, scratch);
+      for (let j = 0; j < some; j++) {
+        const place = load<i32>(members + floats(i + j)) * outWidth + n;
+        finish(out + floats(place), 0, at(bias, n), load<f32>(rowSum(scratch, j)));
+      }
     }
   }
 }
@@ -67,12 +108,31 @@ function gemvList<T>(x: usize, w: usize, bias: usize, out: usize, inWidth: i32, 
 function gemvRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const inWidth = GemvRows.inWidth(op);
   const outWidth = GemvRows.outWidth(op);
+  const x = GemvRows.x(op);
+  const w = GemvRows.w(op);
+  const bias = GemvRows.bias(op);
+  const out = GemvRows.out(op);
+  const active = GemvRows.active(op);
+  const counts = GemvRows.activeCount(op);
+  if (rows == 1) {
+    const count = load<i32>(counts);
+    const from = share(count, dotRows, thread, threads);
+    const to = share(count, dotRows, thread + 1, threads);
+    return gemv<T>(x, w, bias, 0, out, inWidth, active + floats(from), 0, to - from, scratch);
+  }
+  const first = share(outWidth, 16, thread, threads);
+  const last = share(outWidth, 16, thread + 1, threads);
+  const cursors = scratch + extraAt;
+  const total = setCursors(cursors, active, counts, outWidth, rows, first, last);
+  if (rows >= sharedRows && <f32>total >= denseGemv * <f32>(rows * (last - first)))
+    return gemm<T>(x, w, bias, 0, out, rows, inWidth, outWidth, first, last, scratch, active, counts, cursors);
+  if (total >= sharedRows * (last - first)) return gemvShared<T>(op, rows, first, last, scratch, cursors);
   for (let r = 0; r < rows; r++) {
-    const count = load<i32>(GemvRows.activeCount(op) + floats(r));
-    const first = share(count, 4, thread, threads);
-    gemvList<T>(
-      GemvRows.x(op) + floats(r * inWidth), GemvRows.w(op), GemvRows.bias(op), GemvRows.out(op) + floats(r * outWidth), inWidth,
-      GemvRows.active(op) + floats(r * outWidth + first), share(count, 4, thread + 1, threads) - first, scratch,
+    const list = active + floats(r * outWidth);
+    const from = load<i32>(cursors + floats(r));
+    const count = lowerBound(list, load<i32>(counts + floats(r)), last) - from;
+    gemv<T>(
+      x + floats(r * inWidth), w, bias, 0, out + floats(r * outWidth), inWidth, list + floats(from), 0, count, scratch,
     );
   }
 }
@@ -82,20 +142,47 @@ export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratc
   else gemvRowsOf<u16>(op, rows, thread, threads, scratch);
 }
 
+/** Rows whose sums scratch holds at once; layout.ts knows it too. */
+const axpyBlockRows = 16;
+/** Bytes of weights that stay in L2 while the rows pass. */
+const blockBytes: usize = 262144;
+
 function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const inWidth = AxpyRows.inWidth(op);
   const outWidth = AxpyRows.outWidth(op);
+  const x = AxpyRows.x(op);
+  const w = AxpyRows.w(op);
+  const bias = AxpyRows.bias(op);
+  const residual = AxpyRows.residual(op);
+  const out = AxpyRows.out(op);
+  const counts = AxpyRows.activeCount(op);
   const first = share(outWidth, 32, thread, threads);
   const columns = share(outWidth, 32, thread + 1, threads) - first;
   if (columns == 0) return;
-  for (let r = 0; r < rows; r++) {
-    memory.fill(scratch, 0, floats(columns));
-    axpyList<T>(
-      scratch, columns, AxpyRows.w(op) + bytesOf<T>(first), bytesOf<T>(outWidth), AxpyRows.x(op) + floats(r * inWidth),
-      AxpyRows.active(op) + floats(r * inWidth), load<i32>(AxpyRows.activeCount(op) + floats(r)),
-    );
-    const place = r * outWidth + first;
-    finishRun(AxpyRows.out(op) + floats(place), at(AxpyRows.residual(op), place), at(AxpyRows.bias(op), first), scratch, columns);
+  let total = 0;
+  for (let r = 0; r < rows; r++) total += load<i32>(counts + floats(r));
+  if (rows >= 8 && <f32>total >= denseAxpy * <f32>(rows * inWidth))
+    return gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, first + columns, scratch);
+  // blocks of k stay in L2 while the rows pass, when the rows want the same ones
+  const block = total < 2 * inWidth ? inWidth : max(8, <i32>(blockBytes / bytesOf<T>(columns)));
+  for (let r0 = 0; r0 < rows; r0 += axpyBlockRows) {
+    const r1 = min(rows, r0 + axpyBlockRows);
+    memory.fill(scratch, 0, floats((r1 - r0) * columns));
+    for (let k = 0; k < inWidth; k += block)
+      for (let r = r0; r < r1; r++) {
+        const list = AxpyRows.active(op) + floats(r * inWidth);
+        const count = load<i32>(counts + floats(r));
+        const from = k == 0 ? 0 : lowerBound(list, count, k);
+        const to = k + block >= inWidth ? count : lowerBound(list, count, k + block);
+        axpyList<T>(
+          scratch + floats((r - r0) * columns), columns, w + bytesOf<T>(first), bytesOf<T>(outWidth), x + floats(r * inWidth),
+          list + floats(from), to - from,
+        );
+      }
+    for (let r = r0; r < r1; r++) {
+      const place = r * outWidth + first;
+      finishRun(out + floats(place), at(residual, place), at(bias, first), scratch + floats((r - r0) * columns), columns);
+    }
   }
 }
 

@@ -2,18 +2,17 @@
 // the same rounds. `node bench/dense.mjs [--threads=2]`
 import { bf16ToF32 } from '@relufy/tensor';
 import { createWasmBackend, streamBandwidth } from '../dist/node.js';
-import { checkClose, design, fillRandom, leastTimes, printMachine, threads } from './measure.mjs';
+import { argument, checkClose, design, fillRandom, leastTimes, printMachine, threads } from './measure.mjs';
 
-const onlyDtype = process.argv.find((a) => a.startsWith('--dtype='))?.slice(8);
-const [width, wide] = [2048, 8192];
+const [width, wide] = [2048, 2048];
 const limits = { maxRows: 1, maxOutputs: 1 };
 const step = { rows: 1, outputs: 1 };
 
 printMachine('dense decode');
 const backend = await createWasmBackend({ threads });
-for (const dtype of onlyDtype ? [onlyDtype] : ['f32', 'bf16'])
+for (const dtype of argument('dtype', 'f32,bf16').split(','))
   for (const transposed of [false, true]) {
-    const layers = dtype === 'f32' ? 16 : 32;
+    const layers = dtype === 'f32' ? 64 : 128;
     const { decls, program } = design(limits, (declare, builder) => {
       declare('x', 'f32', ['rows', width]);
       for (let i = 0; i < layers; i++) {
@@ -29,6 +28,7 @@ for (const dtype of onlyDtype ? [onlyDtype] : ['f32', 'bf16'])
 
     const bytes = layers * width * wide * (dtype === 'f32' ? 4 : 2);
     let stream = 0;
+    const rounds = Number(argument('rounds', 8));
     const { decode } = await leastTimes(
       {
         decode: () => loaded.profile(step),
@@ -37,7 +37,7 @@ for (const dtype of onlyDtype ? [onlyDtype] : ['f32', 'bf16'])
           return [0];
         },
       },
-      5,
+      rounds,
     );
     const speed = bytes / decode / 1e6;
     console.log(

@@ -2,7 +2,11 @@
 import os from 'node:os';
 import { f32ToBf16, ProgramBuilder } from '@relufy/tensor';
 
-export const threads = Number(process.argv.find((arg) => arg.startsWith('--threads='))?.slice(10) ?? 2);
+/** `--name=value` of the command line. */
+export const argument = (name, otherwise) =>
+  process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3) ?? String(otherwise);
+
+export const threads = Number(argument('threads', 2));
 
 export function printMachine(title) {
   const [cpu] = os.cpus();

@@ -41,21 +41,27 @@ export function layOutBuffers(buffers: readonly BufferDecl[], limits: StepLimits
 /** Units of the records of a program with so many ops. */
 export const recordUnits = (ops: number): number => toUnits(ops * recordWords * 4);
 
-/** Panels and running sums of assembly/gemm.ts, rounded up. */
-const tileBytes = 32768;
-/** Rows whose sums a product over a transposed weight keeps at once (assembly/axpy.ts). */
-const axpyBlockRows = 8;
+/** Panels and running sums of assembly/gemm.ts and gemm-transposed.ts; assembly/sparse.ts keeps its own behind them. */
+const panelBytes = 40960;
+/** Rows whose sums a product over a transposed weight keeps at once (assembly/sparse.ts). */
+const axpyBlockRows = 16;
 /** Columns are dealt to the threads in this unit. */
 const columnUnit = 32;
 
 /** Units of scratch that one of `threads` threads needs for a program. */
 export function scratchUnits(program: Program, threads: number): number {
-  let bytes = Math.max(tileBytes, scratchFloats(program) * 4);
+  let bytes = Math.max(panelBytes, scratchFloats(program) * 4);
   program.ops.forEach((op, index) => {
-    if (op.kind !== 'linear' && op.kind !== 'axpyRows') return;
-    const { outWidth } = opFields(program, op, index) as { outWidth: number };
-    const columns = Math.ceil(Math.ceil(outWidth / columnUnit) / threads) * columnUnit;
-    bytes = Math.max(bytes, axpyBlockRows * columns * 4);
+    if (op.kind !== 'linear' && op.kind !== 'axpyRows' && op.kind !== 'gemvRows') return;
+    const { inWidth, outWidth } = opFields(program, op, index) as { inWidth: number; outWidth: number };
+    if (op.kind === 'gemvRows') {
+      // two words a row of the step, and a weight row widened
+      const perRow = toUnits(program.maxRows * 4) * unitBytes;
+      bytes = Math.max(bytes, panelBytes + 2 * perRow + inWidth * 4);
+    } else {
+      const columns = Math.ceil(Math.ceil(outWidth / columnUnit) / threads) * columnUnit;
+      bytes = Math.max(bytes, Math.min(program.maxRows, axpyBlockRows) * columns * 4);
+    }
   });
   // one unit more, so that the last line of one thread and the first of the next are never prefetched as a pair
   return toUnits(bytes) + 1;

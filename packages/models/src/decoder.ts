@@ -13,6 +13,7 @@ import {
   type StepLimits,
 } from '@relufy/tensor';
 import { headRows } from './families/family.js';
+import { isStored } from './packed.js';
 import { isReluLike, type ModelSpec } from './spec.js';
 
 /** A linear layer's input, as statistics and taps name it. */
@@ -26,6 +27,8 @@ export interface DecoderOptions {
   readonly contextLength: number;
   /** The format of each matrix weight. */
   readonly matrixDType: (buffer: string) => DType;
+  /** Weights are state, which programs may write, and programs can be differentiated. */
+  readonly trained?: boolean;
 }
 
 export interface ProgramOptions {
@@ -59,17 +62,41 @@ export interface WeightRead {
   readonly activeCount?: string;
 }
 
+/** A forward pass up to its logits, open for a loss and gradients. */
+export interface DecoderForward {
+  readonly builder: ProgramBuilder;
+  /** Tap -> activation. */
+  readonly taps: ReadonlyMap<string, string>;
+  /** The activation [outputs, vocab]. */
+  readonly logits: string;
+  /** Ops [from, to) of each layer. */
+  readonly layers: readonly (readonly [from: number, to: number])[];
+}
+
 export interface Decoder {
   /** Everything that outlives a step: weights, KV cache, inputs. */
   readonly buffers: readonly BufferDecl[];
   build(options: ProgramOptions): DecoderProgram;
+  /** The dense ops of `build`, for a training step. Keeps nothing. */
+  forward(name: string): DecoderForward;
 }
 
 export function buildDecoder(spec: ModelSpec, options: DecoderOptions): Decoder {
-  const buffers = new Map(declareBuffers(spec, options).map((buffer) => [buffer.name, buffer]));
+  const declared = declareBuffers(spec, options).map(
+    (buffer): BufferDecl => (options.trained && isStored(buffer) ? { ...buffer, kind: 'state' } : buffer),
+  );
+  const buffers = new Map(declared.map((buffer) => [buffer.name, buffer]));
+  const builder = (name: string, programOptions: ProgramOptions) =>
+    new DecoderBuilder(
+      spec,
+      buffers,
+      programOptions,
+      new ProgramBuilder(name, options.limits, { differentiable: options.trained ?? false }),
+    );
   return {
-    buffers: [...buffers.values()],
-    build: (programOptions) => new DecoderBuilder(spec, options.limits, buffers, programOptions).build(),
+    buffers: declared,
+    build: (programOptions) => builder(`step ${programOptions.sparsity}`, programOptions).build(),
+    forward: (name) => builder(name, { sparsity: 'dense' }).forward(),
   };
 }
 
@@ -171,23 +198,36 @@ class DecoderBuilder {
   readonly #reads: WeightRead[] = [];
   readonly #exact: boolean;
 
-  constructor(spec: ModelSpec, limits: StepLimits, buffers: ReadonlyMap<string, BufferDecl>, options: ProgramOptions) {
+  constructor(
+    spec: ModelSpec,
+    buffers: ReadonlyMap<string, BufferDecl>,
+    options: ProgramOptions,
+    builder: ProgramBuilder,
+  ) {
     this.#spec = spec;
     this.#buffers = buffers;
     this.#options = options;
     this.#exact = options.sparsity === 'exact';
-    this.#builder = new ProgramBuilder(`step ${options.sparsity}`, limits);
+    this.#builder = builder;
+  }
+
+  forward(): DecoderForward {
+    const { numHiddenLayers } = this.#spec;
+    let x = this.#embed();
+    this.#taps.set('hidden.0', x);
+    const layers: [number, number][] = [];
+    for (let layer = 0; layer < numHiddenLayers; layer++) {
+      const from = this.#builder.ops.length;
+      x = this.#layer(layer, x);
+      if (layer < numHiddenLayers - 1) this.#taps.set(`hidden.${layer + 1}`, x);
+      layers.push([from, this.#builder.ops.length]);
+    }
+    return { builder: this.#builder, taps: this.#taps, logits: this.#logits(x), layers };
   }
 
   build(): DecoderProgram {
     const { numHiddenLayers } = this.#spec;
-    let x = this.#embed();
-    this.#taps.set('hidden.0', x);
-    for (let layer = 0; layer < numHiddenLayers; layer++) {
-      x = this.#layer(layer, x);
-      if (layer < numHiddenLayers - 1) this.#taps.set(`hidden.${layer + 1}`, x);
-    }
-    this.#head(x);
+    this.#head(this.forward().logits);
     for (const tap of this.#options.taps ?? []) {
       const activation = this.#taps.get(tap);
       if (activation === undefined)
@@ -283,10 +323,18 @@ class DecoderBuilder {
     const { hiddenSize } = this.#spec;
     const out = this.#activation(`${norm}.${layer}`, hiddenSize);
     this.#norm(`layers.${layer}.${norm}`, x, out);
-    if (!this.#spec.norm.relu) return { x: out };
+    if (!this.#spec.norm.relu) return { x: this.#rounded(out, hiddenSize) };
     const rectified = this.#activation(`${norm}.relu.${layer}`, hiddenSize);
     this.#builder.op('activate', { x: out, out: rectified }, { kind: activationCodes.relu, threshold: 0 });
-    return this.#select(`${norm}.${layer}`, rectified, hiddenSize);
+    return this.#select(`${norm}.${layer}`, this.#rounded(rectified, hiddenSize), hiddenSize);
+  }
+
+  /** The input of a linear layer, to 8 bits where the model was made so. What rounds to zero need not be read. */
+  #rounded(x: string, width: number): string {
+    if (!this.#spec.roundedInputs) return x;
+    const out = this.#activation(`${x}.rounded`, width);
+    this.#builder.op('roundRow', { x, out });
+    return out;
   }
 
   #select(name: string, x: string, width: number): SiteInput {
@@ -323,6 +371,7 @@ class DecoderBuilder {
       { layer, heads, window: windowed ? window.size : 0, scale: headDim ** -0.5 },
     );
     if (attention.outNorm) mixed = this.#innerNorm(layer, 'outNorm', mixed, q);
+    mixed = this.#rounded(mixed, q);
     this.#taps.set(`o.${layer}`, mixed);
     this.#product('o', layer, `layers.${layer}.o`, { x: this.#branch(mixed) }, out, residual);
   }
@@ -382,6 +431,7 @@ class DecoderBuilder {
       this.#builder.op('multiply', { a: gated, b, out: h });
     }
     if (ffn.downNorm) h = this.#innerNorm(layer, 'downNorm', h, intermediateSize);
+    h = this.#rounded(h, intermediateSize);
     this.#taps.set(`down.${layer}`, h);
     h = this.#branch(h);
     const hidden = isReluLike(ffn.activation) ? this.#select(name('down'), h, intermediateSize) : { x: h };
@@ -390,7 +440,20 @@ class DecoderBuilder {
 
   #activate(x: string, out: string): void {
     const { kind, threshold } = this.#spec.ffn.activation;
-    this.#builder.op('activate', { x, out }, { kind: activationCodes[kind], threshold });
+    if (kind !== 'swish') {
+      this.#builder.op('activate', { x, out }, { kind: activationCodes[kind], threshold });
+      return;
+    }
+    // x sigmoid(beta x) = silu(beta x) / beta
+    const width = this.#spec.intermediateSize;
+    const [inner, outer] = ['inner', 'outer'].map((part) => this.#activation(`${out}.${part}`, width)) as [
+      string,
+      string,
+    ];
+    const { scale, silu } = activationCodes;
+    this.#builder.op('activate', { x, out: inner }, { kind: scale, threshold });
+    this.#builder.op('activate', { x: inner, out: outer }, { kind: silu, threshold: 0 });
+    this.#builder.op('activate', { x: outer, out }, { kind: scale, threshold: 1 / threshold });
   }
 
   /** A linear layer: input channels that are listed as active, or all. */
@@ -441,7 +504,7 @@ class DecoderBuilder {
     });
   }
 
-  #head(hidden: string): void {
+  #logits(hidden: string): string {
     const { hiddenSize, embeddingSize, finalNorm, numHiddenLayers, vocabSize } = this.#spec;
     let x = this.#activation('lastHidden', hiddenSize, 'outputs');
     this.#builder.op('gather', { index: this.#use('outputRows'), table: hidden, out: x });
@@ -467,6 +530,10 @@ class DecoderBuilder {
         { x: raw, out: logits },
         { kind: activationCodes.softcap, threshold: logitsSoftcap },
       );
+    return logits;
+  }
+
+  #head(logits: string): void {
     if (this.#options.head !== 'logprobs') {
       this.#builder.keep(logits);
       return;

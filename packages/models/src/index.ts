@@ -2,20 +2,33 @@ export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 export { type ErrorCode, RelufyError } from '@relufy/tensor';
 export type { ChatMessage } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
-export type { Decoder, DecoderOptions, DecoderProgram, ProgramOptions, Site, WeightRead } from './decoder.js';
+export type {
+  Decoder,
+  DecoderForward,
+  DecoderOptions,
+  DecoderProgram,
+  ProgramOptions,
+  Site,
+  WeightRead,
+} from './decoder.js';
 export { buildDecoder, sites } from './decoder.js';
+export type { Family, WeightMap, WeightPart } from './families/family.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
 export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
 export {
   type LoadOptions,
   loadModelFiles,
   type ProgressEvent,
+  readTokenizer,
   type SourceOptions,
   type WeightDType,
 } from './load-model.js';
 export type { ForwardOptions, Model } from './model.js';
+export { isStored } from './packed.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
+export { alibiTable, ropeTable } from './positions.js';
 export * as sampling from './sampling.js';
+export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
 export { loadModel, type ModelSource, openModelFiles } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
 export { isReluLike, parameterCount, relufy } from './spec.js';

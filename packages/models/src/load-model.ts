@@ -219,7 +219,7 @@ async function readEosTokenIds(
 }
 
 /** undefined when the folder has no tokenizer: such a model runs on token ids. */
-async function readTokenizer(files: ModelFiles, signal?: AbortSignal): Promise<Tokenizer | undefined> {
+export async function readTokenizer(files: ModelFiles, signal?: AbortSignal): Promise<Tokenizer | undefined> {
   const read = (file: string) => files.readText(file, { signal });
   const [tokenizerJson, vocabJson, mergesTxt] = await Promise.all([
     read('tokenizer.json'),

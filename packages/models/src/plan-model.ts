@@ -8,6 +8,7 @@ import type { LoadOptions } from './load-model.js';
 import { locateWeights, type WeightSources } from './load-weights.js';
 import { locatePacked } from './packed.js';
 import { isReluLike, type ModelSpec, relufy } from './spec.js';
+import { unpackTernary } from './ternary.js';
 
 /** Tokens in one step of a prefill: enough for the tiled product, few enough to stay in the caches. */
 const maxRows = 128;
@@ -45,11 +46,11 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     maxRows: Math.min(maxRows, contextLength),
     maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
   };
-  const checkpoint = await openCheckpoint(files, signal);
+  let checkpoint = await openCheckpoint(files, signal);
   try {
-    const sources =
-      locatePacked(files.name, checkpoint) ??
-      locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
+    const ready = locatePacked(files.name, checkpoint);
+    if (!ready && spec.roundedInputs) checkpoint = unpackTernary(files.name, checkpoint);
+    const sources = ready ?? locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
     const matrixDType = (buffer: string): DType => (dtype === 'auto' ? sources.storedDType(buffer) : dtype);
     return {
       files,

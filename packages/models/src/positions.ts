@@ -12,11 +12,12 @@ export function ropeTable(rope: Rope, positions: number): Float32Array {
   const half = rope.rotaryDim / 2;
   const frequencies = ropeFrequencies(rope);
   const table = new Float32Array(positions * rope.rotaryDim);
+  const scale = rope.scaling.kind === 'yarn' ? rope.scaling.attentionFactor : 1;
   for (let p = 0; p < positions; p++)
     for (let i = 0; i < half; i++) {
       const angle = Math.fround((frequencies[i] as number) * p);
-      table[p * rope.rotaryDim + i] = Math.cos(angle);
-      table[p * rope.rotaryDim + half + i] = rope.reversed ? -Math.sin(angle) : Math.sin(angle);
+      table[p * rope.rotaryDim + i] = Math.fround(Math.cos(angle)) * scale;
+      table[p * rope.rotaryDim + half + i] = Math.fround(rope.reversed ? -Math.sin(angle) : Math.sin(angle)) * scale;
     }
   return table;
 }
@@ -54,6 +55,19 @@ function scaledFrequencies(rope: Rope): Float32Array {
         if (wavelength > original / lowFreqFactor) return frequency / factor;
         const smooth = (original / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
         return ((1 - smooth) * frequency) / factor + smooth * frequency;
+      });
+    }
+    case 'yarn': {
+      // pairs that turn often within the original context are kept, those that turn less than once are stretched
+      const { factor, betaFast, betaSlow, originalMaxPositionEmbeddings: original } = scaling;
+      const pairThatTurns = (times: number) =>
+        (rotaryDim * Math.log(original / (times * 2 * Math.PI))) / (2 * Math.log(ropeTheta));
+      const low = Math.max(0, Math.floor(pairThatTurns(betaFast)));
+      const high = Math.min(rotaryDim - 1, Math.ceil(pairThatTurns(betaSlow)));
+      const width = high === low ? 0.001 : high - low;
+      return frequencies.map((frequency, i) => {
+        const stretched = Math.max(0, Math.min(1, (i - low) / width));
+        return (frequency / factor) * stretched + frequency * (1 - stretched);
       });
     }
   }

@@ -3,8 +3,9 @@
 import { type ActivationKind, type FloatDType, RelufyError, show } from '@relufy/tensor';
 
 export interface Activation {
-  readonly kind: ActivationKind;
-  /** relu: the shift b in max(0, x - b). fatrelu: the bar below which x becomes 0. Otherwise 0. */
+  /** `swish`: x * sigmoid(beta x), the family of ReLU Strikes Back (arXiv 2310.04564, 3.1); beta = 1 is silu. */
+  readonly kind: ActivationKind | 'swish';
+  /** relu: the shift b in max(0, x - b). fatrelu: the bar below which x becomes 0. swish: beta. Otherwise 0. */
   readonly threshold: number;
 }
 
@@ -27,6 +28,15 @@ export type RopeScaling =
       readonly lowFreqFactor: number;
       readonly highFreqFactor: number;
       readonly originalMaxPositionEmbeddings: number;
+    }
+  | {
+      readonly kind: 'yarn';
+      readonly factor: number;
+      readonly betaFast: number;
+      readonly betaSlow: number;
+      readonly originalMaxPositionEmbeddings: number;
+      /** Cosines and sines are multiplied by it. */
+      readonly attentionFactor: number;
     };
 
 export type PositionSpec =
@@ -62,6 +72,8 @@ export interface ModelSpec {
   readonly finalNorm: boolean;
   /** What embeddings, the outputs of attention and FFN, and logits are multiplied by. */
   readonly multipliers?: { readonly embedding: number; readonly residual: number; readonly logits: number };
+  /** What goes into the linear layers of a block is rounded to 8 bits, with one scale a token (BitNet b1.58). */
+  readonly roundedInputs?: true;
   /** cap * tanh(logits / cap). */
   readonly logitsSoftcap?: number;
   readonly positions: PositionSpec;
@@ -112,22 +124,32 @@ export interface RelufyOptions {
   readonly stage: 1 | 2;
   /** b >= 0 in max(0, x - b), for the FFN's activation only (ReLU Strikes Back, 5.3). */
   readonly shift?: number;
+  /**
+   * The up projection of a gated FFN goes through the activation too (dReLU). For checkpoints that were trained so under
+   * another family's name, as PowerInfer/SparseQwen2-7B.
+   */
+  readonly activateUp?: true;
 }
 
 /**
  * Relufication: the same weights, read as a ReLU model. Stage 1 leaves an activation that is ReLU-like already as it is,
  * unless a shift is asked for.
- * @throws RelufyError `option` for an unknown stage, a negative shift, or stage 2 of a post-norm model.
+ * @throws RelufyError `option` for an unknown stage, a negative shift, stage 2 of a post-norm model, or activateUp without
+ * a gate.
  */
 export function relufy(spec: ModelSpec, options: RelufyOptions): ModelSpec {
-  const { stage, shift } = options;
+  const { stage, shift, activateUp } = options;
   for (const key of Object.keys(options))
-    if (key !== 'stage' && key !== 'shift')
-      throw new RelufyError('option', `relufy option "${key}": unknown. Expected stage or shift.`);
+    if (key !== 'stage' && key !== 'shift' && key !== 'activateUp')
+      throw new RelufyError('option', `relufy option "${key}": unknown. Expected stage, shift or activateUp.`);
   if (stage !== 1 && stage !== 2)
     throw new RelufyError('option', `relufy "stage": expected 1 or 2, got ${show(stage)}.`);
   if (shift !== undefined && !(Number.isFinite(shift) && shift >= 0))
     throw new RelufyError('option', `relufy "shift": expected a number >= 0, got ${show(shift)}.`);
+  if (activateUp !== undefined && activateUp !== true)
+    throw new RelufyError('option', `relufy "activateUp": expected true or nothing, got ${show(activateUp)}.`);
+  if (activateUp && spec.ffn.kind === 'plain')
+    throw new RelufyError('option', 'relufy "activateUp": expected a gated FFN, got a plain one. Leave it out.');
   if (stage === 2 && spec.block.kind === 'postNorm')
     throw new RelufyError(
       'option',
@@ -138,7 +160,7 @@ export function relufy(spec: ModelSpec, options: RelufyOptions): ModelSpec {
   return {
     ...spec,
     norm: { ...spec.norm, relu: spec.norm.relu || stage === 2 },
-    ffn: { ...spec.ffn, activation },
+    ffn: { ...spec.ffn, activation, ...(activateUp && { activateUp }) },
   };
 }
 

@@ -291,6 +291,16 @@ napi_value start(napi_env env, napi_value exports) {
   uint32_t index = 0;
   for (const KernelTable* table : runnableTables()) napi_set_element(env, isas, index++, text(env, table->name));
   napi_set_named_property(env, exports, "isas", isas);
+  napi_value ops;
+  napi_create_array(env, &ops);
+  uint32_t count = 0;
+  for (int code = 0; code < opCodes; code++)
+    if (runnableTables().back()->kernels[code] != nullptr) {
+      napi_value value;
+      napi_create_int32(env, code, &value);
+      napi_set_element(env, ops, count++, value);
+    }
+  napi_set_named_property(env, exports, "ops", ops);
   define(env, exports, "reserve", reserveMemory);
   define(env, exports, "commit", commitMemory);
   define(env, exports, "view", viewMemory);

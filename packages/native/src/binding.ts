@@ -21,6 +21,8 @@ export interface Binding {
   readonly abi: string;
   /** Instruction sets that it holds and this processor runs, the fastest first. */
   readonly isas: readonly string[];
+  /** Codes of the ops that it has kernels for. */
+  readonly ops: readonly number[];
   reserve(bytes: number): NativeMemory | undefined;
   commit(memory: NativeMemory, bytes: number): boolean;
   view(memory: NativeMemory, offset: number, bytes: number): ArrayBuffer | undefined;

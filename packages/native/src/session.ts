@@ -8,6 +8,7 @@ import {
   describeBuffer,
   encodeProgram,
   type LoadedProgram,
+  opDefinition,
   type Program,
   planMemory,
   RelufyError,
@@ -89,6 +90,7 @@ export class MemorySession implements NativeSession {
     this.#alive();
     validateProgram(program);
     this.#checkBuffers(program);
+    this.#checkOps(program);
     const { offsets, totalUnits } = planMemory(program);
     const arena = this.#layout.totalUnits;
     this.#grow(arena + totalUnits);
@@ -121,10 +123,10 @@ export class MemorySession implements NativeSession {
   }
 
   /** Loads hand-made records that are not in the op table (measuring kernels); see stream.ts. */
-  loadRecords(records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
+  loadRecords(ops: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
     const words = records((buffer) => this.#layout.offsets.get(buffer) as number);
     const native = this.#encode(words, 0);
-    return async () => (await this.#run(native, { rows: 0, outputs: 0 }, 0, 1, true)) as Float64Array;
+    return async () => (await this.#run(native, { rows: 0, outputs: 0 }, 0, ops, true)) as Float64Array;
   }
 
   dispose(): Promise<void> {
@@ -184,6 +186,16 @@ export class MemorySession implements NativeSession {
     if (this.#memory === undefined)
       throw new RelufyError('state', 'native session: used after dispose(). Load the model again.');
     return this.#memory;
+  }
+
+  #checkOps(program: Program): void {
+    const { ops } = this.#engine.binding;
+    const lacking = program.ops.find(({ kind }) => !ops.includes(opDefinition(kind).code));
+    if (lacking !== undefined)
+      throw new RelufyError(
+        'backend',
+        `program ${show(program.name)}: the native backend has no kernel for ${lacking.kind}. Use the reference backend.`,
+      );
   }
 
   #checkBuffers(program: Program): void {

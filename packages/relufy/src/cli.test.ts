@@ -155,7 +155,7 @@ describe('relufy itself', () => {
     [['chat', '--context-length', '9999'], 1, /contextLength.*at most 1024.*got 9999/],
     [['chat', '--temperature', 'hot'], 2, /^--temperature: expected a number >= 0, got "hot"\.$/],
     [['chat', '--tempature', '1'], 2, /^unknown option '--tempature' \(Did you mean --temperature\?\)$/],
-    [['chat', '--backend', 'gpu'], 2, /^--backend: expected auto, wasm or reference, got "gpu"\.$/],
+    [['chat', '--backend', 'gpu'], 2, /^--backend: expected auto, native, wasm or reference, got "gpu"\.$/],
     [['chta'], 2, /^unknown command 'chta' \(Did you mean chat\?\)$/],
     [['chat', 'extra'], 2, /^too many arguments/],
     [['generate'], 2, /--prompt/],

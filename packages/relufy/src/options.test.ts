@@ -15,7 +15,7 @@ describe('options', () => {
   test('nothing given: the bundled model, and all defaults are left to it', () => {
     const values = parse([]);
     expect(values).toEqual({ model: 'llama-tales' });
-    expect(loadOptionsOf({ model: 'x' })).toEqual({});
+    expect(loadOptionsOf({})).toEqual({});
     expect(settingsOf(values)).toEqual({});
   });
 
@@ -26,7 +26,7 @@ describe('options', () => {
       ),
     );
     expect(settingsOf(values)).toEqual({ topK: 5, noRepeatNgramSize: 3, seed: 0 });
-    expect(loadOptionsOf({ model: './m', ...values })).toEqual({
+    expect(loadOptionsOf(values)).toEqual({
       threads: 2,
       dtype: 'f32',
       sparsity: 'dense',

@@ -1,6 +1,7 @@
 // Declarations of the named buffers that programs work on, and their sizes.
 // Owns: dimensions, kinds, byte counts. Does not own memory (backends do) or offsets (plan.ts does).
-import { type DType, rowBytes } from './dtype.js';
+import { blockRowBytes, isBlockDType } from './block-format.js';
+import { bytesPerElement, type DType } from './dtype.js';
 
 /**
  * A dimension: a fixed size, or one that is known when a step runs. `rows` is the number of tokens in the step,
@@ -39,6 +40,11 @@ export function dimSize(dim: Dim, limits: StepLimits): number {
 /** Elements of a buffer at its largest. */
 export function elementCount(buffer: Pick<BufferDecl, 'shape'>, limits: StepLimits): number {
   return buffer.shape.reduce<number>((product, dim) => product * dimSize(dim, limits), 1);
+}
+
+/** Bytes of a row of `columns` numbers. */
+export function rowBytes(dtype: DType, columns: number): number {
+  return isBlockDType(dtype) ? blockRowBytes(dtype, columns) : columns * bytesPerElement[dtype];
 }
 
 /** Bytes of a buffer at its largest. Rows of block formats are padded. */

@@ -1,6 +1,6 @@
 // Number formats of buffers and of checkpoints, and the exact conversions between them.
 // Owns: sizes, bf16/f16 <-> f32. Block formats are block-format.ts.
-import { type BlockDType, blockRowBytes, isBlockDType } from './block-format.js';
+import type { BlockDType } from './block-format.js';
 
 /** Formats that a program's buffer may have. `i8` is a plain signed byte; int8 and int4 are block formats of weights. */
 export type DType = 'f32' | 'bf16' | 'i32' | 'i8' | BlockDType;
@@ -15,11 +15,6 @@ export const bytesPerElement: Readonly<Record<Exclude<DType, BlockDType> | Float
   i32: 4,
   i8: 1,
 };
-
-/** Bytes of a row of `columns` numbers. */
-export function rowBytes(dtype: DType, columns: number): number {
-  return isBlockDType(dtype) ? blockRowBytes(dtype, columns) : columns * bytesPerElement[dtype];
-}
 
 const scratchF32 = new Float32Array(1);
 const scratchU32 = new Uint32Array(scratchF32.buffer);

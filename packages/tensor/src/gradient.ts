@@ -19,7 +19,7 @@ export interface GradientOptions {
   /** How far below its threshold an activation of this op counts as rising (HeLU). */
   readonly slack?: (op: Op) => number;
   /** Values with a loss term of their own: appended when all other gradients of the value are known. */
-  readonly terms?: ReadonlyMap<string, (tape: GradientTape) => void>;
+  readonly terms?: ReadonlyMap<string, (tape: GradientTape, value: string) => void>;
   /** Ops [from, to) whose activations are computed again before their gradients, not kept. */
   readonly recomputed?: readonly (readonly [from: number, to: number])[];
 }
@@ -105,12 +105,10 @@ export function appendGradients(builder: ProgramBuilder, options: GradientOption
   const replayed = new Map<number, Op>();
   for (let index = forward.length - 1; index >= 0; index--) {
     const segment = options.recomputed?.find(([, to]) => to === index + 1);
-    if (segment) for (const [at, op] of replay(builder, forward, segment)) replayed.set(at, op);
-    // terms belong to the value's name in the forward pass, rules read it where it was computed again
+    if (segment) for (const [at, op] of replay(builder, forward, segment, options.seeds.keys())) replayed.set(at, op);
     const original = forward[index] as Op;
     const op = replayed.get(index) ?? original;
-    for (const [value, append] of options.terms ?? [])
-      if (op.operands.out === value || (original.operands.out === value && op !== original)) append(tape);
+    options.terms?.get(original.operands.out ?? '')?.(tape, op.operands.out as string);
     const rule = rules[op.kind];
     if (rule === undefined) throw new Error(`internal: ${op.kind} has no gradient`);
     rule(op, tape, forward);
@@ -126,8 +124,9 @@ function replay(
   builder: ProgramBuilder,
   forward: readonly Op[],
   [from, to]: readonly [number, number],
+  results: Iterable<string>,
 ): [number, Op][] {
-  const outside = new Set(forward.slice(to).flatMap(({ operands }) => Object.values(operands)));
+  const outside = new Set([...results, ...forward.slice(to).flatMap(({ operands }) => Object.values(operands))]);
   const names = new Map<string, string>();
   return forward.slice(from, to).map((op, index): [number, Op] => {
     const operands: Record<string, string> = {};
@@ -137,7 +136,9 @@ function replay(
       if (isOutput && outside.has(name)) kept = true;
       else if (isOutput && !names.has(name)) {
         const { shape, dtype } = builder.declaration(name);
-        names.set(name, builder.activation(`${name}.again`, shape, dtype));
+        const overwritten = op.kind === 'activate' && name === savedName(op.operands.x as string);
+        const again = overwritten ? savedName(`${op.operands.x}.again`) : `${name}.again`;
+        names.set(name, builder.activation(again, shape, dtype));
       }
       operands[operand] = names.get(name) ?? name;
     }
@@ -236,6 +237,7 @@ const rules: Partial<Record<OpKind, Rule>> = {
     // in place, as the forward op: the gradient of a rotated row belongs to this op alone
     if (dy !== undefined) tape.builder.op('rope', { x: dy, positions, table: tape.inverse(table) }, op.attributes);
   },
+  crossEntropy: () => {}, // it has turned the logits into their gradient
   storeKv: () => {}, // attention's rule gives the gradients of what was stored
   attention: (op, tape, forward) => {
     const { out, ...read } = op.operands as Record<'x' | 'positions' | 'slots' | 'k' | 'v' | 'out', string> & {

@@ -18,6 +18,7 @@ export {
   describeBuffer,
   dimSize,
   elementCount,
+  rowBytes,
   type StepLimits,
 } from './buffer.js';
 export {
@@ -29,7 +30,6 @@ export {
   f32ToBf16,
   f32ToF16,
   narrowToBf16,
-  rowBytes,
   widen,
 } from './dtype.js';
 export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloats } from './encode.js';

@@ -280,6 +280,14 @@ export const opTable = {
       return { count: s.count(count), width: s.fixed('x', width) };
     },
   },
+  roundRow: {
+    code: 40,
+    formula: 'out[r] = round(x[r] * s) / s, half to even, s = 127 / max(|x[r]|, 1e-5): 8 bits with one scale a row',
+    operands: { x: read(f32), out: write(f32) },
+    attributes: {},
+    derived: ['count', 'width'],
+    infer: (s) => s.rowwise('x', 'out', []),
+  },
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpKind = keyof typeof opTable | keyof typeof trainingOpTable;

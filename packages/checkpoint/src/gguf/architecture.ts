@@ -1,9 +1,10 @@
 // What a GGUF architecture is to this package: data that says how it maps to the Hugging Face layout, in both directions.
-// One file an architecture (llama.ts, falcon.ts); shared code reads these facts and never asks for a name.
+// Data in llama.ts, llama-relatives.ts and falcon.ts; shared code reads these facts and never asks for a name.
 import { show } from '@relufy/tensor';
 import { malformed } from '../malformed.js';
 import { falcon } from './falcon.js';
 import { llama } from './llama.js';
+import * as relatives from './llama-relatives.js';
 import type { GgufFields } from './metadata.js';
 
 /** Which row of the stored tensor is row `row` of the Hugging Face tensor, and back. */
@@ -27,8 +28,8 @@ export type JsonObject = Record<string, unknown>;
 export interface Architecture {
   /** `general.architecture` */
   readonly name: string;
-  /** `model_type` of config.json */
-  readonly modelType: string;
+  /** Values of `model_type` in config.json that it can hold; reading gives the first. */
+  readonly modelTypes: readonly [string, ...string[]];
   /** GGUF name -> Hugging Face name; `{n}` stands for the block's number. The first fitting pair counts. */
   readonly names: (facts: TensorFacts) => readonly (readonly [gguf: string, huggingFace: string])[];
   /** GGUF tensors that describe the model instead of being weights of it. */
@@ -39,6 +40,8 @@ export interface Architecture {
   readonly fields: (config: ConfigReader) => readonly (readonly [key: string, field: GgufField])[];
   /** Whether a tensor's rows lie in another order. */
   readonly rowOrder: (huggingFaceName: string, config: ConfigReader) => RowOrder | undefined;
+  /** What the file's numbers are more than Hugging Face's. */
+  readonly storedPlus?: (huggingFaceName: string) => number;
 }
 
 /** What an architecture may ask about the tensors of a file. */
@@ -58,7 +61,7 @@ export interface ConfigReader {
   refuse(key: string, expected: string): never;
 }
 
-const architectures: readonly Architecture[] = [llama, falcon];
+const architectures: readonly Architecture[] = [llama, falcon, ...Object.values(relatives)];
 
 /** The architecture that a file names. */
 export function architectureOf(fields: GgufFields): Architecture {
@@ -67,18 +70,18 @@ export function architectureOf(fields: GgufFields): Architecture {
   if (found) return found;
   throw malformed(
     fields.where,
-    `metadata "general.architecture", expected ${architectures.map((a) => a.name).join(' or ')}, got ${show(name)}`,
+    `metadata "general.architecture", expected ${architectures.map((a) => a.name).join(', ')}, got ${show(name)}`,
     'Take the model in safetensors, if its family is supported.',
   );
 }
 
 /** The architecture that can hold a Hugging Face model. */
 export function architectureFor(where: string, modelType: unknown): Architecture {
-  const found = architectures.find((architecture) => architecture.modelType === modelType);
+  const found = architectures.find((architecture) => architecture.modelTypes.some((type) => type === modelType));
   if (found) return found;
   throw malformed(
     where,
-    `"model_type", expected ${architectures.map((a) => a.modelType).join(' or ')} for GGUF, got ${show(modelType)}`,
+    `"model_type", expected ${architectures.flatMap((a) => a.modelTypes).join(', ')} for GGUF, got ${show(modelType)}`,
     'Convert to safetensors instead.',
   );
 }

@@ -1,7 +1,7 @@
 // A GGUF seen as a Hugging Face checkpoint: config.json from its metadata, tensors by their Hugging Face names with
 // their rows in Hugging Face's order.
-// Owns: applying what an architecture's data says. Does not own: that data (llama.ts, falcon.ts), the tokenizer.
-import { bytesPerElement, show } from '@relufy/tensor';
+// Owns: applying what an architecture's data says. Does not own: that data (architecture.ts), the tokenizer.
+import { bytesPerElement, show, widen } from '@relufy/tensor';
 import type { ModelFiles } from '../byte-source.js';
 import { asMatrix, type Checkpoint, joinFiles, type OpenedFile, type StoredTensor } from '../checkpoint.js';
 import { gather } from '../gather.js';
@@ -133,7 +133,22 @@ function mapTensor(
       'This variant of the architecture is not supported.',
     );
   const order = architecture.rowOrder(name, reader);
-  return order ? reordered({ ...tensor, name }, order, where) : { ...tensor, name };
+  const renamed = order ? reordered({ ...tensor, name }, order, where) : { ...tensor, name };
+  const plus = architecture.storedPlus?.(name) ?? 0;
+  return plus === 0 ? renamed : lessened(renamed, plus);
+}
+
+/** The tensor with a number taken from each of its values. */
+function lessened(tensor: StoredTensor, less: number): StoredTensor {
+  return {
+    ...tensor,
+    floatDType: 'f32',
+    async read(firstRow, rowCount, signal) {
+      const { dtype, data } = await tensor.read(firstRow, rowCount, signal);
+      const values = widen(dtype, data).map((value) => value - less);
+      return { dtype: 'f32', data: new Uint8Array(values.buffer) };
+    },
+  };
 }
 
 /** The tensor with its rows (of a vector: its elements) in another order. */

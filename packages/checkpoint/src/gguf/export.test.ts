@@ -113,8 +113,8 @@ describe('llama', () => {
 
 describe('refusing', () => {
   const cases: [string, Parameters<typeof model>[0], RegExp][] = [
-    ['another family', { config: { model_type: 'opt' } }, /"model_type", expected llama or falcon/],
-    ['another scaling', { config: { rope_scaling: { type: 'yarn', factor: 2 } } }, /"rope_scaling"/],
+    ['another family', { config: { model_type: 'opt' } }, /"model_type", expected llama, mistral, sparsellama, falcon/],
+    ['another scaling', { config: { rope_scaling: { type: 'dynamic', factor: 2 } } }, /"rope_scaling"/],
     ['a missing size', { config: { hidden_size: null } }, /"hidden_size"/],
     [
       'an unknown tensor',

@@ -20,9 +20,9 @@ import {
 import { configKey, ggufToConfig } from './as-hugging-face.js';
 import { configReader, parseObject } from './config-reader.js';
 import { tokenizerFields } from './export-tokenizer.js';
-import { ropeFrequencyTensor } from './llama.js';
 import type { GgufValue } from './metadata.js';
 import type { WritableType } from './quantize.js';
+import { ropeFrequencyTensor } from './rope-scaling.js';
 import { byteLengthOf, encodeGguf, type GgufTensorToWrite } from './write.js';
 
 export interface GgufExportOptions {
@@ -88,17 +88,17 @@ function planTensors(
   const names = new Map(architecture.names(facts).map(([gguf, huggingFace]) => [huggingFace, gguf]));
   const tensors: GgufTensorToWrite[] = [];
   for (const info of checkpoint.tensors.values()) {
-    const huggingFace = ['', 'model.', 'transformer.']
+    const huggingFace = ['', 'model.', 'transformer.', 'gpt_neox.']
       .map((prefix) => prefix + info.name)
       .find((name) => names.has(pattern(name)));
-    if (/\.(rotary_emb\.inv_freq|masked_bias)$/.test(info.name)) continue; // buffers, computed anew
+    if (/\.(rotary_emb\.inv_freq|masked_bias|attention\.bias)$/.test(info.name)) continue; // buffers, computed anew
     if (huggingFace === undefined)
       throw malformed(
         `tensor ${show(info.name)}`,
         `expected one of a ${architecture.name} model, got another`,
         'This variant cannot be written as GGUF.',
       );
-    if (huggingFace === 'lm_head.weight' && reader.config.tie_word_embeddings === true) continue;
+    if (names.get(huggingFace) === 'output.weight' && reader.config.tie_word_embeddings === true) continue;
     const name = (names.get(pattern(huggingFace)) as string).replace('{n}', blockOf(huggingFace) ?? '');
     const order = architecture.rowOrder(huggingFace, reader);
     if (order && info.shape[0] !== order.rows)
@@ -107,7 +107,9 @@ function planTensors(
         `shape, expected ${order.rows} rows as the config says, got ${show(info.shape)}`,
       );
     const type = typeFor(name, info, options.type);
-    tensors.push({ name, type, shape: info.shape, values: () => readValues(checkpoint, info, order, options.signal) });
+    const plus = architecture.storedPlus?.(huggingFace) ?? 0;
+    const values = () => readValues(checkpoint, info, order, options.signal);
+    tensors.push({ name, type, shape: info.shape, values: plus === 0 ? values : () => increased(values(), plus) });
   }
   const frequencies = ropeFrequencyTensor(reader.config);
   if (frequencies)
@@ -130,8 +132,9 @@ function planTensors(
   return tensors;
 }
 
-const blockOf = (name: string): string | undefined => /^(?:model\.layers|transformer\.h)\.(\d+)\./.exec(name)?.[1];
-const pattern = (name: string): string => name.replace(/^(model\.layers|transformer\.h)\.\d+\./, '$1.{n}.');
+const blocks = /^(model\.layers|transformer\.h|gpt_neox\.layers)\.(\d+)\./;
+const blockOf = (name: string): string | undefined => blocks.exec(name)?.[2];
+const pattern = (name: string): string => name.replace(blocks, '$1.{n}.');
 
 /** Every block must have what the first one has: llama.cpp would only say so when it loads the file. */
 function checkComplete(tensors: readonly GgufTensorToWrite[], reader: ConfigReader, checkpoint: Checkpoint): void {
@@ -153,6 +156,10 @@ function typeFor(name: string, { shape }: TensorInfo, type: GgufExportOptions['t
   if (type === 'f32' || shape.length < 2) return 'F32';
   if (type === 'f16' || (shape.at(-1) as number) % 32 !== 0) return 'F16';
   return type === 'q8_0' || name === 'output.weight' ? 'Q8_0' : 'Q4_0';
+}
+
+async function* increased(pieces: AsyncIterable<Float32Array>, plus: number): AsyncGenerator<Float32Array> {
+  for await (const piece of pieces) yield piece.map((value) => value + plus);
 }
 
 async function* readValues(

@@ -10,7 +10,7 @@ const secondNorm = 'blk.0.attn_norm_2.weight';
 
 export const falcon: Architecture = {
   name: 'falcon',
-  modelType: 'falcon',
+  modelTypes: ['falcon'],
   names: (facts) => [
     ['token_embd.weight', 'transformer.word_embeddings.weight'],
     ['output.weight', 'lm_head.weight'],

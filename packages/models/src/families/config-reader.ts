@@ -19,6 +19,12 @@ export class ConfigReader {
     this.#path = path;
   }
 
+  /** The same config with values for keys that it lacks. */
+  withDefaults(defaults: JsonObject): ConfigReader {
+    const given = Object.entries(this.#config).filter(([, value]) => value !== undefined && value !== null);
+    return new ConfigReader(this.#family, { ...defaults, ...Object.fromEntries(given) }, this.#path);
+  }
+
   /** null counts as absent, as in the checkpoints' own configs. */
   has(key: string): boolean {
     return this.#config[key] !== undefined && this.#config[key] !== null;
@@ -92,8 +98,10 @@ export class ConfigReader {
           this.fail(parameterKey, `a number >= 0 for ${name}`);
         return { kind: name === 'fatrelu' ? 'fatrelu' : 'relu', threshold };
       }
+      case 'swish_beta':
+        return { kind: 'swish', threshold: this.positive(parameterKey) };
       default:
-        return this.fail(key, 'relu, relu2, fatrelu, shifted_relu, silu, gelu or gelu_pytorch_tanh');
+        return this.fail(key, 'relu, relu2, fatrelu, shifted_relu, silu, swish_beta, gelu or gelu_pytorch_tanh');
     }
   }
 }
@@ -103,10 +111,10 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /** Keys of any family that would change the arithmetic in a way that is not implemented. */
-export function refuseUnsupported(config: ConfigReader): void {
+export function refuseUnsupported(config: ConfigReader, readsQuantization = false): void {
   config.neutral(
     'quantization_config',
-    () => false,
+    () => readsQuantization,
     'no quantised weights',
     'Use the original checkpoint, or a GGUF of it.',
   );

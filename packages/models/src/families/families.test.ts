@@ -161,8 +161,8 @@ describe('what a config means', () => {
       'llama config "num_key_value_heads": expected a divisor of num_attention_heads (4), got 3.',
     ],
     [
-      { ...llama, rope_scaling: { type: 'yarn', factor: 2 } },
-      'llama config "rope_scaling.type": expected default, linear or llama3, got "yarn".',
+      { ...llama, rope_scaling: { type: 'dynamic', factor: 2 } },
+      'llama config "rope_scaling.type": expected default, linear, llama3 or yarn, got "dynamic".',
     ],
     [
       { ...llama, rope_scaling: { type: 'linear' } },
@@ -184,7 +184,7 @@ describe('what a config means', () => {
     ],
     [
       { ...llama, model_type: 'mamba' },
-      'config.json "model_type": expected llama, sparsellama, opt, falcon, RefinedWeb, RefinedWebModel, got "mamba".',
+      'config.json "model_type": expected llama, sparsellama, opt, falcon, RefinedWeb, RefinedWebModel, arcee, ',
     ],
     [{}, 'got undefined.'],
     [[], 'config.json: expected an object, got [].'],

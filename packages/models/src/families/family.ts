@@ -20,6 +20,10 @@ export type WeightMap = ReadonlyMap<string, readonly WeightPart[]>;
 export interface Family {
   /** Values of `model_type` that mean this family. */
   readonly modelTypes: readonly string[];
+  /** Class names that mean this family in a config without `model_type`. */
+  readonly architectures?: readonly string[];
+  /** `parse` reads `quantization_config` itself; in other families any such key is refused. */
+  readonly readsQuantization?: true;
   readonly parse: (config: ConfigReader) => ModelSpec;
   readonly weights: (spec: ModelSpec) => WeightMap;
   /** A prefix that tensor names may lack, as in checkpoints saved from the bare model. */

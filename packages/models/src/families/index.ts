@@ -25,21 +25,29 @@ export interface ParsedConfig {
 export function parseConfig(config: unknown): ParsedConfig {
   if (!isObject(config)) throw new RelufyError('config', `config.json: expected an object, got ${show(config)}.`);
   const known = families.flatMap(({ modelTypes }) => modelTypes);
-  const modelType = config.model_type;
-  const family = families.find(({ modelTypes }) => modelTypes.includes(String(modelType)));
+  const modelType = config.model_type ?? typeOfArchitecture(config.architectures);
+  // `relufy_llama`: a Llama that only Relufy computes right, so that other software refuses it
+  const familyType = String(modelType).replace(/^relufy_/, '');
+  const family = families.find(({ modelTypes }) => modelTypes.includes(familyType));
   if (typeof modelType !== 'string' || family === undefined)
     throw new RelufyError('config', `config.json "model_type": expected ${known.join(', ')}, got ${show(modelType)}.`);
-  const reader = new ConfigReader(modelType, config);
-  refuseUnsupported(reader);
+  const reader = new ConfigReader(modelType, { ...config, model_type: familyType });
+  refuseUnsupported(reader, family.readsQuantization);
   const original = family.parse(reader);
   const spec = config.relufy === undefined ? original : relufy(original, recordedOptions(reader));
   return { modelType, family, spec, eosTokenIds: tokenIds(reader, 'eos_token_id', spec.vocabSize) };
 }
 
+/** Some published configs name only the class of their code. */
+function typeOfArchitecture(architectures: unknown): string | undefined {
+  const name: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
+  return families.find((family) => family.architectures?.some((known) => known === name))?.modelTypes[0];
+}
+
 /** What Relufy itself wrote into the config of a model that it relufied. */
 function recordedOptions(config: ConfigReader): RelufyOptions {
   const value = config.raw('relufy');
-  if (!isObject(value)) config.fail('relufy', 'an object with stage and shift');
+  if (!isObject(value)) config.fail('relufy', 'an object with stage, shift and activateUp');
   return value as unknown as RelufyOptions;
 }
 

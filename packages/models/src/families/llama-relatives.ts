@@ -1,18 +1,27 @@
 // Families that are Llama but for a few facts: other norms, windows, head norms, plain FFNs with ReLU^2, multipliers.
 // Each is its differences alone.
 import type { ModelSpec } from '../spec.js';
-import type { ConfigReader } from './config-reader.js';
+import type { ConfigReader, JsonObject } from './config-reader.js';
 import type { Family } from './family.js';
 import { type LlamaNames, llamaShape, llamaWeights } from './llama-shaped.js';
+import { ropePositions } from './rope-config.js';
+
+interface Traits extends LlamaNames {
+  /** Values of keys that a config may leave out, where they are not Llama's. */
+  readonly defaults?: JsonObject;
+}
 
 function relative(
   modelTypes: readonly string[],
   differences: (base: ModelSpec, config: ConfigReader) => ModelSpec,
-  names: LlamaNames = {},
+  { defaults = {}, ...names }: Traits = {},
 ): Family {
   return {
     modelTypes,
-    parse: (config) => differences(llamaShape(config), config),
+    parse: (given) => {
+      const config = given.withDefaults(defaults);
+      return differences(llamaShape(config), config);
+    },
     weights: llamaWeights(names),
     optionalPrefix: `${names.root ?? 'model'}.`,
     ignored: /rotary_emb\.inv_freq$|attention\.(bias|masked_bias)$/,
@@ -48,18 +57,20 @@ function windowed(spec: ModelSpec, config: ConfigReader, used: boolean): ModelSp
 }
 
 /** Arcee AFM: plain FFN with ReLU^2. */
-export const arcee = relative(['arcee'], plain);
+export const arcee = relative(['arcee'], plain, { defaults: { hidden_act: 'relu2', rms_norm_eps: 1e-5 } });
 
 /** Nemotron-4, Minitron: LayerNorm stored less 1, partial rotary, plain FFN with ReLU^2. */
 export const nemotron = relative(
   ['nemotron'],
   (base, config) => plain(layerNorm(base, config.positive('norm_eps', 1e-5))),
-  { normWeightsLess1: true },
+  { normWeightsLess1: true, defaults: { hidden_act: 'relu2', partial_rotary_factor: 0.5 } },
 );
 
 /** Jais-2: LayerNorm, biases, plain FFN with ReLU^2. */
-export const jais2 = relative(['jais2'], (base, config) =>
-  plain(layerNorm(base, config.positive('layer_norm_eps', 1e-5))),
+export const jais2 = relative(
+  ['jais2'],
+  (base, config) => plain(layerNorm(base, config.positive('layer_norm_eps', 1e-5))),
+  { defaults: { hidden_act: 'relu2', attention_bias: true, mlp_bias: true } },
 );
 
 /** nanochat: norms without weights, also of embeddings, queries and keys; the other rotation; soft-capped logits. */
@@ -70,16 +81,15 @@ export const nanochat = relative(
     const spec = plain(
       withAttention(base, { headNorm: { kind: 'rms', eps, weight: false, bias: false, when: 'afterRope' } }),
     );
-    const cap = config.has('final_logit_softcapping') ? config.positive('final_logit_softcapping') : undefined;
     return {
       ...spec,
       norm: { ...spec.norm, weight: false },
       embeddingNorm: true,
       positions: spec.positions.kind === 'rope' ? { ...spec.positions, reversed: true } : spec.positions,
-      ...(cap !== undefined && { logitsSoftcap: cap }),
+      logitsSoftcap: config.positive('final_logit_softcapping'),
     };
   },
-  { up: 'mlp.fc1', down: 'mlp.fc2' },
+  { up: 'mlp.fc1', down: 'mlp.fc2', defaults: { hidden_act: 'relu2', final_logit_softcapping: 15 } },
 );
 
 /** Persimmon: fused QKV, LayerNorm also of queries and keys, partial rotary, biases, plain FFN with ReLU^2. */
@@ -92,10 +102,11 @@ export const persimmon = relative(
     const normed = config.flag('qk_layernorm', true) ? withAttention(spec, { headNorm }) : spec;
     return {
       ...withAttention(normed, { numKeyValueHeads: spec.attention.numAttentionHeads, qkvBias: true, outBias: true }),
-      ffn: { ...spec.ffn, activation: config.activation('hidden_act', 'relu2'), bias: true },
+      ffn: { ...spec.ffn, bias: true },
     };
   },
   {
+    defaults: { hidden_act: 'relu2', partial_rotary_factor: 0.5 },
     fusedQkv: 'self_attn.query_key_value',
     o: 'self_attn.dense',
     up: 'mlp.dense_h_to_4h',
@@ -105,24 +116,50 @@ export const persimmon = relative(
   },
 );
 
-/** BitNet b1.58: gated ReLU^2, norms inside attention and FFN. */
-export const bitnet = relative(
-  ['bitnet'],
-  (base) => {
-    const spec = withAttention(base, { outNorm: true });
-    return { ...spec, ffn: { ...spec.ffn, downNorm: true } };
-  },
-  { outNorm: 'self_attn.attn_sub_norm', downNorm: 'mlp.ffn_sub_norm' },
-);
+/** BitNet b1.58: gated ReLU^2, norms inside attention and FFN; published with ternary weights (../ternary.ts). */
+export const bitnet: Family = {
+  ...relative(
+    ['bitnet'],
+    (base, config) => {
+      const spec = withAttention(base, { outNorm: true });
+      const roundedInputs = isTernary(config) && { roundedInputs: true as const };
+      return { ...spec, ...roundedInputs, ffn: { ...spec.ffn, downNorm: true } };
+    },
+    {
+      outNorm: 'self_attn.attn_sub_norm',
+      downNorm: 'mlp.ffn_sub_norm',
+      defaults: { hidden_act: 'relu2', rms_norm_eps: 1e-5, rope_theta: 500000 },
+    },
+  ),
+  readsQuantization: true,
+};
+
+/** The published checkpoints' way: ternary weights, multiplied by a scale a tensor; inputs rounded as they come. */
+function isTernary(config: ConfigReader): boolean {
+  const quantization = config.object('quantization_config');
+  if (quantization === undefined) return false;
+  const only = (key: string, value: string, remedy?: string) =>
+    quantization.raw(key) === value || quantization.fail(key, value, remedy);
+  only('quant_method', 'bitnet');
+  only('linear_class', 'autobitlinear', 'Only the layout of microsoft/bitnet-b1.58-2B-4T is known.');
+  only('quantization_mode', 'offline', 'Take the packed checkpoint: this one quantises its weights at each step.');
+  quantization.neutral('use_rms_norm', (value) => value === false, 'false');
+  quantization.neutral('modules_to_not_convert', (value) => Array.isArray(value) && value.length === 0, 'none');
+  return true;
+}
 
 /** Mistral: Llama with a sliding window. */
 export const mistral = relative(['mistral'], (base, config) => windowed(base, config, true));
 
 /** Bamboo, a Mistral whose gate and up both go through ReLU (dReLU). */
-export const bamboo = relative(['bamboo'], (base, config) => {
-  const spec = windowed(base, config, true);
-  return { ...spec, ffn: { ...spec.ffn, activateUp: true } };
-});
+export const bamboo = relative(
+  ['bamboo'],
+  (base, config) => {
+    const spec = windowed(base, config, true);
+    return { ...spec, ffn: { ...spec.ffn, activateUp: true } };
+  },
+  { defaults: { hidden_act: 'relu' } },
+);
 
 /** Qwen2: biases of queries, keys and values. */
 export const qwen2 = relative(['qwen2'], (base, config) =>
@@ -140,17 +177,28 @@ export const qwen3 = relative(
 );
 
 /** SmolLM3: every so many layers go without rotation. */
-export const smollm3 = relative(['smollm3'], (base, config) => {
-  const spec = windowed(base, config, config.flag('use_sliding_window', false));
-  if (spec.positions.kind !== 'rope') return spec;
-  const given = config.raw('no_rope_layers');
-  const interval = config.size('no_rope_layer_interval', 4);
-  const flags =
-    given ?? Array.from({ length: spec.numHiddenLayers }, (_, layer) => Number((layer + 1) % interval !== 0));
-  if (!Array.isArray(flags) || flags.length !== spec.numHiddenLayers || flags.some((flag) => flag !== 0 && flag !== 1))
-    config.fail('no_rope_layers', `${spec.numHiddenLayers} numbers, 1 (rotary) or 0`);
-  return { ...spec, positions: { ...spec.positions, layers: (flags as readonly number[]).map((flag) => flag === 1) } };
-});
+export const smollm3 = relative(
+  ['smollm3'],
+  (base, config) => {
+    const spec = windowed(base, config, config.flag('use_sliding_window', false));
+    if (spec.positions.kind !== 'rope') return spec;
+    const given = config.raw('no_rope_layers');
+    const interval = config.size('no_rope_layer_interval', 4);
+    const flags =
+      given ?? Array.from({ length: spec.numHiddenLayers }, (_, layer) => Number((layer + 1) % interval !== 0));
+    if (
+      !Array.isArray(flags) ||
+      flags.length !== spec.numHiddenLayers ||
+      flags.some((flag) => flag !== 0 && flag !== 1)
+    )
+      config.fail('no_rope_layers', `${spec.numHiddenLayers} numbers, 1 (rotary) or 0`);
+    return {
+      ...spec,
+      positions: { ...spec.positions, layers: (flags as readonly number[]).map((flag) => flag === 1) },
+    };
+  },
+  { defaults: { rope_theta: 2e6, tie_word_embeddings: true } },
+);
 
 /** StableLM: LayerNorm, partial rotary, optional biases, head norms and parallel block. */
 export const stablelm = relative(
@@ -165,22 +213,33 @@ export const stablelm = relative(
       block: config.flag('use_parallel_residual', false) ? { kind: 'parallel', norms: 1 } : { kind: 'preNorm' },
     };
   },
-  { headNorm: (kind, part, head) => `self_attn.${kind}_layernorm.norms.${head}.${part}` },
+  {
+    headNorm: (kind, part, head) => `self_attn.${kind}_layernorm.norms.${head}.${part}`,
+    defaults: { partial_rotary_factor: 0.25 },
+  },
 );
 
-/** GPT-NeoX (Pythia): LayerNorm, fused QKV, partial rotary, parallel block with two norms, plain FFN. */
+/**
+ * GPT-NeoX (Pythia): LayerNorm, fused QKV, partial rotary (older configs say `rotary_pct` and `rotary_emb_base`),
+ * parallel block with two norms, plain FFN.
+ */
 export const gptNeox = relative(
   ['gpt_neox'],
   (base, config) => {
     const spec = plain(layerNorm(base, config.positive('layer_norm_eps', 1e-5)));
-    const bias = config.flag('attention_bias', true);
+    const rotary = config.withDefaults({
+      partial_rotary_factor: config.positive('rotary_pct', 0.25),
+      rope_theta: config.positive('rotary_emb_base', 10000),
+    });
     return {
-      ...withAttention(spec, { qkvBias: bias, outBias: bias }),
-      ffn: { kind: 'plain', activation: config.activation('hidden_act', 'gelu'), bias: true },
+      ...withAttention(spec, { numKeyValueHeads: spec.attention.numAttentionHeads }),
+      positions: ropePositions(rotary, spec.attention.headDim),
+      ffn: { ...spec.ffn, bias: true },
       block: config.flag('use_parallel_residual', true) ? { kind: 'parallel', norms: 2 } : { kind: 'preNorm' },
     };
   },
   {
+    defaults: { hidden_act: 'gelu', attention_bias: true },
     root: 'gpt_neox',
     embed: 'gpt_neox.embed_in.weight',
     head: 'embed_out.weight',
@@ -193,14 +252,21 @@ export const gptNeox = relative(
 );
 
 /** MiniCPM, MiniCPM-S: Llama with multipliers of embeddings, branches and logits. */
-export const minicpm = relative(['minicpm'], (base, config) => {
-  const depth = config.positive('scale_depth', 1);
-  return {
-    ...base,
-    multipliers: {
-      embedding: config.positive('scale_emb', 1),
-      residual: depth / Math.sqrt(base.numHiddenLayers),
-      logits: config.has('dim_model_base') ? config.size('dim_model_base') / base.hiddenSize : 1,
+export const minicpm: Family = {
+  ...relative(
+    ['minicpm'],
+    (base, config) => {
+      const depth = config.positive('scale_depth', 1);
+      return {
+        ...base,
+        multipliers: {
+          embedding: config.positive('scale_emb', 1),
+          residual: depth / Math.sqrt(base.numHiddenLayers),
+          logits: config.has('dim_model_base') ? config.size('dim_model_base') / base.hiddenSize : 1,
+        },
+      };
     },
-  };
-});
+    { defaults: { tie_word_embeddings: true } },
+  ),
+  architectures: ['MiniCPMForCausalLM'],
+};

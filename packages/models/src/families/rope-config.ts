@@ -12,7 +12,7 @@ export function ropePositions(config: ConfigReader, headDim: number): PositionSp
     source.fail('partial_rotary_factor', `a share of ${headDim} dimensions that gives an even number`);
   return {
     kind: 'rope',
-    ropeTheta: source.positive('rope_theta', 10000),
+    ropeTheta: source.positive('rope_theta', config.positive('rope_theta', 10000)),
     rotaryDim,
     scaling: scaling(config, parameters ?? config.object('rope_scaling')),
     frequencyDType: frequencyDType(config),
@@ -37,6 +37,8 @@ function scaling(config: ConfigReader, rope: ConfigReader | undefined): RopeScal
       return { kind: 'none' };
     case 'linear':
       return { kind: 'linear', factor: rope.positive('factor') };
+    case 'yarn':
+      return yarn(config, rope);
     case 'llama3': {
       const found: RopeScaling = {
         kind: 'llama3',
@@ -52,6 +54,30 @@ function scaling(config: ConfigReader, rope: ConfigReader | undefined): RopeScal
       return found;
     }
     default:
-      return rope.fail(key, 'default, linear or llama3');
+      return rope.fail(key, 'default, linear, llama3 or yarn');
   }
+}
+
+/** YaRN (arXiv 2309.00071) as transformers reads it: the attention factor is written, or follows from the factor. */
+function yarn(config: ConfigReader, rope: ConfigReader): RopeScaling {
+  rope.neutral('truncate', (value) => value === true, 'true');
+  const factor = rope.positive('factor');
+  const growth = (scale: number) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+  const attentionFactor =
+    rope.has('mscale') && rope.has('mscale_all_dim')
+      ? growth(rope.positive('mscale')) / growth(rope.positive('mscale_all_dim'))
+      : growth(1);
+  const found: RopeScaling = {
+    kind: 'yarn',
+    factor,
+    betaFast: rope.positive('beta_fast', 32),
+    betaSlow: rope.positive('beta_slow', 1),
+    originalMaxPositionEmbeddings: rope.size(
+      'original_max_position_embeddings',
+      config.size('max_position_embeddings', 2048),
+    ),
+    attentionFactor: rope.positive('attention_factor', attentionFactor),
+  };
+  if (found.betaFast <= found.betaSlow) rope.fail('beta_fast', 'more than beta_slow');
+  return found;
 }

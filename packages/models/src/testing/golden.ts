@@ -19,7 +19,11 @@ export function goldenCases(folder: string): string[] {
 }
 
 export async function readGolden(name: string): Promise<Golden> {
-  const bytes = readFileSync(shared(`${name}/golden.safetensors`));
+  return readGoldenFile(shared(`${name}/golden.safetensors`));
+}
+
+export function readGoldenFile(path: string): Golden {
+  const bytes = readFileSync(path);
   const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString());
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const read = (tensor: string) => {

@@ -22,48 +22,55 @@ RELUFY_INLINE static void loadBlock(const char* at, Vec* q) {
   else loadInt4Block(at, q);
 }
 
-/** Floats of scratch for the coefficients of one pass. */
-RELUFY_INLINE static int coefficientFloats(int columns) {
-  return axpyBlock * ((blocksOf(columns) + lanes - 1) / lanes * lanes);
-}
+/** Blocks of columns that one pass goes through: the coefficients of a pass have fixed places. */
+constexpr int passBlocks = 64;
 
-/** Blocks [first, first + count) of each listed row of w, into sums; without a list, rows k0, k0 + 1, ... */
+/**
+ * Blocks [first, first + count) of each listed row of w, into sums; without a list, rows k0, k0 + 1, ... `x` stands at
+ * row 0 (or k0).
+ */
 template <class F>
 static inline void axpyBlocks(
-    float* sums, const Blocks<F>& w, int first, int count, const float* x, const int32_t* list, int k0, int rows,
-    float* coefficients) {
-  const int padded = (count + lanes - 1) / lanes * lanes;
-  for (int i = 0; i < rows; i += axpyBlock) {
-    const char* from[axpyBlock];
-    for (int j = 0; j < axpyBlock; j++) {
-      const int place = least(i + j, rows - 1);
-      const int k = list != nullptr ? list[place] : k0 + place;
-      const char* weights = w.row(k);
-      from[j] = weights + first * F::blockBytes;
-      const Vec xk = splat(i + j < rows ? x[k] : 0);
-      const uint16_t* scales = w.scales(weights) + first;
-      float* to = coefficients + j * padded;
-      int b = 0;
-      for (; b + lanes <= count; b += lanes) store(to + b, mul(xk, loadHalf(scales + b)));
-      if (b < count) store(to + b, mul(xk, loadHalfFirst(scales + b, count - b)));
-    }
-    for (int b = 0; b < count; b++) {
-      float* at = sums + b * blockSize;
-      Vec s[blockVectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < blockVectors; v++) s[v] = load(at + v * lanes);
-#pragma GCC unroll 8
+    float* sums, const Blocks<F>& w, int first, int count, const float* x, const int32_t* list, int k0, int rows) {
+  alignas(64) float coefficients[axpyBlock][passBlocks];
+  for (int i = 0; i < rows; i += axpyBlock)
+    for (int pass = 0; pass < count; pass += passBlocks) {
+      const int blocks = least(passBlocks, count - pass);
+      const char* from[axpyBlock];
+      const char* ahead[axpyBlock];
       for (int j = 0; j < axpyBlock; j++) {
-        Vec q[blockVectors];
-        loadBlock<F>(from[j] + b * F::blockBytes, q);
-        const Vec c = splat(coefficients[j * padded + b]);
-#pragma GCC unroll 8
-        for (int v = 0; v < blockVectors; v++) s[v] = fma(q[v], c, s[v]);
+        const int place = least(i + j, rows - 1);
+        const int k = list != nullptr ? list[place] : place;
+        const char* weights = w.row(k0 + k);
+        const int next = least(i + axpyBlock + j, rows - 1);
+        ahead[j] = w.row(k0 + (list != nullptr ? list[next] : next)) + static_cast<size_t>(first + pass) * F::blockBytes;
+        from[j] = weights + static_cast<size_t>(first + pass) * F::blockBytes;
+        const Vec xk = splat(i + j < rows ? x[k] : 0);
+        const uint16_t* scales = w.scales(weights) + first + pass;
+        int b = 0;
+        for (; b + lanes <= blocks; b += lanes) store(coefficients[j] + b, mul(xk, loadHalf(scales + b)));
+        if (b < blocks) store(coefficients[j] + b, mul(xk, loadHalfFirst(scales + b, blocks - b)));
       }
+      float* at = sums + pass * blockSize;
+      for (int b = 0; b < blocks; b++, at += blockSize) {
+        if (b * F::blockBytes % 64 == 0)
 #pragma GCC unroll 8
-      for (int v = 0; v < blockVectors; v++) store(at + v * lanes, s[v]);
+          for (int j = 0; j < axpyBlock; j++) prefetch(ahead[j] + b * F::blockBytes);
+        Vec s[blockVectors];
+#pragma GCC unroll 8
+        for (int v = 0; v < blockVectors; v++) s[v] = load(at + v * lanes);
+#pragma GCC unroll 8
+        for (int j = 0; j < axpyBlock; j++) {
+          Vec q[blockVectors];
+          loadBlock<F>(from[j] + b * F::blockBytes, q);
+          const Vec c = splat(coefficients[j][b]);
+#pragma GCC unroll 8
+          for (int v = 0; v < blockVectors; v++) s[v] = fma(q[v], c, s[v]);
+        }
+#pragma GCC unroll 8
+        for (int v = 0; v < blockVectors; v++) store(at + v * lanes, s[v]);
+      }
     }
-  }
 }
 
 // ---- many rows: panels of q as f32, coefficients by row and block

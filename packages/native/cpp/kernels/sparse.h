@@ -104,7 +104,7 @@ static void axpyRows(const Call& call) {
 }
 
 static inline size_t axpyRowsScratch(Record op, int threads) {
-  return axpyBlocksScratch(columnsOf(AxpyRows::outWidth(op), threads));
+  return static_cast<size_t>(columnsOf(AxpyRows::outWidth(op), threads)) * sizeof(float);
 }
 
 }  // namespace relufy::RELUFY_ISA

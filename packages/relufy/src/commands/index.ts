@@ -18,4 +18,5 @@ export const subcommands: readonly SubcommandEntry[] = [
   { name: 'inspect', summary: "show a model's spec, memory, sparsity and program", load: () => import('./inspect.js') },
   { name: 'convert', summary: 'write a model in another format', load: () => import('./convert.js') },
   { name: 'bench', summary: 'measure what this machine does, dense against sparse', load: () => import('./bench.js') },
+  { name: 'eval', summary: 'score a model on tasks, as lm-evaluation-harness does', load: () => import('./eval.js') },
 ];

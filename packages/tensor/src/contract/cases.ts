@@ -10,6 +10,7 @@ import {
   isBlockDType,
 } from '../index.js';
 import { buffer, type Fill, type OpCase, sentinel } from './case.js';
+import { trainingCases } from './training-cases.js';
 
 const normal: Fill = { kind: 'normal' };
 const stale: Fill = { kind: 'constant', value: sentinel };
@@ -64,6 +65,7 @@ function* rowwise(): Generator<OpCase> {
       }
       const a = matrix('a', width, { kind: 'sparse', density: 0.4 });
       const b = matrix('b', width);
+      yield { ...base, name: `roundRow ${at}`, op: 'roundRow', operands: { x: a, out }, attributes: {} };
       yield { ...base, name: `multiply ${at}`, op: 'multiply', operands: { a, b, out }, attributes: {} };
     }
 }
@@ -381,4 +383,5 @@ export const opCases: readonly OpCase[] = [
   ...attentions(),
   ...logProbs(),
   ...quantizations(),
+  ...trainingCases,
 ];

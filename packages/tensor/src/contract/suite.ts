@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Backend, createReferenceBackend, isBlockDType, ProgramBuilder, RelufyError } from '../index.js';
 import { buffer, type OpCase, sentinel } from './case.js';
 import { opCases, quantizable } from './cases.js';
+import { backendGradients, finiteDifferences } from './gradient-case.js';
+import { gradientCases } from './gradient-cases.js';
 import { type CaseResult, runCase } from './run-case.js';
 
 export interface BackendSuite {
@@ -46,7 +48,21 @@ export function runBackendSuite(suite: BackendSuite): void {
     it('skips with reasons only', () => {
       for (const { reason, cases } of suite.skip ?? []) {
         expect(reason).not.toBe('');
-        expect(opCases.some(({ name }) => cases.test(name))).toBe(true);
+        expect([...opCases, ...gradientCases].some(({ name }) => cases.test(name))).toBe(true);
+      }
+    });
+
+    it(`${gradientCases.length} gradients are what finite differences say`, async () => {
+      for (const gradientCase of gradientCases) {
+        if (suite.skip?.some((skip) => skip.cases.test(gradientCase.name))) continue;
+        const expected = finiteDifferences(gradientCase);
+        const results = [];
+        for (const backend of backends) results.push(await backendGradients(backend, gradientCase));
+        for (const result of results) {
+          // what of f32 and of a difference quotient is left, besides the backend's own rounding
+          expectClose(gradientCase.name, result, expected, 1e-5 + suite.tolerance);
+          expectSameBits(gradientCase.name, result as CaseResult, results[0] as CaseResult);
+        }
       }
     });
 
@@ -208,10 +224,12 @@ const productArbitrary = fc
     };
   });
 
-export function expectClose(name: string, actual: CaseResult, expected: CaseResult, tolerance: number): void {
+type Numbers = Readonly<Record<string, Float32Array | Float64Array | Int32Array | Int8Array>>;
+
+export function expectClose(name: string, actual: Numbers, expected: Numbers, tolerance: number): void {
   for (const [operand, want] of Object.entries(expected)) {
     const got = actual[operand] as typeof want;
-    const exact = !(want instanceof Float32Array);
+    const exact = want instanceof Int32Array || want instanceof Int8Array;
     let largest = 0;
     for (const value of want) largest = Math.max(largest, Math.abs(value));
     for (let i = 0; i < want.length; i++) {

@@ -3,7 +3,8 @@
 import type { BufferView } from '../backend.js';
 import { blockElement, isBlockDType } from '../block-format.js';
 import type { BufferDecl } from '../buffer.js';
-import { bf16ToF32, type DType, rowBytes } from '../dtype.js';
+import { rowBytes } from '../buffer.js';
+import { bf16ToF32, type DType } from '../dtype.js';
 import type { OpFields } from '../program.js';
 
 /** An operand: its numbers whatever the format, and its own storage. */

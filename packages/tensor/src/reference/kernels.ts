@@ -260,6 +260,17 @@ const quantize: Kernel = (call) => {
     }
 };
 
+const roundRow: Kernel = (call) => {
+  const [x, out, width] = [operand(call, 'x'), operand(call, 'out'), field(call, 'width')];
+  for (let r = 0; r < call.count; r++) {
+    let largest = Math.fround(1e-5);
+    for (let c = r * width; c < (r + 1) * width; c++) largest = Math.max(largest, Math.abs(x.get(c)));
+    // rounded to f32 at each step, as every backend does: the same numbers become zero everywhere
+    const scale = Math.fround(127 / largest);
+    for (let c = r * width; c < (r + 1) * width; c++) out.set(c, roundEven(Math.fround(x.get(c) * scale)) / scale);
+  }
+};
+
 export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   gather,
   rmsNorm: (call) => normalise(call, false),
@@ -276,5 +287,6 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   logProb,
   quantize,
   headNorm,
+  roundRow,
   ...trainingKernels,
 };

@@ -1,0 +1,131 @@
+// Files of documents: JSON lines, JSON, CSV, raw text, gzipped or inside a tar archive, named `archive.tar.gz#member`.
+// Does not own which file belongs to a split (task-data.ts).
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { RelufyError, show } from '@relufy/tensor';
+import type { Doc } from './processors.js';
+
+const unzip = promisify(gunzip);
+
+/** Extensions that a file of documents can have, besides `.gz`. */
+export const dataExtensions = ['.jsonl', '.json', '.csv', '.raw', '.txt'] as const;
+
+const archives = new Map<string, Promise<ReadonlyMap<string, Uint8Array>>>();
+
+/**
+ * The documents of a file. Raw text is one document with the field `text`; CSV has the fields of its header, or
+ * `column0`, `column1`, ... where `header` is false.
+ */
+export async function readDocs(path: string, { header = true } = {}): Promise<Doc[]> {
+  const text = new TextDecoder('utf-8', { fatal: true });
+  const fail = (expected: string, cause: unknown): never => {
+    throw new RelufyError('input', `${path}: expected ${expected}, got ${(cause as Error).message}. Check the file.`, {
+      cause,
+    });
+  };
+  let content: string;
+  try {
+    content = text.decode(await readBytes(path));
+  } catch (error) {
+    if (RelufyError.is(error)) throw error;
+    return fail('a readable file of UTF-8 text', error);
+  }
+  const name = path.replace(/\.gz$/, '');
+  const parse = (expected: string, json: string): unknown => {
+    try {
+      return JSON.parse(json);
+    } catch (error) {
+      return fail(expected, error);
+    }
+  };
+  if (name.endsWith('.jsonl'))
+    return content
+      .split('\n')
+      .flatMap((line, at) =>
+        line.trim() === '' ? [] : [asDoc(`${path} line ${at + 1}`, parse(`a JSON object in line ${at + 1}`, line))],
+      );
+  if (name.endsWith('.json')) {
+    const value = parse('JSON', content);
+    if (!Array.isArray(value))
+      throw new RelufyError('input', `${path}: expected a list of objects, got ${show(value)}. Check the file.`);
+    return value.map((item, at) => asDoc(`${path} item ${at + 1}`, item));
+  }
+  if (name.endsWith('.csv')) return csvDocs(content, header);
+  return [{ text: content }];
+}
+
+function asDoc(where: string, value: unknown): Doc {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Doc;
+  throw new RelufyError('input', `${where}: expected an object, got ${show(value)}. Check the file.`);
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  const [archive, member] = path.split('#') as [string, string | undefined];
+  if (member === undefined) {
+    const bytes = await readFile(path);
+    return path.endsWith('.gz') ? unzip(bytes) : bytes;
+  }
+  const found = (await openArchive(archive)).get(member);
+  if (found) return found;
+  throw new RelufyError('io', `${archive}: expected a member ${show(member)}, got none. Check the archive.`);
+}
+
+/** The members of a tar archive. Each archive is read once. */
+export function openArchive(path: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  let opened = archives.get(path);
+  if (opened === undefined) {
+    opened = readFile(path)
+      .then((bytes) => (path.endsWith('gz') ? unzip(bytes) : bytes))
+      .then(tarMembers);
+    archives.set(path, opened);
+  }
+  return opened;
+}
+
+/** Blocks of 512 bytes: a header, then the file in as many as it takes. */
+function tarMembers(bytes: Uint8Array): ReadonlyMap<string, Uint8Array> {
+  const members = new Map<string, Uint8Array>();
+  const field = (at: number, length: number) =>
+    new TextDecoder().decode(bytes.subarray(at, at + length)).replace(/\0.*$/s, '');
+  for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0; ) {
+    const size = Number.parseInt(field(at + 124, 12).trim(), 8) || 0;
+    const kind = field(at + 156, 1);
+    const prefix = field(at + 257, 5) === 'ustar' ? field(at + 345, 155) : '';
+    const name = `${prefix === '' ? '' : `${prefix}/`}${field(at, 100)}`.replace(/^\.\//, '');
+    if (kind === '' || kind === '0') members.set(name, bytes.subarray(at + 512, at + 512 + size));
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return members;
+}
+
+/** RFC 4180: quoted fields may hold commas, line breaks and doubled quotes. */
+function csvDocs(content: string, header: boolean): Doc[] {
+  const rows: string[][] = [];
+  let row: string[] = [];
+  let field = '';
+  let quoted = false;
+  const endField = () => {
+    row.push(field);
+    field = '';
+  };
+  const endRow = () => {
+    endField();
+    if (row.length > 1 || row[0] !== '') rows.push(row);
+    row = [];
+  };
+  for (let i = 0; i < content.length; i++) {
+    const char = content[i] as string;
+    if (quoted) {
+      if (char !== '"') field += char;
+      else if (content[i + 1] === '"') field += content[++i];
+      else quoted = false;
+    } else if (char === '"' && field === '') quoted = true;
+    else if (char === ',') endField();
+    else if (char === '\n') endRow();
+    else if (char !== '\r' || content[i + 1] !== '\n') field += char;
+  }
+  if (field !== '' || row.length > 0) endRow();
+  const names = header ? (rows.shift() ?? []) : (rows[0] ?? []).map((_, at) => `column${at}`);
+  return rows.map((values) => Object.fromEntries(names.map((name, at) => [name, values[at] ?? ''])));
+}

@@ -1,0 +1,12 @@
+export { aggregate, aggregateGroup } from './aggregation.js';
+export { type Comparison, compareRuns, comparisonTable, mcnemar } from './compare.js';
+export { readDocs } from './data-files.js';
+export { type EvalModel, type EvalModelOptions, evalModel } from './eval-model.js';
+export { type EvaluateOptions, type Evaluation, evaluate, logHeader, type Sample } from './evaluate.js';
+export { PythonRandom } from './python-random.js';
+export { RequestLog } from './request-log.js';
+export { type FinishedRun, readRun } from './result-files.js';
+export { type EvalResults, toLmEvalJson, toTable } from './results.js';
+export { type FinishedEvaluation, type RunOptions, runEvaluation } from './run-evaluation.js';
+export type { TaskConfig } from './task-file.js';
+export { type GroupConfig, TaskRegistry, type TaskSelection } from './task-registry.js';

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { processor } from './processors.js';
+
+const value = (name: string) => processor('task', name, 'value');
+
+test('hellaswag texts lose their marks', () => {
+  const [doc] = processor(
+    'task',
+    'hellaswag.process_docs',
+    'docs',
+  )([
+    {
+      activity_label: 'How to sew',
+      ctx_a: '[header] How to sew [title] Get thread.',
+      ctx_b: '[step] BUY it.  ',
+      endings: [' a [x]b', 'c'],
+      label: '1',
+    },
+  ]);
+  expect(doc).toMatchObject({
+    query: 'How to sew: How to sew. Get thread. buy it.',
+    choices: ['a b', 'c'],
+    label: 1,
+  });
+});
+
+test('winogrande: contexts end in an option, the continuation is the rest', () => {
+  const doc = { sentence: 'Ann beat Bo so _ cried. ', option1: 'Ann', option2: 'Bo', answer: '2' };
+  expect(value('winogrande.doc_to_choice')(doc)).toEqual(['Ann beat Bo so Ann', 'Ann beat Bo so Bo']);
+  expect(value('winogrande.doc_to_target')(doc)).toBe('cried.');
+  expect(value('preprocess_winogrande.doc_to_text')(doc)).toBe(1);
+});
+
+test('copa: the period becomes a connector', () => {
+  expect(value('copa.doc_to_text')({ premise: 'It rained. ', question: 'cause' })).toBe('It rained because');
+});
+
+test('wikitext pages are detokenised, and counted before that', () => {
+  const page =
+    ' \n = = Title = = \n \n It cost 3 @,@ 500 ( about 2 @.@ 5 ) ; a " well @-@ known " dogs \' home , Tom \'s . \n';
+  expect(value('wikitext.detokenizer')({ page })).toBe(
+    '\n== Title ==\n\nIt cost 3,500 (about 2.5); a "well-known" dogs\'home, Tom\'s.\n',
+  );
+  expect(processor('task', 'wikitext.process_results', 'results')({ page }, [-5])).toEqual({
+    word_perplexity: [-5, 32],
+    byte_perplexity: [-5, 104],
+    bits_per_byte: [-5, 104],
+  });
+});
+
+test('raw WikiText is cut at the titles of pages', () => {
+  const text = ' \n = One = \n a \n = = Part = = \n b \n = Two = \n c \n';
+  expect(processor('task', 'wikitext.process_docs', 'docs')([{ text }])).toEqual([
+    { page: ' = One = \n a \n = = Part = = \n b \n' },
+    { page: ' = Two = \n c \n' },
+  ]);
+});
+
+test('an unknown processor is named with those that there are', () => {
+  expect(() => processor('task "doc_to_text"', 'utils.foo', 'value')).toThrow(
+    /task "doc_to_text": expected one of winogrande.doc_to_text.* got "utils.foo"/,
+  );
+});

@@ -1,0 +1,124 @@
+// The files of a run's folder: results.json (lm-evaluation-harness's schema), scores.json (a number a document, no text),
+// table.md, samples on request. Each appears whole or not at all. Does not own the log (request-log.ts).
+import { createHash } from 'node:crypto';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RelufyError } from '@relufy/tensor';
+import { z } from 'zod';
+import type { Evaluation, Sample } from './evaluate.js';
+import { filtered } from './metrics.js';
+import { type CostResult, toLmEvalJson, toTable } from './results.js';
+import type { TaskConfig } from './task-file.js';
+
+/** A temporary name first: whoever reads the folder never sees half a file. */
+export function writeWhole(path: string, text: string): void {
+  const unfinished = `${path}.tmp`;
+  writeFileSync(unfinished, text);
+  renameSync(unfinished, path);
+}
+
+export function writeResults(
+  folder: string,
+  { results, samples }: Evaluation,
+  { cost, logSamples = false }: { readonly cost?: CostResult; readonly logSamples?: boolean } = {},
+): void {
+  for (const { task } of logSamples ? results.tasks : []) {
+    const lines = (samples.get(task.task) ?? []).map((sample) => JSON.stringify(sampleJson(task, sample)));
+    writeWhole(join(folder, `samples_${task.task}.jsonl`), `${lines.join('\n')}\n`);
+  }
+  const scores = {
+    format: 1,
+    model: results.model.name,
+    tasks: Object.fromEntries(
+      results.tasks.map(({ task, hash, metrics }) => {
+        const scored = samples.get(task.task) ?? [];
+        const values = metrics.map(({ name }) => [name, scored.map((sample) => sample.metrics[name])]);
+        return [task.task, { hash, metrics: Object.fromEntries(values) }];
+      }),
+    ),
+  };
+  writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}\n`);
+  writeWhole(join(folder, 'table.md'), `${toTable(results)}\n`);
+  writeWhole(join(folder, 'results.json'), `${JSON.stringify(toLmEvalJson(results, cost), null, 2)}\n`);
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** A line of lm-evaluation-harness's samples file. */
+function sampleJson(task: TaskConfig, { item, responses, metrics }: Sample): Record<string, unknown> {
+  const args = item.requests.map((request) => {
+    if (request.kind === 'loglikelihood') return { arg_0: request.context, arg_1: request.continuation };
+    if (request.kind === 'rolling') return { arg_0: request.text };
+    const { until, maxNewTokens, temperature } = request.settings;
+    return { arg_0: request.context, arg_1: { until, max_gen_toks: maxNewTokens, do_sample: false, temperature } };
+  });
+  const said = responses.map(({ logprob, isGreedy, text }) =>
+    text === undefined ? [String(logprob), isGreedy ? 'True' : 'False'] : text,
+  );
+  const kept = task.output_type === 'generate_until' ? said.map((text) => filtered(task, String(text))) : said;
+  return {
+    doc_id: item.docId,
+    doc: item.doc,
+    target: typeof item.target === 'object' ? item.target : String(item.target),
+    arguments: Object.fromEntries(args.map((arg, at) => [`gen_args_${at}`, arg])),
+    resps: said.map((response) => [response]),
+    filtered_resps: kept,
+    filter: task.filter_list?.[0]?.name ?? 'none',
+    metrics: Object.keys(metrics),
+    doc_hash: sha256(JSON.stringify(item.doc)),
+    prompt_hash: sha256(String(args[0]?.arg_0)),
+    target_hash: sha256(String(item.target)),
+    ...metrics,
+  };
+}
+
+const metricValue = z.union([z.number(), z.tuple([z.number(), z.number()])]);
+
+const scoresSchema = z.object({
+  format: z.literal(1),
+  model: z.string(),
+  tasks: z.record(z.string(), z.object({ hash: z.string(), metrics: z.record(z.string(), z.array(metricValue)) })),
+});
+
+const resultsSchema = z.looseObject({
+  model_name: z.string(),
+  higher_is_better: z.record(z.string(), z.record(z.string(), z.boolean())),
+  configs: z.record(z.string(), z.looseObject({})),
+  relufy: z.looseObject({
+    requests_per_second: z.number(),
+    cost: z
+      .object({
+        tokens: z.number(),
+        tokensPerSecond: z.number(),
+        weightBytesPerToken: z.number(),
+        denseWeightBytesPerToken: z.number(),
+        density: z.record(z.string(), z.number()),
+        macsPerToken: z.number(),
+        denseMacsPerToken: z.number(),
+      })
+      .optional(),
+  }),
+});
+
+/** A finished run, as another reads it. */
+export interface FinishedRun {
+  readonly folder: string;
+  readonly scores: z.output<typeof scoresSchema>;
+  readonly results: z.output<typeof resultsSchema>;
+}
+
+/** @throws RelufyError `io` when the folder holds no finished run. */
+export function readRun(folder: string): FinishedRun {
+  const read = <T>(file: string, schema: z.ZodType<T>): T => {
+    const path = join(folder, file);
+    try {
+      return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
+    } catch (error) {
+      const reason = error instanceof z.ZodError ? error.issues[0]?.message : (error as Error).message;
+      throw new RelufyError('io', `${path}: expected a file of a finished run, got ${reason}. Name its folder.`, {
+        cause: error,
+      });
+    }
+  };
+  return { folder, scores: read('scores.json', scoresSchema), results: read('results.json', resultsSchema) };
+}

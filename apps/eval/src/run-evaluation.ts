@@ -1,0 +1,77 @@
+// `relufy eval` from a loaded model to a folder of results: log, resume, progress, cost, files, table.
+// Does not own the command line (the relufy package) or loading.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Model } from '@relufy/models';
+import { measureCost } from './cost.js';
+import { evalModel } from './eval-model.js';
+import { type EvaluateOptions, evaluate, logHeader } from './evaluate.js';
+import { progressLine } from './progress-line.js';
+import { RequestLog } from './request-log.js';
+import { writeResults } from './result-files.js';
+import { type EvalResults, toTable } from './results.js';
+import type { TaskSelection } from './task-registry.js';
+
+export interface RunOptions extends Omit<EvaluateOptions, 'log' | 'onProgress'> {
+  /** The folder for the log and the results; made when it is not there. */
+  readonly out: string;
+  /** Go on with the run that is in the folder. */
+  readonly resume?: boolean;
+  /** Write every document with its requests and answers. */
+  readonly logSamples?: boolean;
+  readonly addBosToken?: boolean;
+  /** Instead of the model's own name. */
+  readonly modelName?: string;
+  /** What else the model was loaded with; it must be equal when a run is resumed. */
+  readonly modelArgs?: Readonly<Record<string, unknown>>;
+  readonly stderr?: Pick<NodeJS.WriteStream, 'write'> & { readonly isTTY?: boolean };
+}
+
+export interface FinishedEvaluation {
+  readonly results: EvalResults;
+  /** What a person reads: lm-evaluation-harness's table, then the cost. */
+  readonly text: string;
+}
+
+export async function runEvaluation(
+  model: Model,
+  selection: TaskSelection,
+  { out, resume = false, logSamples = false, addBosToken, modelName, modelArgs, stderr, ...options }: RunOptions,
+): Promise<FinishedEvaluation> {
+  mkdirSync(out, { recursive: true });
+  const wrapped = evalModel(model, addBosToken === undefined ? {} : { addBosToken });
+  const asked = {
+    ...wrapped,
+    name: modelName ?? wrapped.name,
+    description: { ...wrapped.description, ...modelArgs },
+  };
+  const log = RequestLog.open(join(out, 'log.jsonl'), logHeader(asked, selection, options), resume);
+  const progress = stderr && progressLine(stderr);
+  try {
+    const evaluation = await evaluate(asked, selection, {
+      ...options,
+      log,
+      ...(progress && { onProgress: progress.hear }),
+    });
+    const cost = await measureCost(model, evaluation.samples, options.signal);
+    writeResults(out, evaluation, { cost, logSamples });
+    const { results } = evaluation;
+    const cut = results.tasks.filter(({ truncated }) => truncated > 0);
+    const text = [
+      toTable(results),
+      '',
+      `density ${percent(cost.density.down)} at down; ${mega(cost.macsPerToken)} MACs and ${mega(cost.weightBytesPerToken)}B of weights a token (dense ${mega(cost.denseMacsPerToken)}, ${mega(cost.denseWeightBytesPerToken)}B); ${cost.tokensPerSecond.toFixed(1)} tokens/s decoded`,
+      ...cut.map(
+        ({ task, truncated }) =>
+          `${task.task}: ${truncated} requests were longer than the context and lost their beginning`,
+      ),
+    ].join('\n');
+    return { results, text };
+  } finally {
+    progress?.clear();
+    log.close();
+  }
+}
+
+const percent = (share = 1): string => `${(100 * share).toFixed(1)} %`;
+const mega = (value: number): string => `${(value / 1e6).toFixed(2)} M`;

@@ -1,0 +1,57 @@
+// What a task says of one document: its text, choices and target, by lm-evaluation-harness's rules for field names,
+// templates and processors. Does not own requests (requests.ts).
+import { RelufyError, show } from '@relufy/tensor';
+import { type Doc, processor } from './processors.js';
+import { FunctionName, type TaskConfig } from './task-file.js';
+import { evaluateTemplate, renderTemplate } from './template.js';
+
+/** A text; or a number where the text is a choice of the document (winogrande). */
+export function docText(task: TaskConfig, doc: Doc, given = task.doc_to_text): string | number {
+  const where = `${task.task} "doc_to_text"`;
+  if (given instanceof FunctionName) return textOrNumber(where, processor(where, given.name, 'value')(doc));
+  if (typeof given === 'number') return given;
+  if (given in doc) return textOrNumber(where, doc[given]);
+  const text = renderTemplate(where, given, doc);
+  return task.doc_to_choice != null && /^\d+$/.test(text) ? Number(text) : text;
+}
+
+export function docChoices(task: TaskConfig, doc: Doc): string[] {
+  const where = `${task.task} "doc_to_choice"`;
+  const given = task.doc_to_choice;
+  let choices: unknown = given;
+  if (given instanceof FunctionName) choices = processor(where, given.name, 'value')(doc);
+  else if (typeof given === 'string') choices = given in doc ? doc[given] : evaluateTemplate(where, given, doc);
+  if (typeof choices === 'object' && choices !== null && !Array.isArray(choices)) choices = Object.values(choices);
+  if (Array.isArray(choices) && choices.length > 0 && choices.every((choice) => typeof choice === 'string'))
+    return choices;
+  throw new RelufyError(
+    'input',
+    `${where}: expected a list of texts for ${show(doc)}, got ${show(choices)}. Correct the task file or the data.`,
+  );
+}
+
+/** A text, the number of a choice, or several of these. */
+export function docTarget(
+  task: TaskConfig,
+  doc: Doc,
+  given = task.doc_to_target,
+): string | number | readonly unknown[] {
+  const where = `${task.task} "doc_to_target"`;
+  const asTarget = (value: unknown) => (Array.isArray(value) ? value : textOrNumber(where, value));
+  if (given instanceof FunctionName) return asTarget(processor(where, given.name, 'value')(doc));
+  if (typeof given !== 'string') return given;
+  if (given in doc) return asTarget(doc[given]);
+  const value = evaluateTemplate(where, given, doc);
+  if (Array.isArray(value)) return value;
+  const text = String(value);
+  return task.doc_to_choice != null && /^\d+$/.test(text) ? Number(text) : text;
+}
+
+function textOrNumber(where: string, value: unknown): string | number {
+  if (typeof value === 'string' || typeof value === 'number') return value;
+  if (typeof value === 'boolean') return Number(value);
+  throw new RelufyError(
+    'input',
+    `${where}: expected a text or a number, got ${show(value)}. Correct the task file or the data.`,
+  );
+}

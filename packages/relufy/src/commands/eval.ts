@@ -1,0 +1,121 @@
+// `relufy eval`: scores a model on tasks as lm-evaluation-harness does, into a folder; compares two such folders.
+// Does not own tasks, scores or files (@relufy/eval).
+import { wholeFrom } from '@relufy/chat';
+import { compareRuns, comparisonTable, readRun, runEvaluation, TaskRegistry } from '@relufy/eval';
+import type { Command } from 'commander';
+import { usageError } from '../failure.js';
+import { modelHelp, numeric } from '../options.js';
+import { addStudyOptions, type StudyValues, studyArgsOf, studyOptionsOf } from '../study-options.js';
+import { withModel } from '../with-model.js';
+
+const examples = `
+Examples:
+  $ relufy eval llama-tales --tasks lambada_openai,arc_easy --data ./eval-data --out ./runs/tales
+  $ relufy eval ./model --tasks mmlu --num-fewshot 5 --data ./eval-data --out ./runs/mmlu --resume
+  $ relufy eval ./model --tasks ./my-task.yaml --limit 50 --log-samples --out ./runs/mine
+  $ relufy eval --compare ./runs/dense ./runs/sparse
+  $ relufy eval --list`;
+
+interface EvalValues extends StudyValues {
+  readonly tasks?: readonly string[];
+  readonly data?: string;
+  readonly out?: string;
+  readonly limit?: number;
+  readonly numFewshot?: number;
+  readonly fewshotSeed?: number;
+  readonly split?: string;
+  readonly includePath?: readonly string[];
+  readonly bootstrapIters?: number;
+  readonly parallel: number;
+  readonly bos: boolean;
+  readonly resume?: true;
+  readonly logSamples?: true;
+  readonly compare?: readonly string[];
+  readonly list?: true;
+}
+
+const positive = { fits: (value: number) => value > 0, expected: 'a number > 0' };
+
+export function define(command: Command): void {
+  command
+    .usage('MODEL --tasks NAMES --out FOLDER [options]')
+    .argument('[model]', modelHelp)
+    .option('-t, --tasks <names>', 'tasks, groups, patterns or YAML files, separated by commas', collectNames)
+    .option('-o, --out <folder>', 'where the log and the results go')
+    .option('-d, --data <folder>', 'where the data of the tasks lies')
+    .addOption(numeric('--limit <n>', 'the first n documents of each task; below 1 a share of them', positive))
+    .addOption(numeric('--num-fewshot <n>', 'solved examples before each question', wholeFrom(0)))
+    .addOption(numeric('--fewshot-seed <n>', 'which examples are drawn (default: 1234)', wholeFrom(0)))
+    .option('--split <name>', "score this split instead of the task's own")
+    .option('--include-path <path...>', 'more task files, or folders of them')
+    .addOption(numeric('--bootstrap-iters <n>', 'resamples for standard errors (default: 100000)', wholeFrom(0)))
+    .addOption(
+      numeric(
+        '--parallel <n>',
+        'continuations that are computed together; each takes a KV cache',
+        wholeFrom(1),
+      ).default(4),
+    )
+    .option('--no-bos', 'never begin with a BOS token (default: as the tokenizer does)')
+    .option('--resume', 'go on with the run that is in the folder')
+    .option('--log-samples', 'write every document with its requests and answers')
+    .option('--compare <folders...>', 'compare two finished runs, and nothing else')
+    .option('--list', 'list the tasks, and nothing else');
+  addStudyOptions(command);
+  command.addHelpText('after', examples).action(evaluateModel);
+}
+
+async function evaluateModel(source: string | undefined, values: EvalValues): Promise<void> {
+  if (values.compare) return printComparison(values.compare);
+  const registry = await TaskRegistry.open(values.includePath);
+  if (values.list) return printTasks(registry);
+  const { tasks, out } = values;
+  if (source === undefined) throw usageError('MODEL: expected one, got none. Try relufy eval --help.');
+  if (tasks === undefined) throw usageError('--tasks: expected names, got none. relufy eval --list tells them.');
+  if (out === undefined) throw usageError('--out: expected a folder, got none.');
+  const load = studyOptionsOf(values);
+  const selection = await registry.select(tasks);
+  const { data, limit, numFewshot, fewshotSeed, split, bootstrapIters, resume, logSamples } = values;
+  await withModel(source, { ...load, slots: values.parallel + 1 }, async (model, signal) => {
+    const run = runEvaluation(model, selection, {
+      out,
+      signal,
+      stderr: process.stderr,
+      modelArgs: studyArgsOf(source, values),
+      addBosToken: values.bos,
+      ...(data !== undefined && { dataFolder: data }),
+      ...(limit !== undefined && { limit }),
+      ...(numFewshot !== undefined && { numFewshot }),
+      ...(fewshotSeed !== undefined && { fewshotSeed }),
+      ...(split !== undefined && { split }),
+      ...(bootstrapIters !== undefined && { bootstrapIterations: bootstrapIters }),
+      ...(resume && { resume }),
+      ...(logSamples && { logSamples }),
+    });
+    const { text } = await run.catch((error: unknown) => {
+      if (signal.aborted) process.stderr.write(`Stopped. What was scored is in ${out}; go on with --resume.\n`);
+      throw error;
+    });
+    process.stdout.write(`${text}\n`);
+  });
+}
+
+function printComparison(folders: readonly string[]): void {
+  const [a, b] = folders;
+  if (a === undefined || b === undefined || folders.length > 2)
+    throw usageError(`--compare: expected two folders, got ${folders.length}.`);
+  const [left, right] = [readRun(a), readRun(b)];
+  process.stdout.write(`${comparisonTable(compareRuns(left, right), left, right)}\n`);
+}
+
+/** The members of large groups go without saying. */
+function printTasks(registry: TaskRegistry): void {
+  const { groupNames, taskNames } = registry;
+  const inGroup = (task: string) => groupNames.some((group) => task.startsWith(`${group}_`));
+  process.stdout.write(`tasks:  ${taskNames.filter((task) => !inGroup(task)).join(', ')}\n`);
+  process.stdout.write(`groups: ${groupNames.join(', ')}\n`);
+}
+
+function collectNames(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, ...text.split(',').filter((name) => name !== '')];
+}

@@ -1,0 +1,234 @@
+// Measures a model over a text, one pass: densities at every site, pre-activations, use of neurons, MACs; then a short
+// decode for what the runtime really reads. Streaming: memory depends on the model and the window, not on the text.
+// Does not own thresholds (threshold-search.ts), files or plots.
+import { isReluLike, type Model, type Site, sites } from '@relufy/models';
+import { RelufyError, show } from '@relufy/tensor';
+import { LayerUse } from './active-sets.js';
+import type { CettCurve, CettPoint } from './cett.js';
+import { countMacs, macShape } from './macs.js';
+import type { LayerMeasurement, Measurement } from './record.js';
+import { Histogram, Running } from './streaming.js';
+
+/** What an active neuron is. */
+export type Criterion =
+  | { readonly kind: 'nonzero' }
+  /** |h_i| >= value. */
+  | { readonly kind: 'absolute'; readonly value: number }
+  /** |h_i| * ||w_i|| >= the layer's threshold for this CETT. */
+  | { readonly kind: 'cett'; readonly value: number };
+
+export interface MeasureOptions {
+  /** Names the text in reports: sparsity depends on it. */
+  readonly text: string;
+  /** Tokens of a sequence; each begins at position 0. Default 256, or what the context holds. */
+  readonly window?: number;
+  readonly criterion: Criterion;
+  /** Per layer, for the criterion `cett` and for the record: from `searchThresholds`. */
+  readonly thresholds?: readonly LayerThreshold[];
+  /** Tokens to decode behind the first windows. Default 64; 0 leaves it out. */
+  readonly decodeTokens?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly tokens: number }) => void;
+}
+
+export interface LayerThreshold extends CettPoint {
+  /** ||w_i|| of each neuron. */
+  readonly norms: CettCurve['norms'];
+}
+
+/** Tokens whose densities are kept one by one. */
+const seriesTokens = 192;
+const histogramBins = 120;
+
+/** What a model does by default: ReLU-like ones have zeros, for the others a threshold must be stated. */
+export function defaultCriterion(model: Pick<Model, 'spec'>): Criterion {
+  return isReluLike(model.spec.ffn.activation) ? { kind: 'nonzero' } : { kind: 'cett', value: 0.2 };
+}
+
+class LayerMeter {
+  readonly density: Record<Site, Running> = {
+    qkv: new Running(),
+    o: new Running(),
+    upGate: new Running(),
+    down: new Running(),
+  };
+  readonly use: LayerUse;
+  readonly series: number[] = [];
+  histogram: Histogram | undefined;
+
+  constructor(neurons: number, window: number) {
+    this.use = new LayerUse(neurons, window);
+  }
+}
+
+/**
+ * `documents`: token ids, streamed. A document longer than the window is cut into several sequences.
+ * @throws RelufyError `input` for no tokens at all, or activations that are not finite.
+ */
+export async function measure(
+  model: Model,
+  documents: AsyncIterable<readonly number[]> | Iterable<readonly number[]>,
+  options: MeasureOptions,
+): Promise<Measurement> {
+  const { spec } = model;
+  const window = Math.min(options.window ?? 256, model.contextLength);
+  const { criterion, thresholds } = options;
+  if (criterion.kind === 'cett' && thresholds?.length !== spec.numHiddenLayers)
+    throw new RelufyError(
+      'option',
+      `measure "thresholds": expected one a layer (${spec.numHiddenLayers}) for the criterion cett, got ${show(thresholds?.length)}. Take them from searchThresholds.`,
+    );
+  const meters = Array.from({ length: spec.numHiddenLayers }, () => new LayerMeter(spec.intermediateSize, window));
+  const firsts: (readonly number[])[] = [];
+  let tokens = 0;
+  let [nll, scored] = [0, 0];
+  for await (const document of documents) {
+    for (let at = 0; at < document.length; at += window) {
+      options.signal?.throwIfAborted();
+      const ids = document.slice(at, at + window);
+      if (ids.length < 2) continue;
+      await measureWindow(model, ids, meters, options);
+      const { logprobs } = await model.score(ids);
+      for (const logprob of logprobs.subarray(1)) nll -= logprob;
+      scored += ids.length - 1;
+      tokens += ids.length;
+      if (firsts.length < 4) firsts.push(ids);
+      options.onProgress?.({ tokens });
+    }
+  }
+  if (tokens === 0)
+    throw new RelufyError('input', 'measure: expected a text of at least two tokens, got none. Check the file.');
+  const layers = meters.map((meter, layer) => layerResult(meter, layer, thresholds?.[layer]));
+  const mean = (site: Site) => layers.reduce((sum, { density }) => sum + density[site].mean, 0) / layers.length;
+  const shape = macShape(spec);
+  const skipped = skippableDensity(model, mean);
+  return {
+    format: 1,
+    model: model.name,
+    text: options.text,
+    tokens,
+    window,
+    criterion: { kind: criterion.kind, value: criterion.kind === 'nonzero' ? 0 : criterion.value },
+    backend: model.backend,
+    sparsity: model.sparsity,
+    activation: spec.ffn.activation.kind,
+    layers,
+    series: meters.map(({ series }) => series),
+    macs: { dense: countMacs(shape, {}), measured: countMacs(shape, skipped) },
+    perplexity: Math.exp(nll / scored),
+    unreadWeights: unreadWeights(model, layers),
+    decode: await decode(model, firsts, options),
+  };
+}
+
+/** Inputs of layers that have zeros by design; a stray zero elsewhere skips nothing. */
+function skippableDensity(model: Model, mean: (site: Site) => number): Partial<Record<Site, number>> {
+  const { spec } = model;
+  return { down: mean('down'), ...(spec.norm.relu && { qkv: mean('qkv'), upGate: mean('upGate') }) };
+}
+
+async function measureWindow(
+  model: Model,
+  ids: readonly number[],
+  meters: readonly LayerMeter[],
+  { criterion, thresholds }: MeasureOptions,
+): Promise<void> {
+  const kinds = [...sites, 'preActivation'] as const;
+  const capture = meters.flatMap((_, layer) => kinds.map((kind) => `${kind}.${layer}`));
+  const { captured } = await model.forward(ids, { capture });
+  for (const [layer, meter] of meters.entries()) {
+    const at = (kind: (typeof kinds)[number]) => captured[`${kind}.${layer}`] as Float32Array;
+    for (const site of ['qkv', 'o', 'upGate'] as const)
+      for (const row of rowsOf(at(site), ids.length)) meter.density[site].add(nonzeroShare(row));
+    const before = at('preActivation');
+    meter.histogram ??= rangeOf(before);
+    meter.histogram.add(before);
+    meter.use.startSequence();
+    const limit = thresholds?.[layer];
+    for (const row of rowsOf(at('down'), ids.length)) {
+      if (!Number.isFinite(row[0]) || !Number.isFinite(row.at(-1)))
+        throw new RelufyError(
+          'state',
+          `measure layer ${layer}: expected finite activations, got ${show(String(row[0]))}. The model's weights, or the format that they are held in (dtype), give none.`,
+        );
+      const active =
+        criterion.kind === 'cett' && limit
+          ? meter.use.add(row, limit.threshold, limit.norms)
+          : meter.use.add(row, criterion.kind === 'absolute' ? criterion.value : 0);
+      const density = active / row.length;
+      meter.density.down.add(density);
+      if (meter.series.length < seriesTokens) meter.series.push(density);
+    }
+  }
+}
+
+function* rowsOf(values: Float32Array, rows: number): Iterable<Float32Array> {
+  const width = values.length / rows;
+  for (let row = 0; row < rows; row++) yield values.subarray(row * width, (row + 1) * width);
+}
+
+function nonzeroShare(row: Float32Array): number {
+  let count = 0;
+  for (let i = 0; i < row.length; i++) if (row[i] !== 0) count++;
+  return count / row.length;
+}
+
+/** Of the first window, with room to either side: symmetric, so that zero is the edge of a bin. */
+function rangeOf(values: Float32Array): Histogram {
+  const running = new Running();
+  for (let i = 0; i < values.length; i += 7) running.add(values[i]!);
+  const { mean, deviation } = running.result();
+  const reach = Math.abs(mean) + 6 * deviation || 1;
+  return new Histogram(-reach, reach, histogramBins);
+}
+
+function layerResult(meter: LayerMeter, layer: number, threshold: LayerThreshold | undefined): LayerMeasurement {
+  const { density } = meter;
+  return {
+    layer,
+    density: {
+      qkv: density.qkv.result(),
+      o: density.o.result(),
+      upGate: density.upGate.result(),
+      down: density.down.result(),
+    },
+    preActivation: (meter.histogram ?? new Histogram(-1, 1, histogramBins)).result(),
+    use: meter.use.result(),
+    ...(threshold && {
+      cett: { threshold: threshold.threshold, cett: threshold.cett, sparsity: threshold.sparsity },
+    }),
+  };
+}
+
+/** ReLU Strikes Back 5.2: a neuron that gamma tokens leave alone saves its rows of up and down; the rest is always read. */
+function unreadWeights({ spec }: Model, layers: readonly LayerMeasurement[]): number[] {
+  const shape = macShape(spec);
+  const whole = countMacs(shape, {}).withHead;
+  const windows = layers[0]?.use.windowUnion.length ?? 0;
+  return Array.from({ length: windows }, (_, at) => {
+    const idle = layers.reduce((sum, { use }) => sum + (1 - (use.windowUnion[at] ?? 1)), 0);
+    return (idle * shape.intermediateSize * 2 * shape.hiddenSize) / whole;
+  });
+}
+
+async function decode(
+  model: Model,
+  contexts: readonly (readonly number[])[],
+  { decodeTokens = 64, signal }: MeasureOptions,
+): Promise<Measurement['decode']> {
+  model.resetStats();
+  const each = Math.ceil(decodeTokens / Math.max(1, contexts.length));
+  for (const ids of decodeTokens > 0 ? contexts : []) {
+    const prompt = ids.slice(0, Math.max(1, Math.min(64, model.contextLength - each)));
+    await model.generate(prompt, { maxNewTokens: each, temperature: 0, stopTokenIds: [], ...(signal && { signal }) })
+      .result;
+  }
+  const stats = model.stats();
+  return {
+    tokens: stats.decode.tokens,
+    tokensPerSecond: stats.tokensPerSecond,
+    weightBytesPerToken: stats.weightBytesPerToken,
+    denseWeightBytesPerToken: stats.denseWeightBytesPerToken,
+    density: Object.fromEntries(Object.entries(stats.density).map(([site, values]) => [site, [...values]])),
+  };
+}

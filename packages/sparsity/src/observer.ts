@@ -1,0 +1,133 @@
+// A backend around a backend: shows the input of every `down` between two ops of a step, where it may be changed, and
+// hands out a model's down weights. So thresholds are tried on any model, through every call that it has, and nobody
+// instruments a decoder. Does not own what is looked for (measure.ts, threshold-search.ts).
+import {
+  type Backend,
+  type BlockDType,
+  type BufferDecl,
+  dequantizeRow,
+  isBlockDType,
+  type LoadedProgram,
+  type Program,
+  RelufyError,
+  rowBytes,
+  type Session,
+  type StepLimits,
+  widen,
+} from '@relufy/tensor';
+
+/** `values`: [rows, neurons], row-major; changes count. */
+export type NeuronHook = (layer: number, values: Float32Array, rows: number) => void;
+
+interface Stop {
+  /** The op that writes the neurons, plus one. */
+  readonly after: number;
+  readonly layer: number;
+  readonly buffer: string;
+}
+
+/**
+ * Load a model with `backend: observer.backend`, one at a time. Without a hook steps run as they would.
+ */
+export class NeuronObserver {
+  readonly backend: Backend;
+  /** Called between the FFN's activation and its down projection. */
+  hook: NeuronHook | undefined;
+  #session: Session | undefined;
+  #buffers: ReadonlyMap<string, BufferDecl> = new Map();
+
+  constructor(backend: Backend) {
+    this.backend = {
+      name: backend.name,
+      description: backend.description,
+      threads: backend.threads,
+      weightDTypes: backend.weightDTypes,
+      createSession: async (buffers, limits) =>
+        this.#observe(await backend.createSession(buffers, limits), buffers, limits),
+      dispose: () => backend.dispose(),
+    };
+  }
+
+  #observe(session: Session, buffers: readonly BufferDecl[], limits: StepLimits): Session {
+    this.#session = session;
+    this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
+    return {
+      get memoryBytes() {
+        return session.memoryBytes;
+      },
+      view: (buffer) => session.view(buffer),
+      load: (program) => this.#load(session, program, limits),
+      dispose: () => session.dispose(),
+    };
+  }
+
+  #load(session: Session, program: Program, limits: StepLimits): LoadedProgram {
+    const stops = stopsOf(program);
+    // a kept buffer holds its rows until the step ends, and may be viewed
+    const kept = new Set([...program.kept, ...stops.map(({ buffer }) => buffer)]);
+    const loaded = session.load({ ...program, kept });
+    return {
+      program: loaded.program,
+      view: (buffer) => loaded.view(buffer),
+      run: async (step, from = 0, to = program.ops.length) => {
+        if (this.hook === undefined) return loaded.run(step, from, to);
+        let at = from;
+        for (const { after, layer, buffer } of stops) {
+          if (after <= at || after > to) continue;
+          await loaded.run(step, at, after);
+          at = after;
+          const values = loaded.view(buffer) as Float32Array;
+          this.hook(layer, values.subarray(0, (values.length / limits.maxRows) * step.rows), step.rows);
+        }
+        if (at < to) await loaded.run(step, at, to);
+      },
+    };
+  }
+
+  /** [neurons, width] in f32, a copy: what each neuron adds to the FFN's output. */
+  downWeight(layer: number): Float32Array {
+    const name = `layers.${layer}.down.weight`;
+    const decl = this.#buffers.get(name);
+    if (decl === undefined || this.#session === undefined)
+      throw new RelufyError(
+        'state',
+        `observer: expected a loaded model with "${name}", got none. Load it with backend: observer.backend.`,
+      );
+    const [rows, columns] = decl.shape as [number, number];
+    const stored = widenRows(decl, this.#session.view(name), rows, columns);
+    if (decl.transposed) return stored;
+    const turned = new Float32Array(stored.length);
+    for (let out = 0; out < rows; out++)
+      for (let neuron = 0; neuron < columns; neuron++) turned[neuron * rows + out] = stored[out * columns + neuron]!;
+    return turned;
+  }
+}
+
+function widenRows(decl: BufferDecl, view: ArrayBufferView, rows: number, columns: number): Float32Array {
+  const bytes = new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
+  const { dtype } = decl;
+  if (!isBlockDType(dtype)) return widen(dtype as 'f32' | 'bf16', bytes.slice());
+  const out = new Float32Array(rows * columns);
+  const stride = rowBytes(dtype, columns);
+  for (let row = 0; row < rows; row++)
+    out.set(
+      dequantizeRow(dtype as BlockDType, bytes.subarray(row * stride, (row + 1) * stride), columns),
+      row * columns,
+    );
+  return out;
+}
+
+/** Where each layer's neurons are ready: behind the last op that writes what `down` will read. */
+function stopsOf(program: Program): Stop[] {
+  const stops: Stop[] = [];
+  for (let layer = 0; ; layer++) {
+    const product = program.ops.findIndex(({ operands }) => operands.w === `layers.${layer}.down.weight`);
+    if (product < 0) return stops;
+    const names = ['downNorm', 'down'].flatMap((part) => [`${part}.${layer}.rounded`, `${part}.${layer}`]);
+    const buffer = names.find((name) => program.buffers.has(name));
+    if (buffer === undefined) throw new Error(`internal: layer ${layer} has no down input`);
+    const written = program.ops.slice(0, product).map(({ operands }) => operands.out);
+    const writer = written.lastIndexOf(buffer);
+    stops.push({ after: writer + 1, layer, buffer });
+  }
+}

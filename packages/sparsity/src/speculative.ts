@@ -1,0 +1,26 @@
+// What sparsity does to speculative decoding (ReLU Strikes Back, arXiv 2310.04564, 5.2): the target reads the union of the
+// drafted tokens' neurons. Formulas over a measured share of unread weights; nothing is decoded here.
+
+export interface SpeculativeOptions {
+  /** Tokens drafted at a time. */
+  readonly gamma: number;
+  /** Time of a drafted token / time of a pass of the target. */
+  readonly c: number;
+  /** Share of all weights that none of gamma tokens needs. */
+  readonly unread: number;
+}
+
+/** Against speculative decoding with a dense target (theorem 1). */
+export function overDenseSpeculation({ gamma, c, unread }: SpeculativeOptions): number {
+  return (c * gamma + 1) / (c * gamma + 1 - unread);
+}
+
+/** Against one token at a time with a dense target (theorem 2); `acceptance`: of a drafted token. */
+export function overDenseDecoding({
+  gamma,
+  c,
+  unread,
+  acceptance,
+}: SpeculativeOptions & { readonly acceptance: number }): number {
+  return (1 - acceptance ** (gamma + 1)) / ((1 - acceptance) * (c * gamma + 1 - unread));
+}

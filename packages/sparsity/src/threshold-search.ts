@@ -1,0 +1,99 @@
+// Thresholds per layer for a CETT target, and the target at which perplexity rises by p % (CETT-PPL-p %, Sparsing Law,
+// arXiv 2411.02335). Runs a model through a NeuronObserver. Does not own the curve of one layer (cett.ts).
+import type { Model } from '@relufy/models';
+import { CettCurve } from './cett.js';
+import type { LayerThreshold } from './measure.js';
+import type { NeuronObserver } from './observer.js';
+import type { Measurement } from './record.js';
+
+/** Every layer's curve over the same tokens. */
+export class ThresholdSearch {
+  readonly #model: Model;
+  readonly #observer: NeuronObserver;
+  readonly #curves: readonly CettCurve[];
+
+  constructor(model: Model, observer: NeuronObserver) {
+    this.#model = model;
+    this.#observer = observer;
+    const { numHiddenLayers, intermediateSize } = model.spec;
+    this.#curves = Array.from(
+      { length: numHiddenLayers },
+      (_, layer) => new CettCurve(observer.downWeight(layer), intermediateSize),
+    );
+  }
+
+  /** Calibrates on one sequence more. */
+  async add(ids: readonly number[], signal?: AbortSignal): Promise<void> {
+    this.#observer.hook = (layer, values, rows) => {
+      const width = values.length / rows;
+      for (let row = 0; row < rows; row++) this.#curves[layer]?.add(values.subarray(row * width, (row + 1) * width));
+    };
+    try {
+      signal?.throwIfAborted();
+      await this.#model.score(ids);
+    } finally {
+      this.#observer.hook = undefined;
+    }
+  }
+
+  /** One threshold a layer: the largest with mean CETT within the target. */
+  thresholds(target: number): LayerThreshold[] {
+    return this.#curves.map((curve) => ({ ...curve.thresholdFor(target), norms: curve.norms }));
+  }
+
+  /** Perplexity over sequences, with neurons below their layer's threshold set to zero; and the share of these. */
+  async perplexity(
+    sequences: readonly (readonly number[])[],
+    thresholds?: readonly LayerThreshold[],
+    signal?: AbortSignal,
+  ): Promise<{ perplexity: number; sparsity: number }> {
+    let [zeros, all, nll, tokens] = [0, 0, 0, 0];
+    this.#observer.hook =
+      thresholds &&
+      ((layer, values, rows) => {
+        const { threshold, norms } = thresholds[layer] as LayerThreshold;
+        const width = values.length / rows;
+        for (let i = 0; i < values.length; i++) {
+          if (Math.abs(values[i]!) * norms[i % width]! < threshold) values[i] = 0;
+          if (values[i] === 0) zeros++;
+        }
+        all += values.length;
+      });
+    try {
+      for (const ids of sequences) {
+        signal?.throwIfAborted();
+        const { logprobs } = await this.#model.score(ids);
+        for (const logprob of logprobs.subarray(1)) nll -= logprob;
+        tokens += ids.length - 1;
+      }
+    } finally {
+      this.#observer.hook = undefined;
+    }
+    return { perplexity: Math.exp(nll / tokens), sparsity: all === 0 ? 0 : zeros / all };
+  }
+
+  /** Bisects the CETT target until perplexity is `p` % above the dense one, on the same tokens. */
+  async atPerplexity(
+    sequences: readonly (readonly number[])[],
+    { p = 1, steps = 12, signal }: { readonly p?: number; readonly steps?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<NonNullable<Measurement['cettPpl']>> {
+    const dense = await this.perplexity(sequences, undefined, signal);
+    const wanted = dense.perplexity * (1 + p / 100);
+    let [low, high] = [0, 1];
+    let found = { ...(await this.perplexity(sequences, this.thresholds(0), signal)), target: 0 };
+    for (let step = 0; step < steps; step++) {
+      const target = (low + high) / 2;
+      const tried = await this.perplexity(sequences, this.thresholds(target), signal);
+      if (tried.perplexity <= wanted) {
+        low = target;
+        found = { ...tried, target };
+      } else high = target;
+    }
+    return {
+      p,
+      ...found,
+      densePerplexity: dense.perplexity,
+      thresholds: this.thresholds(found.target).map(({ threshold }) => threshold),
+    };
+  }
+}

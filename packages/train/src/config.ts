@@ -1,0 +1,254 @@
+// What a run is, as plain data, and the way from a YAML file to it. Every key has a type, bounds and mostly a default;
+// the README lists them. Does not own what a run does (run.ts).
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { RelufyOptions } from '@relufy/models';
+import { RelufyError } from '@relufy/tensor';
+import { parse } from 'yaml';
+import { Section } from './config-section.js';
+import type { LearningRateSchedule, PenaltyStage } from './schedules.js';
+
+export interface DataSource {
+  readonly path: string;
+  readonly format: 'jsonl' | 'text';
+  /** Its share of the sequences, relative to the other sources'. */
+  readonly weight: number;
+  /** Which tokens are scored: those of answers, or all. */
+  readonly loss: 'answers' | 'all';
+  /** What divides a text file into documents; absent: the file is one. */
+  readonly separator?: string;
+}
+
+export interface RunConfig {
+  /** A folder in Hugging Face layout, or a config.json's object for weights drawn by the seed. */
+  readonly model: {
+    readonly from?: string;
+    readonly config?: Readonly<Record<string, unknown>>;
+    /** The folder of the tokenizer's files; default: the model's. */
+    readonly tokenizer?: string;
+    readonly relufy?: RelufyOptions;
+    /** Deviation of the weights that are drawn. */
+    readonly initDeviation: number;
+  };
+  readonly data: readonly DataSource[];
+  readonly validation: readonly DataSource[];
+  readonly contextLength: number;
+  /** Sequences of one optimiser step, and in how many parts they run. */
+  readonly batchSize: number;
+  readonly parts: number;
+  /** `stream`: documents one behind the other, cut into sequences; `documents`: none sees another. */
+  readonly packing: 'stream' | 'documents';
+  readonly steps: number;
+  readonly optimizer: {
+    readonly learningRate: number;
+    readonly schedule: LearningRateSchedule;
+    readonly warmupSteps: number;
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly eps: number;
+    /** Of matrices; norms and biases have none. */
+    readonly weightDecay: number;
+    readonly maxNorm: number;
+    /** Of the moving average of the parameters, which is then what is written; 0: none. */
+    readonly averageDecay: number;
+    /** The first that matches a parameter's name decides. */
+    readonly groups: readonly { readonly match: string; readonly weightDecay: number; readonly rate: number }[];
+  };
+  readonly distillation?: {
+    readonly teacher: string;
+    readonly weight: number;
+    /** Weight of the cross-entropy beside it. */
+    readonly lossWeight: number;
+    /** Likeliest tokens that are told apart. */
+    readonly tokens: number;
+  };
+  readonly penalty: readonly PenaltyStage[];
+  readonly helu: number;
+  readonly recompute: boolean;
+  readonly evaluation: { readonly every: number; readonly sequences: number };
+  readonly checkpoint: { readonly every: number; readonly keep: number };
+  readonly logEvery: number;
+  readonly output: { readonly dtype: 'f32' | 'bf16' };
+  readonly seed: number;
+  readonly out: string;
+}
+
+/** What the command line says over the file. */
+export interface ConfigOverrides {
+  readonly from?: string;
+  readonly out?: string;
+  readonly steps?: number;
+}
+
+/**
+ * Reads a YAML file. Paths in it are relative to it.
+ * @throws RelufyError `io` when it cannot be read, `option` for what it says.
+ */
+export async function readRunConfig(path: string, overrides: ConfigOverrides = {}): Promise<RunConfig> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new RelufyError('io', `${path}: expected a run's config, got ${cause.code}. Check the path.`, { cause });
+  });
+  let values: unknown;
+  try {
+    values = parse(text);
+  } catch (cause) {
+    const [reason] = (cause as Error).message.split('\n');
+    throw new RelufyError('option', `${path}: expected YAML, got text that is none (${reason}).`, { cause });
+  }
+  return parseRunConfig(values, { name: path, folder: dirname(path), overrides });
+}
+
+export interface ParseOptions {
+  readonly name?: string;
+  /** What relative paths are relative to; default: the working directory. */
+  readonly folder?: string;
+  readonly overrides?: ConfigOverrides;
+}
+
+/** @throws RelufyError `option` naming the key that does not fit. */
+export function parseRunConfig(values: unknown, options: ParseOptions = {}): RunConfig {
+  const { name = 'config', folder = '.', overrides = {} } = options;
+  const given = typeof values === 'object' && values !== null ? { ...values } : values;
+  const root = new Section(name, given);
+  const at = (path: string) => resolve(folder, path);
+  // a model may also be a name
+  const modelAt = (source: string) => (existsSync(at(source)) ? at(source) : source);
+  const model = modelOf(root, modelAt, overrides);
+  const data = sourcesOf(root, 'data', at);
+  if (data.length === 0) root.fail('data', 'a list of at least one source');
+  const validation = sourcesOf(root, 'validation', at);
+  const steps = overrides.steps ?? root.whole('steps');
+  root.has('steps');
+  const batchSize = root.whole('batchSize', 8);
+  const parts = root.whole('parts', 1);
+  if (batchSize % parts !== 0) root.fail('parts', `a divisor of batchSize (${batchSize})`);
+  const evaluation = root.section('evaluation');
+  const checkpoint = root.section('checkpoint');
+  const output = root.section('output');
+  const distillation = distillationOf(root.section('distillation'), modelAt);
+  const config: RunConfig = {
+    model,
+    data,
+    validation,
+    contextLength: root.whole('contextLength', undefined, 2),
+    batchSize,
+    parts,
+    packing: root.choice('packing', ['stream', 'documents'], 'stream'),
+    steps,
+    optimizer: optimizerOf(root.section('optimizer') ?? root.fail('optimizer', 'a section')),
+    ...(distillation && { distillation }),
+    penalty: penaltyOf(root),
+    helu: root.number('helu', 0),
+    recompute: root.flag('recompute', false),
+    evaluation: {
+      every: evaluation?.whole('every', Math.max(1, Math.floor(steps / 10))) ?? Math.max(1, Math.floor(steps / 10)),
+      sequences: evaluation?.whole('sequences', 32) ?? 32,
+    },
+    checkpoint: {
+      every: checkpoint?.whole('every', 100) ?? 100,
+      keep: checkpoint?.whole('keep', 2) ?? 2,
+    },
+    logEvery: root.whole('logEvery', 1),
+    output: { dtype: output?.choice('dtype', ['f32', 'bf16'], 'f32') ?? 'f32' },
+    seed: root.whole('seed', 1, 0),
+    out: overrides.out === undefined ? at(root.text('out')) : resolve(overrides.out),
+  };
+  root.has('out');
+  for (const section of [evaluation, checkpoint, output, root]) section?.end();
+  return config;
+}
+
+function modelOf(root: Section, at: (path: string) => string, { from }: ConfigOverrides): RunConfig['model'] {
+  const section = root.section('model') ?? new Section('config', {}, 'model.');
+  const config = section.raw('config');
+  if (config !== undefined && (typeof config !== 'object' || Array.isArray(config)))
+    section.fail('config', 'keys and values of a config.json');
+  const source = from ?? (section.has('from') ? at(section.text('from')) : undefined);
+  if ((source === undefined) === (config === undefined)) section.fail('from', 'either from or config');
+  if (config !== undefined && !section.has('tokenizer')) section.fail('tokenizer', "the folder of a tokenizer's files");
+  const relufy = section.raw('relufy');
+  if (relufy !== undefined && typeof relufy !== 'object') section.fail('relufy', 'stage and shift');
+  const found = {
+    ...(source !== undefined && { from: source }),
+    ...(config !== undefined && { config: config as Readonly<Record<string, unknown>> }),
+    ...(section.has('tokenizer') && { tokenizer: at(section.text('tokenizer')) }),
+    ...(relufy !== undefined && { relufy: relufy as RelufyOptions }),
+    initDeviation: section.number('initDeviation', 0.02),
+  };
+  section.end();
+  return found;
+}
+
+function sourcesOf(root: Section, key: string, at: (path: string) => string): DataSource[] {
+  return root.list(key).map((section) => {
+    const path = section.text('path');
+    const byName = /\.jsonl(\.gz)?$/.test(path) ? 'jsonl' : 'text';
+    const format = section.choice('format', ['jsonl', 'text'], byName);
+    const source: DataSource = {
+      path: at(path),
+      format,
+      weight: section.number('weight', 1),
+      loss: section.choice('loss', ['answers', 'all'], format === 'jsonl' ? 'answers' : 'all'),
+      ...(section.has('separator') && { separator: section.text('separator') }),
+    };
+    section.end();
+    return source;
+  });
+}
+
+function optimizerOf(section: Section): RunConfig['optimizer'] {
+  const kind = section.choice('schedule', ['constant', 'linear', 'cosine', 'wsd'], 'cosine');
+  const floor = section.number('floor', 0.05, 0, 1);
+  const decay = section.number('decayShare', 0.2, 0.001, 1);
+  const found = {
+    learningRate: section.number('learningRate'),
+    schedule: kind === 'constant' ? { kind } : kind === 'wsd' ? { kind, floor, decay } : { kind, floor },
+    warmupSteps: section.whole('warmupSteps', 0, 0),
+    beta1: section.number('beta1', 0.9, 0, 0.9999),
+    beta2: section.number('beta2', 0.95, 0, 0.999999),
+    eps: section.number('eps', 1e-8),
+    weightDecay: section.number('weightDecay', 0.1),
+    maxNorm: section.number('maxNorm', 1),
+    averageDecay: section.number('averageDecay', 0, 0, 0.999999),
+    groups: section.list('groups').map((group) => {
+      const match = group.text('match');
+      try {
+        new RegExp(match);
+      } catch {
+        group.fail('match', 'a regular expression');
+      }
+      const parsed = { match, weightDecay: group.number('weightDecay', 0), rate: group.number('rate', 1) };
+      group.end();
+      return parsed;
+    }),
+  };
+  section.end();
+  return found;
+}
+
+function distillationOf(
+  section: Section | undefined,
+  at: (path: string) => string,
+): RunConfig['distillation'] | undefined {
+  if (section === undefined) return undefined;
+  const found = {
+    teacher: at(section.text('teacher')),
+    weight: section.number('weight', 1),
+    lossWeight: section.number('lossWeight', 1),
+    tokens: section.whole('tokens', 64),
+  };
+  section.end();
+  return found;
+}
+
+function penaltyOf(root: Section): readonly PenaltyStage[] {
+  let until = -1;
+  return root.list('penalty').map((section) => {
+    const stage = { until: section.whole('until', undefined, 0), lambda: section.number('lambda') };
+    if (stage.until <= until) section.fail('until', `a step behind ${until}`);
+    until = stage.until;
+    section.end();
+    return stage;
+  });
+}

@@ -1,0 +1,101 @@
+// A source's tokens in one file, made once: ids, which are scored, and where documents begin. The file says what it was
+// made of, so another tokenizer or changed data makes it anew. Ordinary safetensors, written atomically.
+// Does not own reading documents (documents.ts) or choosing sequences (sequences.ts).
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RelufyError } from '@relufy/tensor';
+import type { Tokenizer } from '@relufy/tokenizer';
+import type { DataSource } from '../config.js';
+import { hasTensorFile, openTensorFile, writeTensorFile } from '../tensor-file.js';
+import { readDocuments } from './documents.js';
+
+export interface TokenData {
+  readonly name: string;
+  readonly ids: Int32Array;
+  readonly mask: Uint8Array;
+  /** Where each document begins. */
+  readonly documents: Int32Array;
+}
+
+export interface TokenizeOptions {
+  /** Where token files are kept. */
+  readonly folder: string;
+  readonly tokenizer: Tokenizer;
+  /** Says which tokenizer it is: the text of its files. */
+  readonly tokenizerText: string;
+  readonly vocabSize: number;
+}
+
+/** The tokens of a source, from its file if there is one of the same data and tokenizer. */
+export async function tokenize(source: DataSource, options: TokenizeOptions): Promise<TokenData> {
+  const folder = join(options.folder, await fingerprintOf(source, options.tokenizerText));
+  const known = await hasTensorFile(folder);
+  const data = known ? await readTokenFile(folder, source.path) : await readAll(source, options);
+  if (!known) {
+    const tensors = [
+      { name: 'ids', dtype: 'I32', shape: [data.ids.length], data: data.ids },
+      { name: 'documents', dtype: 'I32', shape: [data.documents.length], data: data.documents },
+      { name: 'mask', dtype: 'U8', shape: [data.mask.length], data: data.mask },
+    ];
+    await writeTensorFile(folder, tensors, { format: 'relufy tokens', source: source.path });
+  }
+  let largest = 0;
+  for (const id of data.ids) if (id > largest) largest = id;
+  if (largest >= options.vocabSize)
+    throw new RelufyError(
+      'input',
+      `${source.path}: expected token ids below ${options.vocabSize} (the model's vocab_size), got ${largest}. The tokenizer belongs to another model.`,
+    );
+  return data;
+}
+
+async function fingerprintOf(source: DataSource, tokenizerText: string): Promise<string> {
+  const { size, mtimeMs } = await stat(source.path).catch((cause: NodeJS.ErrnoException) => {
+    throw new RelufyError('io', `${source.path}: expected data, got ${cause.code}. Check the path.`, { cause });
+  });
+  const { weight: _, ...what } = source;
+  return createHash('sha256')
+    .update(JSON.stringify([1, what, size, mtimeMs, tokenizerText]))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+async function readAll(source: DataSource, { tokenizer }: TokenizeOptions): Promise<TokenData> {
+  const ids: number[][] = [];
+  const mask: (readonly number[])[] = [];
+  const starts: number[] = [];
+  let count = 0;
+  for await (const document of readDocuments(source, tokenizer)) {
+    starts.push(count);
+    ids.push([...document.ids]);
+    mask.push(document.mask);
+    count += document.ids.length;
+  }
+  if (count === 0) throw new RelufyError('input', `${source.path}: expected documents, got none.`);
+  const data = {
+    name: source.path,
+    ids: new Int32Array(count),
+    mask: new Uint8Array(count),
+    documents: Int32Array.from(starts),
+  };
+  starts.forEach((start, i) => {
+    data.ids.set(ids[i] as number[], start);
+    data.mask.set(mask[i] as readonly number[], start);
+  });
+  return data;
+}
+
+async function readTokenFile(folder: string, name: string): Promise<TokenData> {
+  const file = await openTensorFile(folder);
+  try {
+    return {
+      name,
+      ids: new Int32Array(await file.read('ids')),
+      mask: new Uint8Array(await file.read('mask')),
+      documents: new Int32Array(await file.read('documents')),
+    };
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,185 @@
+// What a run begins with: a spec, its family, the config.json behind it, a tokenizer, and weights from a checkpoint or
+// drawn by the seed. Owns relufication by options, and the first numbers of parameters. Does not own training or output.
+import type { ModelFiles } from '@relufy/checkpoint';
+import {
+  type Activation,
+  type ModelSpec,
+  openModelFiles,
+  type ParsedConfig,
+  parseConfig,
+  planModel,
+  type RelufyOptions,
+  readTokenizer,
+  refuseRepeated,
+  relufy,
+  type WeightMap,
+} from '@relufy/models';
+import { RelufyError, show } from '@relufy/tensor';
+import type { Tokenizer } from '@relufy/tokenizer';
+import type { RunConfig } from './config.js';
+import { Random } from './random.js';
+import type { TrainingSession } from './session.js';
+
+/** Relufication with a choice of the activation. */
+export interface SurgeryOptions extends RelufyOptions {
+  /** Default: relu, or what the model has if that gives zeros. */
+  readonly activation?: 'relu' | 'relu2' | 'fatrelu';
+  /** The bar of fatrelu. */
+  readonly threshold?: number;
+}
+
+/**
+ * The spec after surgery.
+ * @throws RelufyError `option` for options that do not go together.
+ */
+export function operate(spec: ModelSpec, options: SurgeryOptions): ModelSpec {
+  const { activation, threshold, ...rest } = options;
+  const relufied = relufy(spec, rest);
+  if (activation === undefined && threshold === undefined) return relufied;
+  if (activation !== undefined && !['relu', 'relu2', 'fatrelu'].includes(activation))
+    throw new RelufyError('option', `relufy "activation": expected relu, relu2 or fatrelu, got ${show(activation)}.`);
+  if ((activation === 'fatrelu') !== (threshold !== undefined))
+    throw new RelufyError('option', 'relufy "threshold": expected one with activation fatrelu, and with no other.');
+  if (threshold !== undefined && !(Number.isFinite(threshold) && threshold >= 0))
+    throw new RelufyError('option', `relufy "threshold": expected a number >= 0, got ${show(threshold)}.`);
+  if (activation !== 'relu' && rest.shift !== undefined)
+    throw new RelufyError('option', `relufy "shift": expected none with ${activation}, got ${rest.shift}.`);
+  const kind = activation as 'relu' | 'relu2' | 'fatrelu';
+  const chosen: Activation = { kind, threshold: kind === 'relu' ? (rest.shift ?? 0) : (threshold ?? 0) };
+  return { ...relufied, ffn: { ...relufied.ffn, activation: chosen } };
+}
+
+export interface StartModel {
+  readonly name: string;
+  readonly config: ParsedConfig;
+  readonly spec: ModelSpec;
+  /** What config.json says, before surgery. */
+  readonly configJson: Readonly<Record<string, unknown>>;
+  readonly map: WeightMap;
+  readonly tokenizer: Tokenizer;
+  /** The tokenizer's files, and those that go with them, as texts. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Rows of tensors that no buffer holds. */
+  readonly remainder: ReadonlyMap<string, Float32Array>;
+  /** Fills the parameters of a session. */
+  load(session: TrainingSession): Promise<void>;
+}
+
+export type OpenModel = (source: string) => Promise<ModelFiles>;
+
+/** @throws RelufyError for a model that cannot be trained or a tokenizer that does not fit. */
+export async function startModel(
+  config: RunConfig,
+  open: OpenModel = (source) => openModelFiles(source),
+): Promise<StartModel> {
+  const { from, tokenizer: tokenizerFrom } = config.model;
+  const files = from === undefined ? undefined : await open(from);
+  const tokenizerFiles = tokenizerFrom === undefined ? (files as ModelFiles) : await open(tokenizerFrom);
+  const tokenizer = await readTokenizer(tokenizerFiles);
+  if (tokenizer === undefined)
+    throw new RelufyError('tokenizer', `${tokenizerFiles.name}: expected a tokenizer.json, got none.`);
+  const texts = await readTexts(tokenizerFiles, files);
+  const base = files === undefined ? drawn(config) : await loaded(files, config);
+  if (tokenizer.vocabSize > base.spec.vocabSize)
+    throw new RelufyError(
+      'option',
+      `${tokenizerFiles.name}: expected at most ${base.spec.vocabSize} tokens (the model's vocab_size), got ${tokenizer.vocabSize}. The tokenizer belongs to another model.`,
+    );
+  refuseRepeated(base.name, base.map);
+  return { ...base, tokenizer, texts };
+}
+
+type Base = Omit<StartModel, 'tokenizer' | 'texts'>;
+
+function surgery(spec: ModelSpec, { model }: RunConfig): ModelSpec {
+  return model.relufy === undefined ? spec : operate(spec, model.relufy as SurgeryOptions);
+}
+
+function drawn(run: RunConfig): Base {
+  const configJson = run.model.config as Readonly<Record<string, unknown>>;
+  const config = parseConfig(configJson);
+  const spec = surgery(config.spec, run);
+  if (run.contextLength > spec.maxPositionEmbeddings)
+    throw new RelufyError(
+      'option',
+      `contextLength: expected at most ${spec.maxPositionEmbeddings} (max_position_embeddings), got ${run.contextLength}.`,
+    );
+  return {
+    name: 'config',
+    config,
+    spec,
+    configJson,
+    map: config.family.weights(spec),
+    remainder: new Map(),
+    load: async (session) => initialise(session, run.seed, run.model.initDeviation),
+  };
+}
+
+async function loaded(files: ModelFiles, run: RunConfig): Promise<Base> {
+  const plan = await planModel(files, { contextLength: run.contextLength });
+  const text = (await files.readText('config.json')) as string;
+  const spec = surgery(plan.spec, run);
+  const map = plan.config.family.weights(spec);
+  const remainder = new Map<string, Float32Array>();
+  for (const [buffer, parts] of map)
+    for (const { tensor, tensorRows, rows } of parts)
+      // rows of a table that no token reaches; slices of fused tensors are all somewhere
+      if (parts.length === 1 && rows < tensorRows && buffer === 'embedPositions') {
+        const stored = plan.checkpoint.tensors.get(tensor) ?? plan.checkpoint.tensors.get(tensor.replace('model.', ''));
+        if (stored?.floatDType !== 'f32') continue;
+        const { data } = await plan.checkpoint.readRows(stored.name, 0, tensorRows);
+        remainder.set(tensor, new Float32Array(data.slice().buffer));
+      }
+  await plan.checkpoint.close();
+  return {
+    name: files.name,
+    config: plan.config,
+    spec,
+    configJson: JSON.parse(text) as Readonly<Record<string, unknown>>,
+    map,
+    remainder,
+    load: async (session) => {
+      const again = await planModel(files, { contextLength: run.contextLength });
+      try {
+        await again.sources.load({ name: files.name, session: session.session, buffers: session.step.buffers });
+      } finally {
+        await again.checkpoint.close();
+      }
+    },
+  };
+}
+
+/** Matrices are normal, those that end a branch narrower by the depth (GPT-2); norms begin at 1, biases at 0. */
+export function initialise(session: TrainingSession, seed: number, deviation: number): void {
+  const depth = Math.sqrt(2 * session.spec.numHiddenLayers);
+  session.step.parameters.forEach(({ parameter: { name, shape } }, index) => {
+    const values = session.session.view(name) as Float32Array;
+    if (/bias$/.test(name)) values.fill(0);
+    else if (/[nN]orm\.weight$/.test(name)) values.fill(1);
+    else if (shape.length > 1) {
+      const random = new Random(seed, 3, index);
+      const scale = /\.(o|down)\.weight$/.test(name) ? deviation / depth : deviation;
+      for (let i = 0; i < values.length; i++) values[i] = scale * random.normal();
+    }
+  });
+}
+
+const tokenizerFileNames = [
+  'tokenizer.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+];
+
+async function readTexts(tokenizer: ModelFiles, model: ModelFiles | undefined): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  for (const file of tokenizerFileNames) {
+    const text = await tokenizer.readText(file);
+    if (text !== undefined) texts.set(file, text);
+  }
+  const generation = await (model ?? tokenizer).readText('generation_config.json');
+  if (generation !== undefined) texts.set('generation_config.json', generation);
+  return texts;
+}

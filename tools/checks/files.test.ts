@@ -1,0 +1,67 @@
+// Rules for files: a header in each, no long one without its reason, no drawer names, nothing of one machine.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, extname } from 'node:path/posix';
+import { parseSync } from 'rolldown/utils';
+import { expect, test } from 'vitest';
+import { packages, repositoryFiles, root } from './workspace.js';
+
+const code = repositoryFiles.filter((file) => /^(packages|apps|tools)\/.*\.(ts|mjs|js)$/.test(file));
+const read = (file: string): string => readFileSync(root + file, 'utf8');
+
+/** The comments before the first statement. */
+function header(file: string): string {
+  return /^(?:#!.*\n)?((?:\s*(?:\/\/.*\n|\/\*[\s\S]*?\*\/))*)/.exec(read(file))?.[1]?.trim() ?? '';
+}
+
+/** An index.ts, or another entry, that holds re-exports and nothing else. */
+const isIndex = (file: string): boolean =>
+  parseSync(file, read(file)).program.body.every(
+    (node) =>
+      (node.type === 'ExportNamedDeclaration' && node.declaration === null) || node.type === 'ExportAllDeclaration',
+  );
+
+test('every source file opens with a comment: what it owns, and what it does not', () => {
+  const sources = code.filter((file) => !/\.(test|config)\.ts$/.test(file));
+  expect(sources.filter((file) => header(file) === '' && !isIndex(file))).toEqual([]);
+});
+
+test('no source file has more than 400 lines without "Longer than 400 lines because" in its header', () => {
+  const long = code.filter(
+    (file) => read(file).split('\n').length > 401 && !header(file).includes('Longer than 400 lines because'),
+  );
+  expect(long).toEqual([]);
+});
+
+test('no file or folder is a drawer: utils, helpers, manager, common, misc', () => {
+  const drawer = /(^|[/.-])(utils?|helpers?|managers?|common|misc)([/.-]|$)/;
+  expect(repositoryFiles.filter((file) => drawer.test(file))).toEqual([]);
+});
+
+test('no file holds a path of one machine, or the host of a package registry', () => {
+  const places = [root, homedir()].filter((place) => place.length > 1).map((place) => `${place.replace(/\/$/, '')}/`);
+  const patterns = [
+    /(?<![\w.~])\/(home|Users)\/\w/,
+    /[A-Z]:\\Users\\/,
+    /https?:\/\/[^\s"'/]*(registry|artifactory|nexus|verdaccio)/,
+  ];
+  const text = new Set(['.ts', '.mjs', '.js', '.json', '.yaml', '.yml', '.md', '.toml', '.sh', '.py', '.html', '']);
+  const found = repositoryFiles
+    .filter((file) => text.has(extname(file)) && !file.endsWith('/tokenizer.json'))
+    .flatMap((file) => {
+      const content = read(file);
+      const hits = [
+        ...places.filter((place) => content.includes(place)),
+        ...patterns.flatMap((pattern) => pattern.exec(content)?.[0] ?? []),
+      ];
+      return hits.map((hit) => `${file}: ${hit}`);
+    });
+  expect(found).toEqual([]);
+});
+
+test('README.md has a line for every package', () => {
+  const readme = read('README.md');
+  expect(
+    packages.filter(({ folder }) => !readme.includes(`\n  ${basename(folder)} `)).map(({ folder }) => folder),
+  ).toEqual([]);
+});

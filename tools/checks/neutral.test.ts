@@ -1,0 +1,105 @@
+// What browsers get: no Node built-in or global is reachable from a browser-neutral entry, and bundles stay small.
+// Follows the built files as a bundler does, so that dependencies count as much as our own code.
+import { readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { gzipSync } from 'node:zlib';
+import { type BuildResult, build } from 'esbuild';
+import { parseSync } from 'rolldown/utils';
+import { expect, test } from 'vitest';
+import ceilings from './bundle-sizes.json' with { type: 'json' };
+import { packages, root } from './workspace.js';
+
+/** The browser-neutral packages: their `.` entries as browsers resolve them, and files that they start from there. */
+const neutral: Readonly<Record<string, readonly string[]>> = {
+  '@relufy/tensor': [],
+  '@relufy/kernels': ['./dist/worker.js'],
+  '@relufy/checkpoint': [],
+  '@relufy/tokenizer': [],
+  '@relufy/models': [],
+  '@relufy/llama-tales': [],
+  relufy: [],
+};
+/** What looks like Node and is allowed, each with its reason. */
+const exceptions: Readonly<Record<string, string>> = {
+  'packages/kernels/dist/worker.js: node:worker_threads':
+    'one file serves Web Workers and worker threads; the import runs only where process.versions.node exists',
+};
+
+const nodeGlobals = new Set(['process', 'Buffer', 'require', '__dirname', '__filename']);
+
+const entries = packages
+  .filter(({ name }) => name in neutral)
+  .flatMap(({ name, folder, manifest }) => {
+    const main = manifest.exports?.['.'];
+    const further = (neutral[name] ?? []).map((path) => ({
+      entry: name + path.slice(1),
+      file: folder + path.slice(1),
+    }));
+    return [{ entry: name, file: folder + (main?.browser ?? main?.default)?.slice(1) }, ...further];
+  });
+
+type Bundle = BuildResult<{ metafile: true; write: false }>;
+
+const bundle = (file: string): Promise<Bundle> =>
+  build({
+    absWorkingDir: root,
+    entryPoints: [file],
+    outdir: 'out',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'browser',
+    conditions: ['browser', 'import'],
+    external: ['node:*', ...builtinModules],
+    minify: true,
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+  });
+
+/** Node's globals that a file reads, and the names of built-ins that it holds as strings. */
+function nodeNames(file: string): readonly string[] {
+  const found = new Set<string>();
+  const walk = (node: unknown, parent?: Record<string, unknown>, key?: string): void => {
+    if (Array.isArray(node)) {
+      for (const item of node) walk(item, parent, key);
+      return;
+    }
+    if (typeof node !== 'object' || node === null) return;
+    const { type, name, value } = node as Record<string, unknown>;
+    const isMember = parent?.computed === false && (key === 'property' || key === 'key');
+    if (type === 'Identifier' && nodeGlobals.has(name as string) && !isMember) found.add(name as string);
+    if (type === 'Literal' && typeof value === 'string' && /^node:\w/.test(value)) found.add(value);
+    for (const [child, below] of Object.entries(node)) walk(below, node as Record<string, unknown>, child);
+  };
+  walk(parseSync(file, readFileSync(root + file, 'utf8')).program);
+  return [...found];
+}
+
+test.each(entries)('$entry reaches no Node built-in and no Node global', async ({ file }) => {
+  const { metafile } = await bundle(file);
+  const reached = Object.entries(metafile.inputs).flatMap(([input, { imports }]) => [
+    ...imports.filter(({ external }) => external).map(({ path }) => `${input}: ${path}`),
+    ...nodeNames(input).map((name) => `${input}: ${name}`),
+  ]);
+  expect(reached.filter((line) => !(line in exceptions))).toEqual([]);
+});
+
+test.each(Object.entries(ceilings.javascript))(
+  '%s is no larger than bundle-sizes.json allows',
+  async (entry, ceiling) => {
+    const { outputFiles } = await bundle(entries.find((candidate) => candidate.entry === entry)?.file as string);
+    const bytes = outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents).length, 0);
+    expect(bytes, `gzipped bytes of ${entry} with all it imports`).toBeLessThanOrEqual(ceiling);
+  },
+);
+
+test.each(Object.entries(ceilings.wasm))('%s is no larger than bundle-sizes.json allows', (file, ceiling) => {
+  expect(gzipSync(readFileSync(root + file)).length, `gzipped bytes of ${file}`).toBeLessThanOrEqual(ceiling);
+});
+
+test('every exception is still needed', async () => {
+  const files = new Set(Object.keys(exceptions).map((line) => line.split(': ')[0] as string));
+  const found = [...files].flatMap((file) => nodeNames(file).map((name) => `${file}: ${name}`));
+  expect(Object.keys(exceptions).filter((line) => !found.includes(line))).toEqual([]);
+});

@@ -1,0 +1,158 @@
+// What users get: every public package packs, holds what it should, passes publint and type resolution; and a folder
+// outside the workspace installs the tarballs with npm and writes the bundled model's story, from JavaScript and from
+// TypeScript. The one check that asks the registry, for the dependencies of our packages.
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { problemAffectsResolutionKind } from '@arethetypeswrong/core/problems';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { maxNewTokens, question, story } from '../testing/story.js';
+import { packages, root } from './workspace.js';
+
+const published = packages.filter(({ manifest }) => !manifest.private);
+const tarballName = (name: string): string => `${name.replace('@', '').replace('/', '-')}-`;
+
+let folder: string;
+let tarballs: ReadonlyMap<string, string>;
+
+/** The environment without what pnpm told its scripts; a user's own npm settings stay. */
+const npmEnvironment = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([key]) => !/^p?npm_/i.test(key) || /^npm_config_(registry|userconfig|cache|cafile|.*proxy)$/i.test(key),
+  ),
+);
+
+function run(command: string, args: readonly string[], cwd: string): string {
+  const { status, stdout, stderr, error }: SpawnSyncReturns<string> = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    env: npmEnvironment,
+  });
+  if (status !== 0)
+    throw new Error(`${command} ${args.join(' ')}: ${error ?? `exit code ${status}`}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+function pack(destination: string): void {
+  const { npm_execpath: packageManager = '' } = process.env;
+  const args = [
+    '--recursive',
+    '--filter',
+    '{packages/*}',
+    '--filter',
+    '{apps/*}',
+    'pack',
+    '--pack-destination',
+    destination,
+  ];
+  if (/pnpm[^/\\]*$/.test(packageManager)) run(process.execPath, [packageManager, ...args], root);
+  else run('npx', ['-y', JSON.parse(readFileSync(`${root}package.json`, 'utf8')).packageManager, ...args], root);
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'relufy-packed-'));
+  pack(folder);
+  const files = readdirSync(folder);
+  tarballs = new Map(
+    published.map(({ name }) => {
+      const file = files.find((candidate) => new RegExp(`^${tarballName(name)}\\d`).test(candidate));
+      if (!file) throw new Error(`pnpm pack: expected a tarball of ${name}, got ${files.join(', ')}.`);
+      return [name, join(folder, file)];
+    }),
+  );
+  const dependencies = Object.fromEntries([...tarballs].map(([name, file]) => [name, `file:${file}`]));
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ name: 'outside', private: true, type: 'module', dependencies }),
+  );
+  cpSync(`${root}tools/checks/outside`, folder, { recursive: true });
+  run(
+    'npm',
+    ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'],
+    folder,
+  );
+}, 180_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe.each(published)('packed $name', ({ name }) => {
+  const installed = (): string => join(folder, 'node_modules', name);
+
+  test('holds README.md, LICENSE, and no test', () => {
+    const files = readdirSync(installed(), { recursive: true, encoding: 'utf8' });
+    expect(
+      ['README.md', 'LICENSE'].filter((file) => !files.includes(file)),
+      'missing',
+    ).toEqual([]);
+    expect(files.filter((file) => /\.test\.|(^|\/)(testing|fixtures|node_modules)(\/|$)/.test(file))).toEqual([]);
+  });
+
+  test('has source maps that lead to a packed file or carry their source', () => {
+    const maps = readdirSync(installed(), { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.map'),
+    );
+    const lost = maps.filter((file) => {
+      const path = join(installed(), file);
+      const { sources, sourcesContent } = JSON.parse(readFileSync(path, 'utf8'));
+      return sources.some(
+        (source: string, i: number) => !sourcesContent?.[i] && !existsSync(join(dirname(path), source)),
+      );
+    });
+    expect(lost).toEqual([]);
+  });
+
+  test('passes publint', async () => {
+    const { messages, pkg } = await publint({ pkgDir: installed(), pack: false, strict: true });
+    expect(messages.map((message) => formatMessage(message, pkg, { color: false }))).toEqual([]);
+  });
+
+  test('resolves with its types, under node and bundlers', async () => {
+    const analysis = await checkPackage(
+      createPackageFromTarballData(new Uint8Array(readFileSync(tarballs.get(name) as string))),
+    );
+    if (!analysis.types) throw new Error(`${name}: expected types, found none.`);
+    const problems = analysis.problems.filter((problem) =>
+      (['node16-esm', 'bundler'] as const).some((kind) => problemAffectsResolutionKind(problem, kind, analysis)),
+    );
+    expect(problems).toEqual([]);
+  });
+});
+
+describe('outside the workspace, from the tarballs', () => {
+  const write = (script: string): string => run(process.execPath, [script, question, String(maxNewTokens)], folder);
+
+  test('plain JavaScript writes the story', () => {
+    expect(write('story.js')).toBe(story);
+  });
+
+  test.each(['nodenext', 'bundler'])(
+    'TypeScript compiles under "moduleResolution": "%s", and writes it',
+    (resolution) => {
+      const outDir = `compiled-${resolution}`;
+      mkdirSync(join(folder, outDir));
+      const compilerOptions = {
+        target: 'es2022',
+        lib: ['es2022', 'esnext.disposable', 'dom', 'dom.asynciterable'],
+        module: resolution === 'bundler' ? 'esnext' : 'nodenext',
+        moduleResolution: resolution,
+        strict: true,
+        skipLibCheck: false,
+        types: [],
+        outDir,
+      };
+      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['story.ts'] }));
+      run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '--project', 'tsconfig.json'], folder);
+      expect(write(`${outDir}/story.js`)).toBe(story);
+    },
+  );
+
+  test('the command runs', () => {
+    expect(run(process.execPath, [join('node_modules', 'relufy', 'dist', 'cli.js'), '--version'], folder)).toMatch(
+      /^\d+\.\d+\.\d+/,
+    );
+  });
+});

@@ -1,0 +1,130 @@
+// Writes one synthetic model several ways: as a Hugging Face folder with ReLU (what our sparse runs read), the same
+// weights with SiLU (our dense runs), GGUF f16, q8_0 and q4_0 of the SiLU model for llama.cpp, and, where the `relufy`
+// command can, our own int8 and int4 files. What is there already is kept.
+// llama.cpp's llama graph hard-codes SiLU: the bytes and the work are those of the ReLU model, the text is not.
+//
+//   node make-model.mjs [--shape tinyllama | --scale tiny] [--density 0.1] [--out models] [--formats f16,q8_0,q4_0,int8,int4]
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { cli, importCheckpoint } from './relufy-packages.mjs';
+import { configOf, shapes, tokenizerOf } from './shapes.mjs';
+import { bytesOf, tensorsOf } from './synthetic-weights.mjs';
+
+/**
+ * @typedef {object} Files
+ * @property {string} relu a Hugging Face folder, bf16
+ * @property {string} silu
+ * @property {(type: string) => string} gguf
+ * @property {(activation: 'relu' | 'silu', dtype: string) => string | undefined} converted a folder, if it is there
+ */
+
+const log = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);
+
+/** @param {{ out: string, shape: string, density: number, formats: readonly string[] }} options @returns {Promise<Files>} */
+export async function makeModel({ out, shape: name, density, formats }) {
+  const shape = shapes[name];
+  if (!shape) throw new Error(`--shape: expected one of ${Object.keys(shapes).join(', ')}, got "${name}".`);
+  if (!(density > 0 && density < 1)) throw new Error(`--density: expected a number between 0 and 1, got ${density}.`);
+  const folder = join(out, `${name}-${Math.round(density * 1000) / 10}pc`);
+  const [relu, silu] = [join(folder, 'relu'), join(folder, 'silu')];
+  await writeFolder(relu, shape, density);
+  await writeSiblingFolder(silu, relu, shape);
+  for (const type of formats.filter((format) => /^(f16|q\d_\d)$/.test(format)))
+    await exportGguf(silu, join(folder, `${type}.gguf`), type);
+  const dtypes = formats.filter((format) => format.startsWith('int'));
+  if (dtypes.length > 0 && canConvert())
+    for (const dtype of dtypes) for (const source of [relu, silu]) await convert(source, `${source}-${dtype}`, dtype);
+  return {
+    relu,
+    silu,
+    gguf: (type) => join(folder, `${type}.gguf`),
+    converted: (activation, dtype) => ifThere(join(folder, `${activation}-${dtype}`)),
+  };
+}
+
+const ifThere = (/** @type {string} */ path) => (existsSync(join(path, 'config.json')) ? path : undefined);
+
+async function writeFolder(folder, shape, density) {
+  const stamp = JSON.stringify({ shape, density, version: 3 });
+  const stampFile = join(folder, 'synthetic.json');
+  if (existsSync(stampFile) && (await readFile(stampFile, 'utf8')) === stamp) return;
+  await rm(dirname(folder), { recursive: true, force: true }); // files of other weights
+  log(`writing ${folder}`);
+  const { writeSafetensors } = await importCheckpoint();
+  await mkdir(folder, { recursive: true });
+  await writeTexts(folder, shape, 'relu');
+  const tensors = tensorsOf(shape, density).map((tensor) => ({
+    name: tensor.name,
+    dtype: 'BF16',
+    shape: tensor.shape,
+    data: () => bytesOf(tensor),
+  }));
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors, { metadata: { format: 'pt' } });
+  await writeFile(stampFile, stamp);
+}
+
+/** The same weights (the same bytes on disk, where the file system links) under the other activation. */
+async function writeSiblingFolder(folder, source, shape) {
+  await mkdir(folder, { recursive: true });
+  await writeTexts(folder, shape, 'silu');
+  const [from, to] = [join(source, 'model.safetensors'), join(folder, 'model.safetensors')];
+  if (!existsSync(to)) await link(from, to).catch(() => copyFile(from, to));
+}
+
+async function writeTexts(folder, shape, activation) {
+  const texts = {
+    'config.json': configOf(shape, activation),
+    'tokenizer.json': tokenizerOf(shape),
+    'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
+  };
+  for (const [file, json] of Object.entries(texts)) await writeFile(join(folder, file), JSON.stringify(json));
+}
+
+/** @param {string} source a folder in Hugging Face layout, or one with a GGUF @param {string} path */
+export async function exportGguf(source, path, type) {
+  if (existsSync(path)) return;
+  log(`writing ${path}`);
+  const { folderFiles, writeGguf } = await importCheckpoint();
+  await writeGguf(path, await folderFiles(source), { type });
+}
+
+/** Our own files by `relufy convert`; a command that does not know `convert` is left alone. */
+export async function convert(source, folder, dtype) {
+  if (ifThere(folder)) return;
+  log(`writing ${folder}`);
+  const partial = `${folder}.partial`;
+  const args = [cli, 'convert', source, '--dtype', dtype, '--out', partial];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  if (status === 0) await rename(partial, folder);
+  else log(`not converted: ${stderr.trim().split('\n').at(-1)}`);
+}
+
+export function canConvert() {
+  if (!existsSync(cli)) return false;
+  const { stdout } = spawnSync(process.execPath, [cli, 'convert', '--help'], { encoding: 'utf8' });
+  return stdout.startsWith('Usage: relufy convert');
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      shape: { type: 'string', default: 'tinyllama' },
+      scale: { type: 'string' },
+      density: { type: 'string', default: '0.1' },
+      out: { type: 'string', default: join(import.meta.dirname, 'models') },
+      formats: { type: 'string', default: 'f16,q8_0,q4_0,int8,int4' },
+    },
+  });
+  await makeModel({
+    out: values.out,
+    shape: values.scale ?? values.shape,
+    density: Number(values.density),
+    formats: values.formats.split(',').filter(Boolean),
+  });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

@@ -1,0 +1,153 @@
+// What is compared with what: groups of engines that take turns, and the bars that the project set itself.
+// Owns names, specs and bars, all data. Does not own running (turns.mjs) or writing models (make-model.mjs).
+
+/**
+ * @typedef {object} Contender
+ * @property {string} name unique in its group
+ * @property {import('./engines/engine.mjs').EngineSpec} spec
+ *
+ * @typedef {object} Group
+ * @property {string} id
+ * @property {string} title
+ * @property {string} note
+ * @property {readonly [number, number]} ids token ids are drawn from here
+ * @property {Contender[]} contenders
+ * @property {readonly ('first' | 'prefill' | 'decode')[]} measures
+ *
+ * @typedef {object} Bar
+ * @property {string} group
+ * @property {string} what
+ * @property {string} ours
+ * @property {string} [theirs]
+ * @property {'decode' | 'prefill' | 'bandwidth' | 'start' | 'bytesTime' | 'worstTime'} metric
+ * @property {number} goal at least; of a time, at most
+ * @property {number} [stretch]
+ */
+
+/** Our format beside the rival's of the same size. */
+export const pairs = [
+  { dtype: 'int8', type: 'q8_0' },
+  { dtype: 'int4', type: 'q4_0' },
+  { dtype: 'bf16', type: 'f16' },
+];
+
+export const backends = ['native', 'wasm'];
+export const sweepDensities = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+
+const all = /** @type {const} */ (['first', 'prefill', 'decode']);
+
+/** @typedef {{ threads: number, contextLength: number }} Machine */
+
+/**
+ * @param {import('./make-model.mjs').Files} files @param {Machine} machine
+ * @param {{ vocab: number, label: string, powerinfer?: { binary: string, model: string } }} model
+ * @returns {Group[]}
+ */
+export function syntheticGroups(files, machine, { vocab, label, powerinfer }) {
+  return pairs.map(({ dtype, type }) => ({
+    id: dtype,
+    title: `${label}: ${dtype} and ${type}`,
+    note: 'Dense: the weights under SiLU, as in llama.cpp. Sparse: under ReLU, exact, weights behind zeros not read.',
+    ids: [259, vocab],
+    measures: all,
+    contenders: [
+      { name: `llama.cpp ${type}`, spec: { adapter: 'llama.cpp', model: files.gguf(type), ...machine } },
+      ...backends.flatMap((backend) => [
+        relufy(`${backend} ${dtype} dense`, files, 'silu', { backend, dtype, sparsity: 'dense', ...machine }),
+        relufy(`${backend} ${dtype} sparse`, files, 'relu', { backend, dtype, sparsity: 'exact', ...machine }),
+      ]),
+      ...(powerinfer && type === 'f16'
+        ? [{ name: 'PowerInfer f16 sparse', spec: { adapter: 'powerinfer', ...powerinfer, ...machine } }]
+        : []),
+    ],
+  }));
+}
+
+function relufy(name, files, activation, { dtype, ...rest }) {
+  const model = files.converted(activation, dtype) ?? files[activation];
+  return { name, spec: { adapter: 'relufy', model, dtype, ...rest } };
+}
+
+/** One model whose gate lets everything through, and shifts of its ReLU that let through less. @returns {Group} */
+export function sweepGroup(files, machine, { vocab, shiftTo }) {
+  const dtype = 'int8';
+  return {
+    id: 'sweep',
+    title: 'Decode time at densities from 1 to 100 %, int8',
+    note: 'The same shape with 8 layers; density by a shift of the ReLU. Time of the bytes: the dense time times the share of bytes read.',
+    ids: [259, vocab],
+    measures: ['decode'],
+    contenders: backends.flatMap((backend) => [
+      relufy(`${backend} dense`, files, 'relu', { backend, dtype, sparsity: 'dense', ...machine }),
+      ...sweepDensities.map((density) =>
+        relufy(`${backend} ${density * 100} %`, files, 'relu', {
+          backend,
+          dtype,
+          sparsity: 'exact',
+          shift: shiftTo(density),
+          ...machine,
+        }),
+      ),
+    ]),
+  };
+}
+
+/**
+ * SmolLM2-135M as it is: SiLU, dense.
+ * @param {{ folder: string, gguf: (type: string) => string, converted: (dtype: string) => string | undefined }} files
+ * @returns {Group}
+ */
+export function smolGroup(files, machine) {
+  const contender = (backend, dtype) => ({
+    name: `${backend} ${dtype}`,
+    spec: { adapter: 'relufy', model: files.converted(dtype) ?? files.folder, backend, dtype, ...machine },
+  });
+  return {
+    id: 'smollm2',
+    title: 'SmolLM2-135M, dense',
+    note: 'q8_0 and q4_0 made from the same weights by our converter, every matrix in the named type.',
+    ids: [1000, 49000],
+    measures: all,
+    contenders: [
+      ...['q8_0', 'q4_0'].map((type) => ({
+        name: `llama.cpp ${type}`,
+        spec: { adapter: 'llama.cpp', model: files.gguf(type), ...machine },
+      })),
+      ...backends.flatMap((backend) => ['int8', 'int4', 'bf16', 'f32'].map((dtype) => contender(backend, dtype))),
+    ],
+  };
+}
+
+/** @type {readonly Bar[]} */
+export const bars = [
+  bar('int8', 'native dense decode, int8 / q8_0', 'native int8 dense', 'llama.cpp q8_0', 1, 1.2),
+  bar('int4', 'native dense decode, int4 / q4_0', 'native int4 dense', 'llama.cpp q4_0', 1, 1.2),
+  bar('int8', 'native sparse decode, 10 % active, int8 / q8_0', 'native int8 sparse', 'llama.cpp q8_0', 2, 2.4),
+  bar('int4', 'native sparse decode, 10 % active, int4 / q4_0', 'native int4 sparse', 'llama.cpp q4_0', 2.2, 2.8),
+  own('int8', 'native dense decode, int8, share of streaming', 'native int8 dense', 'bandwidth', 0.85, 0.92),
+  own('int4', 'native dense decode, int4, share of streaming', 'native int4 dense', 'bandwidth', 0.65, 0.8),
+  { ...bar('int8', 'native prefill, int8 / q8_0', 'native int8 dense', 'llama.cpp q8_0', 1, 1.5), metric: 'prefill' },
+  bar('int8', 'WASM sparse decode, 10 % active, int8 / native q8_0', 'wasm int8 sparse', 'llama.cpp q8_0', 1.6, 2),
+  bar('int8', 'WASM dense decode, int8 / native q8_0', 'wasm int8 dense', 'llama.cpp q8_0', 0.6, 0.8),
+  ...backends.flatMap((backend) => [
+    ...sweepDensities.map((density) => ({
+      ...own('sweep', `${backend} decode at ${density * 100} %: time / time of bytes`, '', 'bytesTime', 1.15),
+      ours: `${backend} ${density * 100} %`,
+      theirs: `${backend} dense`,
+    })),
+    own('sweep', `${backend} decode at its worst density: time / dense time`, `${backend} dense`, 'worstTime', 1.05),
+  ]),
+  own('int8', 'native start to first token, 16-token prompt, int8 (ms)', 'native int8 sparse', 'start', 1000, 300),
+  bar('smollm2', 'SmolLM2-135M native decode, int8 / q8_0', 'native int8', 'llama.cpp q8_0', 1, 1.3),
+  bar('smollm2', 'SmolLM2-135M native decode, int4 / q4_0', 'native int4', 'llama.cpp q4_0', 1, 1.3),
+];
+
+/** @returns {Bar} */
+function bar(group, what, ours, theirs, goal, stretch) {
+  return { group, what, ours, theirs, metric: 'decode', goal, stretch };
+}
+
+/** @returns {Bar} */
+function own(group, what, ours, metric, goal, stretch) {
+  return { group, what, ours, metric, goal, stretch };
+}
