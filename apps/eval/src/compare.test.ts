@@ -6,7 +6,7 @@ const run = (values: readonly number[], hash = 'same'): FinishedRun =>
   ({
     folder: 'run',
     scores: { format: 1, model: 'm', tasks: { t: { hash, metrics: { acc: [...values] } } } },
-    results: { configs: {}, higher_is_better: {}, model_name: 'm', relufy: { requests_per_second: 1 } },
+    results: { results: {}, configs: {}, higher_is_better: {}, model_name: 'm', relufy: { requests_per_second: 1 } },
   }) as FinishedRun;
 
 test("McNemar's exact test", () => {

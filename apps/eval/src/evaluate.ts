@@ -51,7 +51,7 @@ export function logHeader(
   return {
     format: 1,
     model: model.name,
-    model_args: model.description,
+    ...Object.fromEntries(Object.entries(model.description).map(([key, value]) => [`model.${key}`, value])),
     tasks: tasks.map(({ task, version }) => `${task}@${version}`).join(),
     limit: options.limit ?? null,
     num_fewshot: options.numFewshot ?? null,

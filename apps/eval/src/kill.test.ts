@@ -29,12 +29,16 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const run = (out: string): ChildProcess =>
-  spawn(process.execPath, [script, join(folder, 'stories.yaml'), folder, join(folder, out)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  spawn(
+    process.execPath,
+    [script, '--tasks', join(folder, 'stories.yaml'), '--data', folder, '--out', join(folder, out), '--resume'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
 
 const ended = (child: ChildProcess) =>
-  new Promise<number | NodeJS.Signals | null>((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
+  new Promise<number | NodeJS.Signals | null>((resolve) =>
+    child.on('close', (code, signal) => resolve(signal ?? code)),
+  );
 
 const lines = (out: string): number => {
   try {
@@ -59,7 +63,10 @@ test('a killed evaluation goes on and ends as if it had not been', { timeout: 12
   expect(lines('killed')).toBe(documents + 2);
   const [a, b] = [readRun(join(folder, 'whole')), readRun(join(folder, 'killed'))];
   expect(b.scores).toEqual(a.scores);
-  const answers = (out: string) => readFileSync(join(folder, out, 'log.jsonl'), 'utf8').split('\n').sort();
+  const answers = (out: string) =>
+    readFileSync(join(folder, out, 'log.jsonl'), 'utf8')
+      .split('\n')
+      .sort();
   expect(answers('killed')).toEqual(answers('whole'));
   const comparisons = compareRuns(a, b);
   expect(comparisons.map(({ difference, p }) => [difference, p])).toEqual([

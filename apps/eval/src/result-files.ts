@@ -39,6 +39,7 @@ export function writeResults(
   };
   writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}\n`);
   writeWhole(join(folder, 'table.md'), `${toTable(results)}\n`);
+  // last: a folder that holds it is finished
   writeWhole(join(folder, 'results.json'), `${JSON.stringify(toLmEvalJson(results, cost), null, 2)}\n`);
 }
 
@@ -82,6 +83,7 @@ const scoresSchema = z.object({
 
 const resultsSchema = z.looseObject({
   model_name: z.string(),
+  results: z.record(z.string(), z.record(z.string(), z.union([z.number(), z.string(), z.null()]))),
   higher_is_better: z.record(z.string(), z.record(z.string(), z.boolean())),
   configs: z.record(z.string(), z.looseObject({})),
   relufy: z.looseObject({

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import type { Model } from '@relufy/models';
 import { measureCost } from './cost.js';
 import { evalModel } from './eval-model.js';
+import { evalPage } from './eval-report.js';
 import { type EvaluateOptions, evaluate, logHeader } from './evaluate.js';
+import { lockFolder } from './folder-lock.js';
 import { progressLine } from './progress-line.js';
 import { RequestLog } from './request-log.js';
-import { writeResults } from './result-files.js';
+import { readRun, writeResults, writeWhole } from './result-files.js';
 import { type EvalResults, toTable } from './results.js';
 import type { TaskSelection } from './task-registry.js';
 
@@ -45,9 +47,11 @@ export async function runEvaluation(
     name: modelName ?? wrapped.name,
     description: { ...wrapped.description, ...modelArgs },
   };
-  const log = RequestLog.open(join(out, 'log.jsonl'), logHeader(asked, selection, options), resume);
+  const unlock = lockFolder(out);
   const progress = stderr && progressLine(stderr);
+  let log: RequestLog | undefined;
   try {
+    log = RequestLog.open(join(out, 'log.jsonl'), logHeader(asked, selection, options), resume);
     const evaluation = await evaluate(asked, selection, {
       ...options,
       log,
@@ -55,6 +59,7 @@ export async function runEvaluation(
     });
     const cost = await measureCost(model, evaluation.samples, options.signal);
     writeResults(out, evaluation, { cost, logSamples });
+    writeWhole(join(out, 'report.html'), evalPage([readRun(out)]));
     const { results } = evaluation;
     const cut = results.tasks.filter(({ truncated }) => truncated > 0);
     const text = [
@@ -69,7 +74,8 @@ export async function runEvaluation(
     return { results, text };
   } finally {
     progress?.clear();
-    log.close();
+    log?.close();
+    unlock();
   }
 }
 

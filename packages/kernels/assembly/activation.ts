@@ -5,7 +5,7 @@
 //
 // The last one to three numbers go through the same four-lane code (padded with zeros), so that a number's bits do not
 // depend on where the share ends. In place (out = x) is fine.
-import { normalCdf, sigmoid } from './exp';
+import { normalCdf, sigmoid, tanh } from './exp';
 import {
   Activate,
   activationFatrelu,
@@ -28,11 +28,7 @@ import { share, splat } from './simd';
   if (kind == activationSilu) return f32x4.mul(x, sigmoid(x));
   if (kind == activationGelu) return f32x4.mul(x, normalCdf(x));
   if (kind == activationScale) return f32x4.mul(t, x);
-  // tanh u = 2 sigmoid(2u) - 1: near 0 it cancels to an absolute error of 1e-7, small against a cap
-  if (kind == activationSoftcap) {
-    const s = sigmoid(f32x4.mul(splat(2), f32x4.div(x, t)));
-    return f32x4.mul(t, f32x4.sub(f32x4.mul(splat(2), s), splat(1)));
-  }
+  if (kind == activationSoftcap) return f32x4.mul(t, tanh(f32x4.div(x, t)));
   // 1/2 (1 + tanh u) = sigmoid(2u), which does not cancel for negative u
   const cube = f32x4.mul(f32x4.mul(f32x4.mul(x, x), x), splat(0.044715));
   return f32x4.mul(x, sigmoid(f32x4.mul(splat(1.5957691216057308), f32x4.add(x, cube))));

@@ -18,8 +18,9 @@ import { bytesOf, floats, share } from './simd';
  * 25 (f32) and 27 (bf16) at any number of rows; with gemm 19 / 30 at 8 rows, 24 / 28 at 16, 30 / 32 at 32, 33 / 34 at
  * 128. Transposed: axpy 18 / 20; gemm 18 / 25 at 8 rows, 24 / 31 at 16, 36 / 37 at 128.
  */
-const gemmRowsF32 = 16;
-const gemmRowsBf16 = 8;
+@inline export function gemmPays<T>(rows: i32): bool {
+  return rows >= (sizeof<T>() == 4 ? 16 : 8);
+}
 const gemmTransposedRows = 8;
 /** Bytes of weights that stay in L2 while the rows of a step pass. */
 const blockBytes: usize = 262144;
@@ -59,6 +60,15 @@ function axpyEach<T>(
   }
 }
 
+/** Columns [first, last) of a dense product over transposed weights. */
+export function denseTransposed<T>(
+  x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, first: i32, last: i32,
+  scratch: usize,
+): void {
+  if (rows < gemmTransposedRows) axpyEach<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
+  else gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
+}
+
 function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const outWidth = Linear.outWidth(op);
   const inWidth = Linear.inWidth(op);
@@ -72,13 +82,9 @@ function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: u
   const first = share(outWidth, unit, thread, threads);
   const last = share(outWidth, unit, thread + 1, threads);
   if (first == last || rows == 0) return;
-  if (transposed) {
-    if (rows < gemmTransposedRows) axpyEach<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
-    else gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
-  } else {
-    if (rows < (sizeof<T>() == 4 ? gemmRowsF32 : gemmRowsBf16)) gemvEach<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
-    else gemm<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch, 0, 0, 0);
-  }
+  if (transposed) denseTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
+  else if (gemmPays<T>(rows)) gemm<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch, 0, 0, 0);
+  else gemvEach<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
 }
 
 export function linear(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {

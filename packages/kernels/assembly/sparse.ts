@@ -16,16 +16,25 @@ import { axpyList } from './axpy';
 import { dotEach, dotRows, rowAddress, rowSum } from './dot';
 import { at, finish, finishRun } from './finish';
 import { gemm } from './gemm';
-import { gemmTransposed } from './gemm-transposed';
 import { AxpyRows, dtypeF32, GemvRows } from './generated/ops';
 import { gemv } from './gemv';
+import { denseTransposed, gemmPays } from './linear';
 import { bytesOf, floats, load1, load4, share } from './simd';
 
 /** Rows that want a weight, on average, from which on it pays to hold the weight and pass the rows. */
 const sharedRows = 4;
-/** Density from which on the dense product is as fast. */
-const denseGemv: f32 = 0.4;
+/**
+ * Density from which on the dense product is as fast. Share of its time by CPU time of one thread, weights of 4096 x 2048
+ * (Zen 4 VM, Node 20, November 2026), at density 0.05 / 0.1 / 0.2 / 0.3 / 0.4 / 0.5 / 0.6:
+ *   gemvRows, 128 rows: .16 .26 .47 .67 .87 1.08 1.27 (f32), .17 .28 .47 .67 .87 1.07 1.46 (bf16)
+ *   axpyRows, 128 rows: .25 .35 .51 .67 .84 1.00 1.17 (f32), .20 .28 .48 .68 .96 1.07 1.25 (bf16)
+ *   axpyRows,  16 rows: .10 .33 .55 .68 .77 0.87 0.95 (f32), .07 .21 .40 .60 .76 0.91 1.02 (bf16)
+ */
+const denseGemv: f32 = 0.45;
 const denseAxpy: f32 = 0.5;
+
+/** Bytes of weights that stay in L2 while the rows of a step pass. */
+const blockBytes: usize = 262144;
 
 const extraAt: usize = 40960;
 
@@ -124,17 +133,21 @@ function gemvRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
   const last = share(outWidth, 16, thread + 1, threads);
   const cursors = scratch + extraAt;
   const total = setCursors(cursors, active, counts, outWidth, rows, first, last);
-  if (rows >= sharedRows && <f32>total >= denseGemv * <f32>(rows * (last - first)))
-    return gemm<T>(x, w, bias, 0, out, rows, inWidth, outWidth, first, last, scratch, active, counts, cursors);
-  if (total >= sharedRows * (last - first)) return gemvShared<T>(op, rows, first, last, scratch, cursors);
-  for (let r = 0; r < rows; r++) {
-    const list = active + floats(r * outWidth);
-    const from = load<i32>(cursors + floats(r));
-    const count = lowerBound(list, load<i32>(counts + floats(r)), last) - from;
-    gemv<T>(
-      x + floats(r * inWidth), w, bias, 0, out + floats(r * outWidth), inWidth, list + floats(from), 0, count, scratch,
-    );
+  if (gemmPays<T>(rows)) {
+    if (<f32>total >= denseGemv * <f32>(rows * (last - first)))
+      return gemm<T>(x, w, bias, 0, out, rows, inWidth, outWidth, first, last, scratch, active, counts, cursors);
+    if (total >= sharedRows * (last - first)) return gemvShared<T>(op, rows, first, last, scratch, cursors);
   }
+  // blocks of neurons stay in L2 while the rows pass, when the lists overlap
+  const block = total < last - first ? last - first : max(dotRows, <i32>(blockBytes / bytesOf<T>(inWidth)));
+  for (let n = first; n < last; n += block)
+    for (let r = 0; r < rows; r++) {
+      const from = load<i32>(cursors + floats(r));
+      const list = active + floats(r * outWidth + from);
+      const count = lowerBound(list, load<i32>(counts + floats(r)) - from, min(last, n + block));
+      store<i32>(cursors + floats(r), from + count);
+      gemv<T>(x + floats(r * inWidth), w, bias, 0, out + floats(r * outWidth), inWidth, list, 0, count, scratch);
+    }
 }
 
 export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
@@ -142,10 +155,44 @@ export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratc
   else gemvRowsOf<u16>(op, rows, thread, threads, scratch);
 }
 
-/** Rows whose sums scratch holds at once; layout.ts knows it too. */
-const axpyBlockRows = 16;
-/** Bytes of weights that stay in L2 while the rows pass. */
-const blockBytes: usize = 262144;
+/** Rows and columns whose sums scratch holds at once (128 KiB, in L2); layout.ts knows them too. */
+const axpyBlockRows = 64;
+const axpyBlockColumns = 512;
+
+/** Columns [first, first + columns) of several rows: blocks of k stay in L2 while the rows pass. */
+function axpyShared<T>(op: usize, rows: i32, first: i32, columns: i32, scratch: usize): void {
+  const inWidth = AxpyRows.inWidth(op);
+  const outWidth = AxpyRows.outWidth(op);
+  const counts = AxpyRows.activeCount(op);
+  const w = AxpyRows.w(op) + bytesOf<T>(first);
+  const cursors = scratch + floats(axpyBlockRows * axpyBlockColumns);
+  const block = max(8, <i32>(blockBytes / bytesOf<T>(columns)));
+  for (let r0 = 0; r0 < rows; r0 += axpyBlockRows) {
+    const r1 = min(rows, r0 + axpyBlockRows);
+    memory.fill(scratch, 0, floats((r1 - r0) * columns));
+    memory.fill(cursors, 0, floats(r1 - r0));
+    for (let k = 0; k < inWidth; k += block)
+      for (let r = r0; r < r1; r++) {
+        const list = AxpyRows.active(op) + floats(r * inWidth);
+        const cursor = cursors + floats(r - r0);
+        const from = load<i32>(cursor);
+        const left = load<i32>(counts + floats(r)) - from;
+        const count = k + block >= inWidth ? left : lowerBound(list + floats(from), left, k + block);
+        store<i32>(cursor, from + count);
+        axpyList<T>(
+          scratch + floats((r - r0) * columns), columns, w, bytesOf<T>(outWidth), AxpyRows.x(op) + floats(r * inWidth),
+          list + floats(from), count,
+        );
+      }
+    for (let r = r0; r < r1; r++) {
+      const place = r * outWidth + first;
+      finishRun(
+        AxpyRows.out(op) + floats(place), at(AxpyRows.residual(op), place), at(AxpyRows.bias(op), first),
+        scratch + floats((r - r0) * columns), columns,
+      );
+    }
+  }
+}
 
 function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const inWidth = AxpyRows.inWidth(op);
@@ -161,28 +208,21 @@ function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
   if (columns == 0) return;
   let total = 0;
   for (let r = 0; r < rows; r++) total += load<i32>(counts + floats(r));
-  if (rows >= 8 && <f32>total >= denseAxpy * <f32>(rows * inWidth))
-    return gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, first + columns, scratch);
-  // blocks of k stay in L2 while the rows pass, when the rows want the same ones
-  const block = total < 2 * inWidth ? inWidth : max(8, <i32>(blockBytes / bytesOf<T>(columns)));
-  for (let r0 = 0; r0 < rows; r0 += axpyBlockRows) {
-    const r1 = min(rows, r0 + axpyBlockRows);
-    memory.fill(scratch, 0, floats((r1 - r0) * columns));
-    for (let k = 0; k < inWidth; k += block)
-      for (let r = r0; r < r1; r++) {
-        const list = AxpyRows.active(op) + floats(r * inWidth);
-        const count = load<i32>(counts + floats(r));
-        const from = k == 0 ? 0 : lowerBound(list, count, k);
-        const to = k + block >= inWidth ? count : lowerBound(list, count, k + block);
-        axpyList<T>(
-          scratch + floats((r - r0) * columns), columns, w + bytesOf<T>(first), bytesOf<T>(outWidth), x + floats(r * inWidth),
-          list + floats(from), to - from,
-        );
-      }
-    for (let r = r0; r < r1; r++) {
-      const place = r * outWidth + first;
-      finishRun(out + floats(place), at(residual, place), at(bias, first), scratch + floats((r - r0) * columns), columns);
-    }
+  if (rows > 1 && <f32>total >= denseAxpy * <f32>(rows * inWidth))
+    return denseTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, first + columns, scratch);
+  if (rows > 1 && total >= inWidth) {
+    for (let c = 0; c < columns; c += axpyBlockColumns)
+      axpyShared<T>(op, rows, first + c, min(axpyBlockColumns, columns - c), scratch);
+    return;
+  }
+  for (let r = 0; r < rows; r++) {
+    memory.fill(scratch, 0, floats(columns));
+    axpyList<T>(
+      scratch, columns, w + bytesOf<T>(first), bytesOf<T>(outWidth), x + floats(r * inWidth),
+      AxpyRows.active(op) + floats(r * inWidth), load<i32>(counts + floats(r)),
+    );
+    const place = r * outWidth + first;
+    finishRun(out + floats(place), at(residual, place), at(bias, first), scratch, columns);
   }
 }
 

@@ -43,8 +43,10 @@ export const recordUnits = (ops: number): number => toUnits(ops * recordWords * 
 
 /** Panels and running sums of assembly/gemm.ts and gemm-transposed.ts; assembly/sparse.ts keeps its own behind them. */
 const panelBytes = 40960;
-/** Rows whose sums a product over a transposed weight keeps at once (assembly/sparse.ts). */
-const axpyBlockRows = 16;
+/** Rows of a step whose sums `linear` over transposed weights keeps at once (assembly/linear.ts). */
+const axpyRows = 8;
+/** What assembly/sparse.ts keeps for blocks of rows and columns: sums, and a cursor a row. */
+const axpyBlockBytes = 64 * 512 * 4 + 64 * 4;
 /** Columns are dealt to the threads in this unit. */
 const columnUnit = 32;
 
@@ -54,14 +56,12 @@ export function scratchUnits(program: Program, threads: number): number {
   program.ops.forEach((op, index) => {
     if (op.kind !== 'linear' && op.kind !== 'axpyRows' && op.kind !== 'gemvRows') return;
     const { inWidth, outWidth } = opFields(program, op, index) as { inWidth: number; outWidth: number };
-    if (op.kind === 'gemvRows') {
-      // two words a row of the step, and a weight row widened
-      const perRow = toUnits(program.maxRows * 4) * unitBytes;
-      bytes = Math.max(bytes, panelBytes + 2 * perRow + inWidth * 4);
-    } else {
-      const columns = Math.ceil(Math.ceil(outWidth / columnUnit) / threads) * columnUnit;
-      bytes = Math.max(bytes, Math.min(program.maxRows, axpyBlockRows) * columns * 4);
-    }
+    const columns = Math.ceil(Math.ceil(outWidth / columnUnit) / threads) * columnUnit;
+    // two words a row of the step, and a weight row widened
+    const gemvRows = panelBytes + 2 * toUnits(program.maxRows * 4) * unitBytes + inWidth * 4;
+    const linear = Math.min(program.maxRows, axpyRows) * columns * 4;
+    const need = { linear, gemvRows, axpyRows: Math.max(linear, axpyBlockBytes) };
+    bytes = Math.max(bytes, need[op.kind]);
   });
   // one unit more, so that the last line of one thread and the first of the next are never prefetched as a pair
   return toUnits(bytes) + 1;

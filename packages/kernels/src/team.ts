@@ -17,6 +17,13 @@ import {
   type WorkerMessage,
 } from './protocol.js';
 
+/**
+ * How often a thread looks at a barrier before it sleeps: about 20 us where every thread has a core, since waking a
+ * sleeper costs 30 to 50 us; hardly at all where threads outnumber cores, since the one waited for needs the core.
+ */
+const spinsWithCores = 16000;
+const spinsWithout = 500;
+
 interface Waiting {
   left: number;
   readonly resolve: (message: WorkerMessage) => void;
@@ -201,6 +208,7 @@ export async function joinTeam(platform: Platform, threads: number): Promise<Eng
     throw error;
   }
   return {
+    spins: threads <= platform.physicalCores() ? spinsWithCores : spinsWithout,
     open: (memory) => joined.open(memory, threads),
     run: (call) => joined.run(call, threads),
     profile: (call) => joined.profile(call, threads),

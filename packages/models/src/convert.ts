@@ -24,7 +24,8 @@ import {
 } from './load-weights.js';
 import { isStored, packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planModel, readJson } from './plan-model.js';
-import type { RelufyOptions } from './spec.js';
+import { relufiedConfig } from './relufied-config.js';
+import type { ModelSpec, RelufyOptions } from './spec.js';
 
 export interface ConversionOptions {
   readonly dtype: WeightDType;
@@ -87,7 +88,7 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
         options.onProgress?.({ loaded: Math.min(loaded, checkpoint.totalBytes), total: checkpoint.totalBytes });
       },
     };
-    const texts = await folderTexts(files, options);
+    const texts = await folderTexts(files, options, plan.spec);
     const close = () => checkpoint.close();
     if (layout === 'hf') {
       const tensors = familyTensors(sources.map, checkpoint, dtype, fill);
@@ -108,10 +109,14 @@ function isFamilySources(sources: WeightSources): sources is FamilySources {
 }
 
 /** config.json with what was changed, and everything that goes with the weights. */
-async function folderTexts(files: ModelFiles, options: ConversionOptions): Promise<ReadonlyMap<string, string>> {
+async function folderTexts(
+  files: ModelFiles,
+  options: ConversionOptions,
+  spec: ModelSpec,
+): Promise<ReadonlyMap<string, string>> {
   const config = (await readJson(files, 'config.json', options.signal)) as Record<string, unknown>;
-  if (options.relufy) config.relufy = options.relufy;
-  const texts = new Map([['config.json', `${JSON.stringify(config, null, 2)}\n`]]);
+  const written = options.relufy ? relufiedConfig(config, spec) : config;
+  const texts = new Map([['config.json', `${JSON.stringify(written, null, 2)}\n`]]);
   for (const file of copied) {
     const content = await files.readText(file, { signal: options.signal });
     if (content !== undefined) texts.set(file, content);

@@ -2,16 +2,16 @@ export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 export { type ErrorCode, RelufyError } from '@relufy/tensor';
 export type { ChatMessage } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
-export type {
-  Decoder,
-  DecoderForward,
-  DecoderOptions,
-  DecoderProgram,
-  ProgramOptions,
-  Site,
-  WeightRead,
-} from './decoder.js';
-export { buildDecoder, sites } from './decoder.js';
+export { buildDecoder, type Decoder } from './decoder.js';
+export type { DecoderOptions } from './decoder-buffers.js';
+export {
+  type DecoderForward,
+  type DecoderProgram,
+  type ProgramOptions,
+  type Site,
+  sites,
+  type WeightRead,
+} from './decoder-program.js';
 export type { Family, WeightMap, WeightPart } from './families/family.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
 export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
@@ -27,6 +27,7 @@ export type { ForwardOptions, Model } from './model.js';
 export { isStored } from './packed.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
 export { alibiTable, ropeTable } from './positions.js';
+export { relufiedConfig } from './relufied-config.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
 export { loadModel, type ModelSource, openModelFiles } from './source.js';

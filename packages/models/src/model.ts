@@ -2,7 +2,7 @@
 // Owns the queue of work and the checks of arguments. Steps are steps.ts, loading load-model.ts, the loop generate.ts.
 import { type Backend, RelufyError, show } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
-import type { DecoderProgram } from './decoder.js';
+import type { DecoderProgram } from './decoder-program.js';
 import {
   type GenerateOptions,
   type GenerateResult,

@@ -112,8 +112,8 @@ describe('MiniCPM', () => {
       const ffn = times(await matrix(at('mlp.down_proj')), h);
       x = x.map((value, i) => value + (ffn[i] as number) * branch);
     }
-    await checkpoint.close();
     const last = (await norm('model.norm', x)).map((value) => value / (24 / 6));
+    await checkpoint.close();
     return times(embedding, last); // the head is tied where the config does not say
   }
 });
@@ -146,6 +146,12 @@ describe('older configs', () => {
       rotaryDim: 16,
       ropeTheta: 7,
     });
+  });
+
+  it('Nemotron says rope_percent', () => {
+    const config = { ...sizes, model_type: 'nemotron', hidden_size: 64, rope_percent: 0.25 };
+    expect(parseConfig(config).spec.positions).toMatchObject({ rotaryDim: 4 });
+    expect(parseConfig({ ...config, partial_rotary_factor: 1 }).spec.positions).toMatchObject({ rotaryDim: 16 });
   });
 
   it('what a config leaves out is what the family has', () => {

@@ -1,7 +1,7 @@
 // Counts what steps cost: tokens, time, and how much of each weight was read. Decode steps (one row) are counted
 // exactly; in a prefill the backend may choose to run sparse layers dense, so bytes are a matter of decoding.
 import type { LoadedProgram } from '@relufy/tensor';
-import type { DecoderProgram, Site, WeightRead } from './decoder.js';
+import type { DecoderProgram, Site, WeightRead } from './decoder-program.js';
 
 export interface Rate {
   readonly tokens: number;

@@ -1,7 +1,8 @@
 // Steps over the slots of a session: what is run for a prompt, a whole sequence, or continuations of a context.
 // Owns programs and the KV bookkeeping. Does not own the order of a user's calls (model.ts) nor the choice of tokens.
 import type { LoadedProgram, Session, StepLimits } from '@relufy/tensor';
-import type { Decoder, DecoderProgram, ProgramOptions } from './decoder.js';
+import type { Decoder } from './decoder.js';
+import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
 import type { StepStatistics } from './statistics.js';

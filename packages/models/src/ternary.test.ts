@@ -54,7 +54,7 @@ describe('a packed BitNet', () => {
 
   it('is close in int8, where only embeddings and the rounding of the scales change', async () => {
     const { logits } = await run({ backend: 'reference', dtype: 'int8' });
-    expectWithin('logits', logits, golden.tensors.get('logits') as Float32Array, 0.05);
+    expectWithin('logits', logits, golden.tensors.get('logits') as Float32Array, 0.1);
   });
 });
 

@@ -16,7 +16,9 @@ const native = await createNativeBackend({ threads });
 const wasm = withWasm ? await (await import('../../kernels/dist/node.js')).createWasmBackend({ threads }) : undefined;
 printMachine('dense decode', native);
 for (const dtype of dtypes)
-  for (const transposed of option('transposed', 'no,yes').split(',').map((word) => word === 'yes')) {
+  for (const transposed of option('transposed', 'no,yes')
+    .split(',')
+    .map((word) => word === 'yes')) {
     const wide = Math.round(productBytes / rowBytes(dtype, width) / 64) * 64;
     const columns = transposed ? wide : width;
     const layerBytes = rowBytes(dtype, columns) * (transposed ? width : wide);
@@ -34,7 +36,8 @@ for (const dtype of dtypes)
     for (const backend of [native, wasm]) {
       if (!backend?.weightDTypes.includes(dtype)) continue;
       const session = await backend.createSession(decls, limits);
-      for (const [i, { name }] of decls.entries()) fillRandom(session.view(name), i + 1, { dtype: name.startsWith('w') ? dtype : 'f32', columns });
+      for (const [i, { name }] of decls.entries())
+        fillRandom(session.view(name), i + 1, { dtype: name.startsWith('w') ? dtype : 'f32', columns });
       const loaded = session.load(program);
       await loaded.run(step);
       checkLinear(session, { w: `w${layers - 1}`, out: `out${layers - 1}`, dtype, transposed, width, wide });

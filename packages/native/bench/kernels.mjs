@@ -22,19 +22,24 @@ for (const rows of option('rows', '1,2,4,8,16,128,512').split(',').map(Number)) 
         for (let i = 0; i < Math.max(3, 100 / rows); i++) builder.op('linear', { ...x, w: 'w', out: 'out' });
       });
       const session = await backend.createSession(decls, limits);
-      for (const [i, { name, dtype: own }] of decls.entries()) fillRandom(session.view(name), i + 1, { dtype: own, columns });
+      for (const [i, { name, dtype: own }] of decls.entries())
+        fillRandom(session.view(name), i + 1, { dtype: own, columns });
       const loaded = session.load(program);
       let least = Number.POSITIVE_INFINITY;
       await leastTimes({
         run: async () => {
           const times = await loaded.profile({ rows, outputs: 0 });
-          for (let i = program.ops.length - 1; program.ops[i]?.kind === 'linear'; i--) least = Math.min(least, times[i]);
+          for (let i = program.ops.length - 1; program.ops[i]?.kind === 'linear'; i--)
+            least = Math.min(least, times[i]);
           return times;
         },
       });
       checkLinear(session, { w: 'w', out: 'out', dtype, transposed, width, wide, row: rows - 1 });
       const bytes = rowBytes(dtype, columns) * (transposed ? width : wide);
-      const speed = rows === 1 ? `${(bytes / least / 1e6).toFixed(1)} GB/s` : `${((2 * rows * width * wide) / least / 1e6).toFixed(0)} GFLOP/s`;
+      const speed =
+        rows === 1
+          ? `${(bytes / least / 1e6).toFixed(1)} GB/s`
+          : `${((2 * rows * width * wide) / least / 1e6).toFixed(0)} GFLOP/s`;
       line.push(`${dtype}${transposed ? 'T' : ''} ${speed}`);
       await session.dispose();
     }

@@ -38,7 +38,11 @@ export function fillRandom(view, seed, { dtype, columns, scale = 1 } = {}) {
     const bytes = rowBytes(dtype, columns);
     const rows = Math.min(8, view.length / bytes);
     for (let r = 0; r < rows; r++)
-      quantizeRow(dtype, Float32Array.from({ length: columns }, () => next() * scale), view.subarray(r * bytes, (r + 1) * bytes));
+      quantizeRow(
+        dtype,
+        Float32Array.from({ length: columns }, () => next() * scale),
+        view.subarray(r * bytes, (r + 1) * bytes),
+      );
     repeat(view, rows * bytes);
     return;
   }

@@ -35,6 +35,7 @@ struct Program {
   std::shared_ptr<Team> team;
   int threads;
   size_t scratchBytes;
+  size_t sharedBytes;
 };
 
 struct Job : Step {
@@ -165,10 +166,13 @@ napi_value createProgram(napi_env env, napi_callback_info info) {
   const int maxRows = static_cast<int>(integer(env, args[4]));
   program->threads = static_cast<int>(integer(env, args[5]));
   program->scratchBytes = 64;
+  program->sharedBytes = 0;
   for (size_t at = 0; at < length; at += recordWords) {
     const Record op = {program->words.data() + at, nullptr};
     const size_t bytes = program->kernels->scratchBytes(op, maxRows, program->threads);
     if (bytes > program->scratchBytes) program->scratchBytes = bytes;
+    const size_t shared = program->kernels->sharedBytes(op);
+    if (shared > program->sharedBytes) program->sharedBytes = shared;
   }
   return wrap(env, std::move(program));
 }
@@ -216,6 +220,7 @@ napi_value runProgram(napi_env env, napi_callback_info info) {
   job->outputs = static_cast<int>(integer(env, args[4]));
   job->threads = program->threads;
   job->scratchBytes = program->scratchBytes;
+  job->sharedBytes = program->sharedBytes;
   napi_get_value_bool(env, args[5], &job->measured);
   if (job->measured) job->opTimes.resize(static_cast<size_t>(job->to - job->from));
   job->times = job->opTimes.data();

@@ -14,6 +14,11 @@ struct Call {
   int threads;
   /** This thread's own, aligned to 64 bytes. */
   char* scratch;
+  /** The team's, aligned to 64 bytes; nothing is left in it for the next op. */
+  char* shared;
+  /** Waits until every thread of the step has come here; every one of them must. */
+  void (*barrier)(void* team);
+  void* team;
 };
 
 using Kernel = void (*)(const Call&);
@@ -27,6 +32,8 @@ struct KernelTable {
   const Kernel* kernels;
   /** Bytes of scratch that a thread needs for an op. */
   size_t (*scratchBytes)(Record op, int maxRows, int threads);
+  /** Bytes that the threads share for an op. */
+  size_t (*sharedBytes)(Record op);
 };
 
 }  // namespace relufy

@@ -120,7 +120,19 @@ void Team::submit(Step* step) {
   else publish(step);
 }
 
+Team::~Team() { std::free(shared_); }
+
+void Team::barrierOf(void* team) {
+  Team* self = static_cast<Team*>(team);
+  self->barrier(self->current_->threads);
+}
+
 void Team::publish(Step* step) {
+  if (step != nullptr && step->sharedBytes > sharedSize_) {
+    std::free(shared_);
+    sharedSize_ = (step->sharedBytes + 4095) & ~size_t{4095};
+    shared_ = static_cast<char*>(std::aligned_alloc(4096, sharedSize_));
+  }
   busy_ = step != nullptr;
   current_ = step;
   const uint32_t generation = (command_.load(std::memory_order_relaxed) >> participantBits) + 1;
@@ -165,7 +177,7 @@ void Team::run(const Step& shared, int index, char* scratch) {
     const uint32_t code = words[0];
     const bool measuring = code == streamRead;
     const int rows = measuring || words[countWords[code]] == countRows ? step.rows : step.outputs;
-    step.kernels->kernels[code]({{words, step.base}, rows, index, step.threads, scratch});
+    step.kernels->kernels[code]({{words, step.base}, rows, index, step.threads, scratch, shared_, barrierOf, this});
     barrier(step.threads);
     if (index == 0 && step.times != nullptr) {
       const Clock::time_point now = Clock::now();

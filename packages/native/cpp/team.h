@@ -24,6 +24,7 @@ struct Step {
   int outputs;
   int threads;
   size_t scratchBytes;
+  size_t sharedBytes;
   /** Milliseconds of each op, when asked for. */
   double* times;
   /** Called by a thread of the team when all is done; the step is the callee's then. */
@@ -39,10 +40,13 @@ class Team : public std::enable_shared_from_this<Team> {
 
   void submit(Step* step);
 
+  ~Team();
+
  private:
   bool grow(int threads);
   void work(int index, uint32_t seen);
   void run(const Step& step, int index, char* scratch);
+  static void barrierOf(void* team);
   void barrier(int threads);
   void finish(Step* step);
   void publish(Step* step);
@@ -55,6 +59,8 @@ class Team : public std::enable_shared_from_this<Team> {
   int started_ = 0;
   int cores_ = 1;
   Step* current_ = nullptr;
+  char* shared_ = nullptr;
+  size_t sharedSize_ = 0;
   std::atomic<bool> stopping_{false};
 
   /** generation << 10 | participants: what the threads wait for between steps. */

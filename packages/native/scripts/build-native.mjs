@@ -9,4 +9,6 @@ const out = fileURLToPath(new URL(`../prebuilds/${target}/relufy.node`, import.m
 const compiler = findCompiler();
 const began = performance.now();
 await compileNative({ out, compiler, extra: process.argv.slice(2).join(' ') });
-console.log(`prebuilds/${target}/relufy.node: built by ${compiler} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+console.log(
+  `prebuilds/${target}/relufy.node: built by ${compiler} in ${((performance.now() - began) / 1000).toFixed(1)} s`,
+);

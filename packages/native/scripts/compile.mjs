@@ -14,7 +14,8 @@ const folder = fileURLToPath(new URL('../cpp/', import.meta.url));
 /** Flags of each instruction set, by architecture. */
 const instructionSets = {
   x64: {
-    avx512: '-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -mbmi -mbmi2 -mpopcnt -mprefer-vector-width=512',
+    avx512:
+      '-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -mbmi -mbmi2 -mpopcnt -mprefer-vector-width=512',
     avx2: '-mavx2 -mfma -mf16c -mbmi -mbmi2 -mpopcnt',
     scalar: '',
   },
@@ -23,7 +24,7 @@ const instructionSets = {
 
 // Without contraction, what is written as a multiplication and an addition has two roundings on every path (simd.h).
 const flags =
-  '-std=c++20 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra -Wshadow -Wconversion -DNAPI_VERSION=8';
+  '-std=c++20 -O2 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra -Wshadow -Wconversion -DNAPI_VERSION=8';
 const linking = {
   linux: '-shared -static-libstdc++ -static-libgcc -pthread -Wl,-z,nodelete -Wl,--no-undefined-version',
   darwin: '-bundle -undefined dynamic_lookup',
@@ -56,7 +57,10 @@ export async function compileNative({ out, compiler = findCompiler(), arch = pro
     throw new Error(`native build: expected linux or darwin on x64 or arm64, got ${platform} on ${arch}.`);
   if (compiler === undefined)
     throw new Error('native build: no C++ compiler. Install g++ or clang++, or name one in the variable CXX.');
-  const headers = path.join(path.dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include');
+  const headers = path.join(
+    path.dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')),
+    'include',
+  );
   const [command, ...prefix] = words(compiler);
   const objects = mkdtempSync(path.join(os.tmpdir(), 'relufy-native-'));
   try {
@@ -66,7 +70,18 @@ export async function compileNative({ out, compiler = findCompiler(), arch = pro
       ...['binding', 'isa', 'memory', 'team'].map((name) => [path.join(folder, `${name}.cpp`), name, '']),
     ].map(([source, name, more]) => ({ source, object: path.join(objects, `${name}.o`), more }));
     await inParallel(jobs, os.availableParallelism(), ({ source, object, more }) =>
-      execute(command, [...prefix, ...words(flags), ...words(more), ...words(extra), '-I', headers, '-c', source, '-o', object]),
+      execute(command, [
+        ...prefix,
+        ...words(flags),
+        ...words(more),
+        ...words(extra),
+        '-I',
+        headers,
+        '-c',
+        source,
+        '-o',
+        object,
+      ]),
     );
     mkdirSync(path.dirname(out), { recursive: true });
     const built = path.join(objects, 'relufy.node');
@@ -91,7 +106,9 @@ function execute(command, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
     child.on('error', reject);
-    child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`native build: ${command} failed (${code}).`))));
+    child.on('exit', (code) =>
+      code === 0 ? resolve() : reject(new Error(`native build: ${command} failed (${code}).`)),
+    );
   });
 }
 

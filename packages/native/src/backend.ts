@@ -36,7 +36,10 @@ export async function createNativeBackend(options: NativeBackendOptions = {}): P
   checkOptions(options);
   const { binding, reason } = findBinding();
   if (binding === undefined)
-    throw new RelufyError('backend', `native backend: expected a binary that loads: ${reason}. Or use the wasm backend.`);
+    throw new RelufyError(
+      'backend',
+      `native backend: expected a binary that loads: ${reason}. Or use the wasm backend.`,
+    );
   const isa = chooseIsa(binding);
   const threads = options.threads ?? physicalCores();
   const team = binding.join(threads);

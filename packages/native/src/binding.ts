@@ -86,7 +86,10 @@ function open(path: string): Found {
     const expected = abiName();
     if (binding?.abi !== expected) {
       const got = typeof binding?.abi === 'string' ? binding.abi : 'none';
-      return { path, reason: `${path} is of another version: expected interface ${expected}, got ${got}; ${build} again` };
+      return {
+        path,
+        reason: `${path} is of another version: expected interface ${expected}, got ${got}; ${build} again`,
+      };
     }
     return { binding: binding as Binding, path, reason: `loaded ${path}` };
   } catch (error) {

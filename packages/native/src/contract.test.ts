@@ -4,10 +4,6 @@ import { describe, it } from 'vitest';
 import { createNativeBackend, nativeAvailability } from '../dist/index.js';
 import { provideBinary } from '../testing/binary.mjs';
 
-const training =
-  /^(gradient of |linearBackward|linearGradient|normBackward|normGradient|activateBackward|penalty|attentionBackward|scatterAdd|place|crossEntropy|sumSquares|adamW|clip)/;
-const skip = [{ reason: 'the ops of training run on the reference backend only, for now', cases: training }];
-
 const reason = await provideBinary();
 const isas: Record<string, readonly string[]> = { x64: ['avx512', 'avx2', 'scalar'], arm64: ['neon', 'scalar'] };
 
@@ -36,7 +32,6 @@ for (const isa of isas[process.arch] ?? []) {
       create: (threads) => create(isa, threads),
       threads: [1, 2, 3],
       tolerance: 2e-6,
-      skip,
       skip,
     });
   else describe.skip(`backend contract: native ${isa} (${missing})`, () => it('is skipped', () => {}));

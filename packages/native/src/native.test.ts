@@ -243,7 +243,8 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
 
 describe('coresPerProcessor', () => {
   it('counts hardware threads of one core once', () => {
-    const block = (processor: number, core: number) => `processor\t: ${processor}\nphysical id\t: 0\ncore id\t: ${core}`;
+    const block = (processor: number, core: number) =>
+      `processor\t: ${processor}\nphysical id\t: 0\ncore id\t: ${core}`;
     expect(coresPerProcessor([block(0, 0), block(1, 0), block(2, 1), block(3, 1)].join('\n\n'))).toBe(0.5);
     expect(coresPerProcessor('')).toBe(1);
   });
@@ -260,4 +261,3 @@ function withMachine(bytes: Buffer): Buffer {
 function abiOf(bytes: Buffer): string {
   return /\d+-[0-9a-f]{8}(?=\0)/.exec(bytes.toString('latin1'))?.[0] as string;
 }
-

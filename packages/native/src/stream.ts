@@ -40,7 +40,8 @@ export async function streamBandwidth(backend: NativeBackend, bytes: number): Pr
     }
     const total = (session.view('sums') as Float32Array).reduce((sum, value) => sum + value, 0);
     const lastPart = units - (parts - 1) * partUnits;
-    if (total < (lastPart * unitBytes) / 4 / 1.01) throw new Error('internal: the streaming kernel read something else');
+    if (total < (lastPart * unitBytes) / 4 / 1.01)
+      throw new Error('internal: the streaming kernel read something else');
     return (units * unitBytes) / least.reduce((sum, ms) => sum + ms, 0) / 1e6;
   } finally {
     await session.dispose();

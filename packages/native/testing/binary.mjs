@@ -9,7 +9,11 @@ import { compileNative, findCompiler, sourceHash } from '../scripts/compile.mjs'
 export async function provideBinary() {
   if (process.env.RELUFY_NATIVE_BINARY) return undefined;
   await import('../scripts/generate-ops.mjs');
-  const file = path.join(os.tmpdir(), `relufy-native-${process.platform}-${process.arch}-${sourceHash()}`, 'relufy.node');
+  const file = path.join(
+    os.tmpdir(),
+    `relufy-native-${process.platform}-${process.arch}-${sourceHash()}`,
+    'relufy.node',
+  );
   if (!existsSync(file)) {
     if (findCompiler() === undefined) return 'no C++ compiler to build the binary with';
     await compileNative({ out: file });

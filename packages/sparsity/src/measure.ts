@@ -34,6 +34,8 @@ export interface MeasureOptions {
 export interface LayerThreshold extends CettPoint {
   /** ||w_i|| of each neuron. */
   readonly norms: CettCurve['norms'];
+  /** For plots, thinned out. */
+  readonly curve: readonly CettPoint[];
 }
 
 /** Tokens whose densities are kept one by one. */
@@ -195,7 +197,12 @@ function layerResult(meter: LayerMeter, layer: number, threshold: LayerThreshold
     preActivation: (meter.histogram ?? new Histogram(-1, 1, histogramBins)).result(),
     use: meter.use.result(),
     ...(threshold && {
-      cett: { threshold: threshold.threshold, cett: threshold.cett, sparsity: threshold.sparsity },
+      cett: {
+        threshold: threshold.threshold,
+        cett: threshold.cett,
+        sparsity: threshold.sparsity,
+        curve: threshold.curve.map((point): [number, number, number] => [point.threshold, point.cett, point.sparsity]),
+      },
     }),
   };
 }

@@ -32,7 +32,15 @@ const layerSchema = z.object({
     reuseNext: z.number(),
   }),
   /** At the CETT target; absent where it was not asked for. */
-  cett: z.object({ threshold: z.number(), cett: z.number(), sparsity: z.number() }).optional(),
+  cett: z
+    .object({
+      threshold: z.number(),
+      cett: z.number(),
+      sparsity: z.number(),
+      /** [threshold on |h| ||w||, CETT, share of neurons below]: the last is how magnitudes are distributed. */
+      curve: z.array(z.tuple([z.number(), z.number(), z.number()])).readonly(),
+    })
+    .optional(),
 });
 
 export const measurementSchema = z.object({

@@ -38,7 +38,11 @@ export class ThresholdSearch {
 
   /** One threshold a layer: the largest with mean CETT within the target. */
   thresholds(target: number): LayerThreshold[] {
-    return this.#curves.map((curve) => ({ ...curve.thresholdFor(target), norms: curve.norms }));
+    return this.#curves.map((curve) => ({
+      ...curve.thresholdFor(target),
+      norms: curve.norms,
+      curve: curve.points().filter((_, at) => at % 12 === 0),
+    }));
   }
 
   /** Perplexity over sequences, with neurons below their layer's threshold set to zero; and the share of these. */

@@ -5,8 +5,12 @@ import {
   appendGradients,
   type BufferDecl,
   createReferenceBackend,
+  opTable,
   ProgramBuilder,
+  recordFields,
+  recordWords,
   scheduleFields,
+  trainingOpTable,
 } from './index.js';
 
 const limits = { maxRows: 3, maxOutputs: 3 };
@@ -198,4 +202,11 @@ describe('recomputation', () => {
     expect(again.values).toEqual(kept.values);
     expect(kept.values.some((value) => value !== 0)).toBe(true);
   });
+});
+
+it('ops of training have codes of their own, and fit a record', () => {
+  const all = Object.values({ ...opTable, ...trainingOpTable });
+  expect(new Set(all.map(({ code }) => code)).size).toBe(all.length);
+  for (const kind of Object.keys(trainingOpTable) as (keyof typeof trainingOpTable)[])
+    expect(recordFields(kind).length, kind).toBeLessThan(recordWords);
 });

@@ -69,7 +69,8 @@ export interface RunConfig {
   readonly evaluation: { readonly every: number; readonly sequences: number };
   readonly checkpoint: { readonly every: number; readonly keep: number };
   readonly logEvery: number;
-  readonly output: { readonly dtype: 'f32' | 'bf16' };
+  /** `fatrelu`: the bar below which what the ReLU lets through becomes 0 in the model that is written (ProSparse). */
+  readonly output: { readonly dtype: 'f32' | 'bf16'; readonly fatrelu?: number };
   readonly seed: number;
   readonly out: string;
 }
@@ -150,7 +151,10 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
       keep: checkpoint?.whole('keep', 2) ?? 2,
     },
     logEvery: root.whole('logEvery', 1),
-    output: { dtype: output?.choice('dtype', ['f32', 'bf16'], 'f32') ?? 'f32' },
+    output: {
+      dtype: output?.choice('dtype', ['f32', 'bf16'], 'f32') ?? 'f32',
+      ...(output?.has('fatrelu') && { fatrelu: output.number('fatrelu') }),
+    },
     seed: root.whole('seed', 1, 0),
     out: overrides.out === undefined ? at(root.text('out')) : resolve(overrides.out),
   };

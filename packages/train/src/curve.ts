@@ -15,8 +15,7 @@ export function lossCurve(title: string, points: readonly CurvePoint[]): string 
   const last = Math.max(1, ...points.map(({ step }) => step));
   const [low, high] = [Math.min(...losses), Math.max(...losses)];
   const x = (step: number) => (margin + (step / last) * (width - 2 * margin)).toFixed(1);
-  const y = (loss: number) =>
-    (height - margin - ((loss - low) / (high - low || 1)) * (height - 2 * margin)).toFixed(1);
+  const y = (loss: number) => (height - margin - ((loss - low) / (high - low || 1)) * (height - 2 * margin)).toFixed(1);
   let smooth: number | undefined;
   const training = points.map(({ step, loss }) => {
     smooth = smooth === undefined ? loss : 0.95 * smooth + 0.05 * loss;

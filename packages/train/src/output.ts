@@ -1,63 +1,19 @@
-// Writes what a run has made as a folder in Hugging Face layout. A model that `transformers` computes right keeps its
-// model_type; any other gets one that transformers refuses, rather than computing something else.
-// Does not own gathering tensors (@relufy/models) or checkpoints of a run (run-checkpoint.ts).
+// Writes what a run has made as a folder in Hugging Face layout, all of it or nothing. Does not own gathering tensors or
+// what config.json says (@relufy/models), nor checkpoints of a run (run-checkpoint.ts).
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { writeSafetensors } from '@relufy/checkpoint/node';
-import { type Activation, type FamilyTensor, gatherTensors, type ModelSpec, parseConfig } from '@relufy/models';
+import { type Activation, type FamilyTensor, gatherTensors, type ModelSpec, relufiedConfig } from '@relufy/models';
 import { narrowToBf16, RelufyError } from '@relufy/tensor';
 import type { TrainingSession } from './session.js';
 import type { StartModel } from './start-model.js';
 
-/** Names of activations in configs; those with a parameter are ours. */
-const names: Readonly<Record<Activation['kind'], string>> = {
-  relu: 'relu',
-  relu2: 'relu2',
-  fatrelu: 'fatrelu',
-  silu: 'silu',
-  gelu: 'gelu',
-  geluTanh: 'gelu_pytorch_tanh',
-  swish: 'swish_beta',
-  softcap: '',
-  scale: '',
-};
-
-/** The keys by which families name their activation. */
-const activationKeys = ['activation_function', 'activation', 'hidden_act'] as const;
-
-/** config.json of a model after surgery. */
-export function outputConfig(
-  configJson: Readonly<Record<string, unknown>>,
-  spec: ModelSpec,
-): Readonly<Record<string, unknown>> {
-  const { relufy: _, ...config } = configJson;
-  const original = parseConfig(config).spec;
-  const { activation, activateUp } = spec.ffn;
-  const written: Record<string, unknown> = { ...config };
-  const { kind, threshold } = activation;
-  const parametric = threshold > 0;
-  if (kind !== original.ffn.activation.kind || threshold !== original.ffn.activation.threshold) {
-    const key = activationKeys.find((name) => name in config) ?? activationKey(String(config.model_type));
-    written[key] = kind === 'relu' && parametric ? 'shifted_relu' : names[kind];
-    if (parametric) written.hidden_act_param = threshold;
-    else delete written.hidden_act_param;
-  }
-  const stage2 = spec.norm.relu && !original.norm.relu;
-  const up = activateUp && !original.ffn.activateUp;
-  if (stage2 || up) written.relufy = { stage: stage2 ? 2 : 1, ...(up && { activateUp }) };
-  const base = String(config.model_type).replace(/^relufy_/, '');
-  written.model_type = stage2 || up || parametric ? `relufy_${base}` : base;
-  return written;
-}
-
-function activationKey(modelType: string): string {
-  return /opt$/.test(modelType) ? 'activation_function' : /falcon$/.test(modelType) ? 'activation' : 'hidden_act';
-}
-
 export interface OutputOptions {
   readonly folder: string;
   readonly dtype: 'f32' | 'bf16';
+  /** Write the model as one with this bar in place of its ReLU. */
+  readonly fatrelu?: number | undefined;
   /** Further files. */
   readonly texts?: ReadonlyMap<string, string>;
 }
@@ -76,7 +32,10 @@ export async function writeModel(start: StartModel, session: TrainingSession, op
       remainder: (tensor) => start.remainder.get(tensor),
     }),
   ];
-  await writeFolder(staging, target, start, session.spec, tensors, options);
+  const { spec } = session;
+  const barred: Activation = { kind: 'fatrelu', threshold: options.fatrelu ?? 0 };
+  const written = options.fatrelu === undefined ? spec : { ...spec, ffn: { ...spec.ffn, activation: barred } };
+  await writeFolder(staging, target, start, written, tensors, options);
 }
 
 async function writeFolder(
@@ -87,7 +46,7 @@ async function writeFolder(
   tensors: readonly FamilyTensor[],
   { dtype, texts }: OutputOptions,
 ): Promise<void> {
-  const config = `${JSON.stringify(outputConfig(start.configJson, spec), null, 2)}\n`;
+  const config = `${JSON.stringify(relufiedConfig(start.configJson, spec), null, 2)}\n`;
   try {
     await mkdir(staging, { recursive: true });
     for (const [file, text] of [['config.json', config] as const, ...start.texts, ...(texts ?? [])])

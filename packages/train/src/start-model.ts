@@ -121,9 +121,9 @@ async function loaded(files: ModelFiles, run: RunConfig): Promise<Base> {
   const spec = surgery(plan.spec, run);
   const map = plan.config.family.weights(spec);
   const remainder = new Map<string, Float32Array>();
+  // rows of a table that no token reaches; slices of fused tensors are all somewhere
   for (const [buffer, parts] of map)
     for (const { tensor, tensorRows, rows } of parts)
-      // rows of a table that no token reaches; slices of fused tensors are all somewhere
       if (parts.length === 1 && rows < tensorRows && buffer === 'embedPositions') {
         const stored = plan.checkpoint.tensors.get(tensor) ?? plan.checkpoint.tensors.get(tensor.replace('model.', ''));
         if (stored?.floatDType !== 'f32') continue;

@@ -38,10 +38,14 @@ export function likeliest(logits: Float32Array, tokens: number): { ids: Int32Arr
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - top);
   const logSum = top + Math.log(sum);
-  const order = Int32Array.from(logits, (_, id) => id).sort(
-    (a, b) => (logits[b] as number) - (logits[a] as number) || a - b,
-  );
-  const ids = order.subarray(0, tokens);
+  const ids = new Int32Array(Math.min(tokens, logits.length));
+  let count = 0;
+  logits.forEach((logit, id) => {
+    if (count === ids.length && logit <= (logits[ids[count - 1] as number] as number)) return;
+    let at = count < ids.length ? count++ : count - 1;
+    for (; at > 0 && (logits[ids[at - 1] as number] as number) < logit; at--) ids[at] = ids[at - 1] as number;
+    ids[at] = id;
+  });
   return { ids, logprobs: Float64Array.from(ids, (id) => (logits[id] as number) - logSum) };
 }
 

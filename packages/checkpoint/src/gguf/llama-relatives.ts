@@ -2,6 +2,7 @@
 // Facts are llama.cpp's: which tensors its loader asks for, how its graph rotates, which activation it computes.
 import type { RowOrder } from './architecture.js';
 import { type LlamaTraits, llamaNames, llamaShaped } from './llama-shaped.js';
+import { shortestF32 } from './shortest.js';
 
 const rms: LlamaTraits['norm'] = { kind: 'rms', key: 'rms_norm_eps', default: 1e-6 };
 const layer: LlamaTraits['norm'] = { kind: 'layer', key: 'layer_norm_eps', default: 1e-5 };
@@ -27,6 +28,7 @@ export const nemotron = llamaShaped({
   normWeightsPlus1: true,
   activation: 'relu2',
   rotaryFactor: 0.5,
+  rotary: { factorKey: 'rope_percent' },
   requires: { tie_word_embeddings: false },
   check(reader) {
     const [hidden, heads] = [reader.size('hidden_size'), reader.size('num_attention_heads')];
@@ -60,6 +62,7 @@ export const bitnet = llamaShaped({
   ],
   norm: { ...rms, default: 1e-5 },
   activation: 'silu',
+  rotary: { theta: 500000 },
   requires: { attention_bias: false },
   check(reader) {
     if (reader.config.tie_word_embeddings !== true) reader.refuse('tie_word_embeddings', 'true');
@@ -101,6 +104,7 @@ export const smollm3 = llamaShaped({
   interleaved: true,
   norm: rms,
   activation: 'silu',
+  rotary: { theta: 2e6 },
   more: (fields) => ({
     no_rope_layer_interval: 4,
     no_rope_layers: everyFourth(fields.size('smollm3.block_count') ?? 0),
@@ -138,6 +142,36 @@ export const stablelm = llamaShaped({
   requires: { qk_layernorm: false },
 });
 
+/** GGUF has the multipliers themselves, config.json what they are computed from. */
+export const minicpm = llamaShaped({
+  name: 'minicpm',
+  modelTypes: ['minicpm'],
+  className: 'MiniCPMForCausalLM',
+  interleaved: true,
+  norm: rms,
+  activation: 'silu',
+  requires: { attention_bias: false, mlp_bias: false },
+  more(fields) {
+    const number = (key: string): number => fields.number(`minicpm.${key}`) ?? 1;
+    const layers = fields.size('minicpm.block_count') ?? 1;
+    return {
+      scale_emb: shortestF32(number('embedding_scale')),
+      scale_depth: Number((number('residual_scale') * Math.sqrt(layers)).toPrecision(6)),
+      dim_model_base: Math.round((fields.size('minicpm.embedding_length') ?? 1) / number('logit_scale')),
+    };
+  },
+  moreFields(reader) {
+    const { scale_emb: embedding, scale_depth: depth } = reader.config;
+    const hidden = reader.size('hidden_size');
+    const float = (key: string, value: number) => [`minicpm.${key}`, { type: 'float32', value }] as const;
+    return [
+      float('embedding_scale', Number(embedding ?? 1)),
+      float('residual_scale', Number(depth ?? 1) / Math.sqrt(reader.size('num_hidden_layers'))),
+      float('logit_scale', hidden / (reader.optional('dim_model_base') ?? hidden)),
+    ];
+  },
+});
+
 const neox = 'gpt_neox.layers.{n}';
 
 export const gptNeox = llamaShaped({
@@ -160,6 +194,7 @@ export const gptNeox = llamaShaped({
   norm: layer,
   activation: 'gelu',
   rotaryFactor: 0.25,
+  rotary: { factorKey: 'rotary_pct', thetaKey: 'rotary_emb_base' },
   rowOrder: (name, heads, headDim) =>
     /\.query_key_value\.(weight|bias)$/.test(name) ? headsTogether(heads, headDim) : undefined,
   more: (fields, tensors) => ({

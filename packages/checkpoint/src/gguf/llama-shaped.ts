@@ -30,6 +30,8 @@ export interface LlamaTraits {
   readonly activation: string;
   /** The share of a head that rotates, for architectures where it is not always all. */
   readonly rotaryFactor?: number;
+  /** Where configs name the rotary share and base otherwise, and the base where they leave it out (10000). */
+  readonly rotary?: { readonly factorKey?: string; readonly thetaKey?: string; readonly theta?: number };
   /** Rotary frequencies may be scaled by `rope_freqs.weight` (llama3) or by YaRN. */
   readonly scalings?: true;
   /** The order of the rows of a fused tensor. */
@@ -174,8 +176,11 @@ function toFields(traits: LlamaTraits, reader: ConfigReader): readonly Field[] {
   const heads = reader.size('num_attention_heads');
   const headDim = headDimOf(reader);
   const rope = (config.rope_parameters ?? config.rope_scaling ?? {}) as JsonObject;
-  const theta = Number(rope.rope_theta ?? config.rope_theta ?? 10000);
-  const factor = Number(rope.partial_rotary_factor ?? config.partial_rotary_factor ?? traits.rotaryFactor ?? 1);
+  const { factorKey = '', thetaKey = '', theta: usualTheta = 10000 } = traits.rotary ?? {};
+  const theta = Number(rope.rope_theta ?? config.rope_theta ?? config[thetaKey] ?? usualTheta);
+  const factor = Number(
+    rope.partial_rotary_factor ?? config.partial_rotary_factor ?? config[factorKey] ?? traits.rotaryFactor ?? 1,
+  );
   const rotaryDim = Math.floor(headDim * factor);
   if (traits.rotaryFactor === undefined && rotaryDim !== headDim) reader.refuse('partial_rotary_factor', '1');
   const uint = (key: string, value: number) => [`${traits.name}.${key}`, { type: 'uint32', value }] as const;

@@ -184,7 +184,9 @@ describe('httpFiles', () => {
     const files = httpFiles(`${base}/x.gguf`);
     expect(await files.list?.()).toEqual(['x.gguf']);
     expect((await openGguf(files)).ggufMetadata.get('general.architecture')).toBe('bert');
-    expect(await messageOf(() => files.readText('config.json'))).toContain('expected llama or falcon, got "bert"');
+    expect(await messageOf(() => files.readText('config.json'))).toContain(
+      'metadata "general.architecture", expected llama, falcon,',
+    );
     expect(await files.readText('model.safetensors.index.json')).toBeUndefined();
   });
 

@@ -133,7 +133,7 @@ describe('what a config means', () => {
   it.each([
     [
       { ...llama, hidden_act: 'swiglu' },
-      'llama config "hidden_act": expected relu, relu2, fatrelu, shifted_relu, silu, gelu or gelu_pytorch_tanh, got "swiglu".',
+      'llama config "hidden_act": expected relu, relu2, fatrelu, shifted_relu, silu, swish_beta, gelu or gelu_pytorch_tanh, got "swiglu".',
     ],
     [
       { ...llama, hidden_act: 'fatrelu' },

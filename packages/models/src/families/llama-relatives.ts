@@ -59,11 +59,15 @@ function windowed(spec: ModelSpec, config: ConfigReader, used: boolean): ModelSp
 /** Arcee AFM: plain FFN with ReLU^2. */
 export const arcee = relative(['arcee'], plain, { defaults: { hidden_act: 'relu2', rms_norm_eps: 1e-5 } });
 
-/** Nemotron-4, Minitron: LayerNorm stored less 1, partial rotary, plain FFN with ReLU^2. */
+/** Nemotron-4, Minitron: LayerNorm stored less 1, partial rotary (older configs: `rope_percent`), plain FFN with ReLU^2. */
 export const nemotron = relative(
   ['nemotron'],
-  (base, config) => plain(layerNorm(base, config.positive('norm_eps', 1e-5))),
-  { normWeightsLess1: true, defaults: { hidden_act: 'relu2', partial_rotary_factor: 0.5 } },
+  (base, config) => {
+    const rotary = config.withDefaults({ partial_rotary_factor: config.positive('rope_percent', 0.5) });
+    const spec = plain(layerNorm(base, config.positive('norm_eps', 1e-5)));
+    return { ...spec, positions: ropePositions(rotary, spec.attention.headDim) };
+  },
+  { normWeightsLess1: true, defaults: { hidden_act: 'relu2' } },
 );
 
 /** Jais-2: LayerNorm, biases, plain FFN with ReLU^2. */

@@ -19,13 +19,18 @@ export function ropePositions(config: ConfigReader, headDim: number): PositionSp
   };
 }
 
+/** Up to here a guess about rounded frequencies costs little; beyond it, exact ones are the better guess. */
+const shortContext = 2048;
+
 /**
- * A model that transformers 5 cast with `model.to(dtype)` has its rotary frequencies cast along with the weights, and
- * computes with the rounded ones ever after. Such configs say `dtype`; older ones say `torch_dtype`, and their models
- * are loaded with frequencies in f32.
+ * A model that was cast with `model.to(dtype)` had its rotary frequencies cast along with the weights, and was evaluated
+ * with the rounded ones; one that `from_pretrained` cast kept them in f32. A config cannot tell which: both say `dtype`
+ * (transformers 5). For short contexts, as those of the models that this project's fixtures were made with, rounding is
+ * assumed; at long ones it would turn distant positions by radians, so there the frequencies are exact.
  */
 function frequencyDType(config: ConfigReader): FloatDType {
   const dtype = config.raw('dtype');
+  if (config.size('max_position_embeddings', shortContext) > shortContext) return 'f32';
   return dtype === 'bfloat16' ? 'bf16' : dtype === 'float16' ? 'f16' : 'f32';
 }
 

@@ -9,7 +9,7 @@
 // The chains lie in L1: a load and a store for eight integer products and two multiplications.
 #pragma once
 #include "block-dot.h"
-#include "gemm.h"
+#include "finish.h"
 
 namespace relufy::RELUFY_ISA {
 

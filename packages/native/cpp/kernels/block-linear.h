@@ -1,17 +1,15 @@
-// linear, gemvRows and axpyRows over weights in a block format: which path a call takes. The float formats' counterpart
-// is linear.h and sparse.h; the ops themselves are dispatched there.
+// linear, gemvRows and gather over row-major weights in a block format: which path a call takes. The float formats'
+// counterpart is linear.h and sparse.h; the ops themselves are dispatched there.
 //
-//   row-major:   outputs are dealt to the threads; few rows: dotBlocks; more: panels of integers
-//   transposed:  columns are dealt to the threads; few rows: axpyBlocks over all k; more: panels of f32
+//   outputs are dealt to the threads; few rows: dotBlocks; more: panels of integers
 #pragma once
-#include "block-axpy.h"
+#include "axpy.h"
 #include "block-gemm.h"
 
 namespace relufy::RELUFY_ISA {
 
 /** From this many rows on, packing pays. */
 constexpr int gemmBlockRows = 6;
-constexpr int gemmTransposedBlockRows = 4;
 
 template <class F>
 static inline void linearBlocks(const QuantizedProduct& p, const Blocks<F>& w, int first, int last, char* scratch) {
@@ -38,17 +36,6 @@ static inline size_t linearBlocksScratch(int inWidth) {
 }
 
 template <class F>
-static inline void linearTransposedBlocks(const Product& p, const Blocks<F>& w, int first, int last, float* scratch) {
-  if (p.rows >= gemmTransposedBlockRows) return gemmTransposedBlocks(p, w, first, last, scratch);
-  const int count = blocksOf(last - first);
-  for (int r = 0; r < p.rows; r++) {
-    memset(scratch, 0, static_cast<size_t>(count) * blockSize * sizeof(float));
-    axpyBlocks(scratch, w, first / blockSize, count, row(p.x, r, p.inWidth), nullptr, 0, p.inWidth);
-    finishRun(row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias, scratch, first, last - first);
-  }
-}
-
-template <class F>
 static inline void gemvRowsBlocks(const Call& call) {
   const QuantizedProduct p = {
       reinterpret_cast<const int8_t*>(GemvRows::x(call.op)), GemvRows::xScales(call.op), GemvRows::xSums(call.op),
@@ -66,24 +53,6 @@ static inline void gemvRowsBlocks(const Call& call) {
       const char* ahead = w.row(active[least(i + 1, last - 1)]);
       finish(out, nullptr, p.bias, active[i], dotBlocks(w, w.row(active[i]), x, ahead));
     }
-  }
-}
-
-template <class F>
-static inline void axpyRowsBlocks(const Call& call, int first, int columns) {
-  const int inWidth = AxpyRows::inWidth(call.op);
-  const int outWidth = AxpyRows::outWidth(call.op);
-  const Blocks<F> w(AxpyRows::w(call.op), outWidth);
-  const int count = blocksOf(columns);
-  float* sums = reinterpret_cast<float*>(call.scratch);
-  for (int r = 0; r < call.rows; r++) {
-    memset(sums, 0, static_cast<size_t>(count) * blockSize * sizeof(float));
-    axpyBlocks(
-        sums, w, first / blockSize, count, row(AxpyRows::x(call.op), r, inWidth),
-        row(AxpyRows::active(call.op), r, inWidth), 0, AxpyRows::activeCount(call.op)[r]);
-    finishRun(
-        row(AxpyRows::out(call.op), r, outWidth), row(AxpyRows::residual(call.op), r, outWidth),
-        AxpyRows::bias(call.op), sums, first, columns);
   }
 }
 

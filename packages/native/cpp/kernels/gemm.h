@@ -1,30 +1,18 @@
-// Products of many rows: weights are widened once into panels of f32 that stay in L2 while every row of the step passes.
-// Owns packing and the two tiles; linear.h chooses them. Same order of summation as dot.h and axpy.h, so the same bits.
+// Products of many rows with row-major weights of f32 or bf16: weights are widened once into panels of f32 that stay in L2
+// while every row of the step passes. Owns packing and the tile; linear.h chooses it. Same order of summation as dot.h.
 //
-//   row-major:   panel = up to 16 weight rows, whole; tile = 4 outputs x tileRows rows x blocks of k
-//   transposed:  panel = `panelColumns` columns x up to 1024 k as [k][columns]; tile = 4 vectors of outputs x tileRows rows
+//   panel = up to 16 weight rows, whole; tile = 4 outputs x tileRows rows x blocks of k
 //
 // The sums of a tile are in registers; over blocks of k they rest in `sums`, exactly as they were.
-// 1. Up to tileRows rows of a row-major weight pass without packing: a weight is widened once anyway.
+// 1. Up to tileRows rows pass without packing: a weight is widened once anyway.
 // 2. Packed rows are a cache line longer than the weight's, so that the streams of a tile do not meet in one set of L1.
 #pragma once
 #include "dot.h"
 #include "finish.h"
+#include "product.h"
 
 namespace relufy::RELUFY_ISA {
 
-/** A product as every kernel sees it, whatever op it belongs to. */
-struct Product {
-  const float* x;
-  const float* bias;
-  const float* residual;
-  float* out;
-  int rows;
-  int inWidth;
-  int outWidth;
-};
-
-constexpr int tileOutputs = 4;
 /** Floats of x a row in one pass of a tile: with the panel's they fit L1. */
 constexpr int tileWidth = 512;
 constexpr int panelOutputs = 16;
@@ -123,76 +111,6 @@ static inline void gemm(const Product& p, const W* w, int first, int last, float
       rowsTimesPanel<tileRows>(p, r, static_cast<const float*>(panel), static_cast<size_t>(padded), n, count);
     lastRowsTimesPanel<tileRows - 1>(
         p, r, p.rows - r, static_cast<const float*>(panel), static_cast<size_t>(padded), n, count);
-  }
-}
-
-// ---- transposed weights
-
-constexpr int panelColumns = tileOutputs * lanes;
-constexpr int transposedWidth = 1024;
-
-/** sums[rows][panelColumns] += x panel, in the order of k. */
-template <int rows>
-static inline void tileAxpy(const float* panel, const float* x, size_t stride, int count, float* sums) {
-  Vec s[rows][tileOutputs];
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-    for (int i = 0; i < tileOutputs; i++) s[r][i] = load(sums + r * panelColumns + i * lanes);
-  for (int k = 0; k < count; k++, panel += panelColumns) {
-    Vec wk[tileOutputs];
-#pragma GCC unroll 8
-    for (int i = 0; i < tileOutputs; i++) wk[i] = load(panel + i * lanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-      const Vec xk = splat(x[static_cast<size_t>(r) * stride + static_cast<size_t>(k)]);
-#pragma GCC unroll 8
-      for (int i = 0; i < tileOutputs; i++) s[r][i] = fma(wk[i], xk, s[r][i]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-    for (int i = 0; i < tileOutputs; i++) store(sums + r * panelColumns + i * lanes, s[r][i]);
-}
-
-template <int rows>
-static inline void lastTileAxpy(int left, const float* panel, const float* x, size_t stride, int count, float* sums) {
-  if constexpr (rows > 0) {
-    if (left == rows) tileAxpy<rows>(panel, x, stride, count, sums);
-    else lastTileAxpy<rows - 1>(left, panel, x, stride, count, sums);
-  }
-}
-
-RELUFY_INLINE static size_t transposedBytes(int rows) {
-  return static_cast<size_t>(panelColumns) * static_cast<size_t>(transposedWidth + rows) * sizeof(float);
-}
-
-/** Columns [first, last) of every row; transposed weights. `x` has `xStride` numbers a row. */
-template <class W>
-static inline void gemmTransposed(const Product& p, const W* w, int first, int last, float* panel) {
-  float* sums = panel + panelColumns * transposedWidth;
-  const size_t stride = static_cast<size_t>(p.inWidth);
-  for (int c = first; c < last; c += panelColumns) {
-    const int columns = least(panelColumns, last - c);
-    memset(sums, 0, static_cast<size_t>(p.rows) * panelColumns * sizeof(float));
-    for (int k = 0; k < p.inWidth; k += transposedWidth) {
-      const int count = least(transposedWidth, p.inWidth - k);
-      for (int i = 0; i < count; i++) {
-        const W* from = row(w, k + i, p.outWidth) + c;
-        for (int j = 0; j < panelColumns; j += lanes) {
-          const int n = least(lanes, most(0, columns - j));
-          store(panel + i * panelColumns + j, n == lanes ? load(from + j) : loadFirst(from + j, n));
-        }
-      }
-      int r = 0;
-      for (; r + tileRows <= p.rows; r += tileRows)
-        tileAxpy<tileRows>(panel, row(p.x, r, p.inWidth) + k, stride, count, sums + r * panelColumns);
-      lastTileAxpy<tileRows - 1>(p.rows - r, panel, row(p.x, r, p.inWidth) + k, stride, count, sums + r * panelColumns);
-    }
-    for (int r = 0; r < p.rows; r++)
-      finishRun(
-          row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias, sums + r * panelColumns, c, columns);
   }
 }
 

@@ -49,13 +49,21 @@ static size_t scratchBytes(Record op, int maxRows, int threads) {
   switch (op.words[0]) {
     case Linear::code: return linearScratch(op, maxRows, threads);
     case GemvRows::code: return gemvRowsScratch(op);
-    case AxpyRows::code: return axpyRowsScratch(op, threads);
+    case AxpyRows::code: return axpyRowsScratch(op, maxRows, threads);
     case Attention::code: return attentionScratch(op);
     default: return 0;
   }
 }
 
+static size_t sharedBytes(Record op) {
+  switch (op.words[0]) {
+    case Linear::code: return linearShared(op);
+    case AxpyRows::code: return axpyRowsShared(op);
+    default: return 0;
+  }
+}
+
 extern const KernelTable table;
-const KernelTable table = {RELUFY_TEXT(RELUFY_ISA), kernels.byCode, scratchBytes};
+const KernelTable table = {RELUFY_TEXT(RELUFY_ISA), kernels.byCode, scratchBytes, sharedBytes};
 
 }  // namespace relufy::RELUFY_ISA

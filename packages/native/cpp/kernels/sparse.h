@@ -2,12 +2,10 @@
 //
 //   selectActive:  active[r] = ascending indices of the non-zeros of x[r]
 //   gemvRows:      the listed outputs only; a weight row is an output. One row: the list is dealt to the threads
-//   axpyRows:      the listed inputs only; a weight row is an input. The output columns are dealt to the threads, never
-//                  the neurons, so each output has one owner and one order
+//   axpyRows:      the listed inputs only; a weight row is an input: transposed.h
 //
 // The orders of summation are those of the dense products (dot.h, axpy.h): sparse equals dense, bit for bit.
 #pragma once
-#include "axpy.h"
 #include "linear.h"
 
 namespace relufy::RELUFY_ISA {
@@ -74,37 +72,30 @@ static void gemvRows(const Call& call) {
 static inline size_t gemvRowsScratch(Record op) { return preparedBytes(GemvRows::inWidth(op)); }
 
 template <class W>
-static inline void axpyRowsOf(const Call& call, int first, int columns) {
-  const int inWidth = AxpyRows::inWidth(call.op);
-  const int outWidth = AxpyRows::outWidth(call.op);
-  float* sums = reinterpret_cast<float*>(call.scratch);
-  for (int r = 0; r < call.rows; r++) {
-    memset(sums, 0, static_cast<size_t>(columns) * sizeof(float));
-    axpyList(
-        sums, columns, reinterpret_cast<const W*>(AxpyRows::w(call.op)) + first, static_cast<size_t>(outWidth),
-        row(AxpyRows::x(call.op), r, inWidth), row(AxpyRows::active(call.op), r, inWidth),
-        AxpyRows::activeCount(call.op)[r]);
-    finishRun(
-        row(AxpyRows::out(call.op), r, outWidth), row(AxpyRows::residual(call.op), r, outWidth),
-        AxpyRows::bias(call.op), sums, first, columns);
-  }
+static inline void axpyRowsOf(const Call& call) {
+  const Product p = {
+      AxpyRows::x(call.op), AxpyRows::bias(call.op), AxpyRows::residual(call.op), AxpyRows::out(call.op), call.rows,
+      AxpyRows::inWidth(call.op), AxpyRows::outWidth(call.op)};
+  const ActiveInputs inputs = {AxpyRows::active(call.op), AxpyRows::activeCount(call.op), p.inWidth};
+  transposedProduct<W>(call, p, Matrix<W>(AxpyRows::w(call.op), p.outWidth), inputs);
 }
 
 static void axpyRows(const Call& call) {
-  const int first = share(AxpyRows::outWidth(call.op), columnUnit, call.thread, call.threads);
-  const int columns = share(AxpyRows::outWidth(call.op), columnUnit, call.thread + 1, call.threads) - first;
-  if (columns == 0) return;
   switch (AxpyRows::dtype(call.op)) {
-    case dtypeF32: return axpyRowsOf<float>(call, first, columns);
-    case dtypeBf16: return axpyRowsOf<bf16>(call, first, columns);
-    case dtypeInt8: return axpyRowsBlocks<Int8>(call, first, columns);
-    case dtypeInt4: return axpyRowsBlocks<Int4>(call, first, columns);
+    case dtypeF32: return axpyRowsOf<float>(call);
+    case dtypeBf16: return axpyRowsOf<bf16>(call);
+    case dtypeInt8: return axpyRowsOf<Int8>(call);
+    case dtypeInt4: return axpyRowsOf<Int4>(call);
     default: __builtin_trap();
   }
 }
 
-static inline size_t axpyRowsScratch(Record op, int threads) {
-  return static_cast<size_t>(columnsOf(AxpyRows::outWidth(op), threads)) * sizeof(float);
+static inline size_t axpyRowsScratch(Record op, int rows, int threads) {
+  return transposedScratch(AxpyRows::inWidth(op), AxpyRows::outWidth(op), rows, threads, true);
+}
+
+static inline size_t axpyRowsShared(Record op) {
+  return fewRowsShared(AxpyRows::inWidth(op), AxpyRows::outWidth(op));
 }
 
 }  // namespace relufy::RELUFY_ISA

@@ -14,7 +14,7 @@ import { untilInterrupted } from '../with-model.js';
 const examples = `
 Formats:
   safetensors  f32 and bf16 in the family's own layout, for every tool; int8 and int4 packed as Relufy holds them
-  gguf         f32, f16, q8_0 and q4_0, for llama.cpp (which runs Llama with SiLU and Falcon with GELU only)
+  gguf         f32, f16, q8_0 and q4_0, for llama.cpp (which computes each architecture's own activation only)
 
 Examples:
   $ relufy convert facebook/opt-125m --dtype int8 --out ./opt-125m-int8

@@ -1,11 +1,14 @@
 // `relufy eval`: scores a model on tasks as lm-evaluation-harness does, into a folder; compares two such folders.
 // Does not own tasks, scores or files (@relufy/eval).
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
-import { compareRuns, comparisonTable, readRun, runEvaluation, TaskRegistry } from '@relufy/eval';
+import { compareRuns, comparisonTable, evalPage, readRun, runEvaluation, TaskRegistry } from '@relufy/eval';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numeric } from '../options.js';
 import { addStudyOptions, type StudyValues, studyArgsOf, studyOptionsOf } from '../study-options.js';
+import { sweep, work } from '../sweep-command.js';
 import { withModel } from '../with-model.js';
 
 const examples = `
@@ -13,7 +16,8 @@ Examples:
   $ relufy eval llama-tales --tasks lambada_openai,arc_easy --data ./eval-data --out ./runs/tales
   $ relufy eval ./model --tasks mmlu --num-fewshot 5 --data ./eval-data --out ./runs/mmlu --resume
   $ relufy eval ./model --tasks ./my-task.yaml --limit 50 --log-samples --out ./runs/mine
-  $ relufy eval --compare ./runs/dense ./runs/sparse
+  $ relufy eval --compare ./runs/dense ./runs/sparse --out ./runs/both
+  $ relufy eval --sweep ./sweep.yaml --out ./runs/sweep --workers 2
   $ relufy eval --list`;
 
 interface EvalValues extends StudyValues {
@@ -32,6 +36,10 @@ interface EvalValues extends StudyValues {
   readonly logSamples?: true;
   readonly compare?: readonly string[];
   readonly list?: true;
+  readonly sweep?: string;
+  readonly worker?: string;
+  readonly queue?: string;
+  readonly workers: number;
 }
 
 const positive = { fits: (value: number) => value > 0, expected: 'a number > 0' };
@@ -59,14 +67,19 @@ export function define(command: Command): void {
     .option('--no-bos', 'never begin with a BOS token (default: as the tokenizer does)')
     .option('--resume', 'go on with the run that is in the folder')
     .option('--log-samples', 'write every document with its requests and answers')
-    .option('--compare <folders...>', 'compare two finished runs, and nothing else')
-    .option('--list', 'list the tasks, and nothing else');
+    .option('--compare <folders...>', 'compare finished runs with the first, and nothing else; --out: as a page')
+    .option('--list', 'list the tasks, and nothing else')
+    .option('--sweep <file>', 'run the models x settings x tasks of a YAML file')
+    .addOption(numeric('--workers <n>', 'with --sweep or --worker: jobs at a time', wholeFrom(1)).default(1))
+    .option('--queue <url>', 'with --sweep: give the jobs to the workers of a Redis server')
+    .option('--worker <url>', 'take jobs of a Redis server, such as redis://host:6379, until Ctrl-C');
   addStudyOptions(command);
   command.addHelpText('after', examples).action(evaluateModel);
 }
 
 async function evaluateModel(source: string | undefined, values: EvalValues): Promise<void> {
-  if (values.compare) return printComparison(values.compare);
+  if (values.compare) return printComparison(values.compare, values.out);
+  if (values.sweep !== undefined || values.worker !== undefined) return sweepOrWork(values);
   const registry = await TaskRegistry.open(values.includePath);
   if (values.list) return printTasks(registry);
   const { tasks, out } = values;
@@ -100,12 +113,24 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
   });
 }
 
-function printComparison(folders: readonly string[]): void {
-  const [a, b] = folders;
-  if (a === undefined || b === undefined || folders.length > 2)
-    throw usageError(`--compare: expected two folders, got ${folders.length}.`);
-  const [left, right] = [readRun(a), readRun(b)];
-  process.stdout.write(`${comparisonTable(compareRuns(left, right), left, right)}\n`);
+async function sweepOrWork({ sweep: file, worker, queue, out, workers }: EvalValues): Promise<void> {
+  if (out === undefined) throw usageError('--out: expected a folder, got none.');
+  if (file !== undefined && worker !== undefined) throw usageError('--sweep: expected it without --worker, got both.');
+  if (worker !== undefined) return work(worker, out, workers);
+  return sweep(file as string, out, workers, queue);
+}
+
+/** The first run against each other one; with a folder, as one page too. */
+function printComparison(folders: readonly string[], out: string | undefined): void {
+  const [first, ...others] = folders.map(readRun);
+  if (first === undefined || others.length === 0)
+    throw usageError(`--compare: expected two folders or more, got ${folders.length}.`);
+  for (const other of others) process.stdout.write(`${comparisonTable(compareRuns(first, other), first, other)}\n\n`);
+  if (out === undefined) return;
+  mkdirSync(out, { recursive: true });
+  const path = join(out, 'report.html');
+  writeFileSync(path, evalPage([first, ...others]));
+  process.stdout.write(`${path}\n`);
 }
 
 /** The members of large groups go without saying. */

@@ -16,7 +16,11 @@ export const subcommands: readonly SubcommandEntry[] = [
   { name: 'chat', summary: 'chat with a model in the terminal', load: () => import('./chat.js') },
   { name: 'generate', summary: 'continue a prompt, or answer messages', load: () => import('./generate.js') },
   { name: 'inspect', summary: "show a model's spec, memory, sparsity and program", load: () => import('./inspect.js') },
+  { name: 'models', summary: 'list public models that are sparse as they are', load: () => import('./models.js') },
   { name: 'convert', summary: 'write a model in another format', load: () => import('./convert.js') },
   { name: 'bench', summary: 'measure what this machine does, dense against sparse', load: () => import('./bench.js') },
   { name: 'eval', summary: 'score a model on tasks, as lm-evaluation-harness does', load: () => import('./eval.js') },
+  { name: 'measure', summary: "measure what a model's neurons do over a text", load: () => import('./measure.js') },
+  { name: 'relufy', summary: 'turn a model into a ReLU model', load: () => import('./relufy.js') },
+  { name: 'train', summary: 'train or fine-tune a model', load: () => import('./train.js') },
 ];

@@ -131,8 +131,7 @@ function chatDocument(
     add(tokenizer.applyChatTemplate(messages.slice(0, i), { addGenerationPrompt: true }), scoresAll);
     add(tokenizer.applyChatTemplate(messages.slice(0, i + 1)), true);
   });
-  if (segments.length === 0)
-    throw new RelufyError('input', `${where}: expected a message of the assistant, got none.`);
+  if (segments.length === 0) throw new RelufyError('input', `${where}: expected a message of the assistant, got none.`);
   return join(segments);
 }
 

@@ -1,7 +1,7 @@
 // Reads the training cases of ../shared/golden/training and makes their batches, for tests.
 import { readFileSync } from 'node:fs';
 import { folderFiles } from '@relufy/checkpoint/node';
-import { planModel, type RelufyOptions } from '@relufy/models';
+import { type ModelSpec, planModel, type RelufyOptions } from '@relufy/models';
 import { createReferenceBackend } from '@relufy/tensor';
 import { shared } from '../../../../tools/testing/shared.js';
 import { type Part, TrainingSession } from '../index.js';
@@ -64,10 +64,15 @@ export function partOf(sequences: readonly Int32Array[], masks: readonly Uint8Ar
 }
 
 /** A session on the reference backend over a checkpoint of ../shared, as the golden runs were configured. */
-export async function goldenSession(name: string, options: Partial<TrainingStepOptions> = {}, relufy?: RelufyOptions) {
+export async function goldenSession(
+  name: string,
+  options: Partial<TrainingStepOptions> = {},
+  relufy?: RelufyOptions,
+  change: (spec: ModelSpec) => ModelSpec = (spec) => spec,
+) {
   const files = await folderFiles(shared(name));
   const plan = await planModel(files, { contextLength: 33, ...(relufy && { relufy }) });
-  const session = await TrainingSession.create(createReferenceBackend(), plan.spec, {
+  const session = await TrainingSession.create(createReferenceBackend(), change(plan.spec), {
     limits: { maxRows: 128, maxOutputs: 128 },
     slots: 4,
     contextLength: 33,

@@ -1,0 +1,57 @@
+// One job as a process of its own: `relufy eval ... --out FOLDER --resume`, which goes on where a killed one stopped.
+// Owns starting, waiting and what its end means. Does not own which jobs there are.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RelufyError } from '@relufy/tensor';
+import { holderOf } from '../folder-lock.js';
+import { type JobFiles, type JobRunner, WorkerLost } from './job-queue.js';
+
+/** What a finished job's folder holds; results.json comes last. */
+const jobFiles = ['scores.json', 'table.md', 'report.html', 'results.json'] as const;
+
+export function finishedFiles(folder: string): JobFiles | undefined {
+  if (!existsSync(join(folder, 'results.json'))) return undefined;
+  return Object.fromEntries(
+    jobFiles.flatMap((name) => {
+      const path = join(folder, name);
+      return existsSync(path) ? [[name, readFileSync(path, 'utf8')] as const] : [];
+    }),
+  );
+}
+
+/** `command`: what runs `relufy eval`; arguments are added. `folder`: jobs get folders in it. */
+export function jobProcess(command: readonly string[], folder: string): JobRunner {
+  const [program, ...before] = command as [string, ...string[]];
+  return async (job, signal) => {
+    const out = join(folder, job.id);
+    mkdirSync(out, { recursive: true });
+    // the worker of a coordinator that was killed may still be at it
+    while (holderOf(out) !== undefined) await new Promise((resolve) => setTimeout(resolve, 200));
+    const finished = finishedFiles(out);
+    if (finished) return finished;
+    const child = spawn(program, [...before, ...job.args, '--out', out, '--resume'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const stop = () => child.kill('SIGTERM');
+    signal.addEventListener('abort', stop);
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-2000);
+    });
+    try {
+      const end = await new Promise<number | NodeJS.Signals>((resolve, reject) => {
+        child.on('error', reject);
+        child.on('close', (code, name) => resolve(name ?? code ?? 1));
+      });
+      signal.throwIfAborted();
+      if (typeof end === 'string') throw new WorkerLost(`${job.id}: its process was ended by ${end}`);
+      const files = finishedFiles(out);
+      if (end !== 0 || files === undefined)
+        throw new RelufyError('state', `${job.id}: ${said.trim().split('\n').at(-1) || `exit code ${end}`}`);
+      return files;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  };
+}

@@ -1,0 +1,100 @@
+// A sweep from its jobs to a folder: jobs/ID for each, then one table and one page over all. Run again, it does what is
+// missing. Does not own where jobs run (the queue).
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { RelufyError } from '@relufy/tensor';
+import { costRows } from '../compare.js';
+import { evalPage, scoresOf } from '../eval-report.js';
+import { readRun, writeWhole } from '../result-files.js';
+import { markdownTable } from '../results.js';
+import { finishedFiles } from './job-process.js';
+import type { JobOutcome, JobQueue } from './job-queue.js';
+import type { Job } from './sweep-file.js';
+
+export const jobFolder = (out: string): string => join(out, 'jobs');
+
+export interface SweepOptions {
+  readonly out: string;
+  readonly signal: AbortSignal;
+  readonly onOutcome?: (outcome: JobOutcome, done: number, total: number) => void;
+}
+
+/**
+ * @returns the table of all jobs.
+ * @throws RelufyError `state` when jobs failed, after all others ended.
+ */
+export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: SweepOptions): Promise<string> {
+  const { out, signal, onOutcome } = options;
+  mkdirSync(jobFolder(out), { recursive: true });
+  const missing = jobs.filter(({ id }) => finishedFiles(join(jobFolder(out), id)) === undefined);
+  await queue.add(missing);
+  const failed: string[] = [];
+  let done = jobs.length - missing.length;
+  if (missing.length > 0)
+    for await (const outcome of queue.outcomes(signal)) {
+      if ('error' in outcome) failed.push(`${outcome.job.id}: ${outcome.error}`);
+      else {
+        const folder = join(jobFolder(out), outcome.job.id);
+        mkdirSync(folder, { recursive: true });
+        // results.json is the last of them, and its being there says that the others are
+        for (const [name, text] of Object.entries(outcome.files)) writeWhole(join(folder, name), text);
+      }
+      onOutcome?.(outcome, ++done, jobs.length);
+    }
+  const table = sweepTable(jobs, out);
+  writeWhole(join(out, 'table.md'), `${table}\n`);
+  writeWhole(join(out, 'report.html'), evalPage(mergedRuns(jobs, out)));
+  if (failed.length > 0)
+    throw new RelufyError(
+      'state',
+      `sweep: expected ${jobs.length} jobs to end well, got ${failed.length} that did not: ${failed.join('; ')}. Correct the cause and run the sweep again: what is done stays.`,
+    );
+  return table;
+}
+
+function finishedRuns(jobs: readonly Job[], out: string) {
+  return jobs.flatMap((job) => {
+    const folder = join(jobFolder(out), job.id);
+    return finishedFiles(folder) === undefined ? [] : [{ job, run: readRun(folder) }];
+  });
+}
+
+function sweepTable(jobs: readonly Job[], out: string): string {
+  const rows = finishedRuns(jobs, out).flatMap(({ job, run }) => {
+    const costs = Object.fromEntries(costRows([run]).map(({ name, texts }) => [name, texts[0] ?? '']));
+    return scoresOf(run).map(({ task, metric, value, stderr }) => [
+      job.model,
+      job.setting,
+      task,
+      metric,
+      value.toFixed(4),
+      stderr === undefined ? 'N/A' : stderr.toFixed(4),
+      costs['down density'] ?? '',
+      costs['MACs per token'] ?? '',
+      costs['weight bytes per token'] ?? '',
+      costs['decoded tokens/s'] ?? '',
+    ]);
+  });
+  const head = ['Model', 'Setting', 'Task', 'Metric', 'Value', 'Stderr', 'Density', 'MACs', 'Bytes/token', 'Tokens/s'];
+  return markdownTable(head, rows, [4, 5, 6, 7, 8, 9]);
+}
+
+/** The tasks of one model and setting as one run, so that a page has a column for each. */
+function mergedRuns(jobs: readonly Job[], out: string) {
+  const merged = new Map<string, ReturnType<typeof readRun>>();
+  for (const { job, run } of finishedRuns(jobs, out)) {
+    const key = `${job.model} ${job.setting}`;
+    const before = merged.get(key);
+    merged.set(key, {
+      folder: job.setting,
+      scores: { ...run.scores, tasks: { ...before?.scores.tasks, ...run.scores.tasks } },
+      results: {
+        ...run.results,
+        results: { ...before?.results.results, ...run.results.results },
+        configs: { ...before?.results.configs, ...run.results.configs },
+        relufy: before?.results.relufy ?? run.results.relufy,
+      },
+    });
+  }
+  return [...merged.values()];
+}

@@ -1,0 +1,98 @@
+// The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
+// Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
+import type { BufferDecl, Dim, DType, StepLimits } from '@relufy/tensor';
+import { headRows } from './families/family.js';
+import { isReluLike, type ModelSpec } from './spec.js';
+
+export interface DecoderOptions {
+  readonly limits: StepLimits;
+  readonly slots: number;
+  readonly contextLength: number;
+  /** The format of each matrix weight. */
+  readonly matrixDType: (buffer: string) => DType;
+  /** Weights are state, which programs may write, and programs can be differentiated. */
+  readonly trained?: boolean;
+}
+
+/**
+ * Which weights are stored transposed, [in, out]: those whose input is sparse, so that what one zero skips is one
+ * contiguous row. The layout follows from the spec alone, so dense and sparse programs share the weights.
+ */
+export function isTransposed(spec: ModelSpec, role: 'qkv' | 'o' | 'gate' | 'up' | 'down'): boolean {
+  switch (role) {
+    case 'down':
+      return isReluLike(spec.ffn.activation);
+    case 'qkv':
+    case 'gate':
+      return spec.norm.relu;
+    case 'up': // behind a gate, the gate's zeros say which rows of up matter
+      return spec.norm.relu && spec.ffn.kind === 'plain';
+    case 'o':
+      return false;
+  }
+}
+
+/** Every buffer that outlives a step. */
+export function declareBuffers(spec: ModelSpec, options: DecoderOptions): BufferDecl[] {
+  const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm } = spec;
+  const buffers: BufferDecl[] = [];
+  const add = (kind: BufferDecl['kind'], name: string, dtype: DType, shape: readonly Dim[], transposed = false) =>
+    buffers.push({ name, kind, dtype, shape, ...(transposed && { transposed }) });
+  const matrix = (name: string, out: number, input: number, transposed = false) =>
+    add('weight', name, options.matrixDType(name), transposed ? [input, out] : [out, input], transposed);
+  const vector = (name: string, size: number) => add('weight', name, 'f32', [size]);
+  const normOf = (name: string) => {
+    if (norm.weight) vector(`${name}.weight`, hiddenSize);
+    if (norm.bias) vector(`${name}.bias`, hiddenSize);
+  };
+  const { q, all } = headRows(spec);
+
+  matrix('embedTokens', spec.vocabSize, embeddingSize);
+  if (!spec.tieWordEmbeddings) matrix('lmHead', spec.vocabSize, embeddingSize);
+  if (embeddingSize !== hiddenSize) {
+    matrix('projectIn', hiddenSize, embeddingSize);
+    matrix('projectOut', embeddingSize, hiddenSize);
+  }
+  const { positions } = spec;
+  if (positions.kind === 'learned') add('weight', 'embedPositions', 'f32', [spec.maxPositionEmbeddings, hiddenSize]);
+  if (positions.kind === 'rope') add('weight', 'ropeTable', 'f32', [options.contextLength, positions.rotaryDim]);
+  if (positions.kind === 'alibi') add('weight', 'alibi', 'f32', [attention.numAttentionHeads, options.contextLength]);
+  for (let i = 0; i < spec.numHiddenLayers; i++) {
+    const layer = `layers.${i}`;
+    const linear = (role: Parameters<typeof isTransposed>[1], out: number, input: number, bias: boolean) => {
+      matrix(`${layer}.${role}.weight`, out, input, isTransposed(spec, role));
+      if (bias) vector(`${layer}.${role}.bias`, out);
+    };
+    normOf(`${layer}.attentionNorm`);
+    linear('qkv', all, hiddenSize, attention.qkvBias);
+    const { headNorm } = attention;
+    const normedHeads = [attention.numAttentionHeads + attention.numKeyValueHeads, attention.headDim];
+    if (headNorm?.weight) add('weight', `${layer}.headNorm.weight`, 'f32', normedHeads);
+    if (headNorm?.bias) add('weight', `${layer}.headNorm.bias`, 'f32', normedHeads);
+    if (attention.outNorm) vector(`${layer}.outNorm.weight`, q);
+    if (ffn.downNorm) vector(`${layer}.downNorm.weight`, intermediateSize);
+    linear('o', hiddenSize, q, attention.outBias);
+    if (!hasOneNorm(spec)) normOf(`${layer}.ffnNorm`);
+    if (ffn.kind === 'gated') linear('gate', intermediateSize, hiddenSize, ffn.bias);
+    linear('up', intermediateSize, hiddenSize, ffn.bias);
+    linear('down', hiddenSize, intermediateSize, ffn.bias);
+  }
+  if (spec.embeddingNorm) normOf('embeddingNorm');
+  if (spec.finalNorm) normOf('finalNorm');
+  const cache = [
+    options.slots,
+    spec.numHiddenLayers,
+    attention.numKeyValueHeads,
+    options.contextLength,
+    attention.headDim,
+  ];
+  add('state', 'kCache', 'f32', cache);
+  add('state', 'vCache', 'f32', cache);
+  for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
+  for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);
+  return buffers;
+}
+
+export function hasOneNorm({ block }: ModelSpec): boolean {
+  return block.kind === 'parallel' && block.norms === 1;
+}

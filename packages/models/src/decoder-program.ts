@@ -1,0 +1,50 @@
+// What is asked of a decoder's program, and what one comes with: options, taps, what it reads of the weights.
+// Does not own building one (decoder-builder.ts).
+import type { Program, ProgramBuilder } from '@relufy/tensor';
+
+/** A linear layer's input, as statistics and taps name it. */
+export type Site = 'qkv' | 'o' | 'upGate' | 'down';
+
+export const sites: readonly Site[] = ['qkv', 'o', 'upGate', 'down'];
+
+export interface ProgramOptions {
+  /** `exact` skips weights behind zeros; `dense` computes everything in the same order: the same bits. */
+  readonly sparsity: 'exact' | 'dense';
+  /** Activations to keep: `hidden.k`, `qkv.k`, `o.k`, `upGate.k`, `preActivation.k`, `down.k`. */
+  readonly taps?: readonly string[];
+  /** `logits`: the head's outputs are kept; `logprobs`: only the target's log-probability and the best id. */
+  readonly head?: 'logits' | 'logprobs';
+}
+
+/** A program, and where to find what it keeps. */
+export interface DecoderProgram {
+  readonly program: Program;
+  /** Tap -> activation. */
+  readonly taps: ReadonlyMap<string, string>;
+  /** The sparse products in order, for statistics. */
+  readonly reads: readonly WeightRead[];
+}
+
+/** What one product reads of its weights for one row. */
+export interface WeightRead {
+  readonly weight: string;
+  /** `up`: rows behind a gate; `head` and `projection` belong to no layer (-1). */
+  readonly site: Site | 'up' | 'head' | 'projection';
+  readonly layer: number;
+  /** Bytes of one neuron's or channel's row, and how many there are. */
+  readonly rowBytes: number;
+  readonly rows: number;
+  /** The i32 [rows] buffer that says how many rows were read; absent: all. */
+  readonly activeCount?: string;
+}
+
+/** A forward pass up to its logits, open for a loss and gradients. */
+export interface DecoderForward {
+  readonly builder: ProgramBuilder;
+  /** Tap -> activation. */
+  readonly taps: ReadonlyMap<string, string>;
+  /** The activation [outputs, vocab]. */
+  readonly logits: string;
+  /** Ops [from, to) of each layer. */
+  readonly layers: readonly (readonly [from: number, to: number])[];
+}

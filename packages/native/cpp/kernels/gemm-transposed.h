@@ -1,0 +1,177 @@
+// Products of many rows with transposed weights: panels of columns, widened once, stay in L2 while every row passes.
+// The order of summation is that of axpy.h: a tile sums one part of the inputs from +0, and the parts are added by its tree.
+//
+//   panel = `panelColumns` columns of the inputs of one part, as f32 [k][columns]; of block formats without their scales
+//   tile = tileRows rows x four vectors of columns, in registers over the whole part; it multiplies by coefficients:
+//   x[k], or x[k] * scale[k][block] as axpy.h rounds it, which are put side by side for a tile of rows first
+#pragma once
+#include "axpy.h"
+#include "finish.h"
+#include "product.h"
+
+namespace relufy::RELUFY_ISA {
+
+constexpr int panelColumns = tileOutputs * lanes;
+/** Scales of a block format that a panel of columns spans. */
+constexpr int panelBlocks = panelColumns > blockSize ? panelColumns / blockSize : 1;
+
+template <class W>
+constexpr int coefficientsPerInput = isBlocks<W> ? panelBlocks : 1;
+
+/** sums[rows][panelColumns] = coefficients[rows][scales] times the panel, in the order of k. */
+template <int rows, int scales>
+static inline void tileAxpy(const float* panel, const float* coefficients, int count, float* sums) {
+  Vec s[rows][tileOutputs];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+    for (int i = 0; i < tileOutputs; i++) s[r][i] = zero();
+  for (int k = 0; k < count; k++, panel += panelColumns) {
+    Vec w[tileOutputs];
+#pragma GCC unroll 8
+    for (int i = 0; i < tileOutputs; i++) w[i] = load(panel + i * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+      for (int i = 0; i < tileOutputs; i++) {
+        const int scale = scales > 1 ? i * lanes / blockSize : 0;
+        s[r][i] = fma(w[i], splat(coefficients[(r * scales + scale) * count + k]), s[r][i]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+    for (int i = 0; i < tileOutputs; i++) store(sums + r * panelColumns + i * lanes, s[r][i]);
+}
+
+template <int rows, int scales>
+static inline void lastTileAxpy(int left, const float* panel, const float* coefficients, int count, float* sums) {
+  if constexpr (rows > 0) {
+    if (left == rows) tileAxpy<rows, scales>(panel, coefficients, count, sums);
+    else lastTileAxpy<rows - 1, scales>(left, panel, coefficients, count, sums);
+  }
+}
+
+/** Columns c .. c + columns of the member rows, zeros beyond. */
+template <class W>
+static inline void packColumns(
+    const Floats<W>& w, const int32_t* members, int count, int c, int columns, float* panel, float*) {
+  for (int i = 0; i < count; i++, panel += panelColumns) {
+    const W* from = reinterpret_cast<const W*>(w.row(members[i])) + c;
+    for (int j = 0; j < panelColumns; j += lanes) {
+      const int n = most(0, least(lanes, columns - j));
+      store(panel + j, n == lanes ? load(from + j) : loadFirst(from + j, n));
+    }
+  }
+}
+
+/** The same without scales, which go to scales[panelBlocks][count]. */
+template <class F>
+static inline void packColumns(
+    const Blocks<F>& w, const int32_t* members, int count, int c, int columns, float* panel, float* scales) {
+  for (int i = 0; i < count; i++, panel += panelColumns) {
+    const char* weights = w.row(members[i]);
+    for (int t = 0; t < panelBlocks; t++) {
+      const int b = c / blockSize + t;
+      const bool inside = b < w.blocks;
+      float one[lanes] = {};
+      Vec q[blockVectors];
+      if (inside) {
+        store(one, loadHalfFirst(w.scales(weights) + b, 1));
+        loadBlock<F>(weights + b * F::blockBytes, q);
+      }
+      scales[t * count + i] = one[0];
+      for (int v = 0; v < least(blockVectors, tileOutputs); v++) {
+        const int column = t * blockSize + v * lanes;
+        const int from = panelBlocks > 1 ? v : c % blockSize / lanes + v;
+        store(panel + column, inside && column < columns ? q[from] : zero());
+      }
+    }
+  }
+}
+
+/** x of the members of a part, side by side: runs of 16, every partCount-th. */
+static inline void gatherInputs(const float* x, int part, int partCount, int inWidth, float* to) {
+  for (int run = part * partRun; run < inWidth; run += partCount * partRun) {
+    const int n = least(partRun, inWidth - run);
+    memcpy(to, x + run, static_cast<size_t>(n) * sizeof(float));
+    to += n;
+  }
+}
+
+/** to[i] *= scales[i] */
+static inline void scaleInputs(float* to, const float* scales, int count) {
+  int i = 0;
+  for (; i + lanes <= count; i += lanes) store(to + i, mul(load(to + i), load(scales + i)));
+  if (i < count) storeFirst(to + i, mul(loadFirst(to + i, count - i), loadFirst(scales + i, count - i)), count - i);
+}
+
+/** to += from, whole vectors. */
+static inline void addRun(float* to, const float* from, int count) {
+  for (int i = 0; i < count; i += lanes) store(to + i, add(load(to + i), load(from + i)));
+}
+
+/**
+ * The tree of parts, one part after the other: `sums` holds part p; afterwards, of the last part, the whole. Each level
+ * of `levels` holds `count` numbers.
+ */
+static inline void addParts(float* sums, float* levels, int part, int partCount, int count) {
+  for (int level = 0; (1 << level) < partCount; level++) {
+    float* held = levels + static_cast<size_t>(level) * static_cast<size_t>(count);
+    if ((part >> level & 1) == 0) {
+      memcpy(held, sums, static_cast<size_t>(count) * sizeof(float));
+      return;
+    }
+    addRun(sums, held, count);
+  }
+}
+constexpr int partLevels = 3;
+
+RELUFY_INLINE static int partInputs(int inWidth) {
+  const int partCount = partsOf(inWidth);
+  return (inWidth + partCount * partRun - 1) / (partCount * partRun) * partRun;
+}
+
+static inline size_t gemmTransposedScratch(int rows, int inWidth) {
+  const int inputs = partInputs(inWidth);
+  const int floats =
+      inputs * (panelColumns + panelBlocks + tileRows * panelBlocks + 1) + (1 + partLevels) * rows * panelColumns + 64;
+  return static_cast<size_t>(floats) * sizeof(float);
+}
+
+/** Columns [first, last) of every row. */
+template <class W, class M>
+static inline void gemmTransposed(const Product& p, const M& w, int first, int last, float* scratch) {
+  constexpr int scaleCount = coefficientsPerInput<W>;
+  const int partCount = partsOf(p.inWidth);
+  const int inputs = partInputs(p.inWidth);
+  const int sumCount = p.rows * panelColumns;
+  float* panel = scratch;
+  float* scales = panel + inputs * panelColumns;
+  float* coefficients = scales + inputs * panelBlocks;
+  int32_t* members = reinterpret_cast<int32_t*>(coefficients + inputs * tileRows * panelBlocks);
+  float* sums = reinterpret_cast<float*>(members + inputs);
+  float* levels = sums + sumCount;
+  for (int c = first; c < last; c += panelColumns) {
+    const int columns = least(panelColumns, last - c);
+    for (int part = 0; part < partCount; part++) {
+      const int count = membersOf(part, partCount, nullptr, 0, p.inWidth, members);
+      packColumns(w, members, count, c, columns, panel, scales);
+      for (int r = 0; r < p.rows; r += tileRows) {
+        const int rows = least(tileRows, p.rows - r);
+        for (int i = 0; i < rows * scaleCount; i++) {
+          gatherInputs(row(p.x, r + i / scaleCount, p.inWidth), part, partCount, p.inWidth, coefficients + i * count);
+          if constexpr (isBlocks<W>) scaleInputs(coefficients + i * count, scales + i % scaleCount * count, count);
+        }
+        lastTileAxpy<tileRows, scaleCount>(rows, panel, coefficients, count, sums + r * panelColumns);
+      }
+      addParts(sums, levels, part, partCount, sumCount);
+    }
+    for (int r = 0; r < p.rows; r++)
+      finishRun(
+          row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias, sums + r * panelColumns, c, columns);
+  }
+}
+
+}  // namespace relufy::RELUFY_ISA

@@ -1,0 +1,129 @@
+// linear over a transposed weight, and axpyRows: which path a call takes. The order of summation is that of axpy.h.
+//
+//   few rows:             parts of the inputs are dealt to the threads; a barrier; columns are dealt, and the parts added
+//   many rows, dense:     columns are dealt; gemm by panels
+//   many rows, sparse:    columns are dealt; a part of the weights stays in L2 while a block of rows adds its members
+#pragma once
+#include "gemm-transposed.h"
+
+namespace relufy::RELUFY_ISA {
+
+/** From this many rows on, threads own columns and not inputs. */
+constexpr int manyRows = 4;
+/** Rows of a sparse step that pass over a part of the weights together. */
+constexpr int sparseRowBlock = 16;
+
+RELUFY_INLINE static int paddedColumns(int columns) { return (columns + columnUnit - 1) / columnUnit * columnUnit; }
+
+/** What an op has to say of the inputs of each row: the active ones, or (null) all. */
+struct ActiveInputs {
+  const int32_t* active;
+  const int32_t* counts;
+  int inWidth;
+  RELUFY_INLINE const int32_t* list(int r) const { return row(active, r, inWidth); }
+  RELUFY_INLINE int count(int r) const { return counts != nullptr ? counts[r] : inWidth; }
+};
+
+static inline size_t fewRowsShared(int inWidth, int outWidth) {
+  return static_cast<size_t>(manyRows * partsOf(inWidth)) * static_cast<size_t>(paddedColumns(outWidth)) * sizeof(float);
+}
+
+template <class M>
+static inline void fewRows(const Call& call, const Product& p, const M& w, const ActiveInputs& inputs) {
+  const int partCount = partsOf(p.inWidth);
+  const int padded = paddedColumns(p.outWidth);
+  float* all = reinterpret_cast<float*>(call.shared);
+  int32_t* members = reinterpret_cast<int32_t*>(call.scratch);
+  const auto sumsOf = [&](int r, int part) { return row(all, r * partCount + part, padded); };
+  const int first = share(partCount, 1, call.thread, call.threads);
+  const int last = share(partCount, 1, call.thread + 1, call.threads);
+  for (int r = 0; r < p.rows; r++)
+    for (int part = first; part < last; part++) {
+      const int count = membersOf(part, partCount, inputs.list(r), inputs.count(r), p.inWidth, members);
+      memset(sumsOf(r, part), 0, static_cast<size_t>(padded) * sizeof(float));
+      addRows(sumsOf(r, part), w, 0, p.outWidth, row(p.x, r, p.inWidth), members, count, true);
+    }
+  // a thread whose parts are a branch of the tree adds them before the others need to see them
+  const bool branch = partCount % call.threads == 0 && (call.threads & (call.threads - 1)) == 0;
+  const int own = branch ? partCount / call.threads : 1;
+  for (int step = 1; step < own; step *= 2)
+    for (int r = 0; r < p.rows; r++)
+      for (int part = first; part < last; part += 2 * step) addRun(sumsOf(r, part), sumsOf(r, part + step), padded);
+  call.barrier(call.team);
+  const int c = share(p.outWidth, columnUnit, call.thread, call.threads);
+  const int columns = share(p.outWidth, columnUnit, call.thread + 1, call.threads) - c;
+  if (columns == 0) return;
+  for (int r = 0; r < p.rows; r++) {
+    for (int step = own; step < partCount; step *= 2)
+      for (int part = 0; part < partCount; part += 2 * step)
+        addRun(sumsOf(r, part) + c, sumsOf(r, part + step) + c, paddedColumns(columns));
+    finishRun(row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias, sumsOf(r, 0) + c, c, columns);
+  }
+}
+
+static inline size_t manySparseScratch(int inWidth, int columns) {
+  const size_t sums = static_cast<size_t>(sparseRowBlock * (1 + partLevels)) * static_cast<size_t>(columns);
+  return (sums + static_cast<size_t>(sparseRowBlock + 1) * static_cast<size_t>(inWidth)) * sizeof(float) + 64;
+}
+
+template <class M>
+static inline void manySparseRows(
+    const Product& p, const M& w, const ActiveInputs& inputs, int first, int last, char* scratch) {
+  const int partCount = partsOf(p.inWidth);
+  const int columns = paddedColumns(last - first);
+  const int sumCount = sparseRowBlock * columns;
+  float* sums = reinterpret_cast<float*>(scratch);
+  float* levels = sums + sumCount;
+  int32_t* members = reinterpret_cast<int32_t*>(levels + partLevels * sumCount);
+  for (int r0 = 0; r0 < p.rows; r0 += sparseRowBlock) {
+    const int rows = least(sparseRowBlock, p.rows - r0);
+    // each row's list by parts, one behind the other
+    int begins[sparseRowBlock][parts + 1];
+    for (int r = 0; r < rows; r++) {
+      begins[r][0] = r * p.inWidth;
+      for (int part = 0; part < partCount; part++)
+        begins[r][part + 1] = begins[r][part] + membersOf(
+                                                    part, partCount, inputs.list(r0 + r), inputs.count(r0 + r),
+                                                    p.inWidth, members + begins[r][part]);
+    }
+    for (int part = 0; part < partCount; part++) {
+      memset(sums, 0, static_cast<size_t>(rows * columns) * sizeof(float));
+      for (int r = 0; r < rows; r++)
+        addRows(
+            sums + r * columns, w, first, last - first, row(p.x, r0 + r, p.inWidth), members + begins[r][part],
+            begins[r][part + 1] - begins[r][part], false);
+      addParts(sums, levels, part, partCount, rows * columns);
+    }
+    for (int r = 0; r < rows; r++)
+      finishRun(
+          row(p.out, r0 + r, p.outWidth), row(p.residual, r0 + r, p.outWidth), p.bias, sums + r * columns, first,
+          last - first);
+  }
+}
+
+template <class W, class M>
+static inline void transposedProduct(const Call& call, const Product& p, const M& w, const ActiveInputs& inputs) {
+  if (p.rows == 0) return;
+  if (p.rows < manyRows) return fewRows(call, p, w, inputs);
+  const int first = share(p.outWidth, columnUnit, call.thread, call.threads);
+  const int last = share(p.outWidth, columnUnit, call.thread + 1, call.threads);
+  if (first == last) return;
+  if (inputs.active == nullptr) gemmTransposed<W>(p, w, first, last, reinterpret_cast<float*>(call.scratch));
+  else manySparseRows(p, w, inputs, first, last, call.scratch);
+}
+
+/** Columns that one thread owns, at most. */
+RELUFY_INLINE static int columnsOf(int outWidth, int threads) {
+  const int units = (outWidth + columnUnit - 1) / columnUnit;
+  return (units + threads - 1) / threads * columnUnit;
+}
+
+static inline size_t transposedScratch(int inWidth, int outWidth, int rows, int threads, bool sparse) {
+  const size_t few = static_cast<size_t>(inWidth + 16) * sizeof(int32_t);
+  const size_t many = rows < manyRows ? 0
+                      : sparse        ? manySparseScratch(inWidth, columnsOf(outWidth, threads))
+                                      : gemmTransposedScratch(rows, inWidth);
+  return few > many ? few : many;
+}
+
+}  // namespace relufy::RELUFY_ISA

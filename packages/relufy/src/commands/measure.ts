@@ -1,0 +1,180 @@
+// `relufy measure`: what a model's neurons do over a text, into a folder: JSON, CSV, SVG and one HTML report; or several
+// such measurements in one report. Does not own the statistics, thresholds or charts (@relufy/sparsity).
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { wholeFrom } from '@relufy/chat';
+import { createBackend, type LoadOptions, type Model } from '@relufy/models';
+import {
+  type Criterion,
+  defaultCriterion,
+  type Measurement,
+  measure,
+  measurementFiles,
+  measurementSchema,
+  NeuronObserver,
+  ThresholdSearch,
+} from '@relufy/sparsity';
+import { RelufyError } from '@relufy/tensor';
+import type { Command } from 'commander';
+import { usageError } from '../failure.js';
+import { modelHelp, numeric } from '../options.js';
+import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
+import { withModel } from '../with-model.js';
+
+const examples = `
+Examples:
+  $ relufy measure llama-tales --data story.txt --out ./measured
+  $ relufy measure ./model --data wiki.txt --tokens 20000 --ppl 1 --out ./measured
+  $ relufy measure ./silu-model --data wiki.txt --cett 0.2 --out ./measured
+  $ relufy measure --report ./dense/measurement.json ./sparse/measurement.json --out ./both`;
+
+interface MeasureValues extends StudyValues {
+  readonly data?: string;
+  readonly out: string;
+  readonly tokens: number;
+  readonly window: number;
+  readonly decodeTokens: number;
+  readonly threshold?: number;
+  readonly cett?: number;
+  readonly ppl?: number;
+  readonly calibrationTokens: number;
+  readonly name?: string;
+  readonly report?: readonly string[];
+}
+
+const notNegative = { fits: (value: number) => value >= 0, expected: 'a number >= 0' };
+
+export function define(command: Command): void {
+  command
+    .usage('MODEL --data TEXT --out FOLDER [options]')
+    .argument('[model]', modelHelp)
+    .option('-d, --data <file>', 'the text, plain or gzipped')
+    .requiredOption('-o, --out <folder>', 'where JSON, CSV, charts and the report go')
+    .addOption(numeric('--tokens <n>', 'tokens of the text to look at', wholeFrom(2)).default(4096))
+    .addOption(numeric('--window <n>', 'tokens of a sequence; each begins without context', wholeFrom(2)).default(256))
+    .addOption(numeric('--decode-tokens <n>', 'tokens to decode for bytes and speed', wholeFrom(0)).default(64))
+    .addOption(numeric('--threshold <x>', 'a neuron is active where |h| >= x (default: where h is not 0)', notNegative))
+    .addOption(
+      numeric(
+        '--cett <target>',
+        'active above the threshold of this error (default for SiLU and GELU: 0.2)',
+        notNegative,
+      ),
+    )
+    .addOption(numeric('--ppl <p>', 'search the sparsity at which perplexity rises by p %', notNegative))
+    .addOption(numeric('--calibration-tokens <n>', 'tokens that thresholds are searched on', wholeFrom(2)).default(512))
+    .option('--name <name>', 'what the report calls this run')
+    .option('--report <files...>', 'put finished measurements into one report, and nothing else');
+  addStudyOptions(command);
+  command.addHelpText('after', examples).action(measureModel);
+}
+
+async function measureModel(source: string | undefined, values: MeasureValues): Promise<void> {
+  if (values.report) {
+    await writeReport(values.out, await Promise.all(values.report.map(readMeasurement)));
+    return;
+  }
+  if (source === undefined) throw usageError('MODEL: expected one, got none. Try relufy measure --help.');
+  if (values.data === undefined) throw usageError('--data: expected a text file, got none.');
+  if (values.threshold !== undefined && values.cett !== undefined)
+    throw usageError('--threshold: expected it without --cett, got both.');
+  const text = await readText(values.data);
+  const load = studyOptionsOf(values);
+  const observer = new NeuronObserver((await createBackend(load)).backend);
+  try {
+    await withModel(source, { ...withoutBackend(load), backend: observer.backend }, async (model, signal) => {
+      const ids = (await model.encode(text)).slice(0, values.tokens);
+      const run = await measureText(model, observer, ids, values, signal);
+      await writeReport(values.out, [{ ...run, model: values.name ?? model.name }]);
+    });
+  } finally {
+    await observer.backend.dispose();
+  }
+}
+
+const withoutBackend = ({ backend: _, threads: __, ...others }: LoadOptions): LoadOptions => others;
+
+async function measureText(
+  model: Model,
+  observer: NeuronObserver,
+  ids: readonly number[],
+  values: MeasureValues,
+  signal: AbortSignal,
+): Promise<Measurement> {
+  const criterion = criterionOf(model, values);
+  const window = Math.min(values.window, model.contextLength);
+  const search =
+    criterion.kind === 'cett' || values.ppl !== undefined ? new ThresholdSearch(model, observer) : undefined;
+  const calibration = windowsOf(ids.slice(0, values.calibrationTokens), window);
+  for (const sequence of search ? calibration : []) await search?.add(sequence, signal);
+  const target = criterion.kind === 'cett' ? criterion.value : 0.2;
+  const result = await measure(model, [ids], {
+    text: basename(values.data as string),
+    window,
+    criterion,
+    decodeTokens: values.decodeTokens,
+    ...(search && { thresholds: search.thresholds(target) }),
+    signal,
+    onProgress: ({ tokens }) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\u{1b}[2KMeasured ${tokens} of ${ids.length} tokens`);
+    },
+  });
+  if (process.stderr.isTTY) process.stderr.write('\r\u{1b}[2K');
+  if (search === undefined || values.ppl === undefined) return result;
+  return { ...result, cettPpl: await search.atPerplexity(calibration, { p: values.ppl, signal }) };
+}
+
+function criterionOf(model: Model, { threshold, cett }: MeasureValues): Criterion {
+  if (threshold !== undefined) return { kind: 'absolute', value: threshold };
+  return cett === undefined ? defaultCriterion(model) : { kind: 'cett', value: cett };
+}
+
+function windowsOf(ids: readonly number[], window: number): number[][] {
+  const count = Math.ceil(ids.length / window);
+  const windows = Array.from({ length: count }, (_, at) => ids.slice(at * window, (at + 1) * window));
+  return windows.filter(({ length }) => length > 1);
+}
+
+async function writeReport(folder: string, runs: readonly Measurement[]): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const files = measurementFiles(runs);
+  if (runs.length === 1) files.set('measurement.json', `${JSON.stringify(runs[0])}\n`);
+  for (const [name, content] of files) {
+    const path = join(folder, name);
+    await writeFile(`${path}.tmp`, content);
+    await rename(`${path}.tmp`, path);
+  }
+  for (const { model, layers, macs, tokens } of runs) {
+    const density = layers.reduce((sum, { use }) => sum + use.density, 0) / layers.length;
+    process.stdout.write(
+      `${model}: ${(100 * density).toFixed(2)} % of neurons active over ${tokens} tokens, ${(macs.measured.withHead / 1e6).toFixed(2)} M of ${(macs.dense.withHead / 1e6).toFixed(2)} M MACs a token\n`,
+    );
+  }
+  process.stdout.write(`${join(folder, 'report.html')}\n`);
+}
+
+async function readMeasurement(path: string): Promise<Measurement> {
+  const fail = (got: string, cause: unknown): never => {
+    throw new RelufyError('io', `${path}: expected a measurement.json of relufy measure, got ${got}. Check the path.`, {
+      cause,
+    });
+  };
+  const text = await readFile(path, 'utf8').catch((error: Error) => fail(error.message, error));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return fail('no JSON', error);
+  }
+  const parsed = measurementSchema.safeParse(value);
+  return parsed.success ? parsed.data : fail(parsed.error.issues[0]?.message ?? 'another file', parsed.error);
+}
+
+async function readText(path: string): Promise<string> {
+  const bytes = await readFile(path).catch((error: Error) => {
+    throw usageError(`--data: expected a text file, got ${error.message}.`);
+  });
+  return (path.endsWith('.gz') ? await promisify(gunzip)(bytes) : bytes).toString('utf8');
+}

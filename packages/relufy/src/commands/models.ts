@@ -1,0 +1,27 @@
+// `relufy models`: public checkpoints that are sparse as they are, how sparse, and what that is worth in bytes.
+// Does not own the data (sparse-models.ts) nor the table (models-page.ts).
+import type { Command } from 'commander';
+import { modelsTable, sparseModelRows } from '../models-page.js';
+
+const examples = `
+Examples:
+  $ relufy models
+  $ relufy models --json | jq '.[] | select(.evidence == "cited") | .id'
+  $ relufy chat --model arcee-ai/AFM-4.5B --dtype int8`;
+
+export function define(command: Command): void {
+  command
+    .option('--json', 'print JSON, with the sources of every number')
+    .addHelpText('after', examples)
+    .action(models);
+}
+
+function models(values: { readonly json?: true }): void {
+  const rows = sparseModelRows().map(({ model, down, assumed, int8, int4 }) => ({
+    ...model,
+    activeShare: down,
+    assumed,
+    bytesPerToken: { int8, int4 },
+  }));
+  process.stdout.write(`${values.json ? JSON.stringify(rows, null, 2) : modelsTable()}\n`);
+}

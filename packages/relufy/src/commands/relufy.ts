@@ -1,0 +1,96 @@
+// `relufy relufy`: a model -> the same weights as a ReLU model, and what to expect of it before any fine-tuning.
+// Does not own surgery or measuring (@relufy/train).
+import { readFile } from 'node:fs/promises';
+import { wholeFrom } from '@relufy/chat';
+import type { SurgeryOptions } from '@relufy/train';
+import type { Command } from 'commander';
+import { loadModel, openSource } from '../node/load-model.js';
+import { choice, modelHelp, numeric } from '../options.js';
+import { untilInterrupted } from '../with-model.js';
+
+const examples = `
+Stages (ReLU Strikes Back, arXiv 2310.04564):
+  1  the activation of the FFN becomes ReLU
+  2  and a ReLU follows every norm that feeds attention or an FFN
+
+The sparsity is predicted from the unmodified model: the share of its pre-activations at or below the threshold. The
+perplexity right after surgery is that of a model that needs fine-tuning: relufy train --from FOLDER.
+
+Examples:
+  $ relufy relufy ./llama --stage 1 --out ./llama-relu
+  $ relufy relufy ./llama --stage 1 --shift 0.1 --out ./llama-shifted
+  $ relufy relufy ./falcon --stage 2 --text validation.txt --out ./falcon-relu`;
+
+interface RelufyValues {
+  readonly stage: 1 | 2;
+  readonly shift?: number;
+  readonly activation?: 'relu' | 'relu2' | 'fatrelu';
+  readonly threshold?: number;
+  readonly text?: string;
+  readonly out: string;
+  readonly json?: true;
+}
+
+const notNegative = { fits: (value: number) => value >= 0, expected: 'a number >= 0' };
+
+export function define(command: Command): void {
+  command
+    .usage('MODEL --stage N --out FOLDER [options]')
+    .argument('<model>', modelHelp)
+    .addOption(numeric('--stage <n>', '1 or 2', wholeFrom(1)).makeOptionMandatory())
+    .addOption(numeric('--shift <b>', 'max(0, x - b) as activation', notNegative))
+    .addOption(choice('--activation <name>', 'what the FFN gets', ['relu', 'relu2', 'fatrelu']))
+    .addOption(numeric('--threshold <t>', 'the bar of fatrelu: x where x > t, else 0', notNegative))
+    .option('--text <file>', 'the text to measure on (default: a page of prose)')
+    .requiredOption('-o, --out <folder>', 'the folder to write')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', examples)
+    .action(relufy);
+}
+
+async function relufy(source: string, values: RelufyValues): Promise<void> {
+  const { perplexity, predictSparsity, relufyModel, sampleSequences, sampleText } = await import('@relufy/train');
+  const { text: file, out, json, ...given } = values;
+  const surgery: SurgeryOptions = given;
+  const text = file === undefined ? sampleText : await readFile(file, 'utf8');
+  await untilInterrupted(async (signal) => {
+    await relufyModel(await openSource(source, { signal }), { surgery, out, signal });
+    const before = await loadModel(source, { signal });
+    const sequences = await sampleSequences(before, text);
+    const threshold = surgery.threshold ?? surgery.shift ?? 0;
+    const sparsity = await predictSparsity(before, sequences, threshold);
+    const perplexityBefore = await perplexity(before, sequences);
+    await before.dispose();
+    const after = await loadModel(out, { signal });
+    const perplexityAfter = await perplexity(after, sequences);
+    await after.dispose();
+    const tokens = sequences.reduce((sum, sequence) => sum + sequence.length, 0);
+    const report = { out, tokens, threshold, predictedSparsity: sparsity, perplexityBefore, perplexityAfter };
+    process.stdout.write(`${json ? JSON.stringify(report, null, 2) : describe(report)}\n`);
+  });
+}
+
+interface Report {
+  readonly out: string;
+  readonly tokens: number;
+  readonly threshold: number;
+  readonly predictedSparsity: readonly number[];
+  readonly perplexityBefore: number;
+  readonly perplexityAfter: number;
+}
+
+function describe(report: Report): string {
+  const { out, tokens, threshold, predictedSparsity, perplexityBefore, perplexityAfter } = report;
+  const percent = (share: number) => `${(100 * share).toFixed(1).padStart(5)} %`;
+  const mean = predictedSparsity.reduce((sum, share) => sum + share, 0) / predictedSparsity.length;
+  return [
+    `sparsity of the FFN predicted from pre-activations <= ${threshold}, ${tokens} tokens`,
+    ...predictedSparsity.map((share, layer) => `  layer ${String(layer).padStart(2)}  ${percent(share)}`),
+    `  mean      ${percent(mean)}`,
+    '',
+    `perplexity before surgery       ${perplexityBefore.toFixed(2)}`,
+    `perplexity right after surgery  ${perplexityAfter.toFixed(2)}`,
+    '',
+    out,
+  ].join('\n');
+}

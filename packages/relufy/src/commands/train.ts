@@ -1,0 +1,86 @@
+// `relufy train`: a run as its config says, with a line of progress. Does not own the run (@relufy/train).
+import { wholeFrom } from '@relufy/chat';
+import type { Metrics, RunEvent } from '@relufy/train';
+import type { Command } from 'commander';
+import { loadModel, openSource } from '../node/load-model.js';
+import { modelHelp, numeric } from '../options.js';
+import { untilInterrupted } from '../with-model.js';
+
+const examples = `
+The run's folder holds run.json, metrics.jsonl, loss.svg, checkpoints/ and, at the end, model/. The same command goes on
+from the last checkpoint: a run that is stopped or killed loses at most the steps since then, and ends with the same bits.
+
+Examples:
+  $ relufy train --config run.yaml
+  $ relufy train --config run.yaml --from ./llama-relu --out ./run-2`;
+
+interface TrainValues {
+  readonly config: string;
+  readonly from?: string;
+  readonly out?: string;
+  readonly steps?: number;
+  readonly json?: true;
+}
+
+export function define(command: Command): void {
+  command
+    .usage('--config FILE [options]')
+    .requiredOption('-c, --config <file>', "the run's YAML file")
+    .option('--from <model>', `in place of the config's model: ${modelHelp}`)
+    .option('-o, --out <folder>', "in place of the config's out")
+    .addOption(numeric('--steps <n>', "in place of the config's steps", wholeFrom(1)))
+    .option('--json', 'print an event a line, as JSON')
+    .addHelpText('after', examples)
+    .action(train);
+}
+
+async function train({ config: file, json, ...overrides }: TrainValues): Promise<void> {
+  const { readRunConfig, runTraining } = await import('@relufy/train');
+  const config = await readRunConfig(file, overrides);
+  const print = (text: string) => process.stdout.write(`${text}\n`);
+  await untilInterrupted((signal) =>
+    runTraining(config, {
+      signal,
+      open: (source) => openSource(source),
+      loadTeacher: (source) => loadModel(source),
+      onEvent: (event) => print(json ? JSON.stringify(event) : describe(event, config.steps)),
+    }),
+  );
+}
+
+function describe(event: RunEvent, steps: number): string {
+  switch (event.kind) {
+    case 'start': {
+      const parameters = (event.parameters / 1e6).toFixed(2);
+      return `${parameters} M parameters, ${event.sequences} sequences, ${(event.memoryBytes / 1e6).toFixed(0)} MB`;
+    }
+    case 'resumed':
+      return `going on behind step ${event.step}, from ${event.path}`;
+    case 'checkpoint':
+      return `checkpoint ${event.path}`;
+    case 'done':
+      return event.folder;
+    case 'step':
+      return describeStep(event.metrics, steps);
+  }
+}
+
+function describeStep(metrics: Metrics, steps: number): string {
+  const { step, loss, perplexity, tokensPerSecond, etaSeconds, density, validationLoss, divergence } = metrics;
+  const mean = density.reduce((sum, share) => sum + share, 0) / density.length;
+  return [
+    `step ${step}/${steps}`,
+    `loss ${loss.toFixed(4)}`,
+    `perplexity ${perplexity.toFixed(2)}`,
+    ...(divergence === undefined ? [] : [`divergence ${divergence.toFixed(4)}`]),
+    ...(validationLoss === undefined ? [] : [`validation ${validationLoss.toFixed(4)}`]),
+    `density ${(100 * mean).toFixed(1)} %`,
+    `${tokensPerSecond.toFixed(0)} tokens/s`,
+    `${duration(etaSeconds)} left`,
+  ].join(', ');
+}
+
+function duration(seconds: number): string {
+  if (seconds < 90) return `${seconds.toFixed(0)} s`;
+  return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}

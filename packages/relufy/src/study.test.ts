@@ -1,0 +1,79 @@
+// `relufy eval` and `relufy measure` as a user runs them, on the bundled model.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runCli } from './testing/run-cli.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'relufy-study-'));
+  const docs = Array.from({ length: 4 }, (_, i) => ({ q: `The cat ${i} sat on the`, c: [' mat.', ' of.'], a: 0 }));
+  writeFileSync(join(folder, 'cats__test.jsonl'), docs.map((doc) => JSON.stringify(doc)).join('\n'));
+  writeFileSync(
+    join(folder, 'cats.yaml'),
+    'task: cats\ndataset_path: cats\noutput_type: multiple_choice\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\ndoc_to_choice: c\nmetric_list: [{metric: acc}]\n',
+  );
+  writeFileSync(join(folder, 'text.txt'), 'Once upon a time there was a fox who liked to read. '.repeat(12));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const evaluate = (out: string, ...more: string[]) =>
+  runCli([
+    'eval',
+    'llama-tales',
+    ...['--tasks', join(folder, 'cats.yaml'), '--data', folder, '--out', join(folder, out), '--context-length', '128'],
+    ...more,
+  ]);
+
+test('eval writes a table and files, refuses to overwrite, resumes, compares', { timeout: 120_000 }, async () => {
+  const first = await evaluate('sparse');
+  expect(first).toMatchObject({ code: 0 });
+  expect(first.stdout).toMatch(/\|cats \| {3}Yaml\|none {2}\| {5}0\|acc {3}\|↑ {2}\|/);
+  expect(first.stdout).toMatch(/density \d+\.\d % at down; /);
+  expect(readdirSync(join(folder, 'sparse')).sort()).toEqual([
+    'log.jsonl',
+    'report.html',
+    'results.json',
+    'scores.json',
+    'table.md',
+  ]);
+  const again = await evaluate('sparse');
+  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('expected no earlier run, got one')]);
+  const resumed = await evaluate('sparse', '--resume', '--log-samples');
+  expect([resumed.code, existsSync(join(folder, 'sparse', 'samples_cats.jsonl'))]).toEqual([0, true]);
+  await evaluate('dense', '--sparsity', 'dense');
+  const both = ['sparse', 'dense'].map((name) => join(folder, name));
+  const compared = await runCli(['eval', '--compare', ...both, '--out', join(folder, 'both')]);
+  expect(compared.stdout).toMatch(/\|cats \|acc {3}\|↑ {2}\|.*\|\+0\.0000\|/);
+  expect(readFileSync(join(folder, 'both', 'report.html'), 'utf8')).toContain('McNemar');
+});
+
+test.each([
+  [['eval', 'llama-tales'], 2, '--tasks: expected names'],
+  [['eval', 'llama-tales', '--tasks', 'nothing', '--out', 'x'], 1, 'Did you mean'],
+  [['eval', '--sweep', 'nowhere.yaml', '--out', 'x'], 1, 'nowhere.yaml'],
+  [['measure', 'llama-tales', '--out', 'x'], 2, '--data: expected a text file'],
+  [['measure', 'llama-tales', '--data', 'nowhere.txt', '--out', 'x'], 2, '--data: expected a text file'],
+])('%j ends with one clear line', async (args, code, message) => {
+  const result = await runCli(args);
+  expect([result.code, result.stderr]).toEqual([code, expect.stringContaining(message)]);
+  expect(result.stderr.trimEnd().split('\n')).toHaveLength(1);
+});
+
+test('measure writes JSON, CSV, charts and a page; several make one page', { timeout: 120_000 }, async () => {
+  const out = join(folder, 'measured');
+  const args = ['--data', join(folder, 'text.txt'), '--tokens', '128', '--window', '64', '--decode-tokens', '8'];
+  const { code, stdout } = await runCli(['measure', 'llama-tales', ...args, '--out', out]);
+  expect([code, stdout]).toEqual([
+    0,
+    expect.stringMatching(/^llama-tales: \d+\.\d\d % of neurons active over 128 tokens/),
+  ]);
+  const record = JSON.parse(readFileSync(join(out, 'measurement.json'), 'utf8'));
+  expect(record.layers).toHaveLength(8);
+  expect(record.decode.weightBytesPerToken).toBeLessThan(record.decode.denseWeightBytesPerToken);
+  expect(readdirSync(out)).toEqual(expect.arrayContaining(['report.html', 'layers.csv', 'aggregated.svg']));
+  const file = join(out, 'measurement.json');
+  const both = await runCli(['measure', '--report', file, file, '--out', join(folder, 'page')]);
+  expect([both.code, existsSync(join(folder, 'page', 'report.html'))]).toEqual([0, true]);
+});

@@ -1,0 +1,41 @@
+// Sweeps of `relufy eval`: a file of models x settings x tasks, here or through a Redis server; and a worker for the latter.
+// Each job is a `relufy eval` of its own. Does not own jobs, queues or results (@relufy/eval).
+import { readFile } from 'node:fs/promises';
+import { jobFolder, jobProcess, LocalQueue, RedisQueue, readSweep, runSweep, workForQueue } from '@relufy/eval';
+import { untilInterrupted } from './with-model.js';
+
+const command = (): string[] => [process.execPath, process.argv[1] as string, 'eval'];
+const tell = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+/** Ends with the table of all jobs. */
+export async function sweep(path: string, out: string, workers: number, queueUrl: string | undefined): Promise<void> {
+  const jobs = readSweep(path, await readFile(path, 'utf8'));
+  await untilInterrupted(async (signal) => {
+    const queue =
+      queueUrl === undefined
+        ? new LocalQueue(jobProcess(command(), jobFolder(out)), workers)
+        : await RedisQueue.open({ url: queueUrl });
+    try {
+      const table = await runSweep(jobs, queue, {
+        out,
+        signal,
+        onOutcome: (outcome, done, total) =>
+          tell(`${done} of ${total}: ${outcome.job.id}${'error' in outcome ? ` failed: ${outcome.error}` : ''}`),
+      });
+      process.stdout.write(`${table}\n`);
+    } finally {
+      await queue.close();
+    }
+  });
+}
+
+/** Takes jobs until Ctrl-C. */
+export function work(queueUrl: string, out: string, workers: number): Promise<void> {
+  return untilInterrupted((signal) => {
+    tell(`Waiting for jobs of ${queueUrl.replace(/\/\/[^@/]*@/, '//')}; Ctrl-C ends.`);
+    const runner = jobProcess(command(), jobFolder(out));
+    return workForQueue({ url: queueUrl }, runner, { signal, workers, onJob: ({ id }) => tell(id) });
+  });
+}

@@ -1,0 +1,130 @@
+// The charts: lines, bars with intervals, and a heat map, each a whole SVG text. Does not own axes and legends (frame.ts).
+import {
+  type ChartText,
+  chartSvg,
+  escapeText,
+  type LegendEntry,
+  legendRows,
+  n,
+  tickText,
+  xScale,
+  yScale,
+} from './frame.js';
+import { seriesCount } from './theme.js';
+
+export interface Line {
+  readonly name: string;
+  readonly points: readonly (readonly [x: number, y: number])[];
+  /** For what is compared against. */
+  readonly dashed?: boolean;
+  /** Lines of one colour belong together; default: the line's number. */
+  readonly color?: number;
+  readonly inLegend?: boolean;
+}
+
+function extent(values: Iterable<number>): [number, number] {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low > high ? [0, 1] : [low, high];
+}
+
+export interface LineChart extends ChartText {
+  readonly lines: readonly Line[];
+  /** Default: zero to the largest value. */
+  readonly yDomain?: readonly [number, number];
+}
+
+export function lineChart({ lines, yDomain, ...text }: LineChart): string {
+  const entries: LegendEntry[] = lines.flatMap(({ name, dashed = false, color, inLegend = true }, at) =>
+    inLegend ? [{ name, dashed, color: color ?? at }] : [],
+  );
+  const all = lines.flatMap(({ points }) => points);
+  const [, top] = extent(all.map(([, y]) => y));
+  const x = xScale(extent(all.map(([value]) => value)));
+  const y = yScale(yDomain ?? [0, top || 1], legendRows(entries));
+  const marks = lines.map(({ name, points, dashed, color }, at) => {
+    const path = points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${n(x.at(px))} ${n(y.at(py))}`).join('');
+    const kind = `line s${(color ?? at) % seriesCount}${dashed ? ' dashed' : ''}`;
+    return `<path class="${kind}" d="${path}"><title>${escapeText(name)}</title></path>`;
+  });
+  return chartSvg(text, { x, y }, marks.join(''), entries);
+}
+
+export interface Bar {
+  readonly value: number;
+  /** Drawn as a whisker. */
+  readonly interval?: readonly [low: number, high: number];
+}
+
+export interface BarChart extends ChartText {
+  /** One group of bars a label. */
+  readonly labels: readonly string[];
+  readonly series: readonly { readonly name: string; readonly bars: readonly (Bar | undefined)[] }[];
+  readonly yDomain?: readonly [number, number];
+}
+
+export function barChart({ labels, series, yDomain, ...text }: BarChart): string {
+  const entries = series.map(({ name }, color) => ({ name, color }));
+  const [, top] = extent(series.flatMap(({ bars }) => bars.map((bar) => bar?.interval?.[1] ?? bar?.value ?? 0)));
+  const scale = xScale([-0.5, labels.length - 0.5]);
+  // a letter takes some 6.5 of the 448 units of width
+  const longest = Math.max(...labels.map(({ length }) => length)) + 1.5;
+  const every = Math.max(1, Math.ceil((labels.length * longest) / 68));
+  const shown = labels.flatMap((_, at) => (at % every === 0 ? [at] : []));
+  const y = yScale(yDomain ?? [0, top || 1], legendRows(entries));
+  const slot = scale.at(1) - scale.at(0);
+  const width = (slot * 0.8) / series.length;
+  const marks = series.flatMap(({ name, bars }, at) =>
+    bars.map((bar, label) => {
+      if (bar === undefined || !Number.isFinite(bar.value)) return '';
+      const left = scale.at(label) - slot * 0.4 + at * width;
+      const rect = `<rect class="f${at % seriesCount}" x="${n(left)}" y="${n(y.at(bar.value))}" width="${n(width * 0.92)}" height="${n(Math.max(0, y.at(y.domain[0]) - y.at(bar.value)))}"><title>${escapeText(`${name}, ${labels[label]}: ${tickText(bar.value)}`)}</title></rect>`;
+      if (bar.interval === undefined) return rect;
+      const middle = n(left + width * 0.46);
+      const [low, high] = bar.interval.map((value) => n(y.at(value)));
+      return `${rect}<path d="M${middle} ${low}V${high}" stroke="var(--ink)"/>`;
+    }),
+  );
+  const names = shown.map((at) => {
+    const x = n(scale.at(at));
+    return `<text x="${x}" y="273" text-anchor="middle" class="faint">${escapeText(labels[at] as string)}</text>`;
+  });
+  return chartSvg(text, { x: { ...scale, ticks: [] }, y }, [...marks, ...names].join(''), entries);
+}
+
+export interface HeatMap extends ChartText {
+  /** [row][column], drawn from the bottom up. */
+  readonly rows: readonly (readonly number[])[];
+}
+
+/** Steps of colour; the legend names both ends. */
+const shades = 12;
+
+export function heatMap({ rows, ...text }: HeatMap): string {
+  const columns = Math.max(1, ...rows.map(({ length }) => length));
+  const [low, high] = extent(rows.flat());
+  const x = xScale([0, columns]);
+  const y = yScale([-0.5, rows.length - 0.5], 1);
+  const [width, height] = [x.at(1) - x.at(0), y.at(0) - y.at(1)];
+  const paths = Array.from({ length: shades }, () => '');
+  for (const [row, values] of rows.entries())
+    for (const [column, value] of values.entries()) {
+      const shade = Math.min(shades - 1, Math.floor(((value - low) / (high - low || 1)) * shades));
+      const corner = `M${n(x.at(column))} ${n(y.at(row + 0.5))}`;
+      paths[shade] += `${corner}h${n(width + 0.3)}v${n(height + 0.3)}h-${n(width + 0.3)}z`;
+    }
+  const strength = (shade: number) => (0.06 + (0.94 * shade) / (shades - 1)).toFixed(2);
+  const marks = paths.map((path, at) =>
+    path ? `<path class="heat" fill-opacity="${strength(at)}" d="${path}"/>` : '',
+  );
+  const scaleBar = paths.map(
+    (_, at) => `<path class="heat" fill-opacity="${strength(at)}" d="M${340 + at * 8} 26h8v8h-8z"/>`,
+  );
+  const ends = `<text x="334" y="34" text-anchor="end" class="faint">${tickText(low)}</text><text x="${340 + shades * 8 + 6}" y="34" class="faint">${tickText(high)}</text>`;
+  const whole = { ...y, ticks: y.ticks.filter((tick) => Number.isInteger(tick)) };
+  return chartSvg(text, { x, y: whole }, [...marks, ...scaleBar, ends].join(''));
+}

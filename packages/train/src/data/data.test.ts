@@ -1,0 +1,167 @@
+// Data from files to rows: what is scored, how sequences are cut and drawn, and that a draw goes on where it stopped.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DataSource } from '../config.js';
+import { tinyRun } from '../testing/tiny-run.js';
+import { type Document, readDocuments } from './documents.js';
+import { partOf, takeSequences } from './parts.js';
+import { SequenceSource, SequenceStream } from './sequences.js';
+import { type TokenData, tokenize } from './token-file.js';
+
+let folder: string;
+let tokenizer: Tokenizer;
+let tokenizerText: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'relufy-data-'));
+  await tinyRun(folder);
+  const read = (file: string) => readFileSync(join(folder, 'tokenizer', file), 'utf8');
+  tokenizerText = read('tokenizer.json');
+  tokenizer = createTokenizer({
+    name: 'tiny',
+    tokenizerJson: tokenizerText,
+    tokenizerConfig: read('tokenizer_config.json'),
+  });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const source = (file: string, changes: Partial<DataSource> = {}): DataSource => ({
+  path: join(folder, file),
+  format: file.includes('jsonl') ? 'jsonl' : 'text',
+  weight: 1,
+  loss: 'answers',
+  ...changes,
+});
+
+async function documents(file: string, text: string | Uint8Array, changes: Partial<DataSource> = {}) {
+  writeFileSync(join(folder, file), text);
+  const found: Document[] = [];
+  for await (const document of readDocuments(source(file, changes), tokenizer)) found.push(document);
+  return found;
+}
+
+/** The text of the scored tokens, and of the others. */
+function split({ ids, mask }: Document): [scored: string, given: string] {
+  const of = (wanted: number) => tokenizer.decode(ids.filter((_, i) => mask[i] === wanted));
+  return [of(1), of(0)];
+}
+
+describe('documents', () => {
+  it('scores answers only, through the chat template', async () => {
+    const messages = [
+      { role: 'user', content: 'Who?' },
+      { role: 'assistant', content: 'The fox.' },
+      { role: 'user', content: 'And?' },
+      { role: 'assistant', content: 'The owl.' },
+    ];
+    const lines = [{ prompt: 'Who?', answer: 'The hen.' }, { messages }].map((line) => JSON.stringify(line));
+    const [pair, chat] = (await documents('chat.jsonl', lines.join('\n'))) as [Document, Document];
+    expect(split(pair)).toEqual(['The hen.<end>', '<user>Who?<bot>']);
+    expect(split(chat)).toEqual(['The fox.<end>The owl.<end>', '<user>Who?<bot><user>And?<bot>']);
+    const [all] = (await documents('chat.jsonl', lines.join('\n'), { loss: 'all' })) as [Document];
+    expect(split(all)).toEqual(['<user>Who?<bot>The hen.<end>', '']);
+  });
+
+  it('splits plain text, gzipped or not, and ends each document', async () => {
+    const text = 'The fox.\n---\nThe owl\nand the hen.\n---\n\n---\n';
+    const plain = await documents('plain.txt', text, { separator: '---' });
+    expect(plain.map((document) => split(document)[0])).toEqual(['<s>The fox.<end>', '<s>The owl\nand the hen.<end>']);
+    expect(await documents('plain.txt.gz', gzipSync(text), { separator: '---' })).toEqual(plain);
+  });
+});
+
+describe('token files', () => {
+  it('are made once, and again when the data or the tokenizer change', async () => {
+    const into = join(folder, 'tokens');
+    const options = { folder: into, tokenizer, tokenizerText, vocabSize: 300 };
+    const stories = source('stories.txt', { separator: '---' });
+    const first = await tokenize(stories, options);
+    expect(first.documents.length).toBe(60);
+    expect(await tokenize({ ...stories, weight: 3 }, options)).toEqual(first);
+    expect(readdirSync(into).length).toBe(1);
+    await tokenize(stories, { ...options, tokenizerText: 'another' });
+    expect(readdirSync(into).length).toBe(2);
+    await expect(tokenize(stories, { ...options, vocabSize: 100 })).rejects.toThrow(/expected token ids below 100/);
+  });
+});
+
+/** Documents of these lengths; ids count up. */
+function tokens(...lengths: number[]): TokenData {
+  const starts: number[] = [];
+  let count = 0;
+  for (const length of lengths) {
+    starts.push(count);
+    count += length;
+  }
+  const ids = Int32Array.from({ length: count }, (_, i) => i);
+  return { name: 'made', ids, mask: new Uint8Array(count).fill(1), documents: Int32Array.from(starts) };
+}
+
+describe('sequences', () => {
+  const all = (source: SequenceSource) =>
+    Array.from({ length: source.count }, (_, i) => [...source.at(i).ids].join(' '));
+
+  it('cut a stream so that every token but the first is scored once', () => {
+    expect(all(new SequenceSource(tokens(5, 6), 3, 'stream'))).toEqual(['0 1 2 3', '3 4 5 6', '6 7 8 9']);
+  });
+
+  it('cut documents so that none sees another', () => {
+    expect(all(new SequenceSource(tokens(5, 2, 1), 3, 'documents'))).toEqual(['0 1 2 3', '3 4', '5 6']);
+  });
+
+  it('leave out what has no scored token, and refuse data that has none', () => {
+    const data = tokens(8);
+    data.mask.fill(0).set([1], 3);
+    expect(all(new SequenceSource(data, 2, 'stream'))).toEqual(['2 3 4']);
+    data.mask.fill(0);
+    expect(() => new SequenceSource(data, 2, 'stream')).toThrow(/expected sequences with scored tokens, got none/);
+  });
+
+  it('are drawn by weight, each once an epoch, and go on from a state', () => {
+    const sources = [
+      { source: new SequenceSource(tokens(41), 2, 'stream'), weight: 3 },
+      { source: new SequenceSource(tokens(21), 2, 'stream'), weight: 1 },
+      { source: new SequenceSource(tokens(21), 2, 'stream'), weight: 0 },
+    ];
+    const stream = new SequenceStream(sources, 5);
+    const drawn = Array.from({ length: 200 }, () => stream.next());
+    const [first = 0, second = 0, third] = stream.state.bySource;
+    expect(third).toBe(0);
+    expect(first / second).toBeGreaterThan(2);
+    expect(first / second).toBeLessThan(4.5);
+    const ofFirst = drawn.filter(({ ids }) => ids.buffer === sources[0]?.source.at(0).ids.buffer);
+    expect(new Set(ofFirst.slice(0, 20).map(({ ids }) => ids[0])).size).toBe(20);
+
+    const other = new SequenceStream(sources, 5);
+    for (let i = 0; i < 77; i++) other.next();
+    const resumed = new SequenceStream(sources, 5, other.state);
+    for (let i = 77; i < 200; i++) expect(resumed.next().ids).toEqual(drawn[i]?.ids);
+  });
+});
+
+describe('parts', () => {
+  it('give each sequence a slot, positions from 0, and score what is scored', () => {
+    const data = tokens(4, 3);
+    data.mask.set([0], 2);
+    const source = new SequenceSource(data, 3, 'documents');
+    const part = partOf([source.at(0), source.at(1)], 0.25);
+    expect([...part.tokens]).toEqual([0, 1, 2, 4, 5]);
+    expect([...part.positions]).toEqual([0, 1, 2, 0, 1]);
+    expect([...part.slots]).toEqual([0, 0, 0, 1, 1]);
+    expect([...part.outputRows]).toEqual([0, 2, 3, 4]);
+    expect([...part.targets]).toEqual([1, 3, 5, 6]);
+    expect([...part.weights]).toEqual([0.25, 0.25, 0.25, 0.25]);
+  });
+
+  it('take as many sequences as surely fit', () => {
+    const source = new SequenceSource(tokens(3, 3, 3, 3, 3), 4, 'documents');
+    let at = 0;
+    const next = () => source.at(at++ % source.count);
+    expect(takeSequences(next, { maxRows: 8, slots: 9, contextLength: 4 }).length).toBe(3);
+    expect(takeSequences(next, { maxRows: 8, slots: 2, contextLength: 4 }).length).toBe(2);
+    expect(takeSequences(next, { maxRows: 4, slots: 2, contextLength: 4 }).length).toBe(1);
+  });
+});

@@ -1,0 +1,185 @@
+// Whole runs on a tiny model: what they write, that they repeat and resume bit for bit (killed for real), and how they
+// fail.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadModel } from '@relufy/models';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { type Metrics, parseRunConfig, type RunEvent, runTraining } from './index.js';
+import { type TinyRun, tinyModel, tinyRun } from './testing/tiny-run.js';
+
+let tiny: TinyRun;
+beforeAll(async () => {
+  tiny = await tinyRun(mkdtempSync(join(tmpdir(), 'relufy-train-')));
+});
+afterAll(() => rmSync(tiny.folder, { recursive: true, force: true }));
+
+async function run(out: string, changes: Readonly<Record<string, unknown>> = {}) {
+  const events: RunEvent[] = [];
+  const folder = join(tiny.folder, out);
+  const metrics = await runTraining(parseRunConfig(tiny.config(folder, changes)), { onEvent: (e) => events.push(e) });
+  return {
+    folder,
+    events,
+    metrics: metrics as Metrics,
+    weights: readFileSync(join(folder, 'model/model.safetensors')),
+  };
+}
+
+const steps = (folder: string): Metrics[] =>
+  readFileSync(join(folder, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+async function failure(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error('expected a failure');
+}
+
+describe('a run', () => {
+  it('lowers the loss, and writes a model that loads', async () => {
+    const validation = [{ path: join(tiny.folder, 'stories.txt'), separator: '---' }];
+    const { folder, events } = await run('falls', { steps: 30, validation, evaluation: { every: 10, sequences: 4 } });
+    const metrics = steps(folder);
+    expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
+    expect(metrics[0]?.loss).toBeGreaterThan(5);
+    expect(metrics[29]?.loss).toBeLessThan(3.5);
+    expect(metrics[29]?.validationLoss).toBeLessThan(3.5);
+    expect(events.map(({ kind }) => kind)).toContain('checkpoint');
+    expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['step-00000027', 'step-00000030']);
+    expect(readFileSync(join(folder, 'loss.svg'), 'utf8')).toContain('<polyline');
+    // what goes with the model says nothing of the machine
+    expect(readFileSync(join(folder, 'model/training.json'), 'utf8')).not.toContain(tiny.folder);
+    const model = await loadModel(join(folder, 'model'), { backend: 'reference' });
+    const { text } = await model.generate('The fox', { maxNewTokens: 4, temperature: 0 }).result;
+    expect(text.length).toBeGreaterThan(0);
+    await model.dispose();
+  });
+
+  it('repeats bit for bit', async () => {
+    expect((await run('first')).weights.equals((await run('second')).weights)).toBe(true);
+    expect((await run('third', { seed: 8 })).weights.equals((await run('fourth')).weights)).toBe(false);
+  });
+
+  it('killed and resumed equals one that was never stopped, bit for bit', async () => {
+    const changes = { steps: 9, data: [{ path: join(tiny.folder, 'pairs.jsonl') }], packing: 'documents' };
+    const { weights } = await run('whole', { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } });
+    const out = join(tiny.folder, 'killed');
+    const file = join(tiny.folder, 'killed.yaml');
+    writeFileSync(
+      file,
+      stringify(tiny.config(out, { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } })),
+    );
+    // killed while it goes on behind step 4: the checkpoint of step 3 is what is left
+    expect(await child(file, 'step 5')).toBe('SIGKILL');
+    expect(readdirSync(join(out, 'checkpoints'))).toEqual(['step-00000003']);
+    expect(await child(file)).toBe(0);
+    expect(readFileSync(join(out, 'model/model.safetensors')).equals(weights)).toBe(true);
+    expect(steps(out).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+});
+
+/** Runs a config in a process; kills it when it prints a line. Gives how it ended. */
+function child(config: string, killAt?: string): Promise<number | NodeJS.Signals | null> {
+  const script = fileURLToPath(new URL('./testing/run-child.mjs', import.meta.url));
+  const process_ = spawn(process.execPath, [script, config], { stdio: ['ignore', 'pipe', 'inherit'] });
+  process_.stdout.on('data', (text) => {
+    if (killAt !== undefined && String(text).includes(killAt)) process_.kill('SIGKILL');
+  });
+  return new Promise((resolve) => process_.on('close', (code, signal) => resolve(signal ?? code)));
+}
+
+describe('terms', () => {
+  it('an L1 term and HeLU make a ReLU model sparser', async () => {
+    const config = { ...tinyModel, hidden_act: 'relu' };
+    const relu = { config, tokenizer: join(tiny.folder, 'tokenizer'), initDeviation: 0.3 };
+    const plain = await run('plain', { model: relu, steps: 25 });
+    const sparse = await run('sparse', {
+      model: relu,
+      steps: 25,
+      helu: 0.01,
+      penalty: [
+        { until: 3, lambda: 0 },
+        { until: 10, lambda: 0.3 },
+      ],
+    });
+    const mean = ({ metrics }: { metrics: Metrics }) => (metrics.density.reduce((a, b) => a + b, 0) / 2) as number;
+    expect(mean(plain)).toBeGreaterThan(0.2);
+    expect(mean(sparse)).toBeLessThan(mean(plain));
+    expect(sparse.metrics.lambda).toBe(0.3);
+    expect(sparse.metrics.penalty).toBeGreaterThan(0);
+  });
+
+  it('distillation brings a relufied model back to its original, which it can end as', async () => {
+    const wide = { config: tinyModel, tokenizer: join(tiny.folder, 'tokenizer'), initDeviation: 0.3 };
+    const teacher = join((await run('teacher', { steps: 20, model: wide })).folder, 'model');
+    const changes = {
+      model: { from: teacher, relufy: { stage: 2, shift: 0.01 } },
+      distillation: { teacher, weight: 1, lossWeight: 0, tokens: 16 },
+      steps: 20,
+      optimizer: { learningRate: 3e-3 },
+    };
+    const { folder } = await run('student', changes);
+    const metrics = steps(folder);
+    expect(metrics[19]?.divergence).toBeLessThan((metrics[0]?.divergence as number) / 2);
+    const config = JSON.parse(readFileSync(join(folder, 'model/config.json'), 'utf8'));
+    expect(config).toMatchObject({ model_type: 'relufy_llama', hidden_act: 'shifted_relu', relufy: { stage: 2 } });
+    const model = await loadModel(join(folder, 'model'), { backend: 'reference' });
+    expect(model.spec.norm.relu).toBe(true);
+    expect(model.spec.ffn.activation).toEqual({ kind: 'relu', threshold: 0.01 });
+    await model.dispose();
+  });
+});
+
+describe('bad input', () => {
+  it('numbers that explode stop the run, say where, and leave the last checkpoint', async () => {
+    const changes = { optimizer: { learningRate: 1e30, maxNorm: 0, schedule: 'constant' }, checkpoint: { every: 1 } };
+    const message = await failure(run('explodes', changes));
+    expect(message).toMatch(/^training step 2: expected .*, got loss .* The last good checkpoint is .*step-00000001/);
+  });
+
+  it('a changed config is refused on resume', async () => {
+    await run('changed');
+    expect(await failure(run('changed', { contextLength: 10 }))).toMatch(
+      /run.json "contextLength": expected the config that the run began with, 12, got 10\. Change it back/,
+    );
+    // more checkpoints change no number
+    await run('changed', { checkpoint: { every: 2 } });
+  });
+
+  it('a truncated checkpoint is named', async () => {
+    const { folder } = await run('truncated');
+    truncateSync(join(folder, 'checkpoints/step-00000006/model.safetensors'), 2000);
+    expect(await failure(run('truncated'))).toMatch(/step-00000006: expected a whole checkpoint/);
+  });
+
+  it.each([
+    ['short', { contextLength: 60, data: 'short.txt' }, /expected more than contextLength \(60\) tokens, got \d+/],
+    ['missing', { data: 'nothing.txt' }, /nothing.txt: expected data, got ENOENT/],
+    ['unknown', { sedd: 3 }, /config "sedd": unknown\. Expected one of/],
+    ['line', { data: 'broken.jsonl' }, /broken.jsonl line 2: expected JSON/],
+    ['keys', { data: 'keys.jsonl' }, /line 1: expected "prompt" and "answer", "messages" or "text"/],
+    ['long', { contextLength: 100 }, /contextLength: expected at most 64/],
+    ['parts', { parts: 3 }, /"parts": expected a divisor of batchSize/],
+    ['rate', { optimizer: { learningRate: 'x' } }, /"optimizer.learningRate": expected a number >= 0, got "x"/],
+  ])('%s', async (name, { data, ...changes }: { data?: string; [key: string]: unknown }, expected) => {
+    writeFileSync(join(tiny.folder, 'short.txt'), 'The fox.');
+    writeFileSync(join(tiny.folder, 'broken.jsonl'), '{"text": "a"}\n{"text": \n');
+    writeFileSync(join(tiny.folder, 'keys.jsonl'), '{"question": "a"}\n');
+    const path = data && { data: [{ path: join(tiny.folder, data) }] };
+    expect(await failure(run(`bad-${name}`, { ...changes, ...(path || {}) }))).toMatch(expected);
+  });
+
+  it('a vocabulary that does not match', async () => {
+    const model = { config: { ...tinyModel, vocab_size: 280 }, tokenizer: join(tiny.folder, 'tokenizer') };
+    expect(await failure(run('vocabulary', { model }))).toMatch(/expected at most 280 tokens .*, got 300/);
+  });
+});

@@ -1,0 +1,305 @@
+// A run: draws batches, steps, logs, evaluates, writes checkpoints, and goes on from the last one. Owns the loop and what
+// stops it. Everything it does with numbers is elsewhere: session.ts (steps), schedules.ts, data/, run-checkpoint.ts.
+import { basename, isAbsolute } from 'node:path';
+import { type Model, parameterCount } from '@relufy/models';
+import { type Backend, createReferenceBackend, RelufyError } from '@relufy/tensor';
+import type { RunConfig } from './config.js';
+import { partOf, scoredTokens, takeSequences } from './data/parts.js';
+import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
+import { tokenize } from './data/token-file.js';
+import { evaluate } from './evaluate.js';
+import { writeModel } from './output.js';
+import { latestCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint } from './run-checkpoint.js';
+import { type Metrics, RunFolder } from './run-folder.js';
+import { learningRateFactor, penaltyAt } from './schedules.js';
+import { type PartResult, TrainingSession } from './session.js';
+import { type OpenModel, type StartModel, startModel } from './start-model.js';
+import { askTeacher, checkTeacher } from './teacher.js';
+import type { ParameterGroup, TrainingStepOptions } from './training-step.js';
+
+export interface RunOptions {
+  /** Default: the reference executor. Whoever gives one disposes it. */
+  readonly backend?: Backend;
+  /** How models are found; default: paths, URLs and names on the hub. */
+  readonly open?: OpenModel;
+  /** Loads the teacher of a distillation. */
+  readonly loadTeacher?: (source: string) => Promise<Model>;
+  readonly onEvent?: (event: RunEvent) => void;
+  /** Stops behind the step at hand, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+export type RunEvent =
+  | { readonly kind: 'start'; readonly parameters: number; readonly sequences: number; readonly memoryBytes: number }
+  | { readonly kind: 'resumed'; readonly step: number; readonly path: string }
+  | { readonly kind: 'step'; readonly metrics: Metrics }
+  | { readonly kind: 'checkpoint'; readonly path: string }
+  | { readonly kind: 'done'; readonly folder: string; readonly metrics: Metrics | undefined };
+
+/** Slots in a part for each sequence of the context's length, where documents have their own. */
+const documentsPerContext = 8;
+
+/** A loss beyond this many times that of guessing is taken for an explosion. */
+const explosion = 10;
+
+/**
+ * Trains until the config's last step, and writes the model to `OUT/model`.
+ * @throws RelufyError, one: for data or models that do not fit, a loss that is not finite, a disk that is full. What was
+ * written before stays.
+ */
+export async function runTraining(config: RunConfig, options: RunOptions = {}): Promise<Metrics | undefined> {
+  const folder = await RunFolder.open(config);
+  const start = await startModel(config, options.open);
+  const tokenizing = {
+    folder: folder.path('tokens'),
+    tokenizer: start.tokenizer,
+    tokenizerText: [...start.texts.values()].join('\n'),
+    vocabSize: start.spec.vocabSize,
+  };
+  const sourcesOf = async (sources: RunConfig['data']) => {
+    const found: { source: SequenceSource; weight: number }[] = [];
+    for (const source of sources) {
+      const data = await tokenize(source, tokenizing);
+      found.push({ source: new SequenceSource(data, config.contextLength, config.packing), weight: source.weight });
+    }
+    return found;
+  };
+  const training = await sourcesOf(config.data);
+  const validation = (await sourcesOf(config.validation)).map(({ source }) => source);
+  const stepOptions = stepOptionsOf(config, start);
+  const session = await TrainingSession.create(options.backend ?? createReferenceBackend(), start.spec, stepOptions);
+  const teacher = await teacherOf(config, start, options);
+  try {
+    const run = new Run(config, options, folder, start, session, stepOptions, training, validation, teacher);
+    return await run.go();
+  } finally {
+    await session.dispose();
+    await teacher?.dispose();
+  }
+}
+
+export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spec'>): TrainingStepOptions {
+  const { optimizer, contextLength, batchSize, parts, packing, distillation } = config;
+  const sequences = batchSize / parts;
+  const rows = sequences * contextLength;
+  return {
+    limits: { maxRows: rows, maxOutputs: rows },
+    slots: packing === 'stream' ? sequences : sequences * documentsPerContext,
+    contextLength,
+    beta1: optimizer.beta1,
+    beta2: optimizer.beta2,
+    eps: optimizer.eps,
+    groups: groupsOf(optimizer),
+    average: optimizer.averageDecay > 0,
+    teacherTokens: Math.min(distillation?.tokens ?? 0, spec.vocabSize),
+    penalty: config.penalty.length > 0,
+    slack: config.helu,
+    recompute: config.recompute,
+  };
+}
+
+function groupsOf({ groups, weightDecay }: RunConfig['optimizer']): ParameterGroup[] {
+  return [
+    ...groups.map(({ match, weightDecay: decay, rate }) => {
+      const pattern = new RegExp(match);
+      return { match: ({ name }: { name: string }) => pattern.test(name), decay, rate };
+    }),
+    { match: ({ shape }) => shape.length > 1, decay: weightDecay, rate: 1 },
+    { match: () => true, decay: 0, rate: 1 },
+  ];
+}
+
+async function teacherOf(config: RunConfig, start: StartModel, options: RunOptions): Promise<Model | undefined> {
+  if (config.distillation === undefined) return undefined;
+  const load = options.loadTeacher ?? (async (source) => (await import('@relufy/models')).loadModel(source));
+  const teacher = await load(config.distillation.teacher);
+  checkTeacher(teacher, start.spec.vocabSize);
+  return teacher;
+}
+
+/** The config as it goes with a model: files by their names, nothing of the machine that it was trained on. */
+function withoutPlaces({ out: _, ...config }: RunConfig): unknown {
+  const text = JSON.stringify(config, (key, value) =>
+    ['path', 'from', 'tokenizer', 'teacher'].includes(key) && typeof value === 'string' && isAbsolute(value)
+      ? basename(value)
+      : value,
+  );
+  return JSON.parse(text);
+}
+
+class Run {
+  readonly #config: RunConfig;
+  readonly #options: RunOptions;
+  readonly #folder: RunFolder;
+  readonly #start: StartModel;
+  readonly #session: TrainingSession;
+  readonly #step: TrainingStepOptions;
+  readonly #validation: readonly SequenceSource[];
+  readonly #teacher: Model | undefined;
+  readonly #training: readonly { readonly source: SequenceSource; readonly weight: number }[];
+  #stream: SequenceStream;
+  #state: RunState;
+  #lastCheckpoint: string | undefined;
+
+  constructor(
+    config: RunConfig,
+    options: RunOptions,
+    folder: RunFolder,
+    start: StartModel,
+    session: TrainingSession,
+    step: TrainingStepOptions,
+    training: readonly { readonly source: SequenceSource; readonly weight: number }[],
+    validation: readonly SequenceSource[],
+    teacher: Model | undefined,
+  ) {
+    this.#config = config;
+    this.#options = options;
+    this.#folder = folder;
+    this.#start = start;
+    this.#session = session;
+    this.#step = step;
+    this.#training = training;
+    this.#validation = validation;
+    this.#teacher = teacher;
+    this.#stream = new SequenceStream(training, config.seed);
+    this.#state = { step: 0, tokens: 0, draws: this.#stream.state };
+  }
+
+  async go(): Promise<Metrics | undefined> {
+    const { steps, checkpoint, logEvery } = this.#config;
+    await this.#begin();
+    const began = { at: performance.now(), step: this.#state.step, tokens: this.#state.tokens };
+    let metrics: Metrics | undefined;
+    while (this.#state.step < steps) {
+      const measured = await this.#optimise();
+      const { step, tokens } = this.#state;
+      const elapsed = (performance.now() - began.at) / 1000;
+      const validationLoss = await this.#evaluate();
+      metrics = {
+        ...measured,
+        tokensPerSecond: (tokens - began.tokens) / elapsed,
+        etaSeconds: (elapsed / (step - began.step)) * (steps - step),
+        ...(validationLoss !== undefined && {
+          validationLoss,
+          validationPerplexity: Math.exp(validationLoss),
+        }),
+      };
+      if (step % logEvery === 0 || step === steps || validationLoss !== undefined) {
+        await this.#folder.log(metrics);
+        this.#options.onEvent?.({ kind: 'step', metrics });
+      }
+      const aborted = this.#options.signal?.aborted ?? false;
+      if (step % checkpoint.every === 0 || step === steps || aborted) await this.#save();
+      if (aborted) throw this.#options.signal?.reason;
+    }
+    const folder = this.#folder.path('model');
+    const record = { config: withoutPlaces(this.#config), metrics };
+    const texts = new Map([['training.json', `${JSON.stringify(record, null, 2)}\n`]]);
+    await writeModel(this.#start, this.#session, { folder, ...this.#config.output, texts });
+    this.#options.onEvent?.({ kind: 'done', folder, metrics });
+    return metrics;
+  }
+
+  /** Weights of the model, or of the last checkpoint. */
+  async #begin(): Promise<void> {
+    const path = await latestCheckpoint(this.#folder.path('checkpoints'));
+    if (path === undefined) {
+      await this.#start.load(this.#session);
+      for (const { parameter, average } of this.#session.step.parameters)
+        if (average) this.#session.session.view(average.name).set(this.#session.session.view(parameter.name));
+    } else {
+      await this.#start.load(this.#session); // what is not trained is in no checkpoint
+      this.#state = await restoreCheckpoint(path, this.#session);
+      this.#stream = new SequenceStream(this.#training, this.#config.seed, this.#state.draws);
+      this.#lastCheckpoint = path;
+      this.#options.onEvent?.({ kind: 'resumed', step: this.#state.step, path });
+    }
+    await this.#folder.forgetBehind(this.#state.step);
+    this.#options.onEvent?.({
+      kind: 'start',
+      parameters: parameterCount(this.#start.spec),
+      sequences: this.#training.reduce((sum, { source }) => sum + source.count, 0),
+      memoryBytes: this.#session.session.memoryBytes,
+    });
+  }
+
+  /** One optimiser step. */
+  async #optimise(): Promise<Omit<Metrics, 'tokensPerSecond' | 'etaSeconds'>> {
+    const { parts, steps, optimizer, distillation, penalty } = this.#config;
+    const { limits, slots, contextLength } = this.#step;
+    const shape = { maxRows: limits.maxRows, slots, contextLength };
+    const batch = Array.from({ length: parts }, () => takeSequences(() => this.#stream.next(), shape));
+    const scored = scoredTokens(batch.flat());
+    const rows = batch.flat().reduce((sum, { ids }) => sum + ids.length - 1, 0);
+    const step = this.#state.step;
+    const lambda = penaltyAt(penalty, step);
+    const numbers = rows * this.#start.spec.intermediateSize;
+    const results: PartResult[] = [];
+    for (const sequences of batch) {
+      const part = partOf(sequences, (distillation?.lossWeight ?? 1) / scored);
+      const teacher = await this.#ask(sequences, scored);
+      results.push(await this.#session.accumulate({ ...part, ...teacher }, lambda / numbers));
+    }
+    const sum = (of: (result: PartResult) => number) => results.reduce((total, result) => total + of(result), 0);
+    const layers = this.#start.spec.numHiddenLayers;
+    const perLayer = (of: (result: PartResult) => readonly number[]) =>
+      Array.from({ length: layers }, (_, layer) => sum((result) => of(result)[layer] as number) / numbers);
+    const learningRate =
+      optimizer.learningRate * learningRateFactor(optimizer.schedule, step, steps, optimizer.warmupSteps);
+    const update = { learningRate, maxNorm: optimizer.maxNorm, averageDecay: optimizer.averageDecay };
+    const loss = sum((result) => result.loss) / (distillation?.lossWeight || 1);
+    const gradientNorm = await this.#session.gradientNorm(update);
+    this.#refuseExplosion(loss, gradientNorm, results.at(-1)?.rows ?? 0);
+    await this.#session.update(update);
+    this.#state = { step: step + 1, tokens: this.#state.tokens + rows, draws: this.#stream.state };
+    return {
+      step: step + 1,
+      tokens: this.#state.tokens,
+      loss,
+      perplexity: Math.exp(loss),
+      ...(distillation && { divergence: sum((result) => result.divergence) / (distillation.weight || 1) }),
+      ...(penalty.length > 0 && {
+        lambda,
+        penalty: lambda * perLayer(({ norms }) => norms).reduce((a, b) => a + b, 0),
+      }),
+      learningRate,
+      gradientNorm,
+      density: perLayer(({ active }) => active),
+    };
+  }
+
+  async #ask(sequences: readonly Sequence[], scored: number) {
+    const { distillation } = this.#config;
+    if (distillation === undefined || this.#teacher === undefined) return undefined;
+    const weight = distillation.weight / scored;
+    return { teacher: await askTeacher(this.#teacher, sequences, this.#step.teacherTokens ?? 0, weight) };
+  }
+
+  /** Before the parameters are touched. */
+  #refuseExplosion(loss: number, norm: number, rows: number): void {
+    const limit = explosion * Math.log(this.#start.spec.vocabSize);
+    if (Number.isFinite(loss) && Number.isFinite(norm) && loss <= limit) return;
+    const where = this.#session.whereNotFinite(rows);
+    const what = Number.isFinite(loss) && Number.isFinite(norm) ? `a loss below ${limit.toFixed(1)}` : 'finite numbers';
+    throw new RelufyError(
+      'input',
+      `training step ${this.#state.step + 1}: expected ${what}, got loss ${loss} and gradient norm ${norm}${where ? `, first in ${where}` : ''}. ` +
+        `${this.#lastCheckpoint ? `The last good checkpoint is ${this.#lastCheckpoint}.` : 'There is no checkpoint yet.'} Lower the learning rate, or lengthen the warm-up.`,
+    );
+  }
+
+  async #evaluate(): Promise<number | undefined> {
+    const { evaluation, steps } = this.#config;
+    const { step } = this.#state;
+    if (this.#validation.length === 0 || (step % evaluation.every !== 0 && step !== steps)) return undefined;
+    return evaluate(this.#session, this.#validation, evaluation.sequences, this.#step);
+  }
+
+  async #save(): Promise<void> {
+    const { keep } = this.#config.checkpoint;
+    const path = await saveCheckpoint(this.#folder.path('checkpoints'), this.#session, this.#state, keep);
+    this.#lastCheckpoint = path;
+    await this.#folder.drawCurve();
+    this.#options.onEvent?.({ kind: 'checkpoint', path });
+  }
+}

@@ -1,0 +1,124 @@
+// Relufication of a checkpoint: the same weights under another config, with what is to be expected of it: the sparsity
+// that the unmodified model's pre-activations predict (ReLU Strikes Back, arXiv 2310.04564, 5.2) and the perplexity
+// before and right after. Does not own the change of the spec (start-model.ts) or training.
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type Checkpoint, type ModelFiles, openCheckpoint, type TensorToWrite } from '@relufy/checkpoint';
+import { writeSafetensors } from '@relufy/checkpoint/node';
+import { type Model, parseConfig, relufiedConfig } from '@relufy/models';
+import { RelufyError } from '@relufy/tensor';
+import { operate, type SurgeryOptions } from './start-model.js';
+
+/** Tokens of one pass, and of all. */
+const passTokens = 256;
+const mostTokens = 4096;
+
+/** A text as the sequences that it is measured on. */
+export async function sampleSequences(model: Model, text: string): Promise<number[][]> {
+  const ids = (await model.encode(text)).slice(0, mostTokens);
+  const length = Math.min(passTokens, model.contextLength);
+  const sequences: number[][] = [];
+  for (let at = 0; at < ids.length; at += length) sequences.push(ids.slice(at, at + length));
+  const long = sequences.filter((sequence) => sequence.length > 1);
+  if (long.length === 0) throw new RelufyError('input', 'sample text: expected at least two tokens, got fewer.');
+  return long;
+}
+
+/** Per layer, the share of pre-activations at or below the threshold: what its activation would make zero. */
+export async function predictSparsity(
+  model: Model,
+  sequences: readonly (readonly number[])[],
+  threshold: number,
+): Promise<number[]> {
+  const taps = Array.from({ length: model.spec.numHiddenLayers }, (_, layer) => `preActivation.${layer}`);
+  const below = taps.map(() => 0);
+  let numbers = 0;
+  for (const sequence of sequences) {
+    const { captured } = await model.forward(sequence, { capture: taps });
+    taps.forEach((tap, layer) => {
+      for (const value of captured[tap] as Float32Array) if (value <= threshold) below[layer] = (below[layer] ?? 0) + 1;
+    });
+    numbers += sequence.length * model.spec.intermediateSize;
+  }
+  return below.map((count) => count / numbers);
+}
+
+export async function perplexity(model: Model, sequences: readonly (readonly number[])[]): Promise<number> {
+  let [sum, count] = [0, 0];
+  for (const sequence of sequences) {
+    const { logprobs } = await model.score(sequence);
+    for (const logprob of logprobs.subarray(1)) sum -= logprob;
+    count += sequence.length - 1;
+  }
+  return Math.exp(sum / count);
+}
+
+export interface RelufyModelOptions {
+  readonly surgery: SurgeryOptions;
+  /** The folder to write; it must not exist, or be empty. */
+  readonly out: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Files that go with the weights. */
+const copied = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'vocab.json',
+  'merges.txt',
+];
+
+/**
+ * Writes a model after surgery: weights as they are, config.json changed, so that it loads without options.
+ * @throws RelufyError `io` when the folder is occupied or cannot be written; nothing is left behind.
+ */
+export async function relufyModel(files: ModelFiles, options: RelufyModelOptions): Promise<void> {
+  const target = resolve(options.out);
+  const found = await readdir(target).catch(() => [] as string[]);
+  if (found.length > 0)
+    throw new RelufyError('io', `${target}: expected no folder, or an empty one, got ${found.length} files.`);
+  const text = await files.readText('config.json');
+  if (text === undefined) throw new RelufyError('io', `${files.name}: expected a config.json, got none.`);
+  const configJson = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const config = relufiedConfig(configJson, operate(parseConfig(configJson).spec, options.surgery));
+  const checkpoint = await openCheckpoint(files, options.signal);
+  const staging = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
+  try {
+    await mkdir(staging, { recursive: true });
+    await writeFile(join(staging, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    for (const file of copied) {
+      const content = await files.readText(file);
+      if (content !== undefined) await writeFile(join(staging, file), content);
+    }
+    await writeSafetensors(join(staging, 'model.safetensors'), copies(checkpoint), {
+      metadata: { format: 'pt' },
+      signal: options.signal,
+    });
+    await rm(target, { recursive: true, force: true });
+    await rename(staging, target);
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
+    throw error;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** Bytes that are in flight at once. */
+const chunkBytes = 4 << 20;
+
+function copies(checkpoint: Checkpoint): TensorToWrite[] {
+  return [...checkpoint.tensors.values()].map(({ name, shape, floatDType }) => {
+    const columns = shape.at(-1) ?? 1;
+    const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+    const chunk = Math.max(1, Math.floor(chunkBytes / (4 * columns)));
+    async function* data(): AsyncGenerator<Uint8Array> {
+      for (let row = 0; row < rows; row += chunk)
+        yield (await checkpoint.readRows(name, row, Math.min(chunk, rows - row))).data;
+    }
+    return { name, shape, dtype: { f32: 'F32', bf16: 'BF16', f16: 'F16' }[floatDType], data };
+  });
+}
