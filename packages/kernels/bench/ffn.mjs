@@ -46,7 +46,7 @@ for (const dtype of argument('dtype', 'f32,bf16').split(','))
         },
         rounds,
       );
-      const read = ((matrices - 1) * density + 1 + (gated ? 0 : density - density)) * (layerBytes / matrices) * layers;
+      const read = ((matrices - 1) * density + 1) * (layerBytes / matrices) * layers;
       console.log(
         `${dtype} ${gated ? 'gated' : 'plain'} density ${density}: dense ${times.dense.toFixed(1)} ms ` +
           `(${((layerBytes * layers) / times.dense / 1e6).toFixed(1)} GB/s), sparse ${times.sparse.toFixed(1)} ms ` +

@@ -4,8 +4,6 @@ import { instantiate, profileOps, type RunKernel, type StepCall } from './protoc
 
 /** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
 export interface Engine {
-  /** How often a thread at a barrier looks before it sleeps. */
-  readonly spins: number;
   /** Makes a session's memory known; gives the session's number. */
   open(memory: WebAssembly.Memory): Promise<number>;
   run(call: StepCall): Promise<void>;
@@ -18,7 +16,6 @@ export interface Engine {
 
 /** One thread, the caller's: a step blocks it, so the event loop gets a turn before each. */
 export class LocalEngine implements Engine {
-  readonly spins = 0;
   readonly #module: WebAssembly.Module;
   readonly #instances = new Map<number, RunKernel>();
   #opened = 0;

@@ -54,9 +54,6 @@ interface Placed {
 /** From this many bytes on, a disposed session is worth a collection of garbage. */
 const worthCollecting = 2 ** 25;
 
-/** Where the barrier's block keeps its spin count (assembly/team.ts), in words. */
-const spinsWord = 48;
-
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
 export class MemorySession implements WasmSession {
@@ -94,7 +91,6 @@ export class MemorySession implements WasmSession {
       () => new WebAssembly.Memory({ initial, maximum: maxPages, shared }),
       session.#layout.totalUnits,
     );
-    new Int32Array(session.#memory.buffer)[(session.#layout.barrierUnit * unitBytes) / 4 + spinsWord] = engine.spins;
     session.#number = await engine.open(session.#memory);
     return session;
   }

@@ -17,13 +17,6 @@ import {
   type WorkerMessage,
 } from './protocol.js';
 
-/**
- * How often a thread looks at a barrier before it sleeps: about 20 us where every thread has a core, since waking a
- * sleeper costs 30 to 50 us; hardly at all where threads outnumber cores, since the one waited for needs the core.
- */
-const spinsWithCores = 16000;
-const spinsWithout = 500;
-
 interface Waiting {
   left: number;
   readonly resolve: (message: WorkerMessage) => void;
@@ -94,7 +87,10 @@ class Team {
     this.#open--;
     if (!large) return;
     if (this.#platform.collect) this.#platform.collect();
-    else if (this.#open === 0) this.#dismiss();
+    else
+      await this.#enqueue(async () => {
+        if (this.#open === 0) this.#dismiss();
+      });
   }
 
   run(call: StepCall, threads: number): Promise<void> {
@@ -208,7 +204,6 @@ export async function joinTeam(platform: Platform, threads: number): Promise<Eng
     throw error;
   }
   return {
-    spins: threads <= platform.physicalCores() ? spinsWithCores : spinsWithout,
     open: (memory) => joined.open(memory, threads),
     run: (call) => joined.run(call, threads),
     profile: (call) => joined.profile(call, threads),
