@@ -24,7 +24,7 @@ const instructionSets = {
 
 // Without contraction, what is written as a multiplication and an addition has two roundings on every path (simd.h).
 const flags =
-  '-std=c++20 -O2 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra -Wshadow -Wconversion -DNAPI_VERSION=8';
+  '-std=c++20 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra -Wshadow -Wconversion -DNAPI_VERSION=8';
 const linking = {
   linux: '-shared -static-libstdc++ -static-libgcc -pthread -Wl,-z,nodelete -Wl,--no-undefined-version',
   darwin: '-bundle -undefined dynamic_lookup',

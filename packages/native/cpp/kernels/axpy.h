@@ -54,15 +54,15 @@ using Matrix = typename MatrixOf<W>::Type;
 
 /** What comes next, asked for line by line while something else is computed. */
 struct Ahead {
-  const char* rows[axpyBlock];
-  size_t bytes;
-  int count = 0;
-  int next = 0;
+  const char* rows[axpyBlock] = {};
+  size_t bytes = 64;
+  unsigned count = 0;
+  unsigned next = 0;
   size_t at = 0;
 
   RELUFY_INLINE void fetch(int lines) {
     for (; lines > 0 && next < count; lines--) {
-      __builtin_prefetch(rows[next] + at, 0, 2);
+      prefetchFar(rows[next % axpyBlock] + at);
       at += 64;
       if (at >= bytes) {
         at = 0;
@@ -101,10 +101,23 @@ static inline void addGroup(
 
 constexpr int blockVectors = blockSize / lanes;
 
+/** What the last vectors of a block are multiplied with, when loadRaw gives more than q there. */
 template <class F>
-RELUFY_INLINE static void loadBlock(const char* at, Vec* q) {
+constexpr float highScale = F::blockBytes == 32 ? 1.0f : int4HighScale;
+
+/** The 32 numbers of a block without scale, those of the last half divided by highScale. */
+template <class F>
+RELUFY_INLINE static void loadRaw(const char* at, Vec* q) {
   if constexpr (F::blockBytes == 32) loadInt8Block(at, q);
   else loadInt4Block(at, q);
+}
+
+/** The 32 numbers of a block without scale. */
+template <class F>
+RELUFY_INLINE static void loadBlock(const char* at, Vec* q) {
+  loadRaw<F>(at, q);
+  if constexpr (highScale<F> != 1.0f)
+    for (int v = blockVectors / 2; v < blockVectors; v++) q[v] = mul(q[v], splat(highScale<F>));
 }
 
 /** Blocks of columns whose coefficients have fixed places. */
@@ -118,6 +131,7 @@ template <int n, class F>
 static inline void addGroup(
     float* sums, const Blocks<F>& w, int first, int columns, const char* const* from, const float* x, Ahead& ahead) {
   alignas(64) float coefficients[n][passBlocks];
+  alignas(64) float highCoefficients[highScale<F> != 1.0f ? n : 1][passBlocks];
   const int end = blocksOf(columns);
   for (int pass = 0; pass < end; pass += passBlocks) {
     const int blocks = least(passBlocks, end - pass);
@@ -128,9 +142,12 @@ static inline void addGroup(
       rows[j] = from[j] + static_cast<size_t>(offset) * F::blockBytes;
       const Vec xj = splat(x[j]);
       const uint16_t* scales = w.scales(from[j]) + offset;
-      int b = 0;
-      for (; b + lanes <= blocks; b += lanes) store(coefficients[j] + b, mul(xj, loadHalf(scales + b)));
-      if (b < blocks) store(coefficients[j] + b, mul(xj, loadHalfFirst(scales + b, blocks - b)));
+      for (int b = 0; b < blocks; b += lanes) {
+        const int some = least(lanes, blocks - b);
+        const Vec c = mul(xj, some == lanes ? loadHalf(scales + b) : loadHalfFirst(scales + b, some));
+        store(coefficients[j] + b, c);
+        if constexpr (highScale<F> != 1.0f) store(highCoefficients[j] + b, mul(c, splat(highScale<F>)));
+      }
     }
     float* at = sums + pass * blockSize;
     for (int b = 0; b < blocks; b++, at += blockSize) {
@@ -141,10 +158,11 @@ static inline void addGroup(
 #pragma GCC unroll 8
       for (int j = 0; j < n; j++) {
         Vec q[blockVectors];
-        loadBlock<F>(rows[j] + b * F::blockBytes, q);
+        loadRaw<F>(rows[j] + b * F::blockBytes, q);
         const Vec c = splat(coefficients[j][b]);
+        const Vec high = highScale<F> != 1.0f ? splat(highCoefficients[j][b]) : c;
 #pragma GCC unroll 8
-        for (int v = 0; v < blockVectors; v++) s[v] = fma(q[v], c, s[v]);
+        for (int v = 0; v < blockVectors; v++) s[v] = fma(q[v], v < blockVectors / 2 ? c : high, s[v]);
       }
 #pragma GCC unroll 8
       for (int v = 0; v < blockVectors; v++) store(at + v * lanes, s[v]);
@@ -169,7 +187,7 @@ static inline void addRows(
     Ahead ahead;
     ahead.bytes = w.rowBytes;
     if (prefetching)
-      for (; ahead.count < least(axpyBlock, count - i); ahead.count++) ahead.rows[ahead.count] = w.row(list[i + ahead.count]);
+      for (int j = 0; j < least(axpyBlock, count - i); j++) ahead.rows[ahead.count++ % axpyBlock] = w.row(list[i + j]);
     switch (n) {
       case 8: addGroup<8>(sums, w, first, columns, from, scale, ahead); break;
       case 4: addGroup<4>(sums, w, first, columns, from, scale, ahead); break;

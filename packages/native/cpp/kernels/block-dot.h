@@ -47,15 +47,12 @@ RELUFY_INLINE static Int dots(const char* w, const int8_t* x, int n) {
   else return dotsInt4<whole>(reinterpret_cast<const uint8_t*>(w), x, n);
 }
 
-/** `ahead`: a row that will be read soon, or null. */
 template <class F>
-static inline float dotBlocks(const Blocks<F>& w, const char* weights, const QuantizedRow& x, const char* ahead) {
+static inline float dotBlocks(const Blocks<F>& w, const char* weights, const QuantizedRow& x) {
   const uint16_t* scales = w.scales(weights);
   Vec sum = zero();
   int b = 0;
   for (; b + lanes <= w.blocks; b += lanes) {
-    if (ahead != nullptr)
-      for (int at = 0; at < lanes * F::blockBytes; at += 64) prefetch(ahead + b * F::blockBytes + at);
     const Int d = unbias<F>(dots<F, true>(weights + b * F::blockBytes, x.values + b * blockSize, lanes), loadInt(x.sums + b));
     sum = fma(toFloat(d), mul(loadHalf(scales + b), load(x.scales + b)), sum);
   }

@@ -8,6 +8,7 @@
 #include "norm.h"
 #include "quantize.h"
 #include "rope.h"
+#include "select.h"
 #include "round.h"
 #include "sparse.h"
 #include "stream.h"
@@ -48,7 +49,7 @@ static constexpr Kernels kernels = listKernels();
 static size_t scratchBytes(Record op, int maxRows, int threads) {
   switch (op.words[0]) {
     case Linear::code: return linearScratch(op, maxRows, threads);
-    case GemvRows::code: return gemvRowsScratch(op);
+    case GemvRows::code: return gemvRowsScratch(op, maxRows);
     case AxpyRows::code: return axpyRowsScratch(op, maxRows, threads);
     case Attention::code: return attentionScratch(op);
     default: return 0;

@@ -15,12 +15,12 @@ namespace relufy::RELUFY_ISA {
 
 template <class W>
 static inline void gemv(const Product& p, const W* w, int first, int last) {
-  for (int n = first; n < last; n += dotBlock) {
-    const int count = least(dotBlock, last - n);
-    const W* rows[dotBlock];
-    for (int i = 0; i < dotBlock; i++) rows[i] = row(w, n + least(i, count - 1), p.inWidth);
-    float sums[dotBlock];
-    dotRows<dotBlock>(p.x, p.inWidth, rows, sums);
+  for (int n = first; n < last; n += gemvBlock) {
+    const int count = least(gemvBlock, last - n);
+    const W* rows[gemvBlock];
+    for (int i = 0; i < gemvBlock; i++) rows[i] = row(w, n + least(i, count - 1), p.inWidth);
+    float sums[gemvBlock];
+    dotRows<gemvBlock>(p.x, p.inWidth, rows, sums);
     for (int i = 0; i < count; i++) finish(p.out, p.residual, p.bias, n + i, sums[i]);
   }
 }

@@ -13,6 +13,9 @@ constexpr int tileRows = 3;
 constexpr int blockTileRows = 4;
 
 /** Lane l is all ones for l < n. */
+/** Weight rows that one pass over x serves (gemv). */
+constexpr int gemvBlock = 4;
+
 RELUFY_INLINE static __m256i first(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -156,6 +159,7 @@ RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
   for (int i = 0; i < 4; i++)
     q[i] = toFloat(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at + 8 * i))));
 }
+constexpr float int4HighScale = 1;
 RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
   const Vec eight = splat(8);
   for (int i = 0; i < 2; i++) {

@@ -17,6 +17,9 @@ constexpr int tileRows = 5;
 /** Rows in one register tile of a vector of outputs of a block format. */
 constexpr int blockTileRows = 8;
 
+/** Weight rows that one pass over x serves (gemv). */
+constexpr int gemvBlock = 4;
+
 RELUFY_INLINE static Vec zero() { return vdupq_n_f32(0); }
 RELUFY_INLINE static Vec splat(float value) { return vdupq_n_f32(value); }
 RELUFY_INLINE static Vec load(const float* at) { return vld1q_f32(at); }
@@ -155,6 +158,7 @@ RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
   bytesToFloats(vld1q_s8(reinterpret_cast<const int8_t*>(at)), q);
   bytesToFloats(vld1q_s8(reinterpret_cast<const int8_t*>(at) + 16), q + 4);
 }
+constexpr float int4HighScale = 1;
 RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
   const uint8x16_t w = vld1q_u8(reinterpret_cast<const uint8_t*>(at));
   bytesToFloats(vsubq_s8(lowNibbles(w), vdupq_n_s8(8)), q);

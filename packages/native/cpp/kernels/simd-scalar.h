@@ -19,6 +19,9 @@ constexpr int blockTileRows = 2;
   for (int l = 0; l < lanes; l++) out.lane[l] = (expression); \
   return out
 
+/** Weight rows that one pass over x serves (gemv). */
+constexpr int gemvBlock = 4;
+
 RELUFY_INLINE static Vec splat(float value) { RELUFY_LANES(value); }
 RELUFY_INLINE static Vec zero() { return splat(0); }
 template <class W>
@@ -148,6 +151,7 @@ RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
   const int8_t* w = reinterpret_cast<const int8_t*>(at);
   for (int i = 0; i < 32; i++) q[i / lanes].lane[i % lanes] = static_cast<float>(w[i]);
 }
+constexpr float int4HighScale = 1;
 RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
   const uint8_t* w = reinterpret_cast<const uint8_t*>(at);
   for (int i = 0; i < 16; i++) {

@@ -48,6 +48,7 @@ RELUFY_INLINE static T* row(T* matrix, int r, int columns) {
 
 RELUFY_INLINE static int wholeLanes(int count) { return count & ~(lanes - 1); }
 
-RELUFY_INLINE static void prefetch(const void* at) { __builtin_prefetch(at); }
+/** Asks for a line, into L2: into L1 measured half as fast. */
+RELUFY_INLINE static void prefetchFar(const void* at) { __builtin_prefetch(at, 0, 2); }
 
 }  // namespace relufy::RELUFY_ISA
