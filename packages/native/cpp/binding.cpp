@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <node_api.h>
 
+#include <cerrno>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -112,6 +113,20 @@ napi_value reserveMemory(napi_env env, napi_callback_info info) {
 napi_value commitMemory(napi_env env, napi_callback_info info) {
   const auto args = arguments(env, info, 2);
   return boolean(env, unwrap<Memory>(env, args[0])->commit(static_cast<size_t>(integer(env, args[1]))));
+}
+
+/** map(memory, path): where the file begins, counted from the base; or, as a negative number, the system's error. */
+napi_value mapFile(napi_env env, napi_callback_info info) {
+  const auto args = arguments(env, info, 2);
+  size_t length = 0;
+  napi_get_value_string_utf8(env, args[1], nullptr, 0, &length);
+  std::string path(length + 1, '\0');
+  napi_get_value_string_utf8(env, args[1], path.data(), path.size(), &length);
+  errno = 0;
+  const size_t place = unwrap<Memory>(env, args[0])->map(path.c_str());
+  napi_value result;
+  napi_create_double(env, place != 0 ? static_cast<double>(place) : -static_cast<double>(errno != 0 ? errno : EINVAL), &result);
+  return result;
 }
 
 /** view(memory, offset, bytes): an ArrayBuffer over a part of it, or undefined where the engine allows none. */
@@ -308,6 +323,7 @@ napi_value start(napi_env env, napi_value exports) {
   napi_set_named_property(env, exports, "ops", ops);
   define(env, exports, "reserve", reserveMemory);
   define(env, exports, "commit", commitMemory);
+  define(env, exports, "map", mapFile);
   define(env, exports, "view", viewMemory);
   define(env, exports, "detach", detachView);
   define(env, exports, "close", closeMemory);

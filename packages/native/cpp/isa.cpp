@@ -2,6 +2,11 @@
 // the wide registers for us.
 #include "isa.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace relufy {
 
 #if defined(__x86_64__)
@@ -12,6 +17,9 @@ namespace avx2 {
 extern const KernelTable table;
 }
 #elif defined(__aarch64__)
+namespace dotprod {
+extern const KernelTable table;
+}
 namespace neon {
 extern const KernelTable table;
 }
@@ -30,6 +38,12 @@ static std::vector<const KernelTable*> detect() {
     found.push_back(&avx512::table);
   if (fma) found.push_back(&avx2::table);
 #elif defined(__aarch64__)
+#if defined(__linux__)
+  const bool dotProducts = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  const bool dotProducts = true;  // every Apple processor of this architecture
+#endif
+  if (dotProducts) found.push_back(&dotprod::table);
   found.push_back(&neon::table);
 #endif
   found.push_back(&scalar::table);

@@ -2,8 +2,12 @@
 // asked for: a decode step walks gigabytes, and with 4 KiB pages every sixteenth cache line of a sparse row misses the TLB.
 #include "memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 
 namespace relufy {
@@ -11,11 +15,13 @@ namespace relufy {
 namespace {
 constexpr size_t hugePage = size_t{2} << 20;
 constexpr size_t reach = size_t{256} << 30;
+/** Kernels may read up to a cache line behind the last buffer. */
+constexpr size_t slack = 64;
 size_t wholePages(size_t bytes) { return (bytes + hugePage - 1) & ~(hugePage - 1); }
 }  // namespace
 
 std::shared_ptr<Memory> Memory::reserve(size_t bytes) {
-  const size_t needed = wholePages(bytes);
+  const size_t needed = wholePages(bytes + slack);
   if (needed > reach) return nullptr;
   for (size_t size = reach; size >= needed && size > 0; size /= 2) {
     const size_t mapped = size + hugePage;
@@ -28,15 +34,15 @@ std::shared_ptr<Memory> Memory::reserve(size_t bytes) {
 }
 
 Memory::Memory(void* mapping, size_t mapped, char* base, size_t reserved)
-    : mapping_(mapping), mapped_(mapped), base_(base), reserved_(reserved) {}
+    : mapping_(mapping), mapped_(mapped), base_(base), reserved_(reserved), mappedFrom_(reserved) {}
 
 Memory::~Memory() { unmap(); }
 
 bool Memory::commit(size_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const size_t end = wholePages(bytes);
+  const size_t end = wholePages(bytes + slack);
   if (end <= committed_) return true;
-  if (end > reserved_ || mapping_ == nullptr) return false;
+  if (end > mappedFrom_ || mapping_ == nullptr) return false;
   char* from = base_ + committed_;
   if (mprotect(from, end - committed_, PROT_READ | PROT_WRITE) != 0) return false;
 #ifdef MADV_HUGEPAGE
@@ -44,6 +50,35 @@ bool Memory::commit(size_t bytes) {
 #endif
   committed_ = end;
   return true;
+}
+
+size_t Memory::map(const char* path) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  struct stat about;
+  size_t place = 0;
+  if (fstat(file, &about) == 0 && about.st_size > 0) {
+    const size_t size = static_cast<size_t>(about.st_size);
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t pages = (size + page - 1) & ~(page - 1);
+    // the page behind the file is what kernels may read a little of
+    const size_t room = wholePages(pages + page);
+    if (mapping_ == nullptr || room > mappedFrom_ - committed_) {
+      errno = ENOMEM;
+    } else {
+      char* to = base_ + mappedFrom_ - room;
+      if (mprotect(to + pages, page, PROT_READ | PROT_WRITE) == 0 &&
+          mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file, 0) != MAP_FAILED) {
+        mappedFrom_ -= room;
+        place = mappedFrom_;
+      }
+    }
+  }
+  const int error = errno;
+  ::close(file);
+  errno = error;
+  return place;
 }
 
 void Memory::addView() {

@@ -1,5 +1,5 @@
 // One session's memory: a stretch of reserved addresses, committed from the front as the session needs it, so that it
-// grows without moving. Owns the mapping; knows nothing of what lies in it.
+// grows without moving; files are mapped from its end downwards. Owns the mapping; knows nothing of what lies in it.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -23,6 +23,12 @@ class Memory {
   /** Makes the first `bytes` readable and writable; they are zero until written. False when the system refuses. */
   bool commit(size_t bytes);
 
+  /**
+   * Maps a whole file and gives where it begins, counted from the base. It is private: writing copies the page, the file
+   * stays. 0 and errno when the file cannot be opened or mapped, or no addresses are left (ENOMEM).
+   */
+  size_t map(const char* path);
+
   /** An ArrayBuffer over this memory was made, or died. */
   void addView();
   void dropView();
@@ -40,6 +46,8 @@ class Memory {
   char* base_;
   size_t reserved_;
   size_t committed_ = 0;
+  /** Where the lowest mapped file begins. */
+  size_t mappedFrom_;
   int views_ = 0;
   bool closed_ = false;
 };

@@ -19,7 +19,7 @@ const instructionSets = {
     avx2: '-mavx2 -mfma -mf16c -mbmi -mbmi2 -mpopcnt',
     scalar: '',
   },
-  arm64: { neon: '', scalar: '' },
+  arm64: { dotprod: '-march=armv8.2-a+dotprod', neon: '', scalar: '' },
 };
 
 // Without contraction, what is written as a multiplication and an addition has two roundings on every path (simd.h).

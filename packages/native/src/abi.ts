@@ -4,7 +4,7 @@
 import { activationCodes, countCodes, dtypeCodes, opTable, recordFields, recordWords } from '@relufy/tensor';
 
 /** Counts changes of the calls between JavaScript and the binary. */
-const calls = 1;
+const calls = 2;
 
 /** For example `1-9f86d081`. */
 export function abiName(): string {

@@ -25,6 +25,8 @@ export interface Binding {
   readonly ops: readonly number[];
   reserve(bytes: number): NativeMemory | undefined;
   commit(memory: NativeMemory, bytes: number): boolean;
+  /** Where the file begins, in bytes; or, negative, the system's error number. */
+  map(memory: NativeMemory, path: string): number;
   view(memory: NativeMemory, offset: number, bytes: number): ArrayBuffer | undefined;
   detach(view: ArrayBuffer): void;
   close(memory: NativeMemory): void;

@@ -1,5 +1,7 @@
 // One model's memory and programs on the native backend. Owns the memory's layout over time, its views and the encoded
 // programs. Does not own threads (backend.ts) or what ops compute (cpp/kernels/).
+import { statSync } from 'node:fs';
+import { constants } from 'node:os';
 import {
   type BufferDecl,
   type BufferView,
@@ -30,6 +32,14 @@ export interface NativeLoadedProgram extends LoadedProgram {
 
 export interface NativeSession extends Session {
   load(program: Program): NativeLoadedProgram;
+  /**
+   * Maps a file and takes buffers from it as they lie there, instead of reading them: `places` gives the first byte of
+   * each, a multiple of 64. Before the first `load`. Writing to such a buffer changes this session only. Whoever shortens
+   * the file while it is mapped ends the process (SIGBUS): replace such files by renaming.
+   */
+  adopt(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void;
+  /** Bytes that lie in mapped files. */
+  readonly mappedBytes: number;
 }
 
 /** What a session needs of the backend it belongs to. */
@@ -56,11 +66,15 @@ export class MemorySession implements NativeSession {
   readonly #limits: StepLimits;
   readonly #buffers: ReadonlyMap<string, BufferDecl>;
   readonly #layout: BufferLayout;
+  /** Buffers that lie elsewhere: in mapped files. */
+  readonly #adopted = new Map<string, number>();
   /** By first byte and length: the one ArrayBuffer over a part of the memory, to be detached in the end. */
   readonly #shown = new Map<string, ArrayBuffer>();
   readonly #running = new Set<Promise<unknown>>();
   #memory: NativeMemory | undefined;
   #units: number;
+  #mappedBytes = 0;
+  #loaded = false;
   #disposed: Promise<void> | undefined;
 
   constructor(engine: Engine, buffers: readonly BufferDecl[], limits: StepLimits) {
@@ -76,14 +90,41 @@ export class MemorySession implements NativeSession {
   }
 
   get memoryBytes(): number {
-    return this.#memory === undefined ? 0 : this.#units * unitBytes;
+    return this.#memory === undefined ? 0 : this.#units * unitBytes - this.#mappedBytes;
+  }
+
+  get mappedBytes(): number {
+    return this.#memory === undefined ? 0 : this.#mappedBytes;
   }
 
   view(buffer: string): BufferView {
     this.#alive();
     const decl = this.#buffers.get(buffer);
     if (decl === undefined) throw new Error(`internal: no buffer ${show(buffer)}`);
-    return this.#viewAt(decl, this.#layout.offsets.get(buffer) as number);
+    return this.#viewAt(decl, this.#unitOf(buffer));
+  }
+
+  adopt(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void {
+    const memory = this.#alive();
+    if (this.#loaded) throw new RelufyError('state', 'native session: adopt() after load(). Adopt files first.');
+    const { size } = checkFile(path);
+    const wanted = [...places].map(([name, firstByte]) => {
+      const decl = this.#buffers.get(name);
+      if (decl === undefined) throw new Error(`internal: no buffer ${show(name)}`);
+      return { decl, firstByte, bytes: byteCount(decl, this.#limits) };
+    });
+    for (const { decl, firstByte, bytes } of wanted)
+      if (firstByte % unitBytes !== 0 || firstByte < 0 || !(firstByte + bytes <= size))
+        throw new RelufyError(
+          'checkpoint',
+          `${path} buffer ${show(decl.name)}: expected ${bytes} bytes from a multiple of ${unitBytes} on, got byte ${firstByte} of ${size}. The file is damaged; convert the model again.`,
+        );
+    const start = this.#engine.binding.map(memory, path);
+    if (start < 0) throw new RelufyError('io', `${path}: expected a file that can be mapped, got ${errorName(-start)}.`);
+    for (const { decl, firstByte, bytes } of wanted) {
+      this.#adopted.set(decl.name, (start + firstByte) / unitBytes);
+      this.#mappedBytes += bytes;
+    }
   }
 
   load(program: Program): NativeLoadedProgram {
@@ -91,12 +132,13 @@ export class MemorySession implements NativeSession {
     validateProgram(program);
     this.#checkBuffers(program);
     this.#checkOps(program);
+    this.#loaded = true;
     const { offsets, totalUnits } = planMemory(program);
     const arena = this.#layout.totalUnits;
     this.#grow(arena + totalUnits);
     const unitOf = (buffer: string): number => {
       const activation = offsets.get(buffer);
-      return activation === undefined ? (this.#layout.offsets.get(buffer) as number) : arena + activation;
+      return activation === undefined ? this.#unitOf(buffer) : arena + activation;
     };
     const native = this.#encode(encodeProgram(program, unitOf), program.maxRows);
     const all = program.ops.length;
@@ -124,7 +166,7 @@ export class MemorySession implements NativeSession {
 
   /** Loads hand-made records that are not in the op table (measuring kernels); see stream.ts. */
   loadRecords(ops: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
-    const words = records((buffer) => this.#layout.offsets.get(buffer) as number);
+    const words = records((buffer) => this.#unitOf(buffer));
     const native = this.#encode(words, 0);
     return async () => (await this.#run(native, { rows: 0, outputs: 0 }, 0, ops, true)) as Float64Array;
   }
@@ -142,6 +184,10 @@ export class MemorySession implements NativeSession {
     for (const view of this.#shown.values()) binding.detach(view);
     this.#shown.clear();
     binding.close(memory);
+  }
+
+  #unitOf(buffer: string): number {
+    return this.#adopted.get(buffer) ?? (this.#layout.offsets.get(buffer) as number);
   }
 
   #encode(words: Uint32Array, maxRows: number): NativeProgram {
@@ -229,6 +275,19 @@ function checkStep(program: Program, { rows, outputs }: Step, from: number, to: 
   within('outputs', outputs, 0, program.maxOutputs);
   within('to', to, 0, program.ops.length);
   within('from', from, 0, to);
+}
+
+function checkFile(path: string): { size: number } {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new RelufyError('io', `${path}: expected a file that can be mapped, got ${code ?? error}.`, { cause: error });
+  }
+}
+
+function errorName(number: number): string {
+  return Object.entries(constants.errno).find(([, value]) => value === number)?.[0] ?? `error ${number}`;
 }
 
 /** Refuses `more` bytes, of `total` in all, that the machine cannot give. */

@@ -36,7 +36,7 @@ static void storeKv(const Call& call) {
 }
 
 /** scores[i] = scale * (q . k[i] + bias[i]) for i < count. */
-static inline void scoreKeys(
+RELUFY_LOOP void scoreKeys(
     float* scores, const float* q, const float* k, const float* bias, int headDim, int count, float scale) {
   for (int i = 0; i < count; i += dotBlock) {
     const int n = least(dotBlock, count - i);
@@ -66,7 +66,7 @@ static inline float expScores(float* scores, int count) {
 
 /** `vectors` vectors of out from column d on = (sum over i of e[i] * v[i]) / total. */
 template <int vectors>
-static inline void mixColumns(float* out, const float* e, const float* v, int headDim, int count, Vec total) {
+RELUFY_LOOP void mixColumns(float* out, const float* e, const float* v, int headDim, int count, Vec total) {
   Vec s[vectors];
 #pragma GCC unroll 8
   for (int j = 0; j < vectors; j++) s[j] = zero();

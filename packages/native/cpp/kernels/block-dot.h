@@ -48,7 +48,7 @@ RELUFY_INLINE static Int dots(const char* w, const int8_t* x, int n) {
 }
 
 template <class F>
-static inline float dotBlocks(const Blocks<F>& w, const char* weights, const QuantizedRow& x) {
+RELUFY_INLINE static float dotBlocks(const Blocks<F>& w, const char* weights, const QuantizedRow& x) {
   const uint16_t* scales = w.scales(weights);
   Vec sum = zero();
   int b = 0;

@@ -36,47 +36,40 @@ RELUFY_INLINE static size_t blockPanelBytes(int inWidth) {
   return static_cast<size_t>(blocksOf(inWidth)) * lanes * (blockSize + sizeof(float)) + 64;
 }
 
-/** The 32 bytes of a block as dots() multiplies them. */
+/** Rows n .. n + count of w; the last stands in for those beyond. Reads up to 14 bytes behind a row. */
 template <class F>
-RELUFY_INLINE static void biasedBytes(const char* block, uint8_t* bytes) {
-  if constexpr (F::blockBytes == 32) {
-    for (int i = 0; i < 32; i++)
-      bytes[i] = static_cast<uint8_t>(block[i]) ^ static_cast<uint8_t>(F::biasShift < 0 ? 0 : 1 << (F::biasShift & 7));
-  } else {
-    for (int i = 0; i < 16; i++) {
-      bytes[i] = static_cast<uint8_t>(block[i]) & 15;
-      bytes[i + 16] = static_cast<uint8_t>(block[i]) >> 4;
+RELUFY_LOOP void packPanel(const Blocks<F>& w, int n, int count, uint8_t* panel, float* scales) {
+  const char* rows[lanes];
+  for (int l = 0; l < lanes; l++) rows[l] = w.row(n + least(l, count - 1));
+  int32_t* to = reinterpret_cast<int32_t*>(panel);
+  for (int b = 0; b < w.blocks; b++, to += 8 * lanes) {
+    Int words[8];
+    const size_t offset = static_cast<size_t>(b) * F::blockBytes;
+    transposeRows(rows, offset, words);
+    if constexpr (F::blockBytes == 32) {
+      transposeRows(rows, offset + 16, words + 4);
+      if constexpr (F::biasShift >= 0)
+        for (int k = 0; k < 8; k++) words[k] = flipBytes(words[k], 1 << F::biasShift);
+    } else {
+      for (int k = 0; k < 4; k++) {
+        words[k + 4] = highNibbles(words[k]);
+        words[k] = lowNibbles(words[k]);
+      }
     }
+    for (int k = 0; k < 8; k++) storeInt(to + k * lanes, words[k]);
   }
-}
-
-/** Rows n .. n + count of w, padded to `lanes` rows with zeros. */
-template <class F>
-static inline void packPanel(const Blocks<F>& w, int n, int count, uint8_t* panel, float* scales) {
-  if (count < lanes) {
-    memset(panel, 0, static_cast<size_t>(w.blocks) * lanes * blockSize);
-    memset(scales, 0, static_cast<size_t>(w.blocks) * lanes * sizeof(float));
-  }
-  for (int i = 0; i < count; i++) {
-    const char* from = w.row(n + i);
-    for (int b = 0; b < w.blocks; b++) {
-      uint8_t bytes[blockSize];
-      biasedBytes<F>(from + b * F::blockBytes, bytes);
-      uint8_t* to = panel + b * lanes * blockSize + 4 * i;
-      for (int k = 0; k < 8; k++) memcpy(to + k * lanes * 4, bytes + 4 * k, 4);
-    }
-    for (int b = 0; b < w.blocks; b += lanes) {
-      const int some = least(lanes, w.blocks - b);
-      float wide[lanes];
-      store(wide, some == lanes ? loadHalf(w.scales(from) + b) : loadHalfFirst(w.scales(from) + b, some));
-      for (int j = 0; j < some; j++) scales[(b + j) * lanes + i] = wide[j];
-    }
+  const size_t scalesAt = static_cast<size_t>(w.blocks) * F::blockBytes;
+  for (int b = 0; b < w.blocks; b += 8) {
+    Int words[4];
+    transposeRows(rows, scalesAt + 2 * static_cast<size_t>(b), words);
+    for (int k = 0; k < least(8, w.blocks - b); k++)
+      store(scales + (b + k) * lanes, fromHalves(k % 2 == 0 ? words[k / 2] : highHalves(words[k / 2])));
   }
 }
 
 /** sums[rows][lanes] = panel times `rows` rows of x. */
 template <class F, int rows>
-static inline void tilePanel(const uint8_t* panel, const float* scales, int blocks, const QuantizedRow& x, float* sums) {
+RELUFY_LOOP void tilePanel(const uint8_t* panel, const float* scales, int blocks, const QuantizedRow& x, float* sums) {
   Vec chains[lanes][rows];
   for (int c = 0; c < lanes; c++)
     for (int r = 0; r < rows; r++) chains[c][r] = zero();

@@ -5,11 +5,19 @@
 #pragma once
 #include "axpy.h"
 #include "block-gemm.h"
+#include "product.h"
 
 namespace relufy::RELUFY_ISA {
 
 /** From this many rows on, packing pays. */
-constexpr int gemmBlockRows = 6;
+constexpr int gemmBlockRows = 4;
+
+/** Outputs [first, last) of one row. */
+template <class F>
+RELUFY_LOOP void gemvAll(
+    const Blocks<F>& w, const QuantizedRow& x, int first, int last, const float* residual, const float* bias, float* out) {
+  for (int n = first; n < last; n++) finish(out, residual, bias, n, dotBlocks(w, w.row(n), x));
+}
 
 template <class F>
 static inline void linearBlocks(const QuantizedProduct& p, const Blocks<F>& w, int first, int last, char* scratch) {
@@ -21,12 +29,12 @@ static inline void linearBlocks(const QuantizedProduct& p, const Blocks<F>& w, i
     int8_t* to = reinterpret_cast<int8_t*>(scratch) + static_cast<size_t>(r) * prepared;
     x[r].values = prepareX<F>(x[r].values, w.blocks, to);
   }
-  for (int n = first; n < last; n++) {
-    const char* weights = w.row(n);
+  // the rows of x share weights that are in cache
+  const int chunk = p.rows == 1 ? last - first : outputUnit;
+  for (int n = first; n < last; n += chunk)
     for (int r = 0; r < p.rows; r++)
-      finish(
-          row(p.out, r, p.outWidth), row(p.residual, r, p.outWidth), p.bias, n, dotBlocks(w, weights, x[r]));
-  }
+      gemvAll(
+          w, x[r], n, least(n + chunk, last), row(p.residual, r, p.outWidth), p.bias, row(p.out, r, p.outWidth));
 }
 
 static inline size_t linearBlocksScratch(int inWidth) {

@@ -18,7 +18,7 @@ namespace relufy::RELUFY_ISA {
 constexpr int dotBlock = 4;
 
 template <int n, class W>
-static inline void dotRows(const float* x, int width, const W* const* w, float* out) {
+RELUFY_INLINE static void dotRows(const float* x, int width, const W* const* w, float* out) {
   Vec sum[n];
 #pragma GCC unroll 8
   for (int i = 0; i < n; i++) sum[i] = zero();

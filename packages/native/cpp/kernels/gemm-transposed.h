@@ -1,9 +1,9 @@
 // Products of many rows with transposed weights: panels of columns, widened once, stay in L2 while every row passes.
 // The order of summation is that of axpy.h: a tile sums one part of the inputs from +0, and the parts are added by its tree.
 //
-//   panel = `panelColumns` columns of the inputs of one part, as f32 [k][columns]; of block formats without their scales
-//   tile = tileRows rows x four vectors of columns, in registers over the whole part; it multiplies by coefficients:
-//   x[k], or x[k] * scale[k][block] as axpy.h rounds it, which are put side by side for a tile of rows first
+//   panel = `panelColumns` columns of up to 1024 inputs of one part, as f32 [k][columns]; of block formats without scales
+//   tile = tileRows rows x four vectors of columns, in registers over the panel; it multiplies by coefficients: x[k], or
+//   x[k] * scale[k][block] as axpy.h rounds it, which are put side by side for a tile of rows first
 #pragma once
 #include "axpy.h"
 #include "finish.h"
@@ -15,17 +15,21 @@ constexpr int panelColumns = tileOutputs * lanes;
 /** Scales of a block format that a panel of columns spans. */
 constexpr int panelBlocks = panelColumns > blockSize ? panelColumns / blockSize : 1;
 
+/** Inputs of a panel, and from one row of coefficients to the next: not a power of two, for the sets of L1. */
+constexpr int panelInputs = 1024;
+constexpr int coefficientStride = panelInputs + 16;
+
 template <class W>
 constexpr int coefficientsPerInput = isBlocks<W> ? panelBlocks : 1;
 
-/** sums[rows][panelColumns] = coefficients[rows][scales] times the panel, in the order of k. */
+/** sums[rows][panelColumns] += coefficients[rows][scales] times the panel, in the order of k; from +0 where `fresh`. */
 template <int rows, int scales>
-static inline void tileAxpy(const float* panel, const float* coefficients, int count, float* sums) {
+RELUFY_LOOP void tileAxpy(const float* panel, const float* coefficients, int count, bool fresh, float* sums) {
   Vec s[rows][tileOutputs];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-    for (int i = 0; i < tileOutputs; i++) s[r][i] = zero();
+    for (int i = 0; i < tileOutputs; i++) s[r][i] = fresh ? zero() : load(sums + r * panelColumns + i * lanes);
   for (int k = 0; k < count; k++, panel += panelColumns) {
     Vec w[tileOutputs];
 #pragma GCC unroll 8
@@ -35,7 +39,7 @@ static inline void tileAxpy(const float* panel, const float* coefficients, int c
 #pragma GCC unroll 8
       for (int i = 0; i < tileOutputs; i++) {
         const int scale = scales > 1 ? i * lanes / blockSize : 0;
-        s[r][i] = fma(w[i], splat(coefficients[(r * scales + scale) * count + k]), s[r][i]);
+        s[r][i] = fma(w[i], splat(coefficients[(r * scales + scale) * coefficientStride + k]), s[r][i]);
       }
     }
   }
@@ -46,10 +50,11 @@ static inline void tileAxpy(const float* panel, const float* coefficients, int c
 }
 
 template <int rows, int scales>
-static inline void lastTileAxpy(int left, const float* panel, const float* coefficients, int count, float* sums) {
+static inline void lastTileAxpy(
+    int left, const float* panel, const float* coefficients, int count, bool fresh, float* sums) {
   if constexpr (rows > 0) {
-    if (left == rows) tileAxpy<rows, scales>(panel, coefficients, count, sums);
-    else lastTileAxpy<rows - 1, scales>(left, panel, coefficients, count, sums);
+    if (left == rows) tileAxpy<rows, scales>(panel, coefficients, count, fresh, sums);
+    else lastTileAxpy<rows - 1, scales>(left, panel, coefficients, count, fresh, sums);
   }
 }
 
@@ -66,7 +71,7 @@ static inline void packColumns(
   }
 }
 
-/** The same without scales, which go to scales[panelBlocks][count]. */
+/** The same without scales, which go to scales[panelBlocks][coefficientStride]. */
 template <class F>
 static inline void packColumns(
     const Blocks<F>& w, const int32_t* members, int count, int c, int columns, float* panel, float* scales) {
@@ -81,7 +86,7 @@ static inline void packColumns(
         store(one, loadHalfFirst(w.scales(weights) + b, 1));
         loadBlock<F>(weights + b * F::blockBytes, q);
       }
-      scales[t * count + i] = one[0];
+      scales[t * coefficientStride + i] = one[0];
       for (int v = 0; v < least(blockVectors, tileOutputs); v++) {
         const int column = t * blockSize + v * lanes;
         const int from = panelBlocks > 1 ? v : c % blockSize / lanes + v;
@@ -91,12 +96,11 @@ static inline void packColumns(
   }
 }
 
-/** x of the members of a part, side by side: runs of 16, every partCount-th. */
-static inline void gatherInputs(const float* x, int part, int partCount, int inWidth, float* to) {
-  for (int run = part * partRun; run < inWidth; run += partCount * partRun) {
-    const int n = least(partRun, inWidth - run);
-    memcpy(to, x + run, static_cast<size_t>(n) * sizeof(float));
-    to += n;
+/** x of some members of a part, side by side: `count` from place `from` on, runs of 16, every partCount-th. */
+static inline void gatherInputs(const float* x, int part, int partCount, int from, int count, float* to) {
+  for (int i = 0; i < count; i += partRun) {
+    const int run = ((from + i) / partRun * partCount + part) * partRun;
+    memcpy(to + i, x + run, static_cast<size_t>(least(partRun, count - i)) * sizeof(float));
   }
 }
 
@@ -128,15 +132,9 @@ static inline void addParts(float* sums, float* levels, int part, int partCount,
 }
 constexpr int partLevels = 3;
 
-RELUFY_INLINE static int partInputs(int inWidth) {
-  const int partCount = partsOf(inWidth);
-  return (inWidth + partCount * partRun - 1) / (partCount * partRun) * partRun;
-}
-
 static inline size_t gemmTransposedScratch(int rows, int inWidth) {
-  const int inputs = partInputs(inWidth);
-  const int floats =
-      inputs * (panelColumns + panelBlocks + tileRows * panelBlocks + 1) + (1 + partLevels) * rows * panelColumns + 64;
+  const int panel = panelInputs * panelColumns + coefficientStride * (panelBlocks + tileRows * panelBlocks);
+  const int floats = panel + parts * partInputs(inWidth) + (1 + partLevels) * rows * panelColumns + 64;
   return static_cast<size_t>(floats) * sizeof(float);
 }
 
@@ -148,23 +146,28 @@ static inline void gemmTransposed(const Product& p, const M& w, int first, int l
   const int inputs = partInputs(p.inWidth);
   const int sumCount = p.rows * panelColumns;
   float* panel = scratch;
-  float* scales = panel + inputs * panelColumns;
-  float* coefficients = scales + inputs * panelBlocks;
-  int32_t* members = reinterpret_cast<int32_t*>(coefficients + inputs * tileRows * panelBlocks);
-  float* sums = reinterpret_cast<float*>(members + inputs);
+  float* scales = panel + panelInputs * panelColumns;
+  float* coefficients = scales + coefficientStride * panelBlocks;
+  int32_t* members = reinterpret_cast<int32_t*>(coefficients + coefficientStride * tileRows * panelBlocks);
+  float* sums = reinterpret_cast<float*>(members + partCount * inputs);
   float* levels = sums + sumCount;
+  int counts[parts];
+  sortByPart(nullptr, p.inWidth, p.inWidth, members, counts);
   for (int c = first; c < last; c += panelColumns) {
     const int columns = least(panelColumns, last - c);
     for (int part = 0; part < partCount; part++) {
-      const int count = membersOf(part, partCount, nullptr, 0, p.inWidth, members);
-      packColumns(w, members, count, c, columns, panel, scales);
-      for (int r = 0; r < p.rows; r += tileRows) {
-        const int rows = least(tileRows, p.rows - r);
-        for (int i = 0; i < rows * scaleCount; i++) {
-          gatherInputs(row(p.x, r + i / scaleCount, p.inWidth), part, partCount, p.inWidth, coefficients + i * count);
-          if constexpr (isBlocks<W>) scaleInputs(coefficients + i * count, scales + i % scaleCount * count, count);
+      for (int from = 0; from < counts[part]; from += panelInputs) {
+        const int count = least(panelInputs, counts[part] - from);
+        packColumns(w, members + part * inputs + from, count, c, columns, panel, scales);
+        for (int r = 0; r < p.rows; r += tileRows) {
+          const int rows = least(tileRows, p.rows - r);
+          for (int i = 0; i < rows * scaleCount; i++) {
+            float* to = coefficients + i * coefficientStride;
+            gatherInputs(row(p.x, r + i / scaleCount, p.inWidth), part, partCount, from, count, to);
+            if constexpr (isBlocks<W>) scaleInputs(to, scales + i % scaleCount * coefficientStride, count);
+          }
+          lastTileAxpy<tileRows, scaleCount>(rows, panel, coefficients, count, from == 0, sums + r * panelColumns);
         }
-        lastTileAxpy<tileRows, scaleCount>(rows, panel, coefficients, count, sums + r * panelColumns);
       }
       addParts(sums, levels, part, partCount, sumCount);
     }

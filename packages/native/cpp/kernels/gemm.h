@@ -21,7 +21,7 @@ RELUFY_INLINE static int paddedWidth(int width) { return (width + lanes - 1) / l
 
 /** sums[outputs][rows] += w x over `count` numbers; begins from zero where `fresh`. */
 template <int rows, class W>
-static inline void tileDot(const W* const* w, const float* x, size_t stride, int count, bool fresh, Vec* sums) {
+RELUFY_LOOP void tileDot(const W* const* w, const float* x, size_t stride, int count, bool fresh, Vec* sums) {
   Vec s[tileOutputs][rows];
 #pragma GCC unroll 8
   for (int i = 0; i < tileOutputs; i++)

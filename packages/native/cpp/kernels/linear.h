@@ -14,7 +14,7 @@
 namespace relufy::RELUFY_ISA {
 
 template <class W>
-static inline void gemv(const Product& p, const W* w, int first, int last) {
+RELUFY_LOOP void gemv(const Product& p, const W* w, int first, int last) {
   for (int n = first; n < last; n += gemvBlock) {
     const int count = least(gemvBlock, last - n);
     const W* rows[gemvBlock];

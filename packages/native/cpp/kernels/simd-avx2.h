@@ -145,6 +145,32 @@ RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
   return _mm256_permutevar8x32_epi32(sums, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
+/** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
+RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
+  Int a[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const auto part = [&](int m) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[4 * m + i] + offset)); };
+    a[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(part(0)), part(1), 1);
+  }
+  const Int b[4] = {
+      _mm256_unpacklo_epi32(a[0], a[1]), _mm256_unpacklo_epi32(a[2], a[3]), _mm256_unpackhi_epi32(a[0], a[1]),
+      _mm256_unpackhi_epi32(a[2], a[3])};
+  out[0] = _mm256_unpacklo_epi64(b[0], b[1]);
+  out[1] = _mm256_unpackhi_epi64(b[0], b[1]);
+  out[2] = _mm256_unpacklo_epi64(b[2], b[3]);
+  out[3] = _mm256_unpackhi_epi64(b[2], b[3]);
+}
+/** f16 in the low half of each lane. */
+RELUFY_INLINE static Vec fromHalves(Int v) {
+  const Int low = _mm256_and_si256(v, splatInt(0xffff));
+  return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+}
+RELUFY_INLINE static Int highHalves(Int v) { return _mm256_srli_epi32(v, 16); }
+RELUFY_INLINE static Int flipBytes(Int v, int bits) { return _mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(bits))); }
+RELUFY_INLINE static Int lowNibbles(Int v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+RELUFY_INLINE static Int highNibbles(Int v) { return lowNibbles(_mm256_srli_epi16(v, 4)); }
+
 /** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
 template <class F>
 RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {

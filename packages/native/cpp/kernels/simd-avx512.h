@@ -144,6 +144,32 @@ RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
   return _mm512_permutexvar_epi32(order, sums);
 }
 
+/** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
+RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
+  Int a[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    // 128-bit part m: row 4 m + i
+    const auto part = [&](int m) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[4 * m + i] + offset)); };
+    const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(part(0)), part(1), 1);
+    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(part(2)), part(3), 1);
+    a[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  }
+  const Int b[4] = {
+      _mm512_unpacklo_epi32(a[0], a[1]), _mm512_unpacklo_epi32(a[2], a[3]), _mm512_unpackhi_epi32(a[0], a[1]),
+      _mm512_unpackhi_epi32(a[2], a[3])};
+  out[0] = _mm512_unpacklo_epi64(b[0], b[1]);
+  out[1] = _mm512_unpackhi_epi64(b[0], b[1]);
+  out[2] = _mm512_unpacklo_epi64(b[2], b[3]);
+  out[3] = _mm512_unpackhi_epi64(b[2], b[3]);
+}
+/** f16 in the low half of each lane. */
+RELUFY_INLINE static Vec fromHalves(Int v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
+RELUFY_INLINE static Int highHalves(Int v) { return _mm512_srli_epi32(v, 16); }
+RELUFY_INLINE static Int flipBytes(Int v, int bits) { return _mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(bits))); }
+RELUFY_INLINE static Int lowNibbles(Int v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+RELUFY_INLINE static Int highNibbles(Int v) { return lowNibbles(_mm512_srli_epi16(v, 4)); }
+
 /** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
 template <class F>
 RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {

@@ -139,6 +139,32 @@ RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
   return addAll(v);
 }
 
+/** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
+RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
+  Int a[4];
+  for (int i = 0; i < 4; i++) a[i] = vreinterpretq_s32_s8(vld1q_s8(reinterpret_cast<const int8_t*>(rows[i] + offset)));
+  const Int b[4] = {vtrn1q_s32(a[0], a[1]), vtrn2q_s32(a[0], a[1]), vtrn1q_s32(a[2], a[3]), vtrn2q_s32(a[2], a[3])};
+  const auto pair = [](Int low, Int high, bool second) {
+    const int64x2_t x = vreinterpretq_s64_s32(low);
+    const int64x2_t y = vreinterpretq_s64_s32(high);
+    return vreinterpretq_s32_s64(second ? vtrn2q_s64(x, y) : vtrn1q_s64(x, y));
+  };
+  out[0] = pair(b[0], b[2], false);
+  out[1] = pair(b[1], b[3], false);
+  out[2] = pair(b[0], b[2], true);
+  out[3] = pair(b[1], b[3], true);
+}
+/** f16 in the low half of each lane. */
+RELUFY_INLINE static Vec fromHalves(Int v) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(vreinterpretq_u32_s32(v))));
+}
+RELUFY_INLINE static Int highHalves(Int v) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(v), 16)); }
+RELUFY_INLINE static Int flipBytes(Int v, int bits) {
+  return vreinterpretq_s32_u8(veorq_u8(vreinterpretq_u8_s32(v), vdupq_n_u8(static_cast<uint8_t>(bits))));
+}
+RELUFY_INLINE static Int lowNibbles(Int v) { return vreinterpretq_s32_s8(lowNibbles(vreinterpretq_u8_s32(v))); }
+RELUFY_INLINE static Int highNibbles(Int v) { return vreinterpretq_s32_s8(highNibbles(vreinterpretq_u8_s32(v))); }
+
 /** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
 template <class F>
 RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {

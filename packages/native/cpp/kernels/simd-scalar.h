@@ -136,6 +136,30 @@ RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
   return out;
 }
 
+/** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
+RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
+  for (int l = 0; l < lanes; l++)
+    for (int j = 0; j < 4; j++) memcpy(&out[j].lane[l], rows[l] + offset + 4 * j, 4);
+}
+/** f16 in the low half of each lane. */
+RELUFY_INLINE static Vec fromHalves(Int v) { RELUFY_LANES(widenHalf(static_cast<uint16_t>(v.lane[l] & 0xffff))); }
+RELUFY_INLINE static Int highHalves(Int v) {
+  for (int l = 0; l < lanes; l++) v.lane[l] = static_cast<int32_t>(static_cast<uint32_t>(v.lane[l]) >> 16);
+  return v;
+}
+RELUFY_INLINE static Int flipBytes(Int v, int bits) {
+  for (int l = 0; l < lanes; l++) v.lane[l] ^= static_cast<int32_t>(static_cast<uint32_t>(bits) * 0x01010101u);
+  return v;
+}
+RELUFY_INLINE static Int lowNibbles(Int v) {
+  for (int l = 0; l < lanes; l++) v.lane[l] &= 0x0f0f0f0f;
+  return v;
+}
+RELUFY_INLINE static Int highNibbles(Int v) {
+  for (int l = 0; l < lanes; l++) v.lane[l] = static_cast<int32_t>(static_cast<uint32_t>(v.lane[l]) >> 4 & 0x0f0f0f0fu);
+  return v;
+}
+
 /** acc + the four byte products of each lane: panel holds 4 weights (biased as in dots) a lane, x the same 4 for all. */
 template <class F>
 RELUFY_INLINE static Int maddPanel(Int acc, const uint8_t* panel, int32_t x) {

@@ -5,19 +5,26 @@
 //
 // The orders of summation are those of the dense products (dot.h, block-dot.h, axpy.h): sparse equals dense, bit for bit.
 //
-// gemvRows, few rows of x: the list is dealt to the threads. Its rows lie anywhere, so the processor's prefetcher is of no
-// use: those that come next are asked for in one go, 16 KB ahead. One thread then reads 17 GB/s of 35 (rows of 2 KB, 10 to
-// 50 % of them; 10 without), which is what its 24 outstanding misses give. Tried and lost: every other line (12), the
-// first lines only (12), a row's lines out of order (17), into L1 (10). Above `scanShare` it is faster to read everything
-// and to drop what is not listed.
+// gemvRows, few rows of x: the list is dealt to the threads. Its rows lie anywhere; what reads them fast was measured (one
+// thread, rows of 2 KB, 10 to 30 % of them; the same memory streams at 33 GB/s):
+//   float formats: eight rows in step, left to the processor's prefetcher: 23 GB/s; one row after the other: 11, with the
+//     next asked for: 17
+//   block formats: the lines of the next eight rows are asked for in turn, a row's worth at a time: 22 GB/s; one row after
+//     the other: 17, spread over the computation: 15, into L1: 12, every other line or the first lines only: 12; without: 10
+// A list of nearly all rows is read as the dense product reads them.
 // Many rows of x: outputs are dealt to the threads, and taken in chunks that stay in L2 while every row of x passes.
 #pragma once
 #include "linear.h"
 
 namespace relufy::RELUFY_ISA {
 
-constexpr size_t aheadBytes = 16384;
-constexpr float scanShare = 0.6f;
+/** Rows of a float format that are read in step. */
+constexpr int stepRows = 8;
+/** Bytes of rows in a block format that are asked for together. */
+constexpr size_t aheadBytes = 20480;
+constexpr int mostAhead = 16;
+/** From this share of the rows on a list is as good as dense. */
+constexpr float denseShare = 0.9f;
 constexpr size_t chunkBytes = 262144;
 
 /** One row of x, as its weights want it. */
@@ -50,49 +57,52 @@ static inline Input<W> inputOf(const Call& call, int r, int inWidth, char* prepa
   }
 }
 
-/** sums[i] = x times weight row list[i], for i < count <= gemvBlock. */
-template <class W>
-RELUFY_INLINE static void dotList(
-    const Matrix<W>& w, const Input<W>& x, int inWidth, const int32_t* list, int count, float* sums) {
-  if constexpr (isBlocks<W>) {
-    for (int i = 0; i < count; i++) sums[i] = dotBlocks(w, w.row(list[i]), x);
-  } else {
-    const W* rows[gemvBlock];
-    for (int i = 0; i < gemvBlock; i++) rows[i] = reinterpret_cast<const W*>(w.row(list[least(i, count - 1)]));
-    dotRows<gemvBlock>(x, inWidth, rows, sums);
+/** The outputs of a list of one row of x, rows of a float format `n` at a time. */
+template <int n, class W>
+RELUFY_LOOP void gemvFloats(
+    const Floats<W>& w, const float* x, int inWidth, const int32_t* list, int count, const float* bias, float* out) {
+  for (int i = 0; i < count; i += n) {
+    const int some = least(n, count - i);
+    const W* rows[n];
+    for (int j = 0; j < n; j++) rows[j] = reinterpret_cast<const W*>(w.row(list[i + least(j, some - 1)]));
+    float sums[n];
+    dotRows<n>(x, inWidth, rows, sums);
+    for (int j = 0; j < some; j++) finish(out, nullptr, bias, list[i + j], sums[j]);
   }
 }
 
-/** The outputs of a list of one row of x; asks for the rows ahead unless they are in cache anyway. */
+/** The same for a block format; asks for the rows ahead if they are scattered. */
+template <class F>
+RELUFY_LOOP void gemvBlocks(
+    const Blocks<F>& w, const QuantizedRow& x, const int32_t* list, int count, const float* bias, float* out,
+    bool scattered) {
+  const int lines = static_cast<int>(w.rowBytes / 64);
+  const int group = scattered ? most(1, least(mostAhead, static_cast<int>(aheadBytes / w.rowBytes))) : count;
+  for (int i = 0; i < count; i += group) {
+    const int after = scattered ? least(group, count - i - group) : 0;
+    int row = 0;
+    size_t at = 0;
+    for (int j = i; j < least(i + group, count); j++) {
+      if (after > 0)
+        for (int line = 0; line < lines && at < w.rowBytes; line++) {
+          prefetchFar(w.row(list[i + group + row]) + at);
+          if (++row == after) {
+            row = 0;
+            at += 64;
+          }
+        }
+      finish(out, nullptr, bias, list[j], dotBlocks(w, w.row(list[j]), x));
+    }
+  }
+}
+
 template <class W>
 static inline void gemvList(
     const Matrix<W>& w, const Input<W>& x, int inWidth, const int32_t* list, int count, const float* bias, float* out,
-    bool prefetching) {
-  const int distance = most(1, static_cast<int>(aheadBytes / w.rowBytes) / gemvBlock) * gemvBlock;
-  for (int i = 0; i < count; i += gemvBlock) {
-    const int n = least(gemvBlock, count - i);
-    if (prefetching)
-      for (int j = i + distance; j < least(i + distance + n, count); j++)
-        for (size_t at = 0; at < w.rowBytes; at += 64) prefetchFar(w.row(list[j]) + at);
-    float sums[gemvBlock];
-    dotList<W>(w, x, inWidth, list + i, n, sums);
-    for (int j = 0; j < n; j++) finish(out, nullptr, bias, list[i + j], sums[j]);
-  }
-}
-
-/** The same by reading every row between the list's first and last. */
-template <class W>
-static inline void gemvScan(
-    const Matrix<W>& w, const Input<W>& x, int inWidth, const int32_t* list, int count, const float* bias, float* out) {
-  int next = 0;
-  for (int n = list[0]; next < count; n += gemvBlock) {
-    int32_t rows[gemvBlock];
-    for (int j = 0; j < gemvBlock; j++) rows[j] = least(n + j, list[count - 1]);
-    float sums[gemvBlock];
-    dotList<W>(w, x, inWidth, rows, gemvBlock, sums);
-    for (; next < count && list[next] < n + gemvBlock; next++)
-      finish(out, nullptr, bias, list[next], sums[list[next] - n]);
-  }
+    bool scattered) {
+  if constexpr (isBlocks<W>) gemvBlocks(w, x, list, count, bias, out, scattered);
+  else if (scattered) gemvFloats<stepRows>(w, x, inWidth, list, count, bias, out);
+  else gemvFloats<gemvBlock>(w, x, inWidth, list, count, bias, out);
 }
 
 /** Many rows of x over the outputs [first, last). */
@@ -118,7 +128,7 @@ static inline void gemvChunks(const Call& call, const Matrix<W>& w, int inWidth,
       next[r] += count;
       gemvList<W>(
           w, inputOf<W>(call, r, inWidth, preparedOf(r)), inWidth, list, count, GemvRows::bias(call.op),
-          row(GemvRows::out(call.op), r, outWidth), false);
+          row(GemvRows::out(call.op), r, outWidth), !isBlocks<W>);
     }
 }
 
@@ -135,16 +145,15 @@ static inline void gemvRowsOf(const Call& call) {
   }
   for (int r = 0; r < call.rows; r++) {
     const int total = GemvRows::activeCount(call.op)[r];
-    const int first = share(total, gemvBlock, call.thread, call.threads);
-    const int count = share(total, gemvBlock, call.thread + 1, call.threads) - first;
+    const int first = share(total, 1, call.thread, call.threads);
+    const int count = share(total, 1, call.thread + 1, call.threads) - first;
     if (count == 0) continue;
     const int32_t* list = row(GemvRows::active(call.op), r, outWidth) + first;
     const Input<W> x = inputOf<W>(call, r, inWidth, call.scratch);
     float* out = row(GemvRows::out(call.op), r, outWidth);
     const int span = list[count - 1] - list[0] + 1;
-    if (static_cast<float>(count) > scanShare * static_cast<float>(span))
-      gemvScan<W>(w, x, inWidth, list, count, GemvRows::bias(call.op), out);
-    else gemvList<W>(w, x, inWidth, list, count, GemvRows::bias(call.op), out, true);
+    const bool scattered = static_cast<float>(count) < denseShare * static_cast<float>(span);
+    gemvList<W>(w, x, inWidth, list, count, GemvRows::bias(call.op), out, scattered);
   }
 }
 

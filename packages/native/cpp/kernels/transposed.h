@@ -37,12 +37,18 @@ static inline void fewRows(const Call& call, const Product& p, const M& w, const
   const auto sumsOf = [&](int r, int part) { return row(all, r * partCount + part, padded); };
   const int first = share(partCount, 1, call.thread, call.threads);
   const int last = share(partCount, 1, call.thread + 1, call.threads);
-  for (int r = 0; r < p.rows; r++)
+  const int stride = partInputs(p.inWidth);
+  for (int r = 0; r < p.rows; r++) {
+    int counts[parts];
+    sortByPart(inputs.list(r), inputs.count(r), p.inWidth, members, counts);
     for (int part = first; part < last; part++) {
-      const int count = membersOf(part, partCount, inputs.list(r), inputs.count(r), p.inWidth, members);
+      const int32_t* mine = members + part * stride;
       memset(sumsOf(r, part), 0, static_cast<size_t>(padded) * sizeof(float));
-      addRows(sumsOf(r, part), w, 0, p.outWidth, row(p.x, r, p.inWidth), members, count, true);
+      addRows(
+          sumsOf(r, part), w, 0, p.outWidth, row(p.x, r, p.inWidth), mine, counts[part], true, mine + stride,
+          part + 1 < last ? counts[part + 1] : 0);
     }
+  }
   // a thread whose parts are a branch of the tree adds them before the others need to see them
   const bool branch = partCount % call.threads == 0 && (call.threads & (call.threads - 1)) == 0;
   const int own = branch ? partCount / call.threads : 1;
@@ -63,7 +69,8 @@ static inline void fewRows(const Call& call, const Product& p, const M& w, const
 
 static inline size_t manySparseScratch(int inWidth, int columns) {
   const size_t sums = static_cast<size_t>(sparseRowBlock * (1 + partLevels)) * static_cast<size_t>(columns);
-  return (sums + static_cast<size_t>(sparseRowBlock + 1) * static_cast<size_t>(inWidth)) * sizeof(float) + 64;
+  const size_t members = static_cast<size_t>(sparseRowBlock * parts * partInputs(inWidth));
+  return (sums + members) * sizeof(float) + 64;
 }
 
 template <class M>
@@ -77,21 +84,17 @@ static inline void manySparseRows(
   int32_t* members = reinterpret_cast<int32_t*>(levels + partLevels * sumCount);
   for (int r0 = 0; r0 < p.rows; r0 += sparseRowBlock) {
     const int rows = least(sparseRowBlock, p.rows - r0);
-    // each row's list by parts, one behind the other
-    int begins[sparseRowBlock][parts + 1];
-    for (int r = 0; r < rows; r++) {
-      begins[r][0] = r * p.inWidth;
-      for (int part = 0; part < partCount; part++)
-        begins[r][part + 1] = begins[r][part] + membersOf(
-                                                    part, partCount, inputs.list(r0 + r), inputs.count(r0 + r),
-                                                    p.inWidth, members + begins[r][part]);
-    }
+    int counts[sparseRowBlock][parts];
+    const int stride = partInputs(p.inWidth);
+    for (int r = 0; r < rows; r++)
+      sortByPart(
+          inputs.list(r0 + r), inputs.count(r0 + r), p.inWidth, row(members, r, partCount * stride), counts[r]);
     for (int part = 0; part < partCount; part++) {
       memset(sums, 0, static_cast<size_t>(rows * columns) * sizeof(float));
       for (int r = 0; r < rows; r++)
         addRows(
-            sums + r * columns, w, first, last - first, row(p.x, r0 + r, p.inWidth), members + begins[r][part],
-            begins[r][part + 1] - begins[r][part], false);
+            sums + r * columns, w, first, last - first, row(p.x, r0 + r, p.inWidth),
+            row(members, r * partCount + part, stride), counts[r][part], false);
       addParts(sums, levels, part, partCount, rows * columns);
     }
     for (int r = 0; r < rows; r++)
@@ -119,7 +122,7 @@ RELUFY_INLINE static int columnsOf(int outWidth, int threads) {
 }
 
 static inline size_t transposedScratch(int inWidth, int outWidth, int rows, int threads, bool sparse) {
-  const size_t few = static_cast<size_t>(inWidth + 16) * sizeof(int32_t);
+  const size_t few = static_cast<size_t>(parts * partInputs(inWidth)) * sizeof(int32_t);
   const size_t many = rows < manyRows ? 0
                       : sparse        ? manySparseScratch(inWidth, columnsOf(outWidth, threads))
                                       : gemmTransposedScratch(rows, inWidth);
