@@ -9,6 +9,8 @@ export interface ByteSource {
   /** How errors call it. */
   readonly name: string;
   readonly size: number;
+  /** Where it lies on this machine, for whoever maps it. */
+  readonly path?: string;
   /** Exactly `length` bytes from `offset` on, or an error with code 'io'. Calls may overlap. */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;

@@ -17,6 +17,8 @@ export interface TensorInfo {
   readonly file: string;
   /** Bytes as stored. */
   readonly byteLength: number;
+  /** Where they lie as one run in a file of this machine. Only safetensors files say it. */
+  readonly place?: { readonly path: string; readonly firstByte: number };
 }
 
 export interface Rows {

@@ -1,17 +1,19 @@
 // Conversion: a converted folder computes, bit for bit, what converting while loading computes; it is written whole or
 // not at all; and a packed file is refused where it does not fit.
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeSafetensors, memoryFiles } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
-import { RelufyError } from '@relufy/tensor';
+import { createNativeBackend, type NativeSession, nativeAvailability } from '@relufy/native';
+import { type Backend, RelufyError } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConversionOptions, convertModel, type LoadOptions, loadModel } from './node.js';
 
 const bundled = fileURLToPath(new URL('../../llama-tales/model/', import.meta.url));
 const ids = [0, 3, 761, 484, 265];
+const native = nativeAvailability();
 
 let folder: string;
 beforeAll(async () => {
@@ -61,6 +63,33 @@ describe('convert', () => {
     for (const [name, { data_offsets }] of Object.entries<{ data_offsets: [number, number] }>(header))
       if (name !== '__metadata__' && !name.startsWith('__padding__'))
         expect((8 + length + data_offsets[0]) % 64).toBe(0);
+  });
+
+  const skipReason = native.available ? '' : ` (skipped: ${native.reason})`;
+  it.skipIf(!native.available)(`the native backend maps what is packed, in every format${skipReason}`, async () => {
+    const plain = await createNativeBackend({ threads: 2 });
+    let mapped = 0;
+    const mapping: Backend = {
+      ...plain,
+      createSession: async (...args) => {
+        const session = (await plain.createSession(...args)) as NativeSession;
+        const adopt = session.adopt.bind(session);
+        session.adopt = (path, places) => {
+          adopt(path, places);
+          mapped += session.mappedBytes;
+        };
+        return session;
+      },
+    };
+    for (const dtype of ['bf16', 'int8', 'int4'] as const) {
+      const out = await convert({ dtype, layout: 'packed' });
+      const { size } = await stat(join(out, 'model.safetensors'));
+      mapped = 0;
+      const got = await logits(out, { backend: mapping });
+      expect(mapped / size).toBeGreaterThan(0.98);
+      expect(got).toEqual(await logits(bundled, { backend: plain, dtype }));
+    }
+    await plain.dispose();
   });
 
   it('records relufication, so that loading needs no option', async () => {

@@ -4,12 +4,14 @@
 import type { Checkpoint, TensorInfo, TensorToWrite } from '@relufy/checkpoint';
 import {
   type BufferDecl,
+  type BufferView,
   bytesPerElement,
   type DType,
   describeBuffer,
   isBlockDType,
   RelufyError,
   rowBytes,
+  type Session,
 } from '@relufy/tensor';
 import { checkFinite, type LoadWeightsOptions, type WeightSources } from './load-weights.js';
 
@@ -81,7 +83,16 @@ async function loadPacked(
 ): Promise<void> {
   const stored = buffers.filter(isStored);
   for (const decl of stored) check(name, checkpoint, formats, decl);
+  const mapped = adopt(checkpoint, session, stored);
+  for (const decl of mapped) {
+    const { file, byteLength } = checkpoint.tensors.get(decl.name) as TensorInfo;
+    // a matrix is read when its first token is: what is written here was checked when it was converted
+    if (decl.shape.length === 1) checkNumbers(name, decl.name, session.view(decl.name));
+    onBytes?.(file, byteLength);
+  }
+  signal?.throwIfAborted();
   for (const decl of stored) {
+    if (mapped.has(decl)) continue;
     const { file } = checkpoint.tensors.get(decl.name) as TensorInfo;
     const [rows, stride] = decl.shape.length === 1 ? [1, rowBytes(decl.dtype, decl.shape[0] as number)] : strides(decl);
     const chunkRows = Math.max(1, Math.floor(chunkBytes / stride));
@@ -90,14 +101,33 @@ async function loadPacked(
       const bytes = await checkpoint.readStored(decl.name, row, count, signal);
       const view = session.view(decl.name);
       new Uint8Array(view.buffer, view.byteOffset + row * stride, bytes.byteLength).set(bytes);
-      if (decl.dtype === 'f32' || decl.dtype === 'bf16') {
+      if (!isBlockDType(decl.dtype)) {
         const each = bytesPerElement[decl.dtype];
-        const values = view.subarray((row * stride) / each, (row * stride + bytes.byteLength) / each);
-        checkFinite(name, decl.name, values as Float32Array | Uint16Array);
+        checkNumbers(name, decl.name, view.subarray((row * stride) / each, (row * stride + bytes.byteLength) / each));
       }
       onBytes?.(file, bytes.byteLength);
     }
   }
+}
+
+/** Maps what lies in files of this machine, where the backend can; gives the buffers that need no reading. */
+function adopt(checkpoint: Checkpoint, session: Session, stored: readonly BufferDecl[]): ReadonlySet<BufferDecl> {
+  const places = new Map<string, [buffer: string, firstByte: number][]>();
+  const mapped = new Set<BufferDecl>();
+  if (session.adopt === undefined) return mapped;
+  for (const decl of stored) {
+    const { place } = checkpoint.tensors.get(decl.name) as TensorInfo;
+    if (place === undefined || place.firstByte % packedAlignment !== 0) continue;
+    if (!places.has(place.path)) places.set(place.path, []);
+    places.get(place.path)?.push([decl.name, place.firstByte]);
+    mapped.add(decl);
+  }
+  for (const [path, buffers] of places) session.adopt(path, buffers);
+  return mapped;
+}
+
+function checkNumbers(name: string, buffer: string, view: BufferView): void {
+  if (view instanceof Float32Array || view instanceof Uint16Array) checkFinite(name, buffer, view);
 }
 
 function strides({ dtype, shape }: BufferDecl): [rows: number, stride: number] {

@@ -32,11 +32,7 @@ export interface NativeLoadedProgram extends LoadedProgram {
 
 export interface NativeSession extends Session {
   load(program: Program): NativeLoadedProgram;
-  /**
-   * Maps a file and takes buffers from it as they lie there, instead of reading them: `places` gives the first byte of
-   * each, a multiple of 64. Before the first `load`. Writing to such a buffer changes this session only. Whoever shortens
-   * the file while it is mapped ends the process (SIGBUS): replace such files by renaming.
-   */
+  /** Whoever shortens a file while it is mapped ends the process (SIGBUS): replace such files by renaming. */
   adopt(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void;
   /** Bytes that lie in mapped files. */
   readonly mappedBytes: number;
@@ -120,7 +116,8 @@ export class MemorySession implements NativeSession {
           `${path} buffer ${show(decl.name)}: expected ${bytes} bytes from a multiple of ${unitBytes} on, got byte ${firstByte} of ${size}. The file is damaged; convert the model again.`,
         );
     const start = this.#engine.binding.map(memory, path);
-    if (start < 0) throw new RelufyError('io', `${path}: expected a file that can be mapped, got ${errorName(-start)}.`);
+    if (start < 0)
+      throw new RelufyError('io', `${path}: expected a file that can be mapped, got ${errorName(-start)}.`);
     for (const { decl, firstByte, bytes } of wanted) {
       this.#adopted.set(decl.name, (start + firstByte) / unitBytes);
       this.#mappedBytes += bytes;

@@ -28,6 +28,12 @@ export interface Session {
   readonly memoryBytes: number;
   /** The whole buffer, without a copy. Valid until the next `load`: fetch it anew each time. */
   view(buffer: string): BufferView;
+  /**
+   * Takes buffers from a local file as they lie there, by mapping it, where a backend can: `places` gives the first byte
+   * of each, a multiple of 64. Before the first `load`. Writing to such a buffer changes this session only.
+   * @throws RelufyError `checkpoint` when a buffer does not lie within the file; `io` when it cannot be mapped.
+   */
+  adopt?(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void;
   /** Validates, plans and encodes a program. Programs of a session share its buffers and do not run at the same time. */
   load(program: Program): LoadedProgram;
   /** Frees the memory; every later call throws a `state` error. */

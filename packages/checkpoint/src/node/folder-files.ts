@@ -67,6 +67,7 @@ export async function fileSource(name: string, path: string): Promise<ByteSource
   return {
     name,
     size,
+    path,
     async read(offset, length, signal) {
       signal?.throwIfAborted();
       checkRange({ name, size }, offset, length);
