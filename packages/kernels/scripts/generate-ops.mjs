@@ -2,7 +2,7 @@
 // that an operand or number is declared once. One namespace an op: `Linear.x(record)` is the operand's address (0 =
 // absent), `Linear.inWidth(record)` a number, `Linear.code` the op's code.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { activationCodes, countCodes, dtypeCodes, opTable, recordFields, recordWords } from '@relufy/tensor';
+import { activationCodes, countCodes, dtypeCodes, opDefinitions, recordFields, recordWords } from '@relufy/tensor';
 
 const getters = {
   operand: (word) => `: usize { return (<usize>load<u32>(record, ${word * 4})) << 6; }`,
@@ -20,7 +20,7 @@ const lines = [
   ...constants('dtype', dtypeCodes),
   ...constants('activation', activationCodes),
 ];
-for (const [kind, { code, formula }] of Object.entries(opTable)) {
+for (const [kind, { code, formula }] of Object.entries(opDefinitions)) {
   lines.push('', `/** ${formula} */`, `export namespace ${capital(kind)} {`, `  export const code: i32 = ${code};`);
   for (const { name, word, kind: fieldKind } of recordFields(kind)) {
     lines.push(

@@ -2,7 +2,16 @@
 // operand or number is declared once. One struct an op: `Linear::x(record)` is the operand's address (null = absent),
 // `Linear::inWidth(record)` a number, `Linear::code` the op's code. Runs before the compiler (build-native.mjs).
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { activationCodes, countCodes, dtypeCodes, opTable, recordFields, recordWords } from '@relufy/tensor';
+import {
+  activationCodes,
+  countCodes,
+  dtypeCodes,
+  opDefinitions,
+  partSize,
+  recordFields,
+  recordWords,
+  scheduleFields,
+} from '@relufy/tensor';
 import { abiName } from '../dist/abi.js';
 
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
@@ -16,7 +25,7 @@ function pointer({ access, dtypes }) {
 
 function accessor(kind, { name, word, kind: fieldKind }) {
   if (fieldKind === 'operand') {
-    const type = pointer(opTable[kind].operands[name]);
+    const type = pointer(opDefinitions[kind].operands[name]);
     return `  RELUFY_INLINE static ${type} ${name}(Record r) { return reinterpret_cast<${type}>(address(r, ${word})); }`;
   }
   return fieldKind === 'int'
@@ -27,9 +36,9 @@ function accessor(kind, { name, word, kind: fieldKind }) {
 const constants = (prefix, codes) =>
   Object.entries(codes).map(([name, code]) => `constexpr int ${prefix}${capital(name)} = ${code};`);
 
-const largest = Math.max(...Object.values(opTable).map(({ code }) => code));
+const largest = Math.max(...Object.values(opDefinitions).map(({ code }) => code));
 const countWords = Array.from({ length: largest + 1 }, () => 0);
-for (const [kind, { code }] of Object.entries(opTable))
+for (const [kind, { code }] of Object.entries(opDefinitions))
   countWords[code] = recordFields(kind).find(({ name }) => name === 'count')?.word ?? 0;
 
 const lines = [
@@ -48,9 +57,11 @@ const lines = [
   ...constants('count', countCodes),
   ...constants('dtype', dtypeCodes),
   ...constants('activation', activationCodes),
+  ...constants('schedule', scheduleFields),
+  `constexpr int partSize = ${partSize};`,
   `constexpr int activationKinds = ${Object.keys(activationCodes).length};`,
 ];
-for (const [kind, { code, formula }] of Object.entries(opTable))
+for (const [kind, { code, formula }] of Object.entries(opDefinitions))
   lines.push(
     '',
     `/** ${formula} */`,

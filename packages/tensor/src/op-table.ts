@@ -292,8 +292,8 @@ export const opTable = {
 
 export type OpKind = keyof typeof opTable | keyof typeof trainingOpTable;
 
-/** Every op: those that each backend has, and those of training. */
-const definitions: Readonly<Record<OpKind, OpDefinition>> = { ...opTable, ...trainingOpTable };
+/** Every op, those of training included: what records, generated accessors and names of interfaces are made of. */
+export const opDefinitions: Readonly<Record<OpKind, OpDefinition>> = { ...opTable, ...trainingOpTable };
 
 /** The definition of an op, with the literal types widened. */
-export const opDefinition = (kind: OpKind): OpDefinition => definitions[kind];
+export const opDefinition = (kind: OpKind): OpDefinition => opDefinitions[kind];
