@@ -1,9 +1,9 @@
 // Writes one synthetic model several ways: as a Hugging Face folder with ReLU (what our sparse runs read), the same
-// weights with SiLU (our dense runs), GGUF f16, q8_0 and q4_0 of the SiLU model for llama.cpp, and, where the `relufy`
-// command can, our own int8 and int4 files. What is there already is kept.
+// weights with the activation that llama.cpp has (our dense runs), GGUF f16, q8_0 and q4_0 of the latter for llama.cpp,
+// and, where the `relufy` command can, our own int8 and int4 files. What is there already is kept.
 // llama.cpp's llama graph hard-codes SiLU: the bytes and the work are those of the ReLU model, the text is not.
 //
-//   node make-model.mjs [--shape tinyllama | --scale tiny] [--density 0.1] [--out models] [--formats f16,q8_0,q4_0,int8,int4]
+//   node make-model.mjs [--shape tinyllama | afm | --scale tiny] [--density 0.1] [--out models] [--formats f16,q8_0,q4_0,int8,int4]
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -16,10 +16,10 @@ import { bytesOf, tensorsOf } from './synthetic-weights.mjs';
 
 /**
  * @typedef {object} Files
- * @property {string} relu a Hugging Face folder, bf16
- * @property {string} silu
- * @property {(type: string) => string} gguf
- * @property {(activation: 'relu' | 'silu', dtype: string) => string | undefined} converted a folder, if it is there
+ * @property {string} sparse a Hugging Face folder, bf16
+ * @property {string} dense the same weights under the activation that llama.cpp has; where that is the same, the same
+ * @property {(type: string) => string} gguf of `dense`
+ * @property {(folder: string, dtype: string) => string | undefined} converted a folder, if it is there
  */
 
 const log = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);
@@ -30,19 +30,20 @@ export async function makeModel({ out, shape: name, density, formats }) {
   if (!shape) throw new Error(`--shape: expected one of ${Object.keys(shapes).join(', ')}, got "${name}".`);
   if (!(density > 0 && density < 1)) throw new Error(`--density: expected a number between 0 and 1, got ${density}.`);
   const folder = join(out, `${name}-${Math.round(density * 1000) / 10}pc`);
-  const [relu, silu] = [join(folder, 'relu'), join(folder, 'silu')];
-  await writeFolder(relu, shape, density);
-  await writeSiblingFolder(silu, relu, shape);
+  const [sparse, dense] = [join(folder, shape.activations.sparse), join(folder, shape.activations.dense)];
+  await writeFolder(sparse, shape, density);
+  if (dense !== sparse) await writeSiblingFolder(dense, sparse, shape);
   for (const type of formats.filter((format) => /^(f16|q\d_\d)$/.test(format)))
-    await exportGguf(silu, join(folder, `${type}.gguf`), type);
+    await exportGguf(dense, join(folder, `${type}.gguf`), type);
   const dtypes = formats.filter((format) => format.startsWith('int'));
   if (dtypes.length > 0 && canConvert())
-    for (const dtype of dtypes) for (const source of [relu, silu]) await convert(source, `${source}-${dtype}`, dtype);
+    for (const dtype of dtypes)
+      for (const source of new Set([sparse, dense])) await convert(source, `${source}-${dtype}`, dtype);
   return {
-    relu,
-    silu,
+    sparse,
+    dense,
     gguf: (type) => join(folder, `${type}.gguf`),
-    converted: (activation, dtype) => ifThere(join(folder, `${activation}-${dtype}`)),
+    converted: (source, dtype) => ifThere(`${source}-${dtype}`),
   };
 }
 
@@ -56,7 +57,7 @@ async function writeFolder(folder, shape, density) {
   log(`writing ${folder}`);
   const { writeSafetensors } = await importCheckpoint();
   await mkdir(folder, { recursive: true });
-  await writeTexts(folder, shape, 'relu');
+  await writeTexts(folder, shape, shape.activations.sparse);
   const tensors = tensorsOf(shape, density).map((tensor) => ({
     name: tensor.name,
     dtype: 'BF16',
@@ -70,7 +71,7 @@ async function writeFolder(folder, shape, density) {
 /** The same weights (the same bytes on disk, where the file system links) under the other activation. */
 async function writeSiblingFolder(folder, source, shape) {
   await mkdir(folder, { recursive: true });
-  await writeTexts(folder, shape, 'silu');
+  await writeTexts(folder, shape, shape.activations.dense);
   const [from, to] = [join(source, 'model.safetensors'), join(folder, 'model.safetensors')];
   if (!existsSync(to)) await link(from, to).catch(() => copyFile(from, to));
 }

@@ -44,27 +44,45 @@ const all = /** @type {const} */ (['first', 'prefill', 'decode']);
  * @returns {Group[]}
  */
 export function syntheticGroups(files, machine, { vocab, label, powerinfer }) {
-  return pairs.map(({ dtype, type }) => ({
-    id: dtype,
+  return pairs.map((pair) => {
+    const group = syntheticGroup(pair.dtype, pair, files, machine, { vocab, label });
+    if (powerinfer && pair.type === 'f16')
+      group.contenders.push({
+        name: 'PowerInfer f16 sparse',
+        spec: { adapter: 'powerinfer', ...powerinfer, ...machine },
+      });
+    return group;
+  });
+}
+
+/** AFM-4.5B's shape: llama.cpp runs the very same model, ReLU² and all. @returns {Group} */
+export function afmGroup(files, machine, model) {
+  return syntheticGroup('afm', { dtype: 'int8', type: 'q8_0' }, files, machine, model);
+}
+
+function syntheticGroup(id, { dtype, type }, files, machine, { vocab, label }) {
+  const same = files.dense === files.sparse;
+  return {
+    id,
     title: `${label}: ${dtype} and ${type}`,
-    note: 'Dense: the weights under SiLU, as in llama.cpp. Sparse: under ReLU, exact, weights behind zeros not read.',
+    note: same
+      ? 'All run the same model. Sparse: exact, weights behind zeros not read.'
+      : 'Dense: the weights under SiLU, as in llama.cpp. Sparse: under ReLU, exact, weights behind zeros not read.',
     ids: [259, vocab],
     measures: all,
     contenders: [
       { name: `llama.cpp ${type}`, spec: { adapter: 'llama.cpp', model: files.gguf(type), ...machine } },
       ...backends.flatMap((backend) => [
-        relufy(`${backend} ${dtype} dense`, files, 'silu', { backend, dtype, sparsity: 'dense', ...machine }),
-        relufy(`${backend} ${dtype} sparse`, files, 'relu', { backend, dtype, sparsity: 'exact', ...machine }),
+        relufy(`${backend} ${dtype} dense`, files, 'dense', { backend, dtype, sparsity: 'dense', ...machine }),
+        relufy(`${backend} ${dtype} sparse`, files, 'sparse', { backend, dtype, sparsity: 'exact', ...machine }),
       ]),
-      ...(powerinfer && type === 'f16'
-        ? [{ name: 'PowerInfer f16 sparse', spec: { adapter: 'powerinfer', ...powerinfer, ...machine } }]
-        : []),
     ],
-  }));
+  };
 }
 
-function relufy(name, files, activation, { dtype, ...rest }) {
-  const model = files.converted(activation, dtype) ?? files[activation];
+/** @param {import('./make-model.mjs').Files} files @param {'sparse' | 'dense'} kind */
+function relufy(name, files, kind, { dtype, ...rest }) {
+  const model = files.converted(files[kind], dtype) ?? files[kind];
   return { name, spec: { adapter: 'relufy', model, dtype, ...rest } };
 }
 
@@ -78,9 +96,9 @@ export function sweepGroup(files, machine, { vocab, shiftTo }) {
     ids: [259, vocab],
     measures: ['decode'],
     contenders: backends.flatMap((backend) => [
-      relufy(`${backend} dense`, files, 'relu', { backend, dtype, sparsity: 'dense', ...machine }),
+      relufy(`${backend} dense`, files, 'sparse', { backend, dtype, sparsity: 'dense', ...machine }),
       ...sweepDensities.map((density) =>
-        relufy(`${backend} ${density * 100} %`, files, 'relu', {
+        relufy(`${backend} ${density * 100} %`, files, 'sparse', {
           backend,
           dtype,
           sparsity: 'exact',
@@ -138,6 +156,14 @@ export const bars = [
     own('sweep', `${backend} decode at its worst density: time / dense time`, `${backend} dense`, 'worstTime', 1.05),
   ]),
   own('int8', 'native start to first token, 16-token prompt, int8 (ms)', 'native int8 sparse', 'start', 1000, 300),
+  bar(
+    'afm',
+    'AFM-4.5B shape, native sparse decode, 10 % active, int8 / q8_0',
+    'native int8 sparse',
+    'llama.cpp q8_0',
+    1.4,
+    1.6,
+  ),
   bar('smollm2', 'SmolLM2-135M native decode, int8 / q8_0', 'native int8', 'llama.cpp q8_0', 1, 1.3),
   bar('smollm2', 'SmolLM2-135M native decode, int4 / q4_0', 'native int4', 'llama.cpp q4_0', 1, 1.3),
 ];

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { compareGreedy } from './answers.mjs';
 import { describeMachine, fileNameOf } from './machine.mjs';
 import { canConvert, convert, exportGguf, makeModel } from './make-model.mjs';
-import { smolGroup, sweepGroup, syntheticGroups } from './plan.mjs';
+import { afmGroup, smolGroup, sweepGroup, syntheticGroups } from './plan.mjs';
 import { toSvg } from './plot.mjs';
 import { importKernels, root } from './relufy-packages.mjs';
 import { readBars, toMarkdown, verdict } from './report.mjs';
@@ -20,7 +20,7 @@ const usage = `node run.mjs [options]
   --rounds N           timed rounds (default 7), --warmups N (default 2)
   --prefill N          tokens of the long prompt (default 512), --decode N tokens decoded (default 32)
   --density P          share of neurons active (default 0.1)
-  --only a,b           of int8, int4, bf16, sweep, smollm2
+  --only a,b           of int8, int4, bf16, sweep, afm, smollm2
   --smollm2 PATH       folder of SmolLM2-135M (default: ../shared/models/smollm2-135m-instruct, if there)
   --powerinfer PATH    PowerInfer's main; --powerinfer-model PATH its file (default: one is written)
   --models PATH        where models are kept (default: models); --out PATH for reports (default: docs/benchmarks)
@@ -34,7 +34,7 @@ const { values } = parseArgs({
     prefill: { type: 'string' },
     decode: { type: 'string' },
     density: { type: 'string', default: '0.1' },
-    only: { type: 'string', default: 'int8,int4,bf16,sweep,smollm2' },
+    only: { type: 'string', default: 'int8,int4,bf16,sweep,afm,smollm2' },
     smollm2: { type: 'string' },
     powerinfer: { type: 'string' },
     'powerinfer-model': { type: 'string' },
@@ -104,12 +104,7 @@ async function prepare(wanted, engine, density, out, quick) {
     const label = quick ? 'Tiny model' : `TinyLlama's shape, ${density * 100} % active`;
     const powerinfer = values.powerinfer && (await preparePowerInfer(files, shape, density));
     groups.push(...syntheticGroups(files, engine, { vocab, label, powerinfer }).filter(({ id }) => wanted.has(id)));
-    const ours = { adapter: 'relufy', model: files.silu, backend: 'wasm', dtype: 'bf16', ...engine };
-    const theirs = { adapter: 'llama.cpp', model: files.gguf('f16'), ...engine };
-    const prompt = Array.from({ length: 16 }, (_, i) => 300 + 7 * i);
-    comparisons.push(() =>
-      compareGreedy('synthetic model under SiLU, our WASM bf16 and llama.cpp f16', ours, theirs, [prompt]),
-    );
+    comparisons.push(compareSynthetic('synthetic model under SiLU', 'wasm', files, engine));
   }
   if (wanted.has('sweep')) {
     const name = quick ? 'tiny' : 'sweep';
@@ -117,6 +112,13 @@ async function prepare(wanted, engine, density, out, quick) {
     const files = await makeModel({ out, shape: name, density: full, formats: ['int8'] });
     const shiftTo = (to) => (to === 1 ? undefined : shiftFor(shapes[name], full, to));
     groups.push(sweepGroup(files, engine, { vocab: shapes[name].vocab, shiftTo }));
+  }
+  if (wanted.has('afm')) {
+    const name = quick ? 'tiny-afm' : 'afm';
+    const files = await makeModel({ out, shape: name, density, formats: ['int8', 'q8_0', 'f16'] });
+    const label = `${quick ? 'Tiny model of ' : ''}AFM-4.5B's shape, ${density * 100} % active`;
+    groups.push(afmGroup(files, engine, { vocab: shapes[name].vocab, label }));
+    comparisons.push(compareSynthetic("AFM-4.5B's shape", 'native', files, engine));
   }
   if (wanted.has('smollm2')) {
     const folder = values.smollm2 ?? join(root, '../shared/models/smollm2-135m-instruct');
@@ -131,6 +133,14 @@ async function prepare(wanted, engine, density, out, quick) {
     } else process.stderr.write('SmolLM2: no folder; name one with --smollm2.\n');
   }
   return { groups, comparisons };
+}
+
+/** Random weights: one prompt of ids. */
+function compareSynthetic(label, backend, files, engine) {
+  const ours = { adapter: 'relufy', model: files.dense, backend, dtype: 'bf16', ...engine };
+  const theirs = { adapter: 'llama.cpp', model: files.gguf('f16'), ...engine };
+  const prompt = Array.from({ length: 16 }, (_, i) => 300 + 7 * i);
+  return () => compareGreedy(`${label}, our ${backend} bf16 and llama.cpp f16`, ours, theirs, [prompt]);
 }
 
 async function prepareSmol(folder, out) {
@@ -148,7 +158,7 @@ async function prepareSmol(folder, out) {
 
 async function preparePowerInfer(files, shape, density) {
   const { writePowerInferModel } = await import('./powerinfer-model.mjs');
-  const model = values['powerinfer-model'] ?? join(files.relu, '../f16.powerinfer.gguf');
+  const model = values['powerinfer-model'] ?? join(files.sparse, '../f16.powerinfer.gguf');
   if (!existsSync(model)) await writePowerInferModel(model, files.gguf('f16'), shapes[shape], density);
   return { binary: values.powerinfer, model };
 }

@@ -3,7 +3,10 @@
 
 /**
  * @typedef {object} Shape
- * @property {'llama'} modelType `model_type` of config.json
+ * @property {'llama' | 'arcee'} modelType `model_type` of config.json
+ * @property {{ sparse: string, dense: string }} activations what our sparse rows run, and what all dense rows and
+ *   llama.cpp do: its llama graph has SiLU built in
+ * @property {boolean} gated whether the FFN has a gate; else `up` decides which neurons are active
  * @property {number} hidden
  * @property {number} ffn
  * @property {number} layers
@@ -14,11 +17,17 @@
  * @property {number} context
  */
 
+const reluLlama = /** @type {const} */ ({
+  modelType: 'llama',
+  activations: { sparse: 'relu', dense: 'silu' },
+  gated: true,
+});
+
 /** @type {Readonly<Record<string, Shape>>} */
 export const shapes = {
   /** TinyLlama-1.1B, its head tied to the embedding: the same bytes a token, see README. */
   tinyllama: {
-    modelType: 'llama',
+    ...reluLlama,
     hidden: 2048,
     ffn: 5632,
     layers: 22,
@@ -30,7 +39,7 @@ export const shapes = {
   },
   /** The same with fewer layers, for the sweep over densities: still larger than any cache. */
   sweep: {
-    modelType: 'llama',
+    ...reluLlama,
     hidden: 2048,
     ffn: 5632,
     layers: 8,
@@ -40,9 +49,23 @@ export const shapes = {
     vocab: 32000,
     context: 2048,
   },
+  /** Half the width of AFM-4.5B: its ratios of ffn, heads and layers, and its share of the head. Trained with ReLU². */
+  afm: {
+    modelType: 'arcee',
+    activations: { sparse: 'relu2', dense: 'relu2' },
+    gated: false,
+    hidden: 1280,
+    ffn: 9216,
+    layers: 36,
+    heads: 10,
+    kvHeads: 2,
+    headDim: 128,
+    vocab: 64000,
+    context: 2048,
+  },
   /** For debugging this harness. Its speeds mean nothing. */
   tiny: {
-    modelType: 'llama',
+    ...reluLlama,
     hidden: 256,
     ffn: 1024,
     layers: 3,
@@ -52,12 +75,27 @@ export const shapes = {
     vocab: 1024,
     context: 2048,
   },
+  'tiny-afm': {
+    modelType: 'arcee',
+    activations: { sparse: 'relu2', dense: 'relu2' },
+    gated: false,
+    hidden: 256,
+    ffn: 1792,
+    layers: 3,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 128,
+    vocab: 1024,
+    context: 2048,
+  },
 };
 
-/** @param {Shape} shape @param {'relu' | 'silu'} activation */
+const architectures = { llama: 'LlamaForCausalLM', arcee: 'ArceeForCausalLM' };
+
+/** @param {Shape} shape @param {string} activation */
 export function configOf(shape, activation) {
   return {
-    architectures: ['LlamaForCausalLM'],
+    architectures: [architectures[shape.modelType]],
     model_type: shape.modelType,
     hidden_act: activation,
     hidden_size: shape.hidden,

@@ -54,9 +54,12 @@ function normalCdf(x) {
   return x < 0 ? density / fraction : 1 - density / fraction;
 }
 
-/** The mean of ReLU(z)² for z of N(-threshold, 1). */
-const meanSquare = (threshold) =>
-  (1 + threshold ** 2) * (1 - normalCdf(threshold)) - threshold * normalDensity(threshold);
+/** The mean of ReLU(z)^power for z of N(-threshold, 1), power >= 2: by parts, from those of lower powers. */
+function meanPower(threshold, power) {
+  let [before, mean] = [1 - normalCdf(threshold), normalDensity(threshold) - threshold * (1 - normalCdf(threshold))];
+  for (let k = 2; k <= power; k++) [before, mean] = [mean, (k - 1) * before - threshold * mean];
+  return mean;
+}
 
 /** The shift b of max(0, z - b) at which a gate made for `from` lets `to` through. */
 export const shiftFor = (shape, from, to) =>
@@ -129,12 +132,13 @@ function gateRows(shape, layer, density) {
  * @property {() => (row: Uint16Array, index: number) => void} rows begins anew; fills rows in order, in bf16
  */
 
-/** The tensors of a Llama, in Hugging Face's names. @returns {Tensor[]} */
+/** The tensors of a Llama or an Arcee, in Hugging Face's names. @returns {Tensor[]} */
 export function tensorsOf(shape, density) {
   const { hidden, ffn, layers, vocab } = shape;
   const [q, kv] = [shape.heads * shape.headDim, shape.kvHeads * shape.headDim];
   const unit = hidden ** -0.5;
-  const downScale = Math.sqrt(growth / meanSquare(normalQuantile(1 - density)) / ffn);
+  // gated: ReLU(gate) times a value of N(0, 1); plain: ReLU², whose square has the fourth power
+  const downScale = Math.sqrt(growth / meanPower(normalQuantile(1 - density), shape.gated ? 2 : 4) / ffn);
   let seed = 0;
   /** @type {Tensor[]} */
   const tensors = [];
@@ -164,8 +168,9 @@ export function tensorsOf(shape, density) {
     matrix(name('self_attn.v_proj'), kv, hidden, unit);
     matrix(name('self_attn.o_proj'), hidden, q, attentionScale * q ** -0.5, keepConstant);
     vector(name('post_attention_layernorm'), 1);
-    add(name('mlp.gate_proj'), [ffn, hidden], () => gateRows(shape, layer, density));
-    matrix(name('mlp.up_proj'), ffn, hidden, unit);
+    const deciding = shape.gated ? 'mlp.gate_proj' : 'mlp.up_proj';
+    add(name(deciding), [ffn, hidden], () => gateRows(shape, layer, density));
+    if (shape.gated) matrix(name('mlp.up_proj'), ffn, hidden, unit);
     matrix(name('mlp.down_proj'), hidden, ffn, downScale, keepConstant);
   }
   vector('norm', Math.log(vocab) / hidden); // a token's own logit is then near log(vocab): no probability is 0 or 1
