@@ -1,4 +1,4 @@
-// storeKv and attention over the KV cache [slot][layer][kvHead][capacity][headDim].
+// storeKv and attention over the KV cache [slot][layer][kvHead][capacity][headDim], of f32 or f16.
 //
 //   attention, for each (row, head):
 //     s[p] = scale * (q . k[p] + keyBias[p])      p = first .. position of the row; dots as in dot.ts
@@ -9,8 +9,8 @@
 // Scratch: capacity + 16 floats of scores; they are padded with -infinity to a multiple of 4.
 import { dot, dotTail } from './dot';
 import { exp } from './exp';
-import { Attention, StoreKv } from './generated/ops';
-import { floats, hmax, hsum, madd, share, splat } from './simd';
+import { Attention, dtypeF16, StoreKv } from './generated/ops';
+import { bytesOf, floats, hmax, hsum, load1, load4, madd, narrowToHalf, share, splat } from './simd';
 
 /** Numbers from which on a key is long. */
 const longKey = 96;
@@ -26,24 +26,32 @@ export function storeKv(op: usize, rows: i32, thread: i32, threads: i32): void {
     const h = unit - r * kvHeads;
     const slot = load<i32>(StoreKv.slots(op) + floats(r));
     const head = <usize>((slot * StoreKv.layers(op) + StoreKv.layer(op)) * kvHeads + h);
-    const row = floats(headDim) * (head * StoreKv.capacity(op) + load<u32>(StoreKv.positions(op) + floats(r)));
+    const row = <usize>headDim * (head * StoreKv.capacity(op) + load<u32>(StoreKv.positions(op) + floats(r)));
     const x = StoreKv.x(op) + floats(r * StoreKv.width(op) + h * headDim);
-    memory.copy(StoreKv.k(op) + row, x + floats(StoreKv.firstKey(op)), floats(headDim));
-    memory.copy(StoreKv.v(op) + row, x + floats(StoreKv.firstValue(op)), floats(headDim));
+    const dtype = StoreKv.dtype(op);
+    storeRow(StoreKv.k(op), row, x + floats(StoreKv.firstKey(op)), headDim, dtype);
+    storeRow(StoreKv.v(op), row, x + floats(StoreKv.firstValue(op)), headDim, dtype);
   }
+}
+
+/** Puts `count` numbers at the cache's number `at`. */
+function storeRow(cache: usize, at: usize, x: usize, count: i32, dtype: i32): void {
+  if (dtype != dtypeF16) memory.copy(cache + (at << 2), x, floats(count));
+  else for (let i = 0; i < count; i++) store<u16>(cache + ((at + i) << 1), narrowToHalf(load<f32>(x + floats(i))));
 }
 
 /**
  * scores[i] = q . k[i] for i < count. Short keys by four at a time; long ones one whole key after the other, for the
  * prefetcher (decode over 2048 positions of 16 heads of 128: 2.0 against 4.2 ms; with 64, 1.4 against 1.0 ms).
  */
-export function scoreKeys(scores: usize, q: usize, k: usize, headDim: i32, count: i32): void {
-  const stride = floats(headDim);
+export function scoreKeys<K>(scores: usize, q: usize, k: usize, headDim: i32, count: i32): void {
+  const stride = bytesOf<K>(headDim);
   if (headDim >= longKey) {
-    for (let i = 0; i < count; i++, k += stride) store<f32>(scores + floats(i), dot<f32>(q, k, headDim));
+    for (let i = 0; i < count; i++, k += stride) store<f32>(scores + floats(i), dot<K>(q, k, headDim));
     return;
   }
-  const whole = floats(headDim & ~3);
+  const whole = headDim & ~3;
+  const wholeBytes = bytesOf<K>(whole);
   const rest = headDim & 3;
   const end = k + <usize>(count - 1) * stride;
   for (let i = 0; i < count; i += 4, k += 4 * stride, scores += 16) {
@@ -54,19 +62,20 @@ export function scoreKeys(scores: usize, q: usize, k: usize, headDim: i32, count
     let s1 = splat(0);
     let s2 = splat(0);
     let s3 = splat(0);
-    for (let d: usize = 0; d < whole; d += 16) {
-      const x = v128.load(q + d);
-      s0 = madd(s0, v128.load(k + d), x);
-      s1 = madd(s1, v128.load(k1 + d), x);
-      s2 = madd(s2, v128.load(k2 + d), x);
-      s3 = madd(s3, v128.load(k3 + d), x);
+    let at = q;
+    for (let d: usize = 0; d < wholeBytes; d += 4 * sizeof<K>(), at += 16) {
+      const x = v128.load(at);
+      s0 = madd(s0, load4<K>(k + d), x);
+      s1 = madd(s1, load4<K>(k1 + d), x);
+      s2 = madd(s2, load4<K>(k2 + d), x);
+      s3 = madd(s3, load4<K>(k3 + d), x);
     }
     // scratch has room for three scores too many
-    const x = q + whole;
-    store<f32>(scores, dotTail<f32>(hsum(s0), x, k + whole, rest));
-    store<f32>(scores, dotTail<f32>(hsum(s1), x, k1 + whole, rest), 4);
-    store<f32>(scores, dotTail<f32>(hsum(s2), x, k2 + whole, rest), 8);
-    store<f32>(scores, dotTail<f32>(hsum(s3), x, k3 + whole, rest), 12);
+    const x = q + floats(whole);
+    store<f32>(scores, dotTail<K>(hsum(s0), x, k + wholeBytes, rest));
+    store<f32>(scores, dotTail<K>(hsum(s1), x, k1 + wholeBytes, rest), 4);
+    store<f32>(scores, dotTail<K>(hsum(s2), x, k2 + wholeBytes, rest), 8);
+    store<f32>(scores, dotTail<K>(hsum(s3), x, k3 + wholeBytes, rest), 12);
   }
 }
 
@@ -104,11 +113,11 @@ export function expScores(scores: usize, count: i32): f32 {
  * out += sum over i, in order, of e[i] * v[i] for `count` positions: blocks of 32 columns in registers, then of 4, then
  * one by one. The caller goes through the positions in blocks that stay in L1 while the columns pass.
  */
-export function mixValues(out: usize, e: usize, v: usize, headDim: i32, count: i32): void {
-  const stride = floats(headDim);
+export function mixValues<K>(out: usize, e: usize, v: usize, headDim: i32, count: i32): void {
+  const stride = bytesOf<K>(headDim);
   const end = e + floats(count);
   let d = 0;
-  for (; d + 32 <= headDim; d += 32, v += 128, out += 128) {
+  for (; d + 32 <= headDim; d += 32, v += 32 * sizeof<K>(), out += 128) {
     let at = v;
     let s0 = v128.load(out);
     let s1 = v128.load(out, 16);
@@ -120,14 +129,14 @@ export function mixValues(out: usize, e: usize, v: usize, headDim: i32, count: i
     let s7 = v128.load(out, 112);
     for (let p = e; p < end; p += 4, at += stride) {
       const x = v128.load32_splat(p);
-      s0 = madd(s0, v128.load(at), x);
-      s1 = madd(s1, v128.load(at, 16), x);
-      s2 = madd(s2, v128.load(at, 32), x);
-      s3 = madd(s3, v128.load(at, 48), x);
-      s4 = madd(s4, v128.load(at, 64), x);
-      s5 = madd(s5, v128.load(at, 80), x);
-      s6 = madd(s6, v128.load(at, 96), x);
-      s7 = madd(s7, v128.load(at, 112), x);
+      s0 = madd(s0, load4<K>(at), x);
+      s1 = madd(s1, load4<K>(at + 4 * sizeof<K>()), x);
+      s2 = madd(s2, load4<K>(at + 8 * sizeof<K>()), x);
+      s3 = madd(s3, load4<K>(at + 12 * sizeof<K>()), x);
+      s4 = madd(s4, load4<K>(at + 16 * sizeof<K>()), x);
+      s5 = madd(s5, load4<K>(at + 20 * sizeof<K>()), x);
+      s6 = madd(s6, load4<K>(at + 24 * sizeof<K>()), x);
+      s7 = madd(s7, load4<K>(at + 28 * sizeof<K>()), x);
     }
     v128.store(out, s0);
     v128.store(out, s1, 16);
@@ -138,14 +147,14 @@ export function mixValues(out: usize, e: usize, v: usize, headDim: i32, count: i
     v128.store(out, s6, 96);
     v128.store(out, s7, 112);
   }
-  for (; d + 4 <= headDim; d += 4, v += 16, out += 16) {
+  for (; d + 4 <= headDim; d += 4, v += 4 * sizeof<K>(), out += 16) {
     let s = v128.load(out);
-    for (let p = e, at = v; p < end; p += 4, at += stride) s = madd(s, v128.load(at), v128.load32_splat(p));
+    for (let p = e, at = v; p < end; p += 4, at += stride) s = madd(s, load4<K>(at), v128.load32_splat(p));
     v128.store(out, s);
   }
-  for (; d < headDim; d++, v += 4, out += 4) {
+  for (; d < headDim; d++, v += sizeof<K>(), out += 4) {
     let s = load<f32>(out);
-    for (let p = e, at = v; p < end; p += 4, at += stride) s += load<f32>(at) * load<f32>(p);
+    for (let p = e, at = v; p < end; p += 4, at += stride) s += load1<K>(at) * load<f32>(p);
     store<f32>(out, s);
   }
 }
@@ -159,6 +168,11 @@ function divide(out: usize, count: i32, total: f32): void {
 }
 
 export function attention(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+  if (Attention.dtype(op) == dtypeF16) attend<i16>(op, rows, thread, threads, scratch);
+  else attend<f32>(op, rows, thread, threads, scratch);
+}
+
+function attend<K>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const heads = Attention.heads(op);
   const headDim = Attention.headDim(op);
   const kvHeads = Attention.kvHeads(op);
@@ -176,16 +190,16 @@ export function attention(op: usize, rows: i32, thread: i32, threads: i32, scrat
       const count = last - first + 1;
       const slot = load<i32>(Attention.slots(op) + floats(r));
       const kvHead = (slot * Attention.layers(op) + Attention.layer(op)) * kvHeads + h / group;
-      const cache = floats(headDim) * (<usize>kvHead * capacity + first);
+      const cache = bytesOf<K>(headDim) * (<usize>kvHead * capacity + first);
       const q = Attention.x(op) + floats(r * Attention.width(op) + h * headDim);
-      scoreKeys(scratch, q, Attention.k(op) + cache, headDim, count);
+      scoreKeys<K>(scratch, q, Attention.k(op) + cache, headDim, count);
       scaleScores(scratch, keyBias ? keyBias + floats(h * capacity + first) : 0, count, Attention.scale(op));
       const total = expScores(scratch, count);
       const out = Attention.out(op) + floats((r * heads + h) * headDim);
       const v = Attention.v(op) + cache;
       memory.fill(out, 0, floats(headDim));
       for (let i = 0; i < count; i += block)
-        mixValues(out, scratch + floats(i), v + floats(i * headDim), headDim, min(block, count - i));
+        mixValues<K>(out, scratch + floats(i), v + bytesOf<K>(i * headDim), headDim, min(block, count - i));
       divide(out, headDim, total);
     }
   }

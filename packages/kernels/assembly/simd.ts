@@ -1,5 +1,5 @@
 // The SIMD vocabulary that every kernel is written in: four f32 lanes, and weights of any format widened to them.
-// A weight format is a type parameter: `f32`, or `u16` for bf16 (the high half of an f32). A new format, or fused
+// A weight format is a type parameter: `f32`, `u16` for bf16 (the high half of an f32), `i16` for f16. A new format, or fused
 // multiply-add where an engine has relaxed SIMD, is a change here and nowhere else.
 // Owns no loops. Multiply and add are two roundings on every path, so that every path gives the same bits.
 
@@ -23,6 +23,27 @@
   return max(f32x4.extract_lane(pair, 0), f32x4.extract_lane(pair, 1));
 }
 
+/** Four f16 in the low halves of the lanes, widened: the bits moved into an f32, then scaled by what the biases differ. */
+@inline function widenHalves(v: v128): v128 {
+  const bits = i32x4.shl(v128.and(v, i32x4.splat(0x7fff)), 13);
+  const scaled = f32x4.mul(bits, f32x4.splat(5192296858534827628530496329220096.0)); // 2^112
+  const infinite = v128.and(i32x4.ge_s(bits, i32x4.splat(0x0f800000)), i32x4.splat(0x7f800000));
+  return v128.or(v128.or(scaled, infinite), i32x4.shl(i32x4.shr_u(v, 15), 31));
+}
+
+/** The nearest f16, ties to even; what is too large becomes infinite. */
+export function narrowToHalf(value: f32): u16 {
+  const bits = reinterpret<u32>(value);
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return <u16>(sign | 0x7e00);
+  if (magnitude >= 0x477ff000) return <u16>(sign | 0x7c00);
+  if (magnitude >= 0x38800000)
+    return <u16>(sign | ((magnitude + 0xfff + ((magnitude >>> 13) & 1) - 0x38000000) >>> 13));
+  // subnormal: adding 0.5 leaves units of 2^-24 in the low bits, rounded half to even
+  return <u16>(sign | (reinterpret<u32>(reinterpret<f32>(magnitude) + 0.5) - 0x3f000000));
+}
+
 // ---- weights: eight at a time. `loadRaw` reads 16 bytes; `low` and `high` give four f32 each (f32 reads 16 bytes more)
 
 @inline export function loadRaw<T>(at: usize): v128 {
@@ -31,23 +52,27 @@
 
 @inline export function low<T>(raw: v128): v128 {
   if (sizeof<T>() == 4) return raw;
+  if (isSigned<T>()) return widenHalves(i32x4.extend_low_i16x8_u(raw));
   return v128.shuffle<u16>(i32x4.splat(0), raw, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
 @inline export function high<T>(raw: v128, at: usize): v128 {
   if (sizeof<T>() == 4) return v128.load(at, 16);
+  if (isSigned<T>()) return widenHalves(i32x4.extend_high_i16x8_u(raw));
   return v128.shuffle<u16>(i32x4.splat(0), raw, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 /** Exactly four weights, without reading beyond them. */
 @inline export function load4<T>(at: usize): v128 {
   if (sizeof<T>() == 4) return v128.load(at);
+  if (isSigned<T>()) return widenHalves(v128.load_ext<u16>(at));
   return i32x4.shl(v128.load_ext<u16>(at), 16);
 }
 
 /** One weight. */
 @inline export function load1<T>(at: usize): f32 {
   if (sizeof<T>() == 4) return load<f32>(at);
+  if (isSigned<T>()) return f32x4.extract_lane(widenHalves(i32x4.splat(load<u16>(at))), 0);
   return reinterpret<f32>(<u32>load<u16>(at) << 16);
 }
 

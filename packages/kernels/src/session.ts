@@ -37,6 +37,7 @@ export interface WasmSession extends Session {
 const views: Readonly<Record<DType, new (buffer: ArrayBufferLike, offset: number, length: number) => BufferView>> = {
   f32: Float32Array,
   bf16: Uint16Array,
+  f16: Uint16Array,
   i32: Int32Array,
   i8: Int8Array,
   int8: Uint8Array,

@@ -4,12 +4,17 @@ import type { BufferDecl, Dim, DType, StepLimits } from '@relufy/tensor';
 import { headRows } from './families/family.js';
 import { isReluLike, type ModelSpec } from './spec.js';
 
+/** f16 halves the cache, and rounds keys and values to 11 bits. */
+export type KvCacheDType = 'f32' | 'f16';
+
 export interface DecoderOptions {
   readonly limits: StepLimits;
   readonly slots: number;
   readonly contextLength: number;
   /** The format of each matrix weight. */
   readonly matrixDType: (buffer: string) => DType;
+  /** The format of keys and values. Default: f32. */
+  readonly kvCache?: KvCacheDType;
   /** Weights are state, which programs may write, and programs can be differentiated. */
   readonly trained?: boolean;
 }
@@ -86,8 +91,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     options.contextLength,
     attention.headDim,
   ];
-  add('state', 'kCache', 'f32', cache);
-  add('state', 'vCache', 'f32', cache);
+  for (const name of ['kCache', 'vCache']) add('state', name, options.kvCache ?? 'f32', cache);
   for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
   for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);
   return buffers;

@@ -3,7 +3,7 @@ export { type ErrorCode, RelufyError } from '@relufy/tensor';
 export type { ChatMessage } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
-export type { DecoderOptions } from './decoder-buffers.js';
+export type { DecoderOptions, KvCacheDType } from './decoder-buffers.js';
 export {
   type DecoderForward,
   type DecoderProgram,

@@ -5,6 +5,7 @@ import type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 import type { HubProgress } from '@relufy/checkpoint/node';
 import { type Backend, createReferenceBackend, RelufyError, type Session, show } from '@relufy/tensor';
 import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
+import type { KvCacheDType } from './decoder-buffers.js';
 import { ConfigReader, isObject } from './families/config-reader.js';
 import { type ParsedConfig, tokenIds } from './families/index.js';
 import { Model } from './model.js';
@@ -51,6 +52,8 @@ export interface LoadOptions extends SourceOptions {
   readonly relufy?: RelufyOptions;
   /** Positions of the KV cache. Default: the model's limit, at most 4096. */
   readonly contextLength?: number;
+  /** Format of the KV cache: f32 (default), or f16 for half the memory at a small loss. */
+  readonly kvCache?: KvCacheDType;
   /** Sequences that the KV cache holds at once. Default 1; more let `scoreContinuations` share steps. */
   readonly slots?: number;
 }
@@ -66,6 +69,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof LoadOptions>([
   'sparsity',
   'relufy',
   'contextLength',
+  'kvCache',
   'slots',
   'revision',
   'subfolder',
@@ -168,7 +172,7 @@ export function checkLoadOptions(options: LoadOptions): void {
         'option',
         `loadModel option "${key}": unknown. Expected one of ${[...optionNames].join(', ')}.`,
       );
-  const { backend, dtype, threads, sparsity, contextLength, slots } = options;
+  const { backend, dtype, threads, sparsity, contextLength, kvCache, slots } = options;
   if (
     backend !== undefined &&
     typeof backend !== 'object' &&
@@ -178,6 +182,7 @@ export function checkLoadOptions(options: LoadOptions): void {
   if (dtype !== undefined && dtype !== 'auto' && !weightDTypes.includes(dtype))
     fail('dtype', `auto, ${weightDTypes.join(', ')}`, dtype);
   if (sparsity !== undefined && !['exact', 'dense'].includes(sparsity)) fail('sparsity', 'exact or dense', sparsity);
+  if (kvCache !== undefined && !['f32', 'f16'].includes(kvCache)) fail('kvCache', 'f32 or f16', kvCache);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 256))
     fail('threads', 'a whole number from 1 to 256', threads);
   if (slots !== undefined && !(Number.isInteger(slots) && slots >= 1 && slots <= 1024))

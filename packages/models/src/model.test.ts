@@ -314,6 +314,26 @@ describe('loading', () => {
     await reference.dispose();
   });
 
+  it('keeps keys and values in f16: half the cache, nearly the same numbers, on every backend', async () => {
+    const ids = await model.encode('Once upon a time there was a fox who lived');
+    await using exact = await loadModel(bundled, { backend: 'wasm', contextLength: 1024 });
+    const expected = (await exact.forward(ids, { logits: 'all' })).logits;
+    const results: Float32Array[] = [];
+    for (const backend of ['reference', 'auto', 'wasm'] as const) {
+      await using half = await loadModel(bundled, { backend, kvCache: 'f16', contextLength: 1024 });
+      results.push((await half.forward(ids, { logits: 'all' })).logits);
+      const { numHiddenLayers, attention } = half.spec;
+      const cacheBytes = 2 * numHiddenLayers * attention.numKeyValueHeads * 1024 * attention.headDim * 2;
+      if (backend === 'wasm') expect(exact.memoryBytes - half.memoryBytes).toBe(cacheBytes);
+    }
+    const furthest = (a: Float32Array, b: Float32Array) =>
+      a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0);
+    const [reference, ...others] = results as [Float32Array, ...Float32Array[]];
+    expect(furthest(reference, expected)).toBeLessThan(0.02);
+    expect(furthest(reference, expected)).toBeGreaterThan(1e-5);
+    for (const other of others) expect(furthest(other, reference)).toBeLessThan(0.005);
+  });
+
   it.each([
     [{ thread: 2 }, 'loadModel option "thread": unknown.'],
     [{ threads: 0 }, 'loadModel option "threads": expected a whole number from 1 to 256, got 0.'],
@@ -323,6 +343,7 @@ describe('loading', () => {
     ],
     [{ dtype: 'int3' }, 'loadModel option "dtype": expected auto, f32, bf16, int8, int4, got "int3".'],
     [{ sparsity: 'most' }, 'loadModel option "sparsity": expected exact or dense, got "most".'],
+    [{ kvCache: 'int2' }, 'loadModel option "kvCache": expected f32 or f16, got "int2".'],
     [{ contextLength: 5000 }, "expected at most 1024 (the model's max_position_embeddings), got 5000."],
     [{ relufy: { stage: 3 } }, 'relufy "stage": expected 1 or 2, got 3.'],
   ])('refuses %o', async (options, message) => {

@@ -31,7 +31,10 @@ export interface ModelPlan {
   readonly checkpoint: Checkpoint;
 }
 
-export type PlanOptions = Pick<LoadOptions, 'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'slots' | 'signal'>;
+export type PlanOptions = Pick<
+  LoadOptions,
+  'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'kvCache' | 'slots' | 'signal'
+>;
 
 /**
  * Reads config.json and the checkpoint's headers.
@@ -60,7 +63,7 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       slots,
       limits,
       sparsity: options.sparsity ?? (isReluLike(spec.ffn.activation) || spec.norm.relu ? 'exact' : 'dense'),
-      decoder: buildDecoder(spec, { limits, slots, contextLength, matrixDType }),
+      decoder: buildDecoder(spec, { limits, slots, contextLength, matrixDType, kvCache: options.kvCache ?? 'f32' }),
       sources,
       checkpoint,
     };

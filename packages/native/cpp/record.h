@@ -45,4 +45,32 @@ RELUFY_INLINE static float widen(bf16 value) {
 }
 RELUFY_INLINE static float widen(float value) { return value; }
 
+/** A key or a value in f16. */
+struct f16 {
+  uint16_t bits;
+};
+
+/** The nearest f16, ties to even; what is too large becomes infinite. */
+RELUFY_INLINE static f16 narrow(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const uint32_t magnitude = bits & 0x7fffffff;
+  uint32_t half;
+  if (magnitude > 0x7f800000) half = 0x7e00;
+  else if (magnitude >= 0x477ff000) half = 0x7c00;
+  else if (magnitude >= 0x38800000) half = (magnitude + 0xfff + (magnitude >> 13 & 1) - 0x38000000) >> 13;
+  else {
+    // subnormal: adding 0.5 leaves units of 2^-24 in the low bits, rounded half to even
+    float small;
+    memcpy(&small, &magnitude, sizeof small);
+    small += 0.5f;
+    memcpy(&half, &small, sizeof half);
+    half -= 0x3f000000;
+  }
+  return {static_cast<uint16_t>(sign | half)};
+}
+RELUFY_INLINE static void narrow(float value, float& to) { to = value; }
+RELUFY_INLINE static void narrow(float value, f16& to) { to = narrow(value); }
+
 }  // namespace relufy

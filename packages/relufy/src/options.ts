@@ -20,6 +20,7 @@ export interface LoadValues {
   readonly revision?: string;
   readonly sparsity?: 'exact' | 'dense';
   readonly contextLength?: number;
+  readonly kvCache?: 'f32' | 'f16';
 }
 
 /** What names a model, for help texts. */
@@ -39,7 +40,8 @@ export function addMemoryOptions(command: Command): void {
     .addOption(choice('--sparsity <mode>', 'exact: skip weights behind zeros; dense: read all', ['exact', 'dense']))
     .addOption(
       numeric('--context-length <n>', 'tokens that the context holds (default: the model, at most 4096)', wholeFrom(1)),
-    );
+    )
+    .addOption(choice('--kv-cache <dtype>', 'format of keys and values in memory', ['f32', 'f16']));
 }
 
 /** Which model, how it is held in memory, and what runs it. */
@@ -52,7 +54,7 @@ export function addLoadOptions(command: Command): void {
 }
 
 export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
-  const { threads, backend, dtype, sparsity, contextLength, revision } = values;
+  const { threads, backend, dtype, sparsity, contextLength, kvCache, revision } = values;
   return {
     ...(revision !== undefined && { revision }),
     ...(threads !== undefined && { threads }),
@@ -60,6 +62,7 @@ export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
     ...(dtype !== undefined && { dtype }),
     ...(sparsity !== undefined && { sparsity }),
     ...(contextLength !== undefined && { contextLength }),
+    ...(kvCache !== undefined && { kvCache }),
   };
 }
 

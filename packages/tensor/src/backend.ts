@@ -4,7 +4,7 @@ import type { BufferDecl, StepLimits } from './buffer.js';
 import type { DType } from './dtype.js';
 import type { Program } from './program.js';
 
-/** f32 buffers are seen as Float32Array, bf16 as their bits, i32 as Int32Array, i8 as Int8Array, block formats as bytes. */
+/** f32 buffers are seen as Float32Array, bf16 and f16 as their bits, i32 as Int32Array, i8 as Int8Array, block formats as bytes. */
 export type BufferView = Float32Array | Uint16Array | Int32Array | Int8Array | Uint8Array;
 
 export interface Backend {

@@ -2,8 +2,11 @@
 // Owns: sizes, bf16/f16 <-> f32. Block formats are block-format.ts.
 import type { BlockDType } from './block-format.js';
 
-/** Formats that a program's buffer may have. `i8` is a plain signed byte; int8 and int4 are block formats of weights. */
-export type DType = 'f32' | 'bf16' | 'i32' | 'i8' | BlockDType;
+/**
+ * Formats that a program's buffer may have: f16 is one of KV caches, `i8` a plain signed byte, int8 and int4 block formats
+ * of weights.
+ */
+export type DType = 'f32' | 'bf16' | 'f16' | 'i32' | 'i8' | BlockDType;
 
 /** Float formats that a checkpoint may hold and a loader converts from. */
 export type FloatDType = 'f32' | 'bf16' | 'f16';

@@ -29,6 +29,7 @@ export type ActivationKind = keyof typeof activationCodes;
 
 const activation = ['f32', 'i8'] as const;
 const matrix = ['f32', 'bf16', 'int8', 'int4'] as const;
+const cache = ['f32', 'f16'] as const;
 
 export const opTable = {
   gather: {
@@ -176,25 +177,27 @@ export const opTable = {
   },
   storeKv: {
     code: 11,
-    formula: 'k[slots[r], layer, :, positions[r]] = x[r][firstKey ...]; v likewise from firstValue',
-    operands: { x: read(f32), positions: read(i32), slots: read(i32), k: update(f32), v: update(f32) },
+    formula:
+      'k[slots[r], layer, :, positions[r]] = x[r][firstKey ...], in f16 the nearest (ties to even); v likewise from firstValue',
+    operands: { x: read(f32), positions: read(i32), slots: read(i32), k: update(cache), v: update(cache) },
     attributes: { layer: 'int', firstKey: 'int', firstValue: 'int' },
-    derived: ['count', 'width', 'layers', 'kvHeads', 'capacity', 'headDim'],
+    derived: ['count', 'width', 'layers', 'kvHeads', 'capacity', 'headDim', 'dtype'],
     infer: (s) => {
       const [count, width] = s.matrix('x');
       s.expect('positions', [count]);
       s.expect('slots', [count]);
-      const cache = s.cache('k', 'v');
+      const shape = s.cache('k', 'v');
       const { firstKey, firstValue } = s.attributes as { firstKey: number; firstValue: number };
-      const last = Math.max(firstKey, firstValue) + cache.kvHeads * cache.headDim;
+      const last = Math.max(firstKey, firstValue) + shape.kvHeads * shape.headDim;
       s.require(last <= s.fixed('x', width), 'x', `at least ${last} columns`);
       return {
         count: s.count(count),
         width: s.fixed('x', width),
-        layers: cache.layers,
-        kvHeads: cache.kvHeads,
-        capacity: cache.capacity,
-        headDim: cache.headDim,
+        layers: shape.layers,
+        kvHeads: shape.kvHeads,
+        capacity: shape.capacity,
+        headDim: shape.headDim,
+        dtype: s.dtype('k'),
       };
     },
   },
@@ -206,30 +209,31 @@ export const opTable = {
       x: read(f32),
       positions: read(i32),
       slots: read(i32),
-      k: read(f32),
-      v: read(f32),
+      k: read(cache),
+      v: read(cache),
       keyBias: maybe(f32),
       out: write(f32),
     },
     attributes: { layer: 'int', heads: 'int', window: 'int', scale: 'float' },
-    derived: ['count', 'width', 'layers', 'kvHeads', 'capacity', 'headDim'],
+    derived: ['count', 'width', 'layers', 'kvHeads', 'capacity', 'headDim', 'dtype'],
     infer: (s) => {
       const [count, width] = s.matrix('x');
       s.expect('positions', [count]);
       s.expect('slots', [count]);
-      const cache = s.cache('k', 'v');
+      const shape = s.cache('k', 'v');
       const { heads } = s.attributes as { heads: number };
-      s.require(heads % cache.kvHeads === 0, 'k', `a number of kv heads that divides ${heads}`);
-      s.require(heads * cache.headDim <= s.fixed('x', width), 'x', `at least ${heads * cache.headDim} columns`);
-      s.expect('out', [count, heads * cache.headDim]);
-      s.expect('keyBias', [heads, cache.capacity]);
+      s.require(heads % shape.kvHeads === 0, 'k', `a number of kv heads that divides ${heads}`);
+      s.require(heads * shape.headDim <= s.fixed('x', width), 'x', `at least ${heads * shape.headDim} columns`);
+      s.expect('out', [count, heads * shape.headDim]);
+      s.expect('keyBias', [heads, shape.capacity]);
       return {
         count: s.count(count),
         width: s.fixed('x', width),
-        layers: cache.layers,
-        kvHeads: cache.kvHeads,
-        capacity: cache.capacity,
-        headDim: cache.headDim,
+        layers: shape.layers,
+        kvHeads: shape.kvHeads,
+        capacity: shape.capacity,
+        headDim: shape.headDim,
+        dtype: s.dtype('k'),
       };
     },
     scratchFloats: (fields) => (fields.capacity as number) + 16,

@@ -14,7 +14,7 @@ export interface OpView {
 /** Which run-time count an op loops over, as encoded. */
 export const countCodes = { rows: 0, outputs: 1 } as const;
 
-export const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2, i8: 3, int8: 4, int4: 5 };
+export const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2, i8: 3, int8: 4, int4: 5, f16: 6 };
 
 /** The shape rules' vocabulary. Every check words its own error through `problem`. */
 export class Shapes {
@@ -129,7 +129,8 @@ export class Shapes {
 
   /** A KV cache: both buffers [slots, layers, kvHeads, capacity, headDim]. */
   cache(k: string, v: string): { layers: number; kvHeads: number; capacity: number; headDim: number } {
-    const { shape } = this.#get(k);
+    const { shape, dtype } = this.#get(k);
+    this.require(this.#get(v).dtype === dtype, v, dtype);
     if (shape.length !== 5) this.#problem(k, '[slots, layers, kvHeads, capacity, headDim]');
     this.expect(v, shape);
     const [, layers, kvHeads, capacity, headDim] = shape.map((dim) => this.fixed(k, dim)) as [

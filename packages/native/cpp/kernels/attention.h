@@ -1,4 +1,4 @@
-// storeKv and attention over the KV cache [slot][layer][kvHead][capacity][headDim].
+// storeKv and attention over the KV cache [slot][layer][kvHead][capacity][headDim], of f32 or f16 (`K`).
 //
 //   attention, for each (row, head):
 //     s[p] = scale * (q . k[p] + keyBias[p])      p = first .. position of the row; dots as in dot.h
@@ -15,12 +15,12 @@
 
 namespace relufy::RELUFY_ISA {
 
-static void storeKv(const Call& call) {
+template <class K>
+static void storeKvOf(const Call& call) {
   const int kvHeads = StoreKv::kvHeads(call.op);
   const int headDim = StoreKv::headDim(call.op);
   const int units = call.rows * kvHeads;
   const int last = share(units, 1, call.thread + 1, call.threads);
-  const size_t bytes = static_cast<size_t>(headDim) * sizeof(float);
   for (int unit = share(units, 1, call.thread, call.threads); unit < last; unit++) {
     const int r = unit / kvHeads;
     const int h = unit - r * kvHeads;
@@ -30,17 +30,24 @@ static void storeKv(const Call& call) {
                          static_cast<size_t>(StoreKv::positions(call.op)[r]);
     const size_t to = place * static_cast<size_t>(headDim);
     const float* x = row(StoreKv::x(call.op), r, StoreKv::width(call.op)) + h * headDim;
-    memcpy(StoreKv::k(call.op) + to, x + StoreKv::firstKey(call.op), bytes);
-    memcpy(StoreKv::v(call.op) + to, x + StoreKv::firstValue(call.op), bytes);
+    K* k = reinterpret_cast<K*>(StoreKv::k(call.op)) + to;
+    K* v = reinterpret_cast<K*>(StoreKv::v(call.op)) + to;
+    for (int i = 0; i < headDim; i++) narrow(x[StoreKv::firstKey(call.op) + i], k[i]);
+    for (int i = 0; i < headDim; i++) narrow(x[StoreKv::firstValue(call.op) + i], v[i]);
   }
 }
 
+static void storeKv(const Call& call) {
+  StoreKv::dtype(call.op) == dtypeF16 ? storeKvOf<f16>(call) : storeKvOf<float>(call);
+}
+
 /** scores[i] = scale * (q . k[i] + bias[i]) for i < count. */
+template <class K>
 RELUFY_LOOP void scoreKeys(
-    float* scores, const float* q, const float* k, const float* bias, int headDim, int count, float scale) {
+    float* scores, const float* q, const K* k, const float* bias, int headDim, int count, float scale) {
   for (int i = 0; i < count; i += dotBlock) {
     const int n = least(dotBlock, count - i);
-    const float* keys[dotBlock];
+    const K* keys[dotBlock];
     for (int j = 0; j < dotBlock; j++) keys[j] = row(k, i + least(j, n - 1), headDim);
     float sums[dotBlock];
     dotRows<dotBlock>(q, headDim, keys, sums);
@@ -65,8 +72,8 @@ static inline float expScores(float* scores, int count) {
 }
 
 /** `vectors` vectors of out from column d on = (sum over i of e[i] * v[i]) / total. */
-template <int vectors>
-RELUFY_LOOP void mixColumns(float* out, const float* e, const float* v, int headDim, int count, Vec total) {
+template <int vectors, class K>
+RELUFY_LOOP void mixColumns(float* out, const float* e, const K* v, int headDim, int count, Vec total) {
   Vec s[vectors];
 #pragma GCC unroll 8
   for (int j = 0; j < vectors; j++) s[j] = zero();
@@ -79,7 +86,8 @@ RELUFY_LOOP void mixColumns(float* out, const float* e, const float* v, int head
   for (int j = 0; j < vectors; j++) store(out + j * lanes, div(s[j], total));
 }
 
-static inline void mixValues(float* out, const float* e, const float* v, int headDim, int count, float total) {
+template <class K>
+static inline void mixValues(float* out, const float* e, const K* v, int headDim, int count, float total) {
   const Vec t = splat(total);
   int d = 0;
   for (; d + 8 * lanes <= headDim; d += 8 * lanes) mixColumns<8>(out + d, e, v + d, headDim, count, t);
@@ -93,13 +101,16 @@ static inline void mixValues(float* out, const float* e, const float* v, int hea
   }
 }
 
-static void attention(const Call& call) {
+template <class K>
+static void attentionOf(const Call& call) {
   const int heads = Attention::heads(call.op);
   const int headDim = Attention::headDim(call.op);
   const int kvHeads = Attention::kvHeads(call.op);
   const int capacity = Attention::capacity(call.op);
   const int window = Attention::window(call.op);
   const float* keyBias = Attention::keyBias(call.op);
+  const K* k = reinterpret_cast<const K*>(Attention::k(call.op));
+  const K* v = reinterpret_cast<const K*>(Attention::v(call.op));
   const int group = heads / kvHeads;
   float* scores = reinterpret_cast<float*>(call.scratch);
   for (int h = 0; h < heads; h++) {
@@ -115,14 +126,17 @@ static void attention(const Call& call) {
                            (static_cast<size_t>(kvHead) * static_cast<size_t>(capacity) + static_cast<size_t>(first));
       const float* bias = keyBias != nullptr ? row(keyBias, h, capacity) + first : nullptr;
       scoreKeys(
-          scores, row(Attention::x(call.op), r, Attention::width(call.op)) + h * headDim, Attention::k(call.op) + cache,
-          bias, headDim, count, Attention::scale(call.op));
+          scores, row(Attention::x(call.op), r, Attention::width(call.op)) + h * headDim, k + cache, bias, headDim, count,
+          Attention::scale(call.op));
       const float total = expScores(scores, count);
       mixValues(
-          row(Attention::out(call.op), r * heads + h, headDim), scores, Attention::v(call.op) + cache, headDim, count,
-          total);
+          row(Attention::out(call.op), r * heads + h, headDim), scores, v + cache, headDim, count, total);
     }
   }
+}
+
+static void attention(const Call& call) {
+  Attention::dtype(call.op) == dtypeF16 ? attentionOf<f16>(call) : attentionOf<float>(call);
 }
 
 static inline size_t attentionScratch(Record op) {

@@ -2,7 +2,7 @@
 // simd-*.h defines the same names for one instruction set; RELUFY_ISA says which, and is the namespace of all kernels.
 //
 //   Vec, lanes                     a vector of f32, and how many
-//   zero splat load store          load widens: from f32 or bf16
+//   zero splat load store          load widens: from f32, bf16 or f16
 //   loadFirst storeFirst           the first n < lanes numbers; the other lanes are zero, memory beyond is not touched
 //   add sub mul div fma(a, b, c)   fma = a * b + c, one rounding where the instruction set has it, else two
 //   max min                        a > b ? a : b and a < b ? a : b, so NaN in b stays
@@ -47,6 +47,9 @@ RELUFY_INLINE static T* row(T* matrix, int r, int columns) {
 }
 
 RELUFY_INLINE static int wholeLanes(int count) { return count & ~(lanes - 1); }
+
+RELUFY_INLINE static Vec load(const f16* at) { return loadHalf(&at->bits); }
+RELUFY_INLINE static Vec loadFirst(const f16* at, int n) { return loadHalfFirst(&at->bits, n); }
 
 /** Asks for a line, into L2: into L1 measured half as fast. */
 RELUFY_INLINE static void prefetchFar(const void* at) { __builtin_prefetch(at, 0, 2); }

@@ -306,13 +306,15 @@ function* attentions(): Generator<OpCase> {
     { heads: 9, kvHeads: 3, headDim: 64, capacity: 70 },
   ];
   for (const { heads, kvHeads, headDim, capacity } of shapes)
-    for (const [window, biased] of [
-      [0, false],
-      [0, true],
-      [4, false],
+    for (const [window, biased, dtype] of [
+      [0, false, 'f32'],
+      [0, true, 'f32'],
+      [4, false, 'f32'],
+      [0, false, 'f16'],
+      [3, true, 'f16'],
     ] as const) {
       const width = (heads + 2 * kvHeads) * headDim;
-      const cache = (name: string) => buffer(name, 'f32', [3, 2, kvHeads, capacity, headDim], normal);
+      const cache = (name: string) => buffer(name, dtype, [3, 2, kvHeads, capacity, headDim], normal);
       const rows = Math.min(4, capacity);
       const common = {
         x: matrix('x', width),
@@ -324,7 +326,7 @@ function* attentions(): Generator<OpCase> {
         k: cache('k'),
         v: cache('v'),
       };
-      const at = `${heads}/${kvHeads} heads of ${headDim}, capacity ${capacity}`;
+      const at = `${heads}/${kvHeads} heads of ${headDim}, capacity ${capacity}, ${dtype} cache`;
       yield {
         name: `attention ${at}${window ? `, window ${window}` : ''}${biased ? ', key bias' : ''}`,
         op: 'attention',

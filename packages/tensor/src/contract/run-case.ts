@@ -7,6 +7,7 @@ import {
   blocksOf,
   elementCount,
   f32ToBf16,
+  f32ToF16,
   isBlockDType,
   type Program,
   ProgramBuilder,
@@ -20,7 +21,7 @@ import type { CaseBuffer, OpCase } from './case.js';
 import { normal, uniform } from './random.js';
 
 /** What the result operands hold after the run, by operand. */
-export type CaseResult = Readonly<Record<string, Float32Array | Int32Array | Int8Array>>;
+export type CaseResult = Readonly<Record<string, Float32Array | Int32Array | Int8Array | Uint16Array>>;
 
 export async function runCase(backend: Backend, opCase: OpCase, seed: number): Promise<CaseResult> {
   const limits = { maxRows: opCase.maxRows, maxOutputs: 1 };
@@ -32,10 +33,10 @@ export async function runCase(backend: Backend, opCase: OpCase, seed: number): P
     for (const operand of Object.values(opCase.operands)) fill(session.view(operand.decl.name), operand, limits, seed);
     const loaded = session.load(caseProgram(opCase, limits));
     await loaded.run({ rows: opCase.rows, outputs: 0 });
-    const results: Record<string, Float32Array | Int32Array | Int8Array> = {};
+    const results: Record<string, CaseResult[string]> = {};
     for (const operand of opCase.results) {
       const { decl } = opCase.operands[operand] as CaseBuffer;
-      results[operand] = session.view(decl.name).slice() as Float32Array | Int32Array | Int8Array;
+      results[operand] = session.view(decl.name).slice() as CaseResult[string];
     }
     return results;
   } finally {
@@ -54,7 +55,7 @@ export function caseProgram(opCase: OpCase, limits: StepLimits): Program {
 /** Fills a buffer; the numbers depend on its name, its width and the seed alone, so the same row means the same data. */
 export function fill(view: BufferView, { decl, fill: how }: CaseBuffer, limits: StepLimits, seed: number): void {
   const write = (index: number, value: number): void => {
-    view[index] = decl.dtype === 'bf16' ? f32ToBf16(value) : value;
+    view[index] = decl.dtype === 'bf16' ? f32ToBf16(value) : decl.dtype === 'f16' ? f32ToF16(value) : value;
   };
   if (isBlockDType(decl.dtype)) {
     const columns = decl.shape.at(-1) as number;

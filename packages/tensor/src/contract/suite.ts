@@ -224,12 +224,12 @@ const productArbitrary = fc
     };
   });
 
-type Numbers = Readonly<Record<string, Float32Array | Float64Array | Int32Array | Int8Array>>;
+type Numbers = Readonly<Record<string, Float32Array | Float64Array | Int32Array | Int8Array | Uint16Array>>;
 
 export function expectClose(name: string, actual: Numbers, expected: Numbers, tolerance: number): void {
   for (const [operand, want] of Object.entries(expected)) {
     const got = actual[operand] as typeof want;
-    const exact = want instanceof Int32Array || want instanceof Int8Array;
+    const exact = !(want instanceof Float32Array || want instanceof Float64Array);
     let largest = 0;
     for (const value of want) largest = Math.max(largest, Math.abs(value));
     for (let i = 0; i < want.length; i++) {
@@ -250,9 +250,8 @@ export function expectSameBits(name: string, actual: CaseResult, expected: CaseR
   }
 }
 
-function bitsOf(values: Float32Array | Int32Array | Int8Array): ArrayLike<number> {
-  if (values instanceof Int8Array) return values;
-  return new Uint32Array(values.buffer, values.byteOffset, values.length);
+function bitsOf(values: CaseResult[string]): ArrayLike<number> {
+  return values instanceof Float32Array ? new Uint32Array(values.buffer, values.byteOffset, values.length) : values;
 }
 
 /** Every backend takes the formats of the case's weights. */

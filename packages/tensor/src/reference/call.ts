@@ -4,7 +4,7 @@ import type { BufferView } from '../backend.js';
 import { blockElement, isBlockDType } from '../block-format.js';
 import type { BufferDecl } from '../buffer.js';
 import { rowBytes } from '../buffer.js';
-import { bf16ToF32, type DType } from '../dtype.js';
+import { bf16ToF32, type DType, f16ToF32, f32ToF16 } from '../dtype.js';
 import type { OpFields } from '../program.js';
 
 /** An operand: its numbers whatever the format, and its own storage. */
@@ -27,11 +27,11 @@ export class Operand {
       return blockElement(this.dtype, this.row(row), this.columns, column);
     }
     const value = this.storage[index] as number;
-    return this.dtype === 'bf16' ? bf16ToF32(value) : value;
+    return this.dtype === 'bf16' ? bf16ToF32(value) : this.dtype === 'f16' ? f16ToF32(value) : value;
   }
 
   set(index: number, value: number): void {
-    this.storage[index] = value;
+    this.storage[index] = this.dtype === 'f16' ? f32ToF16(value) : value;
   }
 
   /** The bytes of one row of a block format. */

@@ -14,6 +14,7 @@ import { referenceKernels } from './kernels.js';
 const arrays: Readonly<Record<DType, new (length: number) => BufferView>> = {
   f32: Float32Array,
   bf16: Uint16Array,
+  f16: Uint16Array,
   i32: Int32Array,
   i8: Int8Array,
   int8: Uint8Array,
