@@ -7,14 +7,6 @@ import { provideBinary } from '../testing/binary.mjs';
 const reason = await provideBinary();
 const isas: Record<string, readonly string[]> = { x64: ['avx512', 'avx2', 'scalar'], arm64: ['neon', 'scalar'] };
 
-const skip = [
-  {
-    reason: 'the ops of training run on the reference backend only, for now',
-    cases:
-      /^(gradient of |linearBackward|linearGradient|normBackward|normGradient|activateBackward|penalty|attentionBackward|scatterAdd|place|crossEntropy|sumSquares|adamW|clip)/,
-  },
-];
-
 async function create(isa: string, threads: number) {
   process.env.RELUFY_NATIVE_ISA = isa;
   try {
@@ -32,7 +24,6 @@ for (const isa of isas[process.arch] ?? []) {
       create: (threads) => create(isa, threads),
       threads: [1, 2, 3],
       tolerance: 2e-6,
-      skip,
     });
   else describe.skip(`backend contract: native ${isa} (${missing})`, () => it('is skipped', () => {}));
 }

@@ -1,15 +1,22 @@
 // One instruction set's kernels, as a table by op code. Compiled once an instruction set: the compiler's flags and one
 // -DRELUFY_ISA_... (scripts/build-native.mjs) are all that differs. Includes every kernel, so that they inline.
+#include "activation-backward.h"
 #include "activation.h"
+#include "attention-backward.h"
 #include "attention.h"
+#include "cross-entropy.h"
 #include "gather.h"
+#include "linear-backward.h"
 #include "linear.h"
 #include "logprob.h"
+#include "norm-backward.h"
 #include "norm.h"
+#include "optimizer.h"
 #include "quantize.h"
 #include "rope.h"
-#include "select.h"
 #include "round.h"
+#include "scatter.h"
+#include "select.h"
 #include "sparse.h"
 #include "stream.h"
 
@@ -40,6 +47,20 @@ static constexpr Kernels listKernels() {
   k.byCode[Quantize::code] = quantize;
   k.byCode[HeadNorm::code] = headNorm;
   k.byCode[RoundRow::code] = roundRow;
+  k.byCode[LinearBackward::code] = linearBackward;
+  k.byCode[LinearGradient::code] = linearGradient;
+  k.byCode[NormBackward::code] = normBackward;
+  k.byCode[NormGradient::code] = normGradient;
+  k.byCode[ActivateBackward::code] = activateBackward;
+  k.byCode[AttentionBackwardQuery::code] = attentionBackwardQuery;
+  k.byCode[AttentionBackwardKeyValue::code] = attentionBackwardKeyValue;
+  k.byCode[ScatterAdd::code] = scatterAdd;
+  k.byCode[Place::code] = place;
+  k.byCode[CrossEntropy::code] = crossEntropy;
+  k.byCode[Penalty::code] = penalty;
+  k.byCode[SumSquares::code] = sumSquares;
+  k.byCode[Clip::code] = clip;
+  k.byCode[AdamW::code] = adamW;
   k.byCode[streamRead] = stream;
   return k;
 }
@@ -52,6 +73,11 @@ static size_t scratchBytes(Record op, int maxRows, int threads) {
     case GemvRows::code: return gemvRowsScratch(op, maxRows);
     case AxpyRows::code: return axpyRowsScratch(op, maxRows, threads);
     case Attention::code: return attentionScratch(op);
+    case LinearBackward::code:
+    case LinearGradient::code: return outerScratch;
+    case AttentionBackwardQuery::code: return attentionBackwardQueryScratch(op);
+    case AttentionBackwardKeyValue::code: return attentionBackwardKeyValueScratch(op);
+    case CrossEntropy::code: return crossEntropyScratch(op);
     default: return 0;
   }
 }

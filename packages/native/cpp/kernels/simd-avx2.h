@@ -11,6 +11,9 @@ constexpr int lanes = 8;
 constexpr int tileRows = 3;
 /** Rows in one register tile of a vector of outputs of a block format. */
 constexpr int blockTileRows = 4;
+/** Rows, and vectors of columns, of one register tile of outer products (outer.h): 12 sums, 2 columns, 1 row. */
+constexpr int outerRows = 6;
+constexpr int outerVectors = 2;
 
 /** Lane l is all ones for l < n. */
 /** Weight rows that one pass over x serves (gemv). */
@@ -46,6 +49,7 @@ RELUFY_INLINE static Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b,
 RELUFY_INLINE static Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 RELUFY_INLINE static Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
 RELUFY_INLINE static Vec absolute(Vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+RELUFY_INLINE static Vec squareRoot(Vec a) { return _mm256_sqrt_ps(a); }
 
 RELUFY_INLINE static float hsum(Vec v) {
   const __m128 v4 = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

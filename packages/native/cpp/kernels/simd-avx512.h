@@ -16,6 +16,9 @@ constexpr int lanes = 16;
 constexpr int tileRows = 6;
 /** Rows in one register tile of a vector of outputs of a block format. */
 constexpr int blockTileRows = 12;
+/** Rows, and vectors of columns, of one register tile of outer products (outer.h): 24 sums, 2 columns, 1 row. */
+constexpr int outerRows = 12;
+constexpr int outerVectors = 2;
 
 /** Weight rows that one pass over x serves (gemv). */
 constexpr int gemvBlock = 1;
@@ -44,6 +47,7 @@ RELUFY_INLINE static Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b,
 RELUFY_INLINE static Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 RELUFY_INLINE static Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
 RELUFY_INLINE static Vec absolute(Vec a) { return _mm512_abs_ps(a); }
+RELUFY_INLINE static Vec squareRoot(Vec a) { return _mm512_sqrt_ps(a); }
 
 RELUFY_INLINE static float hsum(Vec v) {
   const __m256 v8 = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));

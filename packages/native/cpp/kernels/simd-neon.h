@@ -16,6 +16,9 @@ constexpr int lanes = 4;
 constexpr int tileRows = 5;
 /** Rows in one register tile of a vector of outputs of a block format. */
 constexpr int blockTileRows = 8;
+/** Rows, and vectors of columns, of one register tile of outer products (outer.h): 24 sums, 3 columns, 1 row. */
+constexpr int outerRows = 8;
+constexpr int outerVectors = 3;
 
 /** Weight rows that one pass over x serves (gemv). */
 constexpr int gemvBlock = 4;
@@ -47,6 +50,7 @@ RELUFY_INLINE static Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
 RELUFY_INLINE static Vec max(Vec a, Vec b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 RELUFY_INLINE static Vec min(Vec a, Vec b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 RELUFY_INLINE static Vec absolute(Vec a) { return vabsq_f32(a); }
+RELUFY_INLINE static Vec squareRoot(Vec a) { return vsqrtq_f32(a); }
 
 RELUFY_INLINE static float hsum(Vec v) {
   const float32x2_t pair = vadd_f32(vget_low_f32(v), vget_high_f32(v));

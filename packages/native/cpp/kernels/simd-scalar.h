@@ -13,6 +13,9 @@ struct Vec {
 /** Rows of a step in one register tile of four outputs, and of one vector of outputs of a block format. */
 constexpr int tileRows = 2;
 constexpr int blockTileRows = 2;
+/** Rows, and vectors of columns, of one register tile of outer products (outer.h): 8 sums. */
+constexpr int outerRows = 4;
+constexpr int outerVectors = 2;
 
 #define RELUFY_LANES(expression)            \
   Vec out;                                  \
@@ -47,6 +50,7 @@ RELUFY_INLINE static Vec fma(Vec a, Vec b, Vec c) { RELUFY_LANES(c.lane[l] + a.l
 RELUFY_INLINE static Vec max(Vec a, Vec b) { RELUFY_LANES(a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]); }
 RELUFY_INLINE static Vec min(Vec a, Vec b) { RELUFY_LANES(a.lane[l] < b.lane[l] ? a.lane[l] : b.lane[l]); }
 RELUFY_INLINE static Vec absolute(Vec a) { RELUFY_LANES(a.lane[l] < 0 ? -a.lane[l] : a.lane[l]); }
+RELUFY_INLINE static Vec squareRoot(Vec a) { RELUFY_LANES(std::sqrt(a.lane[l])); }
 
 RELUFY_INLINE static float hsum(Vec v) { return (v.lane[0] + v.lane[2]) + (v.lane[1] + v.lane[3]); }
 RELUFY_INLINE static float hmax(Vec v) {

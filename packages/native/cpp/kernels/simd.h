@@ -5,6 +5,7 @@
 //   zero splat load store          load widens: from f32, bf16 or f16
 //   loadFirst storeFirst           the first n < lanes numbers; the other lanes are zero, memory beyond is not touched
 //   add sub mul div fma(a, b, c)   fma = a * b + c, one rounding where the instruction set has it, else two
+//   squareRoot                     correctly rounded
 //   max min                        a > b ? a : b and a < b ? a : b, so NaN in b stays
 //   hsum hmax                      lane l with lane l + n/2, halving: the one order of summation across lanes
 //   whereGreater whereNonZero chooseNegative   a > b ? v : 0;  a != 0 ? v : 0;  x < 0 ? a : b

@@ -1,0 +1,208 @@
+// Products of matrices by outer products, for many rows of f32: the gradients of weights and of inputs.
+//
+//   C[i][j] = base[i][j] + sum over blocks of `outerDepth` p, in order, of (sum over p, in order, of A[i][p] B[p][j])
+//
+// Each inner sum begins at +0. One thread owns an element of C, so how C is dealt does not change its bits.
+//
+//   packed B: strips of `tileColumns` columns, [p][tileColumns]; stays in L2 while all rows pass
+//   packed A: strips of `outerRows` rows, as they lie: [row][outerStride] where p is contiguous, else [p][outerRows]
+//   tile: outerRows x outerVectors vectors in registers; what is left over is padded with zeros and goes by way of `edge`
+#pragma once
+#include "simd.h"
+
+namespace relufy::RELUFY_ISA {
+
+constexpr int tileColumns = outerVectors * lanes;
+constexpr int outerDepth = 256;
+/** Columns of B, and rows of A, that are packed at a time. */
+constexpr int outerColumns = (512 + tileColumns - 1) / tileColumns * tileColumns;
+constexpr int outerRowBlock = 8 * outerRows;
+/** From one packed row of A to the next: not a power of two, for the sets of L1. */
+constexpr int outerStride = outerDepth + 16;
+
+/** Element (i, j) lies at data[i * rowStride + j * columnStride]; one of the strides is 1. */
+struct Strided {
+  const float* data;
+  size_t rowStride;
+  size_t columnStride;
+  RELUFY_INLINE const float* at(int i, int j) const {
+    return data + static_cast<size_t>(i) * rowStride + static_cast<size_t>(j) * columnStride;
+  }
+};
+
+/**
+ * c = base + A B, base null: A B; `depth` terms. A[i][p] lies at a[i * aStride + p] `byRows`, else at a[p * aStride + i].
+ * A `fixedStride` takes the place of aStride. With `partial`, one vector of which `columns` numbers count.
+ */
+template <int rows, int vectors, bool byRows, int fixedStride = 0, bool partial = false>
+RELUFY_LOOP void outerTile(
+    const float* a, size_t aStride, const float* b, size_t bStride, int depth, const float* base, size_t baseStride,
+    float* c, size_t cStride, int columns = lanes) {
+  const size_t stride = fixedStride > 0 ? static_cast<size_t>(fixedStride) : aStride;
+  const auto take = [&](const float* at) { return partial ? loadFirst(at, columns) : load(at); };
+  Vec s[rows][vectors];
+#pragma GCC unroll 32
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; v++) s[i][v] = zero();
+  for (int p = 0; p < depth; p++, b += bStride, a += byRows ? 1 : stride) {
+    Vec bp[vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; v++) bp[v] = take(b + v * lanes);
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; i++) {
+      const Vec ai = splat(a[byRows ? static_cast<size_t>(i) * stride : static_cast<size_t>(i)]);
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; v++) s[i][v] = fma(bp[v], ai, s[i][v]);
+    }
+  }
+#pragma GCC unroll 32
+  for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; v++) {
+      const float* kept = base + static_cast<size_t>(i) * baseStride + v * lanes;
+      const Vec sum = base != nullptr ? add(take(kept), s[i][v]) : s[i][v];
+      float* to = c + static_cast<size_t>(i) * cStride + v * lanes;
+      if constexpr (partial) storeFirst(to, sum, columns);
+      else store(to, sum);
+    }
+  }
+}
+
+/** outerTile over any number of columns. */
+template <int rows, bool byRows>
+static inline void outerRun(
+    const float* a, size_t aStride, const float* b, size_t bStride, int depth, const float* base, size_t baseStride,
+    float* c, size_t cStride, int columns) {
+  int j = 0;
+  const auto kept = [&]() { return base != nullptr ? base + j : nullptr; };
+  for (; j + tileColumns <= columns; j += tileColumns)
+    outerTile<rows, outerVectors, byRows>(a, aStride, b + j, bStride, depth, kept(), baseStride, c + j, cStride);
+  for (; j + lanes <= columns; j += lanes)
+    outerTile<rows, 1, byRows>(a, aStride, b + j, bStride, depth, kept(), baseStride, c + j, cStride);
+  if (j < columns)
+    outerTile<rows, 1, byRows, 0, true>(
+        a, aStride, b + j, bStride, depth, kept(), baseStride, c + j, cStride, columns - j);
+}
+
+/** C = base + A B; `base` may be `out`, or null. Rows of base and out are `columns` numbers. */
+struct OuterProduct {
+  Strided a;
+  Strided b;
+  const float* base;
+  float* out;
+  int columns;
+  int depth;
+};
+
+/** Rows p0 .. p0 + depth of B, columns j0 .. j0 + columns, as strips. */
+static inline void packColumnStrips(const Strided& b, int p0, int depth, int j0, int columns, float* to) {
+  for (int j = 0; j < columns; j += tileColumns, to += depth * tileColumns) {
+    const int count = least(tileColumns, columns - j);
+    if (b.columnStride == 1) {
+      for (int p = 0; p < depth; p++) {
+        const float* from = b.at(p0 + p, j0 + j);
+        for (int c = 0; c < tileColumns; c += lanes) {
+          const int n = most(0, least(lanes, count - c));
+          store(to + p * tileColumns + c, n == lanes ? load(from + c) : loadFirst(from + c, n));
+        }
+      }
+      continue;
+    }
+    for (int c = 0; c < count; c++) {
+      const float* from = b.at(p0, j0 + j + c);
+      for (int p = 0; p < depth; p++) to[p * tileColumns + c] = from[p];
+    }
+    for (int c = count; c < tileColumns; c++)
+      for (int p = 0; p < depth; p++) to[p * tileColumns + c] = 0;
+  }
+}
+
+constexpr int rowStripFloats = outerRows * outerStride;
+static_assert(outerDepth * outerRows + lanes <= rowStripFloats, "a strip of either kind fits");
+
+/** Rows i0 .. i0 + rows of A, numbers p0 .. p0 + depth of each, as strips. */
+static inline void packRowStrips(const Strided& a, int i0, int rows, int p0, int depth, float* to) {
+  for (int i = 0; i < rows; i += outerRows, to += rowStripFloats) {
+    const int count = least(outerRows, rows - i);
+    if (a.columnStride == 1) {
+      const size_t bytes = static_cast<size_t>(depth) * sizeof(float);
+      for (int r = 0; r < count; r++) memcpy(to + r * outerStride, a.at(i0 + i + r, p0), bytes);
+      for (int r = count; r < outerRows; r++) memset(to + r * outerStride, 0, bytes);
+      continue;
+    }
+    for (int p = 0; p < depth; p++) {
+      const float* from = a.at(i0 + i, p0 + p);
+      // a whole vector reaches into the next p, which is written after it
+      for (int r = 0; r < outerRows; r += lanes) {
+        const int n = most(0, least(lanes, count - r));
+        store(to + p * outerRows + r, n == lanes ? load(from + r) : loadFirst(from + r, n));
+      }
+    }
+  }
+}
+
+constexpr size_t outerScratch =
+    static_cast<size_t>(outerDepth * outerColumns + 8 * rowStripFloats + outerRows * tileColumns + lanes) * sizeof(float);
+
+/** Rows [firstRow, lastRow) and columns [firstColumn, lastColumn) of C. */
+static inline void outerProduct(
+    const OuterProduct& p, int firstRow, int lastRow, int firstColumn, int lastColumn, float* scratch) {
+  float* columnStrips = scratch;
+  float* rowStrips = columnStrips + outerDepth * outerColumns;
+  float* edge = rowStrips + 8 * rowStripFloats + lanes;
+  const bool byRows = p.a.columnStride == 1;
+  const size_t stride = static_cast<size_t>(p.columns);
+  for (int j0 = firstColumn; j0 < lastColumn; j0 += outerColumns)
+    for (int p0 = 0; p0 < p.depth; p0 += outerDepth) {
+      const int columns = least(outerColumns, lastColumn - j0);
+      const int depth = least(outerDepth, p.depth - p0);
+      packColumnStrips(p.b, p0, depth, j0, columns, columnStrips);
+      for (int i0 = firstRow; i0 < lastRow; i0 += outerRowBlock) {
+        const int rows = least(outerRowBlock, lastRow - i0);
+        packRowStrips(p.a, i0, rows, p0, depth, rowStrips);
+        for (int i = 0; i < rows; i += outerRows)
+          for (int j = 0; j < columns; j += tileColumns) {
+            const float* a = rowStrips + i / outerRows * rowStripFloats;
+            const float* b = columnStrips + j * depth;
+            const size_t place = static_cast<size_t>(i0 + i) * stride + static_cast<size_t>(j0 + j);
+            const float* base = p0 > 0 ? p.out + place : p.base != nullptr ? p.base + place : nullptr;
+            float* out = p.out + place;
+            const auto tile = [&](const float* kept, float* to, size_t toStride) {
+              if (byRows)
+                outerTile<outerRows, outerVectors, true, outerStride>(a, 0, b, tileColumns, depth, kept, stride, to, toStride);
+              else
+                outerTile<outerRows, outerVectors, false, outerRows>(a, 0, b, tileColumns, depth, kept, stride, to, toStride);
+            };
+            if (i + outerRows <= rows && j + tileColumns <= columns) {
+              tile(base, out, stride);
+              continue;
+            }
+            tile(nullptr, edge, tileColumns);
+            const int width = least(tileColumns, columns - j);
+            for (int r = 0; r < least(outerRows, rows - i); r++)
+              for (int c = 0; c < width; c++) {
+                const size_t at = static_cast<size_t>(r) * stride + static_cast<size_t>(c);
+                const float sum = edge[r * tileColumns + c];
+                out[at] = base != nullptr ? base[at] + sum : sum;
+              }
+          }
+      }
+    }
+}
+
+/** This thread's share of C: of its rows or its columns, whichever can be dealt finer. */
+static inline void outerProductShare(const Call& call, const OuterProduct& p, int rows) {
+  const bool dealRows = rows / outerRows >= p.columns / tileColumns;
+  const auto from = [&](int thread) {
+    return dealRows ? share(rows, outerRows, thread, call.threads) : share(p.columns, tileColumns, thread, call.threads);
+  };
+  const int first = from(call.thread);
+  const int last = from(call.thread + 1);
+  if (first == last) return;
+  float* scratch = reinterpret_cast<float*>(call.scratch);
+  if (dealRows) outerProduct(p, first, last, 0, p.columns, scratch);
+  else outerProduct(p, 0, rows, first, last, scratch);
+}
+
+}  // namespace relufy::RELUFY_ISA
