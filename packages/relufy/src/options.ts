@@ -11,11 +11,15 @@ import { defaultModel } from './source.js';
 /** Formats that weights can have in memory. */
 export const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const satisfies WeightDType[];
 
-/** What commander gives for the options of `addLoadOptions`. */
-export interface LoadValues {
-  readonly model: string;
+/** What commander gives for the options of `addBackendOptions`. */
+export interface BackendValues {
   readonly threads?: number;
   readonly backend?: 'auto' | 'native' | 'wasm' | 'reference';
+}
+
+/** What commander gives for the options of `addLoadOptions`. */
+export interface LoadValues extends BackendValues {
+  readonly model: string;
   readonly dtype?: 'auto' | WeightDType;
   readonly revision?: string;
   readonly sparsity?: 'exact' | 'dense';
@@ -44,12 +48,17 @@ export function addMemoryOptions(command: Command): void {
     .addOption(choice('--kv-cache <dtype>', 'format of keys and values in memory', ['f32', 'f16']));
 }
 
-/** Which model, how it is held in memory, and what runs it. */
-export function addLoadOptions(command: Command): void {
-  addModelOption(command);
+/** What runs a step. */
+export function addBackendOptions(command: Command): void {
   command
     .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
     .addOption(choice('--backend <backend>', 'what computes', ['auto', 'native', 'wasm', 'reference']));
+}
+
+/** Which model, how it is held in memory, and what runs it. */
+export function addLoadOptions(command: Command): void {
+  addModelOption(command);
+  addBackendOptions(command);
   addMemoryOptions(command);
 }
 

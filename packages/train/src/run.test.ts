@@ -6,21 +6,31 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadModel } from '@relufy/models';
+import type { Backend } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type Metrics, parseRunConfig, type RunEvent, runTraining } from './index.js';
+import { trainingBackends } from './testing/backends.js';
 import { type TinyRun, tinyModel, tinyRun } from './testing/tiny-run.js';
+
+const backends = await trainingBackends();
 
 let tiny: TinyRun;
 beforeAll(async () => {
   tiny = await tinyRun(mkdtempSync(join(tmpdir(), 'relufy-train-')));
 });
-afterAll(() => rmSync(tiny.folder, { recursive: true, force: true }));
+afterAll(async () => {
+  for (const [, backend] of backends) await backend.dispose();
+  rmSync(tiny.folder, { recursive: true, force: true });
+});
 
-async function run(out: string, changes: Readonly<Record<string, unknown>> = {}) {
+async function run(out: string, changes: Readonly<Record<string, unknown>> = {}, backend?: Backend) {
   const events: RunEvent[] = [];
   const folder = join(tiny.folder, out);
-  const metrics = await runTraining(parseRunConfig(tiny.config(folder, changes)), { onEvent: (e) => events.push(e) });
+  const metrics = await runTraining(parseRunConfig(tiny.config(folder, changes)), {
+    onEvent: (e) => events.push(e),
+    ...(backend && { backend }),
+  });
   return {
     folder,
     events,
@@ -69,28 +79,35 @@ describe('a run', () => {
     expect((await run('third', { seed: 8 })).weights.equals((await run('fourth')).weights)).toBe(false);
   });
 
-  it('killed and resumed equals one that was never stopped, bit for bit', async () => {
-    const changes = { steps: 9, data: [{ path: join(tiny.folder, 'pairs.jsonl') }], packing: 'documents' };
-    const { weights } = await run('whole', { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } });
-    const out = join(tiny.folder, 'killed');
-    const file = join(tiny.folder, 'killed.yaml');
-    writeFileSync(
-      file,
-      stringify(tiny.config(out, { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } })),
-    );
-    // killed while it goes on behind step 4: the checkpoint of step 3 is what is left
-    expect(await child(file, 'step 5')).toBe('SIGKILL');
-    expect(readdirSync(join(out, 'checkpoints'))).toEqual(['step-00000003']);
-    expect(await child(file)).toBe(0);
-    expect(readFileSync(join(out, 'model/model.safetensors')).equals(weights)).toBe(true);
-    expect(steps(out).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  });
+  it.each(backends)(
+    'killed and resumed equals one that was never stopped, bit for bit, on %s',
+    async (name, backend) => {
+      const changes = { steps: 9, data: [{ path: join(tiny.folder, 'pairs.jsonl') }], packing: 'documents' };
+      const { weights } = await run(
+        `whole-${name}`,
+        { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } },
+        backend,
+      );
+      const out = join(tiny.folder, `killed-${name}`);
+      const file = join(tiny.folder, `killed-${name}.yaml`);
+      writeFileSync(
+        file,
+        stringify(tiny.config(out, { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } })),
+      );
+      // killed while it goes on behind step 4: the checkpoint of step 3 is what is left
+      expect(await child(file, name, 'step 5')).toBe('SIGKILL');
+      expect(readdirSync(join(out, 'checkpoints'))).toEqual(['step-00000003']);
+      expect(await child(file, name)).toBe(0);
+      expect(readFileSync(join(out, 'model/model.safetensors')).equals(weights)).toBe(true);
+      expect(steps(out).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    },
+  );
 });
 
 /** Runs a config in a process; kills it when it prints a line. Gives how it ended. */
-function child(config: string, killAt?: string): Promise<number | NodeJS.Signals | null> {
+function child(config: string, backend: string, killAt?: string): Promise<number | NodeJS.Signals | null> {
   const script = fileURLToPath(new URL('./testing/run-child.mjs', import.meta.url));
-  const process_ = spawn(process.execPath, [script, config], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const process_ = spawn(process.execPath, [script, config, backend], { stdio: ['ignore', 'pipe', 'inherit'] });
   process_.stdout.on('data', (text) => {
     if (killAt !== undefined && String(text).includes(killAt)) process_.kill('SIGKILL');
   });

@@ -5,7 +5,7 @@ import { wholeFrom } from '@relufy/chat';
 import type { SurgeryOptions } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
-import { choice, modelHelp, numeric } from '../options.js';
+import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
 import { untilInterrupted } from '../with-model.js';
 
 const examples = `
@@ -21,7 +21,7 @@ Examples:
   $ relufy relufy ./llama --stage 1 --shift 0.1 --out ./llama-shifted
   $ relufy relufy ./falcon --stage 2 --text validation.txt --out ./falcon-relu`;
 
-interface RelufyValues {
+interface RelufyValues extends BackendValues {
   readonly stage: 1 | 2;
   readonly shift?: number;
   readonly activation?: 'relu' | 'relu2' | 'fatrelu';
@@ -43,25 +43,26 @@ export function define(command: Command): void {
     .addOption(numeric('--threshold <t>', 'the bar of fatrelu: x where x > t, else 0', notNegative))
     .option('--text <file>', 'the text to measure on (default: a page of prose)')
     .requiredOption('-o, --out <folder>', 'the folder to write')
-    .option('--json', 'print one JSON object')
-    .addHelpText('after', examples)
-    .action(relufy);
+    .option('--json', 'print one JSON object');
+  addBackendOptions(command);
+  command.addHelpText('after', examples).action(relufy);
 }
 
 async function relufy(source: string, values: RelufyValues): Promise<void> {
   const { perplexity, predictSparsity, relufyModel, sampleSequences, sampleText } = await import('@relufy/train');
-  const { text: file, out, json, ...given } = values;
+  const { text: file, out, json, backend, threads, ...given } = values;
+  const runs = loadOptionsOf({ ...(backend && { backend }), ...(threads && { threads }) });
   const surgery: SurgeryOptions = given;
   const text = file === undefined ? sampleText : await readFile(file, 'utf8');
   await untilInterrupted(async (signal) => {
     await relufyModel(await openSource(source, { signal }), { surgery, out, signal });
-    const before = await loadModel(source, { signal });
+    const before = await loadModel(source, { ...runs, signal });
     const sequences = await sampleSequences(before, text);
     const threshold = surgery.threshold ?? surgery.shift ?? 0;
     const sparsity = await predictSparsity(before, sequences, threshold);
     const perplexityBefore = await perplexity(before, sequences);
     await before.dispose();
-    const after = await loadModel(out, { signal });
+    const after = await loadModel(out, { ...runs, signal });
     const perplexityAfter = await perplexity(after, sequences);
     await after.dispose();
     const tokens = sequences.reduce((sum, sequence) => sum + sequence.length, 0);

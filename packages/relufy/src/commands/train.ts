@@ -3,7 +3,7 @@ import { wholeFrom } from '@relufy/chat';
 import type { Metrics, RunEvent } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
-import { modelHelp, numeric } from '../options.js';
+import { addBackendOptions, type BackendValues, modelHelp, numeric } from '../options.js';
 import { untilInterrupted } from '../with-model.js';
 
 const examples = `
@@ -14,7 +14,7 @@ Examples:
   $ relufy train --config run.yaml
   $ relufy train --config run.yaml --from ./llama-relu --out ./run-2`;
 
-interface TrainValues {
+interface TrainValues extends BackendValues {
   readonly config: string;
   readonly from?: string;
   readonly out?: string;
@@ -29,23 +29,31 @@ export function define(command: Command): void {
     .option('--from <model>', `in place of the config's model: ${modelHelp}`)
     .option('-o, --out <folder>', "in place of the config's out")
     .addOption(numeric('--steps <n>', "in place of the config's steps", wholeFrom(1)))
-    .option('--json', 'print an event a line, as JSON')
-    .addHelpText('after', examples)
-    .action(train);
+    .option('--json', 'print an event a line, as JSON');
+  addBackendOptions(command);
+  command.addHelpText('after', examples).action(train);
 }
 
-async function train({ config: file, json, ...overrides }: TrainValues): Promise<void> {
-  const { readRunConfig, runTraining } = await import('@relufy/train');
+async function train({ config: file, json, backend: name, threads, ...overrides }: TrainValues): Promise<void> {
+  const { createTrainingBackend, readRunConfig, runTraining } = await import('@relufy/train');
   const config = await readRunConfig(file, overrides);
   const print = (text: string) => process.stdout.write(`${text}\n`);
-  await untilInterrupted((signal) =>
-    runTraining(config, {
-      signal,
-      open: (source) => openSource(source),
-      loadTeacher: (source) => loadModel(source),
-      onEvent: (event) => print(json ? JSON.stringify(event) : describe(event, config.steps)),
-    }),
-  );
+  const chosen = { ...(name !== undefined && { backend: name }), ...(threads !== undefined && { threads }) };
+  const { backend, description } = await createTrainingBackend(chosen);
+  print(json ? JSON.stringify({ kind: 'backend', description }) : description);
+  try {
+    await untilInterrupted((signal) =>
+      runTraining(config, {
+        backend,
+        signal,
+        open: (source) => openSource(source),
+        loadTeacher: (source) => loadModel(source, chosen),
+        onEvent: (event) => print(json ? JSON.stringify(event) : describe(event, config.steps)),
+      }),
+    );
+  } finally {
+    await backend.dispose();
+  }
 }
 
 function describe(event: RunEvent, steps: number): string {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { type ModelSpec, planModel, type RelufyOptions } from '@relufy/models';
-import { createReferenceBackend } from '@relufy/tensor';
+import { type Backend, createReferenceBackend } from '@relufy/tensor';
 import { shared } from '../../../../tools/testing/shared.js';
 import { type Part, TrainingSession } from '../index.js';
 import type { TrainingStepOptions } from '../training-step.js';
@@ -63,16 +63,17 @@ export function partOf(sequences: readonly Int32Array[], masks: readonly Uint8Ar
   };
 }
 
-/** A session on the reference backend over a checkpoint of ../shared, as the golden runs were configured. */
+/** A session, on the reference backend if no other is given, over a checkpoint of ../shared, as the golden runs were configured. */
 export async function goldenSession(
   name: string,
   options: Partial<TrainingStepOptions> = {},
   relufy?: RelufyOptions,
   change: (spec: ModelSpec) => ModelSpec = (spec) => spec,
+  backend: Backend = createReferenceBackend(),
 ) {
   const files = await folderFiles(shared(name));
   const plan = await planModel(files, { contextLength: 33, ...(relufy && { relufy }) });
-  const session = await TrainingSession.create(createReferenceBackend(), change(plan.spec), {
+  const session = await TrainingSession.create(backend, change(plan.spec), {
     limits: { maxRows: 128, maxOutputs: 128 },
     slots: 4,
     contextLength: 33,
