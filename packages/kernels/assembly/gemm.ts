@@ -9,6 +9,7 @@
 // Scratch: a panel, then sums of one row more than the block (the padding of an odd last pair).
 import { dotTail, joinChains } from './dot';
 import { at, finish } from './finish';
+import { wanted } from './lists';
 import { bytesOf, floats, high, load4, loadRaw, low, madd } from './simd';
 
 /** Rows of a step that one pass over the weights serves. */
@@ -87,14 +88,6 @@ export function tile(panel: usize, count: i32, x0: usize, x1: usize, sums0: usiz
     sums0 += 64;
     sums1 += 64;
   }
-}
-
-/** Whether output n of a row is wanted; steps the row's cursor into its list. */
-@inline function wanted(list: usize, count: i32, cursor: usize, n: i32): bool {
-  const i = load<i32>(cursor);
-  if (i >= count || load<i32>(list + floats(i)) != n) return false;
-  store<i32>(cursor, i + 1);
-  return true;
 }
 
 /**

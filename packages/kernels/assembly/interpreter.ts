@@ -21,6 +21,7 @@ import {
   Linear,
   LogProb,
   Multiply,
+  Quantize,
   recordBytes,
   RmsNorm,
   Rope,
@@ -31,6 +32,7 @@ import {
 import { linear } from './linear';
 import { logProb } from './logprob';
 import { headNorm, layerNorm, rmsNorm } from './norm';
+import { quantize } from './quantize';
 import { rope } from './rope';
 import { roundRow } from './round';
 import { selectActive } from './select';
@@ -56,7 +58,7 @@ export function run(
 
 function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
   switch (load<i32>(op)) {
-    case Gather.code: return gather(op, pick(Gather.count(op), rows, outputs), t, threads);
+    case Gather.code: return gather(op, pick(Gather.count(op), rows, outputs), t, threads, scratch);
     case RmsNorm.code: return rmsNorm(op, pick(RmsNorm.count(op), rows, outputs), t, threads);
     case LayerNorm.code: return layerNorm(op, pick(LayerNorm.count(op), rows, outputs), t, threads);
     case Activate.code: return activate(op, pick(Activate.count(op), rows, outputs), t, threads);
@@ -70,6 +72,7 @@ function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch:
     case Attention.code: return attention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);
     case HeadNorm.code: return headNorm(op, pick(HeadNorm.count(op), rows, outputs), t, threads);
     case RoundRow.code: return roundRow(op, pick(RoundRow.count(op), rows, outputs), t, threads);
+    case Quantize.code: return quantize(op, pick(Quantize.count(op), rows, outputs), t, threads, scratch);
     case LogProb.code: return logProb(op, pick(LogProb.count(op), rows, outputs), t, threads);
     case streamRead: return stream(op, t, threads);
     default: unreachable();

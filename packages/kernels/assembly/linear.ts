@@ -6,10 +6,12 @@
 // All paths of a layout sum an output in the same order (dot.ts, axpy.ts), so a row's bits do not depend on the path.
 // In place on the residual (out = residual) is fine: an output is read once, just before it is written.
 import { axpyList } from './axpy';
+import { Int4, Int8 } from './block-format';
+import { linearBlocks } from './block-linear';
 import { at, finishRun } from './finish';
 import { gemm } from './gemm';
 import { gemmTransposed } from './gemm-transposed';
-import { dtypeF32, Linear } from './generated/ops';
+import { dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, Linear } from './generated/ops';
 import { gemv } from './gemv';
 import { bytesOf, floats, share } from './simd';
 
@@ -88,6 +90,11 @@ function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: u
 }
 
 export function linear(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
-  if (Linear.dtype(op) == dtypeF32) linearOf<f32>(op, rows, thread, threads, scratch);
-  else linearOf<u16>(op, rows, thread, threads, scratch);
+  switch (Linear.dtype(op)) {
+    case dtypeF32: return linearOf<f32>(op, rows, thread, threads, scratch);
+    case dtypeBf16: return linearOf<u16>(op, rows, thread, threads, scratch);
+    case dtypeInt8: return linearBlocks<Int8>(op, rows, thread, threads, scratch);
+    case dtypeInt4: return linearBlocks<Int4>(op, rows, thread, threads, scratch);
+    default: unreachable();
+  }
 }

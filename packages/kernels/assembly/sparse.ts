@@ -13,12 +13,16 @@
 //
 // Scratch: what gemm needs, then at `extraAt` the cursors of the rows and one weight row in f32.
 import { axpyList } from './axpy';
+import { Int4, Int8 } from './block-format';
+import { gemvRowsBlocks } from './block-linear';
+import { axpyRowsBlocks } from './block-transposed';
 import { dotEach, dotRows, rowAddress, rowSum } from './dot';
 import { at, finish, finishRun } from './finish';
 import { gemm } from './gemm';
-import { AxpyRows, dtypeF32, GemvRows } from './generated/ops';
+import { AxpyRows, dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, GemvRows } from './generated/ops';
 import { gemv } from './gemv';
 import { denseTransposed, gemmPays } from './linear';
+import { lines, lowerBound, setCursors } from './lists';
 import { bytesOf, floats, load1, load4, share } from './simd';
 
 /** Rows that want a weight, on average, from which on it pays to hold the weight and pass the rows. */
@@ -37,38 +41,6 @@ const denseAxpy: f32 = 0.5;
 const blockBytes: usize = 262144;
 
 const extraAt: usize = 40960;
-
-/** Bytes of `count` words, in whole cache lines. */
-@inline function lines(count: i32): usize {
-  return (floats(count) + 63) & ~63;
-}
-
-/** The first place of an ascending list whose value is not below `bound`. */
-function lowerBound(list: usize, count: i32, bound: i32): i32 {
-  let low = 0;
-  let high = count;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (load<i32>(list + floats(middle)) < bound) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Sets each row's cursor to its first entry from `first` on; gives how many entries all rows have in [first, last). */
-function setCursors(
-  cursors: usize, active: usize, counts: usize, width: i32, rows: i32, first: i32, last: i32,
-): i32 {
-  let total = 0;
-  for (let r = 0; r < rows; r++) {
-    const list = active + floats(r * width);
-    const count = load<i32>(counts + floats(r));
-    const from = lowerBound(list, count, first);
-    store<i32>(cursors + floats(r), from);
-    total += lowerBound(list, count, last) - from;
-  }
-  return total;
-}
 
 /** w as f32. */
 function widen<T>(out: usize, w: usize, count: i32): void {
@@ -151,8 +123,13 @@ function gemvRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
 }
 
 export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
-  if (GemvRows.dtype(op) == dtypeF32) gemvRowsOf<f32>(op, rows, thread, threads, scratch);
-  else gemvRowsOf<u16>(op, rows, thread, threads, scratch);
+  switch (GemvRows.dtype(op)) {
+    case dtypeF32: return gemvRowsOf<f32>(op, rows, thread, threads, scratch);
+    case dtypeBf16: return gemvRowsOf<u16>(op, rows, thread, threads, scratch);
+    case dtypeInt8: return gemvRowsBlocks<Int8>(op, rows, thread, threads, scratch);
+    case dtypeInt4: return gemvRowsBlocks<Int4>(op, rows, thread, threads, scratch);
+    default: unreachable();
+  }
 }
 
 /** Rows and columns whose sums scratch holds at once (128 KiB, in L2); layout.ts knows them too. */
@@ -227,6 +204,11 @@ function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
 }
 
 export function axpyRows(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
-  if (AxpyRows.dtype(op) == dtypeF32) axpyRowsOf<f32>(op, rows, thread, threads, scratch);
-  else axpyRowsOf<u16>(op, rows, thread, threads, scratch);
+  switch (AxpyRows.dtype(op)) {
+    case dtypeF32: return axpyRowsOf<f32>(op, rows, thread, threads, scratch);
+    case dtypeBf16: return axpyRowsOf<u16>(op, rows, thread, threads, scratch);
+    case dtypeInt8: return axpyRowsBlocks<Int8>(op, rows, thread, threads, scratch);
+    case dtypeInt4: return axpyRowsBlocks<Int4>(op, rows, thread, threads, scratch);
+    default: unreachable();
+  }
 }

@@ -39,7 +39,7 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
 
 class Wasm implements WasmBackend {
   readonly name = 'wasm';
-  readonly weightDTypes: readonly DType[] = ['f32', 'bf16'];
+  readonly weightDTypes: readonly DType[] = ['f32', 'bf16', 'int8', 'int4'];
   readonly description: string;
   readonly threads: number;
   readonly #engine: Engine;

@@ -1,12 +1,20 @@
 // Invariants of the products, bit for bit, at sizes that reach every path: one row against many, sparse against dense,
 // and one thread against several. The contract suite covers the small shapes; here rows and widths cross the thresholds.
 import type { Backend, BufferDecl, StepLimits } from '@relufy/tensor';
-import { f32ToBf16, ProgramBuilder } from '@relufy/tensor';
+import {
+  blockRowBytes,
+  blockSize,
+  blocksOf,
+  f32ToBf16,
+  isBlockDType,
+  ProgramBuilder,
+  quantizeRow,
+} from '@relufy/tensor';
 import { normal, uniform } from '@relufy/tensor/contract';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../dist/node.js';
 
-type DType = 'f32' | 'bf16';
+type DType = 'f32' | 'bf16' | 'int8' | 'int4';
 
 interface Product {
   readonly op: 'linear' | 'gemvRows' | 'axpyRows';
@@ -41,17 +49,32 @@ async function run(backend: Backend, product: Product, rows: number): Promise<Ui
   const session = await backend.createSession(Object.values(decls), limits);
   const builder = new ProgramBuilder('product', limits);
   for (const decl of Object.values(decls)) builder.use(decl);
-  if (op === 'linear') builder.op('linear', { x: 'x', w: 'w', bias: 'bias', out: 'out' });
+  const input: Record<string, string> = { x: 'x' };
+  if (isBlockDType(dtype) && !transposed) {
+    const blocks = blocksOf(inWidth);
+    input.x = builder.activation('values', ['rows', blocks * blockSize], 'i8');
+    input.xScales = builder.activation('xScales', ['rows', blocks]);
+    input.xSums = builder.activation('xSums', ['rows', blocks], 'i32');
+    builder.op('quantize', { x: 'x', values: input.x, xScales: input.xScales, xSums: input.xSums });
+  }
+  if (op === 'linear') builder.op('linear', { ...input, w: 'w', bias: 'bias', out: 'out' });
   else {
     const active = builder.activation('active', decls.mask.shape, 'i32');
     const activeCount = builder.activation('count', ['rows'], 'i32');
     builder.op('selectActive', { x: 'mask', active, activeCount });
-    builder.op(op, { x: 'x', w: 'w', active, activeCount, bias: 'bias', out: 'out' });
+    builder.op(op, { ...input, w: 'w', active, activeCount, bias: 'bias', out: 'out' });
   }
   const loaded = session.load(builder.build());
   const next = uniform(inWidth + outWidth);
   const w = session.view('w');
-  for (let i = 0; i < w.length; i++) w[i] = dtype === 'bf16' ? f32ToBf16(normal(next)) : normal(next);
+  if (isBlockDType(dtype)) {
+    const [columns, bytes] = [decls.w.shape[1] as number, blockRowBytes(dtype, decls.w.shape[1] as number)];
+    const row = new Float32Array(columns);
+    for (let at = 0; at < w.length; at += bytes) {
+      for (let i = 0; i < columns; i++) row[i] = normal(next);
+      quantizeRow(dtype, row, (w as Uint8Array).subarray(at, at + bytes));
+    }
+  } else for (let i = 0; i < w.length; i++) w[i] = dtype === 'bf16' ? f32ToBf16(normal(next)) : normal(next);
   const [x, mask, bias, out] = ['x', 'mask', 'bias', 'out'].map((name) => session.view(name) as Float32Array);
   for (let i = 0; i < bias!.length; i++) bias![i] = normal(next);
   const maskWidth = decls.mask.shape[1] as number;
@@ -70,7 +93,7 @@ async function run(backend: Backend, product: Product, rows: number): Promise<Ui
   return bits;
 }
 
-const layouts = (['f32', 'bf16'] as const).flatMap((dtype) =>
+const layouts = (['f32', 'bf16', 'int8', 'int4'] as const).flatMap((dtype) =>
   [false, true].map((transposed) => ({ dtype, transposed })),
 );
 const sentinel = 0.8125;

@@ -7,6 +7,7 @@
 import {
   type BufferDecl,
   byteCount,
+  dtypeCodes,
   opFields,
   type Program,
   recordWords,
@@ -50,15 +51,31 @@ const axpyBlockBytes = 64 * 512 * 4 + 64 * 4;
 /** Columns are dealt to the threads in this unit. */
 const columnUnit = 32;
 
+/** What a prepared row of x takes in assembly/block-dot.ts: groups of four blocks. */
+const preparedBytes = (inWidth: number): number => Math.ceil(inWidth / 128) * 288;
+/** What assembly/block-gemm.ts and block-dot.ts keep before the cursors and the prepared rows. */
+const blockRowsAt = 18432;
+/** Coefficients, cursors and sums of assembly/block-transposed.ts for several rows. */
+const blockColumnsBytes = 2048 + 64 * 4 + 64 * 512 * 4;
+
 /** Units of scratch that one of `threads` threads needs for a program. */
 export function scratchUnits(program: Program, threads: number): number {
+  const blockCodes: readonly number[] = [dtypeCodes.int8, dtypeCodes.int4];
   let bytes = Math.max(panelBytes, scratchFloats(program) * 4);
   program.ops.forEach((op, index) => {
     if (op.kind !== 'linear' && op.kind !== 'axpyRows' && op.kind !== 'gemvRows') return;
-    const { inWidth, outWidth } = opFields(program, op, index) as { inWidth: number; outWidth: number };
+    const fields = opFields(program, op, index) as Record<'inWidth' | 'outWidth' | 'dtype' | 'transposed', number>;
+    const { inWidth, outWidth, dtype } = fields;
     const columns = Math.ceil(Math.ceil(outWidth / columnUnit) / threads) * columnUnit;
+    const cursors = toUnits(program.maxRows * 4) * unitBytes;
+    if (blockCodes.includes(dtype)) {
+      const byColumns = op.kind === 'axpyRows' || (op.kind === 'linear' && fields.transposed === 1);
+      const rows = blockRowsAt + cursors + program.maxRows * preparedBytes(inWidth);
+      bytes = Math.max(bytes, byColumns ? blockColumnsBytes + columns * 4 : rows);
+      return;
+    }
     // two words a row of the step, and a weight row widened
-    const gemvRows = panelBytes + 2 * toUnits(program.maxRows * 4) * unitBytes + inWidth * 4;
+    const gemvRows = panelBytes + 2 * cursors + inWidth * 4;
     const linear = Math.min(program.maxRows, axpyRows) * columns * 4;
     const need = { linear, gemvRows, axpyRows: Math.max(linear, axpyBlockBytes) };
     bytes = Math.max(bytes, need[op.kind]);

@@ -36,7 +36,7 @@ describe.each([{ threads: 2 }, { sharedMemory: false }])('session %o', (options)
     expect(error).toMatchObject({
       code: 'backend',
       message:
-        'wasm backend: the model needs 5.22 GiB, expected at most 4 GiB. Load it as bf16, with a smaller context or fewer slots, or use the native backend.',
+        'wasm backend: the model needs 5.22 GiB, expected at most 4 GiB. Load it as int8 or int4, with a smaller context or fewer slots, or use the native backend.',
     });
     expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
   });

@@ -262,7 +262,7 @@ function checkPages(units: number): number {
   if (pages > maxPages)
     throw new RelufyError(
       'backend',
-      `wasm backend: the model needs ${gibibytes(units * unitBytes)} GiB, expected at most 4 GiB. Load it as bf16, with a smaller context or fewer slots, or use the native backend.`,
+      `wasm backend: the model needs ${gibibytes(units * unitBytes)} GiB, expected at most 4 GiB. Load it as int8 or int4, with a smaller context or fewer slots, or use the native backend.`,
     );
   return pages;
 }

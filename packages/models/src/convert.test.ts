@@ -53,6 +53,16 @@ describe('convert', () => {
     },
   );
 
+  it.each(['int8', 'int4'] as const)('packed %s on WASM: the logits of the reference', async (dtype) => {
+    const out = await convert({ dtype });
+    const [expected, actual] = [await logits(out, {}), await logits(out, { backend: 'wasm', threads: 2 })];
+    expect(await logits(bundled, { dtype, backend: 'wasm', threads: 1 })).toEqual(actual);
+    const largest = Math.max(...expected.map(Math.abs));
+    const off = Math.max(...expected.map((value, i) => Math.abs(value - (actual[i] as number))));
+    // an activation that lies between two integers may be rounded to either
+    expect(off / largest).toBeLessThan(0.01);
+  });
+
   it('packs f32 and bf16 too, at offsets that can be mapped', async () => {
     const out = await convert({ dtype: 'bf16', layout: 'packed' });
     expect(await logits(out, {})).toEqual(await logits(bundled, {}));
