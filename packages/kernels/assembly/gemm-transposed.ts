@@ -14,7 +14,7 @@ const blockK = 256;
 const panelBytes: usize = 16384;
 
 /** Sixteen columns (zeros beyond `columns`) of `count` rows of the weight. */
-@inline function pack<T>(panel: usize, w: usize, stride: usize, columns: i32, count: i32): void {
+export function pack<T>(panel: usize, w: usize, stride: usize, columns: i32, count: i32): void {
   const end = panel + (<usize>count << 6);
   if (columns == 16) {
     for (; panel < end; panel += 64, w += stride) {

@@ -52,11 +52,12 @@ export function run(
   }
 }
 
-@inline function pick(count: i32, rows: i32, outputs: i32): i32 {
+@inline export function pick(count: i32, rows: i32, outputs: i32): i32 {
   return count == countRows ? rows : outputs;
 }
 
-function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
+/** This thread's share of one op. */
+export function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
   switch (load<i32>(op)) {
     case Gather.code: return gather(op, pick(Gather.count(op), rows, outputs), t, threads, scratch);
     case RmsNorm.code: return rmsNorm(op, pick(RmsNorm.count(op), rows, outputs), t, threads);

@@ -71,15 +71,11 @@ export function denseTransposed<T>(
   else gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
 }
 
-function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
-  const outWidth = Linear.outWidth(op);
-  const inWidth = Linear.inWidth(op);
-  const x = Linear.x(op);
-  const w = Linear.w(op);
-  const bias = Linear.bias(op);
-  const residual = Linear.residual(op);
-  const out = Linear.out(op);
-  const transposed = Linear.transposed(op);
+/** The product of a whole step: each thread does its share of the outputs. */
+export function product<T>(
+  x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, transposed: bool,
+  thread: i32, threads: i32, scratch: usize,
+): void {
   const unit = transposed ? 32 : 16;
   const first = share(outWidth, unit, thread, threads);
   const last = share(outWidth, unit, thread + 1, threads);
@@ -87,6 +83,13 @@ function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: u
   if (transposed) denseTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
   else if (gemmPays<T>(rows)) gemm<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch, 0, 0, 0);
   else gemvEach<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
+}
+
+function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+  product<T>(
+    Linear.x(op), Linear.w(op), Linear.bias(op), Linear.residual(op), Linear.out(op), rows, Linear.inWidth(op),
+    Linear.outWidth(op), Linear.transposed(op) == 1, thread, threads, scratch,
+  );
 }
 
 export function linear(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {

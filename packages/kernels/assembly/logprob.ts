@@ -8,7 +8,8 @@ import { exp, log } from './exp';
 import { LogProb } from './generated/ops';
 import { floats, hmax, share, splat } from './simd';
 
-function largest(x: usize, width: i32): f32 {
+/** The largest of `width` numbers. */
+export function largest(x: usize, width: i32): f32 {
   let top = splat(-Infinity);
   const end4 = x + floats(width & ~3);
   const end = x + floats(width);
@@ -19,7 +20,7 @@ function largest(x: usize, width: i32): f32 {
 }
 
 /** Sum of exp(x - top): per lane in f32 over 1024 numbers at most, those in f64. */
-function sumExp(x: usize, width: i32, top: f32): f64 {
+export function sumExp(x: usize, width: i32, top: f32): f64 {
   const t = splat(top);
   const end4 = x + floats(width & ~3);
   let total: f64 = 0;

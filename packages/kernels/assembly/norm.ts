@@ -16,7 +16,7 @@ import { floats, hsum, share, splat } from './simd';
 }
 
 /** Sum of x, or of (x - mean)^2 when squared: sixteen running sums, four more for what is left, then one by one. */
-@inline function reduce(x: usize, width: i32, mean: f32, squared: bool): f32 {
+@inline export function reduce(x: usize, width: i32, mean: f32, squared: bool): f32 {
   const m = splat(mean);
   let s0 = splat(0);
   let s1 = splat(0);

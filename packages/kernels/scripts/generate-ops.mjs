@@ -2,7 +2,16 @@
 // that an operand or number is declared once. One namespace an op: `Linear.x(record)` is the operand's address (0 =
 // absent), `Linear.inWidth(record)` a number, `Linear.code` the op's code.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { activationCodes, countCodes, dtypeCodes, opDefinitions, recordFields, recordWords } from '@relufy/tensor';
+import {
+  activationCodes,
+  countCodes,
+  dtypeCodes,
+  opDefinitions,
+  partSize,
+  recordFields,
+  recordWords,
+  scheduleFields,
+} from '@relufy/tensor';
 
 const getters = {
   operand: (word) => `: usize { return (<usize>load<u32>(record, ${word * 4})) << 6; }`,
@@ -19,6 +28,8 @@ const lines = [
   ...constants('count', countCodes),
   ...constants('dtype', dtypeCodes),
   ...constants('activation', activationCodes),
+  ...constants('schedule', scheduleFields),
+  `export const partSize: i32 = ${partSize};`,
 ];
 for (const [kind, { code, formula }] of Object.entries(opDefinitions)) {
   lines.push('', `/** ${formula} */`, `export namespace ${capital(kind)} {`, `  export const code: i32 = ${code};`);

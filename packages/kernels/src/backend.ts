@@ -1,6 +1,7 @@
 // createWasmBackend: options, the choice between a team and the calling thread, and what `description` says of it.
 import { type Backend, type BufferDecl, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
 import { type Engine, LocalEngine } from './engine.js';
+import { compiledModule } from './modules.js';
 import type { Platform } from './platform.js';
 import { maxThreads } from './protocol.js';
 import { MemorySession, type WasmSession } from './session.js';
@@ -28,7 +29,8 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
       return new Wasm(engine, threads, true, `wasm: SIMD, ${threads === 1 ? '1 thread' : `${threads} threads`}`);
     }
     const reason = sharing.available ? 'sharedMemory: false' : sharing.reason;
-    const engine = new LocalEngine(await platform.compile('single'));
+    await compiledModule(platform, 'inference', 'single'); // what is missing is said here
+    const engine = new LocalEngine(platform);
     return new Wasm(engine, 1, false, `wasm: SIMD, 1 thread, the calling one (${reason})`);
   } catch (error) {
     if (RelufyError.is(error)) throw error;

@@ -4,6 +4,8 @@ import type { Platform, Sharing } from './platform.js';
 const wasm = {
   threads: () => new URL('./threads.wasm', import.meta.url),
   single: () => new URL('./single.wasm', import.meta.url),
+  'training-threads': () => new URL('./training-threads.wasm', import.meta.url),
+  'training-single': () => new URL('./training-single.wasm', import.meta.url),
 };
 
 export const browserPlatform: Platform = {

@@ -1,11 +1,13 @@
 // Where steps run: on a team of workers (team.ts), or on the calling thread where memory cannot be shared (here).
 import { RelufyError, yieldToEventLoop } from '@relufy/tensor';
+import { compiledModule, type KernelSet } from './modules.js';
+import type { Platform } from './platform.js';
 import { instantiate, profileOps, type RunKernel, type StepCall } from './protocol.js';
 
 /** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
 export interface Engine {
-  /** Makes a session's memory known; gives the session's number. */
-  open(memory: WebAssembly.Memory): Promise<number>;
+  /** Makes a session's memory known to a set of kernels; gives the number by which steps on it call them. */
+  open(memory: WebAssembly.Memory, kernels: KernelSet): Promise<number>;
   run(call: StepCall): Promise<void>;
   /** Runs op by op; gives the milliseconds of each. */
   profile(call: StepCall): Promise<Float64Array>;
@@ -16,17 +18,18 @@ export interface Engine {
 
 /** One thread, the caller's: a step blocks it, so the event loop gets a turn before each. */
 export class LocalEngine implements Engine {
-  readonly #module: WebAssembly.Module;
+  readonly #platform: Platform;
   readonly #instances = new Map<number, RunKernel>();
   #opened = 0;
 
-  constructor(module: WebAssembly.Module) {
-    this.#module = module;
+  constructor(platform: Platform) {
+    this.#platform = platform;
   }
 
-  async open(memory: WebAssembly.Memory): Promise<number> {
+  async open(memory: WebAssembly.Memory, kernels: KernelSet): Promise<number> {
+    const module = await compiledModule(this.#platform, kernels, 'single');
     const session = this.#opened++;
-    this.#instances.set(session, instantiate(this.#module, memory));
+    this.#instances.set(session, instantiate(module, memory));
     return session;
   }
 

@@ -8,6 +8,8 @@ import {
   type BufferDecl,
   byteCount,
   dtypeCodes,
+  type OpFields,
+  type OpKind,
   opFields,
   type Program,
   recordWords,
@@ -50,6 +52,10 @@ const axpyRows = 8;
 const axpyBlockBytes = 64 * 512 * 4 + 64 * 4;
 /** Columns are dealt to the threads in this unit. */
 const columnUnit = 32;
+/** A panel, sums, and a turned block of 256 rows and 129 lines (assembly/training/linear-gradient.ts). */
+const gradientBytes = 16384 + 128 + 129 * 256 * 4;
+/** Rows of a block of assembly/training/attention-*.ts, one more for padding; and rows that attend at a time. */
+const [attentionRows, attentionRun] = [33, 64];
 
 /** What a prepared row of x takes in assembly/block-dot.ts: groups of four blocks. */
 const preparedBytes = (inWidth: number): number => Math.ceil(inWidth / 128) * 288;
@@ -58,27 +64,53 @@ const blockRowsAt = 18432;
 /** Coefficients, cursors and sums of assembly/block-transposed.ts for several rows. */
 const blockColumnsBytes = 2048 + 64 * 4 + 64 * 512 * 4;
 
+const blockCodes: readonly number[] = [dtypeCodes.int8, dtypeCodes.int4];
+
+const upTo = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
+
+/** Bytes of scratch that one of `threads` threads needs for an op. */
+function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: number): number {
+  const of = (name: string) => fields[name] as number;
+  const sumsOf = (columns: number) => Math.min(maxRows, axpyRows) * upTo(Math.ceil(columns / threads), columnUnit) * 4;
+  const attention = (sums: number): number => {
+    const headDim = of('headDim');
+    return Math.max(256, upTo(headDim, 4)) * 64 + sums * attentionRows * upTo(headDim, 16) * 4;
+  };
+  const cursors = upTo(maxRows * 4, unitBytes);
+  // of weights in block formats: by columns of a transposed matrix, or by its rows
+  const byColumns = () => blockColumnsBytes + upTo(Math.ceil(of('outWidth') / threads), columnUnit) * 4;
+  const byRows = () => blockRowsAt + cursors + maxRows * preparedBytes(of('inWidth'));
+  const inBlocks = blockCodes.includes(of('dtype'));
+  switch (kind) {
+    case 'linear':
+      if (inBlocks) return of('transposed') === 1 ? byColumns() : byRows();
+      return sumsOf(of('outWidth'));
+    case 'gemvRows':
+      // two words a row of the step, and a weight row widened
+      return inBlocks ? byRows() : panelBytes + 2 * cursors + of('inWidth') * 4;
+    case 'axpyRows':
+      return inBlocks ? byColumns() : Math.max(sumsOf(of('outWidth')), axpyBlockBytes);
+    case 'linearBackward':
+      return sumsOf(of('inWidth'));
+    case 'linearGradient':
+      return gradientBytes;
+    case 'attentionBackwardQuery':
+      return attention(1) + 2 * attentionRows * (upTo(of('capacity'), 16) + 16) * 4;
+    case 'attentionBackwardKeyValue':
+      return attention(2) + (2 * attentionRows + 3) * attentionRun * 4;
+    case 'crossEntropy':
+      return of('teacherCount') * 4;
+    default:
+      return 0;
+  }
+}
+
 /** Units of scratch that one of `threads` threads needs for a program. */
 export function scratchUnits(program: Program, threads: number): number {
-  const blockCodes: readonly number[] = [dtypeCodes.int8, dtypeCodes.int4];
   let bytes = Math.max(panelBytes, scratchFloats(program) * 4);
   program.ops.forEach((op, index) => {
-    if (op.kind !== 'linear' && op.kind !== 'axpyRows' && op.kind !== 'gemvRows') return;
-    const fields = opFields(program, op, index) as Record<'inWidth' | 'outWidth' | 'dtype' | 'transposed', number>;
-    const { inWidth, outWidth, dtype } = fields;
-    const columns = Math.ceil(Math.ceil(outWidth / columnUnit) / threads) * columnUnit;
-    const cursors = toUnits(program.maxRows * 4) * unitBytes;
-    if (blockCodes.includes(dtype)) {
-      const byColumns = op.kind === 'axpyRows' || (op.kind === 'linear' && fields.transposed === 1);
-      const rows = blockRowsAt + cursors + program.maxRows * preparedBytes(inWidth);
-      bytes = Math.max(bytes, byColumns ? blockColumnsBytes + columns * 4 : rows);
-      return;
-    }
-    // two words a row of the step, and a weight row widened
-    const gemvRows = panelBytes + 2 * cursors + inWidth * 4;
-    const linear = Math.min(program.maxRows, axpyRows) * columns * 4;
-    const need = { linear, gemvRows, axpyRows: Math.max(linear, axpyBlockBytes) };
-    bytes = Math.max(bytes, need[op.kind]);
+    const need = scratchBytes(op.kind, opFields(program, op, index), program.maxRows, threads);
+    bytes = Math.max(bytes, need);
   });
   // one unit more, so that the last line of one thread and the first of the next are never prefetched as a pair
   return toUnits(bytes) + 1;

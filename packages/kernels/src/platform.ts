@@ -1,7 +1,7 @@
 // What the backend needs of the place it runs in. node-platform.ts and browser-platform.ts are the two; everything else
 // in this package is neutral.
 
-export type Build = 'threads' | 'single';
+export type Build = 'threads' | 'single' | 'training-threads' | 'training-single';
 
 export type Sharing = { readonly available: true } | { readonly available: false; readonly reason: string };
 

@@ -53,9 +53,13 @@ export type HostMessage =
       readonly index: number;
       readonly control: Int32Array;
       readonly command: number;
-      readonly module: WebAssembly.Module;
     }
-  | { readonly kind: 'open'; readonly session: number; readonly memory: WebAssembly.Memory }
+  | {
+      readonly kind: 'open';
+      readonly session: number;
+      readonly module: WebAssembly.Module;
+      readonly memory: WebAssembly.Memory;
+    }
   | { readonly kind: 'close'; readonly session: number; readonly collect: boolean };
 
 /** Worker to host: done, or the milliseconds of each op. */

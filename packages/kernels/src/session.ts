@@ -18,11 +18,13 @@ import {
   type Step,
   type StepLimits,
   show,
+  trainingOpTable,
   unitBytes,
   validateProgram,
 } from '@relufy/tensor';
 import type { Engine } from './engine.js';
 import { type BufferLayout, layOutBuffers, maxPages, pageBytes, pagesOf, recordUnits, scratchUnits } from './layout.js';
+import type { KernelSet } from './modules.js';
 import type { StepCall } from './protocol.js';
 
 export interface WasmProgram extends LoadedProgram {
@@ -47,6 +49,7 @@ const views: Readonly<Record<DType, new (buffer: ArrayBufferLike, offset: number
 interface Placed {
   readonly records: (offsetOf: (buffer: string) => number) => Uint32Array;
   readonly ops: number;
+  readonly kernels: KernelSet;
   readonly scratchUnits: number;
   readonly plan: MemoryPlan;
   unit: number;
@@ -64,8 +67,10 @@ export class MemorySession implements WasmSession {
   readonly #buffers: ReadonlyMap<string, BufferDecl>;
   readonly #layout: BufferLayout;
   readonly #programs: Placed[] = [];
+  /** The numbers by which the engine knows the memory, one a set of kernels that is open. */
+  readonly #numbers = new Map<KernelSet, number>();
+  readonly #opening = new Map<KernelSet, Promise<void>>();
   #memory: WebAssembly.Memory | undefined;
-  #number = -1;
   #running = 0;
   #scratchUnit = 0;
   #scratchStride = 0;
@@ -92,7 +97,7 @@ export class MemorySession implements WasmSession {
       () => new WebAssembly.Memory({ initial, maximum: maxPages, shared }),
       session.#layout.totalUnits,
     );
-    session.#number = await engine.open(session.#memory);
+    await session.#open('inference');
     return session;
   }
 
@@ -114,6 +119,7 @@ export class MemorySession implements WasmSession {
     const placed = this.#place({
       records: (offsetOf) => encodeProgram(program, offsetOf),
       ops: program.ops.length,
+      kernels: program.ops.some(({ kind }) => kind in trainingOpTable) ? 'training' : 'inference',
       scratchUnits: scratchUnits(program, this.#threads),
       plan: planMemory(program),
       unit: 0,
@@ -132,23 +138,25 @@ export class MemorySession implements WasmSession {
         if (decl === undefined || offset === undefined) throw new Error(`internal: no activation ${show(buffer)}`);
         return this.#viewAt(memory, decl, this.#arenaUnit + offset);
       },
-      run: (step, from = 0, to = program.ops.length) => this.#track(() => this.#engine.run(call(step, from, to))),
-      profile: (step) => this.#track(() => this.#engine.profile(call(step, 0, program.ops.length))),
+      run: (step, from = 0, to = program.ops.length) =>
+        this.#track(placed, () => this.#engine.run(call(step, from, to))),
+      profile: (step) => this.#track(placed, () => this.#engine.profile(call(step, 0, program.ops.length))),
     };
   }
 
   /** Loads hand-made records that are not in the op table (measuring kernels); see stream.ts. */
   loadRecords(ops: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
     const plan = { offsets: new Map<string, number>(), totalUnits: 0 };
-    const placed = this.#place({ records, ops, scratchUnits: 1, plan, unit: 0 });
-    return () => this.#track(() => this.#engine.profile(this.#call(placed, { rows: 0, outputs: 0 }, 0, ops)));
+    const placed = this.#place({ records, ops, kernels: 'inference', scratchUnits: 1, plan, unit: 0 });
+    const none: Step = { rows: 0, outputs: 0 };
+    return () => this.#track(placed, () => this.#engine.profile(this.#call(placed, none, 0, ops)));
   }
 
   async dispose(): Promise<void> {
     if (this.#memory === undefined) return;
     const large = this.memoryBytes >= worthCollecting;
     this.#memory = undefined;
-    await this.#engine.close(this.#number, large).catch(() => {}); // a team that died has closed everything
+    for (const number of this.#numbers.values()) await this.#engine.close(number, large).catch(() => {}); // a team that died has closed everything
   }
 
   /** Lays out what follows the buffers anew with one program more, grows the memory, and writes all records. */
@@ -191,7 +199,7 @@ export class MemorySession implements WasmSession {
 
   #call(placed: Placed, { rows, outputs }: Step, from: number, to: number): StepCall {
     return {
-      session: this.#number,
+      session: this.#numbers.get(placed.kernels) as number,
       program: placed.unit * unitBytes,
       from,
       to,
@@ -203,9 +211,24 @@ export class MemorySession implements WasmSession {
     };
   }
 
-  async #track<T>(start: () => Promise<T>): Promise<T> {
+  /** Brings a set of kernels to the memory, once. */
+  #open(kernels: KernelSet): Promise<void> {
+    const before = this.#opening.get(kernels);
+    if (before !== undefined) return before;
+    const opening = this.#engine.open(this.#alive(), kernels).then((number) => {
+      this.#numbers.set(kernels, number);
+      if (this.#memory === undefined) return this.#engine.close(number, false);
+    });
+    this.#opening.set(kernels, opening);
+    opening.catch(() => this.#opening.delete(kernels));
+    return opening;
+  }
+
+  async #track<T>({ kernels }: Placed, start: () => Promise<T>): Promise<T> {
     this.#running++;
     try {
+      // a step of open kernels is queued at once: what disposes the session next waits behind it
+      if (!this.#numbers.has(kernels)) await this.#open(kernels);
       return await start();
     } finally {
       this.#running--;

@@ -6,6 +6,7 @@
 // nobody will complete) are terminated, and the next backend starts a fresh team.
 import { RelufyError } from '@relufy/tensor';
 import type { Engine } from './engine.js';
+import { compiledModule, type KernelSet } from './modules.js';
 import type { Platform, WorkerHandle } from './platform.js';
 import {
   action,
@@ -25,7 +26,6 @@ interface Waiting {
 
 class Team {
   readonly #platform: Platform;
-  readonly #module: WebAssembly.Module;
   readonly #control = new Int32Array(new SharedArrayBuffer(controlWords * 4));
   readonly #workers: WorkerHandle[] = [];
   #generation = 0;
@@ -38,9 +38,8 @@ class Team {
   /** Backends that use the team; it stops with the last. */
   users = 0;
 
-  constructor(platform: Platform, module: WebAssembly.Module) {
+  constructor(platform: Platform) {
     this.#platform = platform;
-    this.#module = module;
   }
 
   get alive(): boolean {
@@ -61,8 +60,8 @@ class Team {
         worker.hold(index === 0);
         this.#workers.push(worker);
         const answer = this.#answers(1);
-        const [control, module] = [this.#control, this.#module];
-        const message: HostMessage = { kind: 'start', index, control, command: control[controlWord.command]!, module };
+        const control = this.#control;
+        const message: HostMessage = { kind: 'start', index, control, command: control[controlWord.command]! };
         worker.post(message);
         await answer;
       }
@@ -70,11 +69,13 @@ class Team {
   }
 
   /** Makes a session's memory known to the first `threads` workers. */
-  open(memory: WebAssembly.Memory, threads: number): Promise<number> {
+  async open(memory: WebAssembly.Memory, kernels: KernelSet, threads: number): Promise<number> {
+    const module = await compiledModule(this.#platform, kernels, 'threads');
     const session = this.#opened++;
     this.#open++;
     this.grow(threads);
-    return this.#tell({ kind: 'open', session, memory }, threads).then(() => session);
+    await this.#tell({ kind: 'open', session, module, memory }, threads);
+    return session;
   }
 
   /**
@@ -188,8 +189,8 @@ let team: Team | undefined;
 
 /** A share of the process's team: its first `threads` workers. The team starts with the first user and ends with the last. */
 export async function joinTeam(platform: Platform, threads: number): Promise<Engine> {
-  const module = await threadsModule(platform);
-  if (!team?.alive) team = new Team(platform, module);
+  await compiledModule(platform, 'inference', 'threads'); // what is missing is said before a team starts
+  if (!team?.alive) team = new Team(platform);
   const joined = team;
   joined.users++;
   let member = true;
@@ -204,20 +205,10 @@ export async function joinTeam(platform: Platform, threads: number): Promise<Eng
     throw error;
   }
   return {
-    open: (memory) => joined.open(memory, threads),
+    open: (memory, kernels) => joined.open(memory, kernels, threads),
     run: (call) => joined.run(call, threads),
     profile: (call) => joined.profile(call, threads),
     close: (session, large) => joined.close(session, threads, large),
     dispose,
   };
-}
-
-let compiled: Promise<WebAssembly.Module> | undefined;
-
-function threadsModule(platform: Platform): Promise<WebAssembly.Module> {
-  compiled ??= platform.compile('threads').catch((error) => {
-    compiled = undefined;
-    throw error;
-  });
-  return compiled;
 }

@@ -49,7 +49,6 @@ function serve(port: Port): void {
   const instances = new Map<number, RunKernel>();
   let index = 0;
   let control: Int32Array = new Int32Array(0);
-  let module: WebAssembly.Module | undefined;
   let seen = 0;
 
   /** Waits for commands and obeys them, until one says to listen. */
@@ -88,11 +87,11 @@ function serve(port: Port): void {
   };
 
   port.listen((message) => {
-    if (message.kind === 'start') ({ index, control, module, command: seen } = message);
+    if (message.kind === 'start') ({ index, control, command: seen } = message);
     else if (message.kind === 'close') {
       instances.delete(message.session);
       if (message.collect) port.collect?.();
-    } else instances.set(message.session, instantiate(module as WebAssembly.Module, message.memory));
+    } else instances.set(message.session, instantiate(message.module, message.memory));
     port.post(0);
     obey();
   });

@@ -11,6 +11,7 @@ const rowCounts = [1, 2, 5, 9];
 const widths = [1, 3, 4, 17, 64, 100];
 
 function* products(): Generator<OpCase> {
+  // many rows once: kernels sum them in blocks
   for (const [inWidth, outWidth] of [
     [1, 1],
     [3, 5],
@@ -18,8 +19,9 @@ function* products(): Generator<OpCase> {
     [33, 16],
     [64, 64],
     [130, 70],
+    [20, 150],
   ] as const)
-    for (const rows of [...rowCounts, 40])
+    for (const rows of inWidth === 20 ? [300] : [...rowCounts, 40])
       for (const transposed of [false, true]) {
         const shape = transposed ? [inWidth, outWidth] : [outWidth, inWidth];
         const at = `${transposed ? 'transposed ' : ''}[${rows}, ${inWidth}] -> ${outWidth}`;
@@ -138,26 +140,37 @@ function* elementwise(): Generator<OpCase> {
     }
 }
 
+/** Sequences of some rows: two whose rows are mixed; three one after the other, too long for one block of a kernel. */
+const mixed = { positions: [0, 0, 1, 2, 1, 3, 4, 2], slots: [1, 0, 1, 1, 0, 1, 1, 0] };
+const lengths = [90, 3, 50];
+const long = {
+  positions: lengths.flatMap((length) => Array.from({ length }, (_, position) => position)),
+  slots: lengths.flatMap((length, i) => Array.from({ length }, () => (i + 1) % 3)),
+};
+
 function* attentions(): Generator<OpCase> {
-  for (const { heads, kvHeads, headDim, window, biased } of [
-    { heads: 1, kvHeads: 1, headDim: 4, window: 0, biased: false },
-    { heads: 4, kvHeads: 4, headDim: 8, window: 0, biased: true },
-    { heads: 6, kvHeads: 2, headDim: 16, window: 2, biased: false },
-    { heads: 3, kvHeads: 1, headDim: 5, window: 0, biased: false },
+  for (const { heads, kvHeads, headDim, window, biased, sequences } of [
+    { heads: 1, kvHeads: 1, headDim: 4, window: 0, biased: false, sequences: mixed },
+    { heads: 4, kvHeads: 4, headDim: 8, window: 0, biased: true, sequences: mixed },
+    { heads: 6, kvHeads: 2, headDim: 16, window: 2, biased: false, sequences: mixed },
+    { heads: 3, kvHeads: 1, headDim: 5, window: 0, biased: false, sequences: mixed },
+    { heads: 2, kvHeads: 1, headDim: 20, window: 0, biased: true, sequences: long },
+    { heads: 1, kvHeads: 1, headDim: 32, window: 21, biased: false, sequences: long },
   ]) {
     const width = (heads + 2 * kvHeads) * headDim;
-    const capacity = 6;
+    const rows = sequences.slots.length;
+    const [slots, capacity] = [Math.max(...sequences.slots) + 1, Math.max(...sequences.positions) + 2];
     const [firstKey, firstValue] = [heads * headDim, (heads + kvHeads) * headDim];
     const common = {
       x: matrix('x', width),
-      positions: buffer('positions', 'i32', ['rows'], { kind: 'values', values: [0, 0, 1, 2, 1, 3, 4, 2] }),
-      slots: buffer('slots', 'i32', ['rows'], { kind: 'values', values: [1, 0, 1, 1, 0, 1, 1, 0] }),
+      positions: buffer('positions', 'i32', ['rows'], { kind: 'values', values: sequences.positions }),
+      slots: buffer('slots', 'i32', ['rows'], { kind: 'values', values: sequences.slots }),
       ...(biased && { keyBias: buffer('keyBias', 'f32', [heads, capacity], normal) }),
       dy: matrix('dy', heads * headDim),
     };
-    const cache = (name: string) => buffer(name, 'f32', [2, 2, kvHeads, capacity, headDim], normal);
-    const at = `${heads}/${kvHeads} heads of ${headDim}${window ? `, window ${window}` : ''}${biased ? ', key bias' : ''}`;
-    const base = { rows: 8, maxRows: 9 };
+    const cache = (name: string) => buffer(name, 'f32', [slots, 2, kvHeads, capacity, headDim], normal);
+    const at = `${heads}/${kvHeads} heads of ${headDim}${window ? `, window ${window}` : ''}${biased ? ', key bias' : ''}, ${rows} rows`;
+    const base = { rows, maxRows: rows + 1 };
     const scale = headDim ** -0.5;
     yield {
       ...base,

@@ -240,18 +240,18 @@ const crossEntropy: Kernel = (call) => {
     const logSum = top + Math.log(sum);
     operand(call, 'loss').set(r, logSum - logits.get(at + target.get(r)));
     const taught = new Map<number, number>();
-    let [ownRest, restShare, pull] = [1, 0, 0];
+    let [restShare, pull] = [0, 0];
     if (teacherIds && teacherLogprobs && teacherWeight) {
-      let [divergence, teacherRest] = [0, 1];
+      let [divergence, teacherRest, ownRest] = [0, 1, 0];
       for (let i = 0; i < listed; i++) {
         const id = teacherIds.get(r * listed + i);
         const logP = teacherLogprobs.get(r * listed + i);
-        const logQ = logits.get(at + id) - logSum;
         taught.set(id, Math.exp(logP));
-        divergence += Math.exp(logP) * (logP - logQ);
+        divergence += Math.exp(logP) * (logP - (logits.get(at + id) - logSum));
         teacherRest -= Math.exp(logP);
-        ownRest -= Math.exp(logQ);
       }
+      // summed: of 1 - what is listed, rounding would leave nothing where the rest is small
+      for (let c = 0; c < width; c++) if (!taught.has(c)) ownRest += Math.exp(logits.get(at + c) - logSum);
       // rounding must not make a share negative, nor divide by it
       [teacherRest, ownRest] = [Math.max(0, teacherRest), Math.max(1e-30, ownRest)];
       if (listed === width) teacherRest = 0;

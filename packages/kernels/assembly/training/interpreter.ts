@@ -1,0 +1,63 @@
+// The loop of a step for programs that train: ../interpreter.ts with the ops of training beside those of every model. It is
+// a module of its own, so that who only generates does not load the kernels of training.
+import {
+  ActivateBackward,
+  AdamW,
+  AttentionBackwardKeyValue,
+  AttentionBackwardQuery,
+  Clip,
+  CrossEntropy,
+  LinearBackward,
+  LinearGradient,
+  NormBackward,
+  NormGradient,
+  Penalty,
+  Place,
+  recordBytes,
+  ScatterAdd,
+  SumSquares,
+} from '../generated/ops';
+import { pick, step } from '../interpreter';
+import { barrier } from '../team';
+import { activateBackward, penalty } from './activate-backward';
+import { attentionBackwardKeyValue } from './attention-key-value';
+import { attentionBackwardQuery } from './attention-query';
+import { crossEntropy } from './cross-entropy';
+import { linearBackward } from './linear-backward';
+import { linearGradient } from './linear-gradient';
+import { normBackward, normGradient } from './norm-backward';
+import { adamW, clip, sumSquares } from './optimizer';
+import { place, scatterAdd } from './rows';
+
+export function run(
+  program: usize, from: i32, to: i32, rows: i32, outputs: i32, thread: i32, threads: i32, scratch: usize, sync: usize,
+): void {
+  for (let i = from; i < to; i++) {
+    trainingStep(program + <usize>i * recordBytes, rows, outputs, thread, threads, scratch);
+    barrier(sync, threads);
+  }
+}
+
+function trainingStep(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
+  switch (load<i32>(op)) {
+    case LinearBackward.code:
+      return linearBackward(op, pick(LinearBackward.count(op), rows, outputs), t, threads, scratch);
+    case LinearGradient.code:
+      return linearGradient(op, pick(LinearGradient.count(op), rows, outputs), t, threads, scratch);
+    case NormBackward.code: return normBackward(op, pick(NormBackward.count(op), rows, outputs), t, threads);
+    case NormGradient.code: return normGradient(op, pick(NormGradient.count(op), rows, outputs), t, threads);
+    case ActivateBackward.code: return activateBackward(op, pick(ActivateBackward.count(op), rows, outputs), t, threads);
+    case AttentionBackwardQuery.code:
+      return attentionBackwardQuery(op, pick(AttentionBackwardQuery.count(op), rows, outputs), t, threads, scratch);
+    case AttentionBackwardKeyValue.code:
+      return attentionBackwardKeyValue(op, pick(AttentionBackwardKeyValue.count(op), rows, outputs), t, threads, scratch);
+    case ScatterAdd.code: return scatterAdd(op, pick(ScatterAdd.count(op), rows, outputs), t, threads);
+    case Place.code: return place(op, pick(Place.count(op), rows, outputs), t, threads);
+    case CrossEntropy.code: return crossEntropy(op, pick(CrossEntropy.count(op), rows, outputs), t, threads, scratch);
+    case Penalty.code: return penalty(op, pick(Penalty.count(op), rows, outputs), t, threads);
+    case SumSquares.code: return sumSquares(op, t, threads);
+    case Clip.code: return clip(op, t);
+    case AdamW.code: return adamW(op, t, threads);
+    default: return step(op, rows, outputs, t, threads, scratch);
+  }
+}
