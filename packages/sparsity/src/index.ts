@@ -6,7 +6,7 @@ export { countMacs, type MacCount, type MacShape, macShape } from './macs.js';
 export { type Criterion, defaultCriterion, type LayerThreshold, type MeasureOptions, measure } from './measure.js';
 export { type NeuronHook, NeuronObserver } from './observer.js';
 export { type LayerMeasurement, type Measurement, measurementSchema } from './record.js';
-export { measurementCsv, measurementFiles, measurementPage } from './report.js';
+export { criterionText, measurementCsv, measurementFiles, measurementPage } from './report.js';
 export { overDenseDecoding, overDenseSpeculation, type SpeculativeOptions } from './speculative.js';
 export { Histogram, type HistogramResult, Running, type Spread } from './streaming.js';
 export { ThresholdSearch } from './threshold-search.js';

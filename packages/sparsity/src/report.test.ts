@@ -83,7 +83,7 @@ test('charts take what they are given: nothing, one point, no spread', () => {
   const text = { title: 't', x: 'x', y: 'y' };
   for (const svg of [
     lineChart({ ...text, lines: [] }),
-    lineChart({ ...text, lines: [{ name: 'one', points: [[1, 1]] }] }),
+    lineChart({ ...text, lines: [{ name: 'one', points: [[1, 1]], dots: true }] }),
     barChart({ ...text, labels: ['a'], series: [{ name: 's', bars: [undefined] }] }),
     barChart({ ...text, labels: ['a'], series: [{ name: 's', bars: [{ value: 0, interval: [0, 0] }] }] }),
     heatMap({ ...text, rows: [[]] }),
@@ -92,4 +92,14 @@ test('charts take what they are given: nothing, one point, no spread', () => {
     expectWellFormed(svg);
     expect(svg).not.toMatch(/NaN|Infinity/);
   }
+});
+
+test('a chart marks the points of a line that asks for it', () => {
+  const points = [
+    [0, 1],
+    [1, 2],
+  ] as const;
+  const text = { title: 't', x: 'x', y: 'y' };
+  const count = (dots: boolean) => lineChart({ ...text, lines: [{ name: 'l', points, dots }] }).split('<circle').length;
+  expect([count(false), count(true)]).toEqual([1, 3]);
 });

@@ -73,6 +73,8 @@ export interface RunConfig {
   readonly output: { readonly dtype: 'f32' | 'bf16'; readonly fatrelu?: number };
   readonly seed: number;
   readonly out: string;
+  /** Where the token files of the sources lie, for several runs; default: in `out`. */
+  readonly tokens?: string;
 }
 
 /** What the command line says over the file. */
@@ -157,6 +159,7 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
     },
     seed: root.whole('seed', 1, 0),
     out: overrides.out === undefined ? at(root.text('out')) : resolve(overrides.out),
+    ...(root.has('tokens') && { tokens: at(root.text('tokens')) }),
   };
   root.has('out');
   for (const section of [evaluation, checkpoint, output, root]) section?.end();

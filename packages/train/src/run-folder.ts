@@ -31,7 +31,15 @@ export interface Metrics {
 }
 
 /** Keys that may change between a run and its resumption: they change no number of it. */
-const free: ReadonlySet<string> = new Set(['out', 'checkpoint', 'logEvery', 'evaluation', 'output', 'recompute']);
+const free: ReadonlySet<string> = new Set([
+  'out',
+  'tokens',
+  'checkpoint',
+  'logEvery',
+  'evaluation',
+  'output',
+  'recompute',
+]);
 
 export class RunFolder {
   readonly #root: string;

@@ -51,7 +51,7 @@ export async function runTraining(config: RunConfig, options: RunOptions = {}): 
   const folder = await RunFolder.open(config);
   const start = await startModel(config, options.open);
   const tokenizing = {
-    folder: folder.path('tokens'),
+    folder: config.tokens ?? folder.path('tokens'),
     tokenizer: start.tokenizer,
     tokenizerText: [...start.texts.values()].join('\n'),
     vocabSize: start.spec.vocabSize,
@@ -118,7 +118,7 @@ async function teacherOf(config: RunConfig, start: StartModel, options: RunOptio
 }
 
 /** The config as it goes with a model: files by their names, nothing of the machine that it was trained on. */
-function withoutPlaces({ out: _, ...config }: RunConfig): unknown {
+function withoutPlaces({ out: _, tokens: __, ...config }: RunConfig): unknown {
   const text = JSON.stringify(config, (key, value) =>
     ['path', 'from', 'tokenizer', 'teacher'].includes(key) && typeof value === 'string' && isAbsolute(value)
       ? basename(value)

@@ -17,6 +17,8 @@ export interface Line {
   readonly points: readonly (readonly [x: number, y: number])[];
   /** For what is compared against. */
   readonly dashed?: boolean;
+  /** Each point is marked: for few points, or for one. */
+  readonly dots?: boolean;
   /** Lines of one colour belong together; default: the line's number. */
   readonly color?: number;
   readonly inLegend?: boolean;
@@ -46,10 +48,15 @@ export function lineChart({ lines, yDomain, ...text }: LineChart): string {
   const [, top] = extent(all.map(([, y]) => y));
   const x = xScale(extent(all.map(([value]) => value)));
   const y = yScale(yDomain ?? [0, top || 1], legendRows(entries));
-  const marks = lines.map(({ name, points, dashed, color }, at) => {
+  const marks = lines.map(({ name, points, dashed, dots, color }, at) => {
     const path = points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${n(x.at(px))} ${n(y.at(py))}`).join('');
-    const kind = `line s${(color ?? at) % seriesCount}${dashed ? ' dashed' : ''}`;
-    return `<path class="${kind}" d="${path}"><title>${escapeText(name)}</title></path>`;
+    const series = (color ?? at) % seriesCount;
+    const title = `<title>${escapeText(name)}</title>`;
+    const circles = (dots ? points : []).map(
+      ([px, py]) => `<circle class="f${series}" cx="${n(x.at(px))}" cy="${n(y.at(py))}" r="4">${title}</circle>`,
+    );
+    const line = `<path class="line s${series}${dashed ? ' dashed' : ''}" d="${path}">${title}</path>`;
+    return `${line}${circles.join('')}`;
   });
   return chartSvg(text, { x, y }, marks.join(''), entries);
 }

@@ -1,0 +1,169 @@
+// The plan of the experiments, what is skipped and refused, and that pages keep their words while results change. Nothing
+// is trained here.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Measurement } from '@relufy/sparsity';
+import { parseRunConfig } from '@relufy/train';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { carryOut, jobsOf, places } from './jobs.mjs';
+import { chosenRuns, parsePlan, readPlan } from './plan.mjs';
+import { writeReports } from './report.mjs';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'relufy-experiments-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the plan', () => {
+  const plan = readPlan();
+
+  it.each(plan.runs.map((run) => [run.name, run] as const))('%s has a config that can be run', (_, run) => {
+    const config = parseRunConfig(run.config, { folder });
+    expect(config.out).toBe(join(folder, run.name));
+    const last = config.penalty.at(-1);
+    if (last) expect(last.until).toBe(config.steps);
+  });
+
+  it('runs a donor before what begins with it', () => {
+    const names = chosenRuns(plan, ['prosparse']).map(({ name }) => name);
+    expect(names.slice(0, 2)).toEqual(['beta-1', 'llama-stage-1']);
+    expect(names).not.toContain('falcon');
+    expect(new Set(chosenRuns(plan, []))).toEqual(new Set(plan.runs));
+    expect(() => chosenRuns(plan, ['prosparce'])).toThrow(/expected some of activations, .*, got "prosparce"/);
+  });
+
+  it.each([
+    ['{ from: b }', /runs.a": expected from to name a run above it, got b/],
+    ['{ shape: gpt }', /expected a shape of llama, got gpt/],
+    ['{ shape: llama, from: b }', /expected either shape or from/],
+    ['{ shape: llama, step: 3 }', /expected keys of shape, .*, got step/],
+  ])('refuses %s', (run, expected) => {
+    const text = `{ shapes: { llama: {} }, scratch: {}, tuning: {}, runs: { a: ${run} }, experiments: {} }`;
+    expect(() => parsePlan(text)).toThrow(expected);
+  });
+});
+
+const text = `
+shapes: { llama: { hidden_act: silu } }
+scratch: { steps: 4 }
+tuning: { steps: 2 }
+runs:
+  beta-1: { shape: llama }
+  llama-stage-1: { from: beta-1, relufy: { stage: 1 }, bars: [0.1] }
+experiments: { prosparse: [beta-1, llama-stage-1] }
+text: {}
+measure: { tokens: 10, window: 5 }`;
+
+describe('jobs', () => {
+  it('are done once, go on behind one that failed, and belong to one config', async () => {
+    const plan = parsePlan(text);
+    const run = plan.runs[1]!;
+    const jobs = jobsOf(run, { folder, measure: plan.measure, training: [], ppl: false });
+    expect(jobs.map(({ command }) => command[0])).toEqual(['measure', 'train', 'measure', 'relufy', 'measure']);
+    const executed: string[] = [];
+    let fails = true;
+    const execute = async (command: readonly string[]) => {
+      if (command[0] === 'train' && fails) throw new Error('killed');
+      const { what, done } = jobs.find((job) => job.command === command)!;
+      executed.push(what);
+      mkdirSync(dirname(join(folder, run.name, done)), { recursive: true });
+      writeFileSync(join(folder, run.name, done), '');
+    };
+    const options = { folder, execute, log: () => {} };
+    await expect(carryOut(run, jobs, options)).rejects.toThrow('killed');
+    expect(executed).toEqual(['right after surgery']);
+    fails = false;
+    await carryOut(run, jobs, options);
+    await carryOut(run, jobs, options);
+    expect(executed.slice(1)).toEqual(['training', 'measuring', 'bar 0.1', 'measuring with the bar 0.1']);
+    const changed = { ...run, config: { ...run.config, steps: 3 } };
+    await expect(carryOut(changed, jobs, options)).rejects.toThrow(/expected the config of runs.yaml/);
+    await expect(carryOut({ ...run, name: 'other' }, jobs, { ...options, execute: async () => {} })).rejects.toThrow(
+      /other, right after surgery: expected surgery\/measurement.json, got none/,
+    );
+  });
+});
+
+function measurement(density: number, perplexity: number): Measurement {
+  const spread = { mean: density, deviation: 0, min: density, max: density };
+  const macs = { blocks: 1e6, withHead: 2e6 };
+  return {
+    format: 1,
+    model: 'made up',
+    text: 'made up',
+    tokens: 10,
+    window: 5,
+    criterion: { kind: 'nonzero', value: 0 },
+    backend: 'reference',
+    sparsity: 'exact',
+    activation: 'relu',
+    layers: [
+      {
+        layer: 0,
+        density: { qkv: spread, o: spread, upGate: spread, down: spread },
+        preActivation: { low: -1, high: 1, bins: [1], below: 0, above: 0, notPositive: 0.6 },
+        use: {
+          ...{ neurons: 10, density, dead: 1, rare: 2, alwaysOn: 0, hotShare80: 0.3, hotCurve: [0, 1] },
+          ...{ aggregatedUnused: [0.5], randomUnused: [0.5], windowUnion: [0.5], reuseNext: 0.5 },
+        },
+      },
+    ],
+    series: [[density]],
+    macs: { dense: macs, measured: { blocks: 6e5, withHead: 1.6e6 } },
+    perplexity,
+    unreadWeights: [0],
+    decode: { tokens: 0, tokensPerSecond: 0, weightBytesPerToken: 0, denseWeightBytesPerToken: 0, density: {} },
+  };
+}
+
+describe('pages', () => {
+  it('say what was not run, keep their words, and compare at equal perplexity', async () => {
+    const plan = parsePlan(
+      text
+        .replace(
+          'experiments:',
+          '  weak: { from: beta-1, bars: [0.1], changes: { penalty: [{ lambda: 2 }] } }\nexperiments:',
+        )
+        .replace('llama-stage-1] }', 'llama-stage-1, weak] }'),
+    );
+    const docs = join(folder, 'docs');
+    const put = (run: string, place: string, value: unknown) => {
+      mkdirSync(dirname(join(folder, run, place)), { recursive: true });
+      writeFileSync(join(folder, run, place), JSON.stringify(value));
+    };
+    const metrics = { step: 2, tokens: 2e6, loss: 2, validationLoss: 2.1, density: [0.4], tokensPerSecond: 100 };
+    const finish = (run: string, points: [number, number][]) => {
+      put(run, places.metrics, metrics);
+      points.forEach(([density, perplexity], i) => {
+        put(run, i === 0 ? places.measured : places.bar(0.1), measurement(density, perplexity));
+      });
+    };
+    expect(await writeReports(plan, folder, docs)).toEqual([]);
+    finish('llama-stage-1', [
+      [0.4, 10],
+      [0.2, 20],
+    ]);
+    const [page] = (await writeReports(plan, folder, docs)) as [string];
+    const before = readFileSync(page, 'utf8');
+    expect(before).toContain('Not run yet: beta-1, weak.');
+    expect(before).toMatch(/\| llama-stage-1 +\| beta-1 +\| 2 +\| 2.00 M +\| 100 /);
+    for (const file of before.match(/prosparse-\w+\.svg/g)!) expect(existsSync(join(docs, file))).toBe(true);
+    writeFileSync(page, `${before}\nWhat it means.\n`);
+    finish('weak', [
+      [0.1, 15],
+      [0.05, 30],
+    ]);
+    await writeReports(plan, folder, docs);
+    const after = readFileSync(page, 'utf8');
+    expect(after).toContain('Not run yet: beta-1.');
+    // halfway between the two points of plain training
+    expect(after).toMatch(/\| weak +\| 2 +\| +\| 10.0 % \| 15.00 +\| 30.0 %/);
+    expect(after).toMatch(/\| weak +\| 2 +\| 0.1 +\| 5.0 % +\| 30.00 +\| none measured/);
+    expect(after).toMatch(/What it means\.\n$/);
+    expect(readdirSync(docs).filter((name) => name.endsWith('.md'))).toEqual(['prosparse.md']);
+    writeFileSync(page, 'no marks');
+    await expect(writeReports(plan, folder, docs)).rejects.toThrow(/expected the marks around its results/);
+  });
+});

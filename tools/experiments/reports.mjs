@@ -1,0 +1,314 @@
+// The four experiments as tables and charts. Owns which numbers are shown and how they are worded. Does not own reading
+// results (results.mjs), drawing (@relufy/sparsity) or files (report.mjs).
+import { barChart, criterionText, lineChart } from '@relufy/sparsity';
+import { deadShare, densityAt, finalLoss, validationLoss } from './results.mjs';
+
+/**
+ * @typedef {import('./results.mjs').Result} Result
+ * @typedef {{ title?: string, head: readonly string[], rows: readonly (readonly string[])[], note?: string }} Table
+ * @typedef {{ title: string, svg: string }} Chart
+ * @typedef {{ title: string, tables: readonly Table[], charts: ReadonlyMap<string, Chart> }} Report
+ */
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const mega = (value) => `${(value / 1e6).toFixed(3)} M`;
+
+/** @param {string} title @param {object} options @returns {Chart} */
+const lines = (title, options) => ({ title, svg: lineChart({ title, ...options }) });
+
+/** The losses of several runs, held out, over tokens. @param {readonly Result[]} results */
+function lossCurves(results) {
+  const drawn = results.map(({ run, metrics }) => ({
+    name: run.name,
+    points: metrics.flatMap(({ tokens, validationLoss: loss }) => (loss === undefined ? [] : [[tokens / 1e6, loss]])),
+  }));
+  return lines('Held-out loss', { x: 'tokens, millions', y: 'loss', lines: drawn, yDomain: rangeOf(drawn) });
+}
+
+/** Of all points of some lines, with room. */
+function rangeOf(drawn) {
+  const values = drawn.flatMap(({ points }) => points.map(([, y]) => y));
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const room = 0.1 * (high - low) || 0.1;
+  return [low - room, high + room];
+}
+
+/** @param {readonly Result[]} results @returns {Report} */
+function activations(results) {
+  const points = results.map(({ run, measured }) => ({
+    name: run.name,
+    dots: true,
+    points: [[densityAt(measured, 'down'), Math.log(measured.perplexity)]],
+  }));
+  const searched = results.flatMap(({ run, measured: { cettPpl } }) =>
+    cettPpl
+      ? [{ name: run.name, dots: true, points: [[1 - cettPpl.sparsity, Math.log(cettPpl.densePerplexity)]] }]
+      : [],
+  );
+  return {
+    title: 'Activations from scratch',
+    tables: [
+      {
+        head: [
+          'run',
+          'training loss',
+          'held-out loss',
+          'perplexity',
+          'active',
+          'active means',
+          'active at +1 % perplexity',
+        ],
+        rows: results.map((result) => {
+          const { run, measured } = result;
+          return [
+            run.name,
+            finalLoss(result).toFixed(3),
+            (validationLoss(result) ?? Number.NaN).toFixed(3),
+            measured.perplexity.toFixed(2),
+            percent(densityAt(measured, 'down')),
+            criterionText(measured.criterion),
+            measured.cettPpl ? percent(1 - measured.cettPpl.sparsity) : '',
+          ];
+        }),
+      },
+    ],
+    charts: new Map([
+      [
+        'loss-density',
+        lines('Loss against density', {
+          x: 'active neurons',
+          y: 'held-out loss',
+          lines: points,
+          yDomain: rangeOf(points),
+        }),
+      ],
+      [
+        'loss-density-ppl',
+        lines('Loss against density at +1 % perplexity', {
+          x: 'active neurons',
+          y: 'held-out loss',
+          lines: searched,
+          yDomain: rangeOf(searched),
+        }),
+      ],
+      ['loss', lossCurves(results)],
+      [
+        'layers',
+        lines('Active neurons by layer', {
+          x: 'layer',
+          y: 'active neurons',
+          lines: results.map(({ run, measured }) => ({
+            name: run.name,
+            points: measured.layers.map(({ layer, use }) => [layer, use.density]),
+          })),
+        }),
+      ],
+    ]),
+  };
+}
+
+/** @param {readonly Result[]} results @returns {Report} */
+function helu(results) {
+  return {
+    title: 'HeLU against ReLU',
+    tables: [
+      {
+        head: [
+          'run',
+          'alpha',
+          'training loss',
+          'held-out loss',
+          'perplexity',
+          'active',
+          'dead neurons',
+          'rarely active',
+        ],
+        rows: results.map((result) => {
+          const { run, measured } = result;
+          const rare =
+            measured.layers.reduce((sum, { use }) => sum + use.rare / use.neurons, 0) / measured.layers.length;
+          return [
+            run.name,
+            String(run.config.helu ?? 0),
+            finalLoss(result).toFixed(3),
+            (validationLoss(result) ?? Number.NaN).toFixed(3),
+            measured.perplexity.toFixed(2),
+            percent(densityAt(measured, 'down')),
+            percent(deadShare(measured)),
+            percent(rare),
+          ];
+        }),
+      },
+    ],
+    charts: new Map([
+      ['loss', lossCurves(results)],
+      [
+        'density',
+        lines('Active neurons in training', {
+          x: 'tokens, millions',
+          y: 'active neurons',
+          lines: results.map(({ run, metrics }) => ({
+            name: run.name,
+            points: metrics.map(({ tokens, density }) => [
+              tokens / 1e6,
+              density.reduce((sum, share) => sum + share, 0) / density.length,
+            ]),
+          })),
+        }),
+      ],
+      [
+        'dead',
+        {
+          title: 'Dead neurons by layer',
+          svg: barChart({
+            title: 'Dead neurons by layer',
+            x: 'layer',
+            y: 'share of neurons',
+            labels: results[0].measured.layers.map(({ layer }) => String(layer)),
+            series: results.map(({ run, measured }) => ({
+              name: run.name,
+              bars: measured.layers.map(({ use }) => ({ value: use.dead / use.neurons })),
+            })),
+          }),
+        },
+      ],
+    ]),
+  };
+}
+
+/** [density, perplexity] of a model without and with each bar, ascending in density. @param {Result} result */
+function barPoints({ measured, bars }) {
+  return [measured, ...bars.map((entry) => entry.measured)]
+    .map((each) => [densityAt(each, 'down'), each.perplexity])
+    .sort(([a], [b]) => a - b);
+}
+
+/** Where a line of [density, perplexity], falling in perplexity, has a perplexity; undefined outside of it. */
+function densityFor(points, perplexity) {
+  for (const [i, [density, value]] of points.entries()) {
+    const [before, valueBefore] = points[i - 1] ?? [density, value];
+    if (i > 0 && (valueBefore - perplexity) * (value - perplexity) <= 0)
+      return before + ((density - before) * (valueBefore - perplexity)) / (valueBefore - value || 1);
+  }
+  return undefined;
+}
+
+/** @param {readonly Result[]} results @returns {Report} */
+function prosparse(results) {
+  const tuned = results.filter(({ run }) => run.bars.length > 0);
+  const plain = tuned.find(({ run }) => run.config.penalty === undefined);
+  const reference = plain && barPoints(plain);
+  const drawn = tuned.map((result) => ({ name: result.run.name, dots: true, points: barPoints(result) }));
+  return {
+    title: 'ProSparse against plain continued training',
+    tables: [
+      {
+        head: ['run', 'largest lambda', 'FATReLU bar', 'active', 'perplexity', 'plain training has that perplexity at'],
+        rows: results.flatMap(({ run, measured, bars }) =>
+          [{ bar: 0, measured }, ...bars].map(({ bar, measured: each }) => {
+            const penalty = /** @type {{ lambda: number }[] | undefined} */ (run.config.penalty);
+            const equal = penalty && reference && densityFor(reference, each.perplexity);
+            return [
+              run.name,
+              penalty ? String(penalty.at(-1)?.lambda) : '',
+              bar === 0 ? '' : String(bar),
+              run.bars.length > 0 ? percent(densityAt(each, 'down')) : '',
+              each.perplexity.toFixed(2),
+              penalty ? (equal === undefined ? 'none measured' : percent(equal)) : '',
+            ];
+          }),
+        ),
+      },
+    ],
+    charts: new Map([
+      [
+        'density',
+        lines('Density and perplexity', {
+          x: 'active neurons',
+          y: 'perplexity',
+          lines: drawn,
+          yDomain: rangeOf(drawn),
+        }),
+      ],
+      ['loss', lossCurves(tuned)],
+    ]),
+  };
+}
+
+const stages = { '': 'donor', on: 'donor, trained on', 'stage-1': 'stage 1', 'stage-2': 'stage 2', shifted: 'shifted' };
+
+/** @param {string} family @param {Result} result */
+function familyRow(family, { run, measured, surgery }) {
+  // a donor has no zeros to skip, whatever is small in it
+  const skips = ['relu', 'relu2', 'fatrelu'].includes(measured.activation);
+  const macs = skips ? measured.macs.measured : measured.macs.dense;
+  return [
+    stages[run.name.replace(new RegExp(`^(${family}|beta-1)-?`), '')] ?? run.name,
+    surgery ? surgery.perplexity.toFixed(2) : '',
+    measured.perplexity.toFixed(2),
+    ...['qkv', 'down', 'upGate'].map((site) => percent(skips ? densityAt(measured, site) : 1)),
+    mega(macs.blocks),
+    mega(macs.withHead),
+  ];
+}
+
+const familyOf = ({ run: { name } }) =>
+  name.startsWith('falcon') ? 'falcon' : name.startsWith('opt') ? 'opt' : 'llama';
+
+/** What pre-activations of a donor say, and what came of it. @param {readonly Result[]} results */
+function predictions(results) {
+  return results.flatMap(({ run, measured }) => {
+    const donor = results.find((result) => result.run.name === run.from);
+    if (donor === undefined || run.relufy?.stage !== 1 || run.relufy.shift !== undefined) return [];
+    const { layers } = donor.measured;
+    const positive = layers.reduce((sum, { preActivation }) => sum + 1 - preActivation.notPositive, 0) / layers.length;
+    return [[run.name, percent(positive), percent(densityAt(measured, 'down'))]];
+  });
+}
+
+/** @param {readonly Result[]} results @returns {Report} */
+function relufication(results) {
+  const tables = ['llama', 'falcon', 'opt'].flatMap((family) => {
+    const members = results.filter((result) => familyOf(result) === family);
+    const head = ['model', 'right after surgery', 'perplexity', 'qkv', 'down', 'up', 'MACs, blocks', 'with head'];
+    return members.length === 0 ? [] : [{ title: family, head, rows: members.map((each) => familyRow(family, each)) }];
+  });
+  const drawn = results.flatMap(({ run, measured: { macs, perplexity } }) =>
+    run.relufy
+      ? [{ name: run.name, dots: true, points: [[macs.measured.withHead / macs.dense.withHead, perplexity]] }]
+      : [],
+  );
+  const predicted = predictions(results);
+  return {
+    title: 'Relufication of three families',
+    tables: [
+      ...tables,
+      ...(predicted.length > 0
+        ? [
+            {
+              title: 'Density at down',
+              head: ['run', "predicted from the donor's pre-activations", 'after fine-tuning'],
+              rows: predicted,
+            },
+          ]
+        : []),
+    ],
+    charts: new Map(
+      drawn.length > 0
+        ? [
+            [
+              'macs',
+              lines('Perplexity and work', {
+                x: 'MACs a token, of the dense model',
+                y: 'perplexity',
+                lines: drawn,
+                yDomain: rangeOf(drawn),
+              }),
+            ],
+          ]
+        : [],
+    ),
+  };
+}
+
+export const reports = { activations, helu, prosparse, relufication };

@@ -1,0 +1,50 @@
+// What finished runs have left behind: the last and the smoothed numbers of metrics.jsonl, and their measurements.
+// Owns reading them; a run that is not done is undefined. Does not own what is made of them (reports.mjs).
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { measurementSchema } from '@relufy/sparsity';
+import { places } from './jobs.mjs';
+
+/**
+ * @typedef {import('@relufy/sparsity').Measurement} Measurement
+ * @typedef {object} Result
+ * @property {import('./plan.mjs').Run} run
+ * @property {readonly import('@relufy/train').Metrics[]} metrics
+ * @property {Measurement} measured
+ * @property {Measurement | undefined} surgery its donor's weights read as this model, before any training
+ * @property {readonly { bar: number, measured: Measurement }[]} bars
+ */
+
+/** @param {string} folder @param {import('./plan.mjs').Run} run @returns {Result | undefined} */
+export function readResult(folder, run) {
+  const at = (place) => join(folder, run.name, place);
+  const measurement = (place) =>
+    existsSync(at(place)) ? measurementSchema.parse(JSON.parse(readFileSync(at(place), 'utf8'))) : undefined;
+  const measured = measurement(places.measured);
+  if (measured === undefined) return undefined;
+  const lines = readFileSync(at(places.metrics), 'utf8').trim().split('\n');
+  return {
+    run,
+    metrics: lines.map((line) => JSON.parse(line)),
+    measured,
+    surgery: measurement(places.surgery),
+    bars: run.bars.flatMap((bar) => {
+      const found = measurement(places.bar(bar));
+      return found ? [{ bar, measured: found }] : [];
+    }),
+  };
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** @param {Measurement} measured @param {'qkv' | 'o' | 'upGate' | 'down'} site */
+export const densityAt = (measured, site) => mean(measured.layers.map(({ density }) => density[site].mean));
+
+/** The share of neurons that were never active over the text. @param {Measurement} measured */
+export const deadShare = (measured) => mean(measured.layers.map(({ use }) => use.dead / use.neurons));
+
+/** The training loss over the last tenth of what was logged. @param {Result} result */
+export const finalLoss = ({ metrics }) => mean(metrics.slice(-Math.ceil(metrics.length / 10)).map(({ loss }) => loss));
+
+/** @param {Result} result */
+export const validationLoss = ({ metrics }) => metrics.at(-1)?.validationLoss;

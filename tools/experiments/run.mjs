@@ -1,0 +1,95 @@
+// `pnpm experiments [NAME...]`: trains and measures what runs.yaml lists, one after the other, skipping what is done, then
+// writes docs/experiments. Owns the command line and the processes. A run that is killed goes on from its checkpoint.
+import { spawn } from 'node:child_process';
+import { mkdirSync, openSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { carryOut, jobsOf } from './jobs.mjs';
+import { chosenRuns, readPlan } from './plan.mjs';
+import { prepare } from './prepare.mjs';
+import { writeReports } from './report.mjs';
+
+const usage = `pnpm experiments [NAME...] [options]
+
+Runs experiments (default: all), one run after the other; what is done already is skipped. Then writes docs/experiments.
+
+  --runs FOLDER     where runs lie (default: build/experiments)
+  --shared FOLDER   where the data are (default: ../shared)
+  --train "ARGS"    further options of relufy train, for example "--threads 2"
+  --background      go on in the background; the log is RUNS/log.txt
+  --report          only write docs/experiments from what is there
+  --list            say what there is to do`;
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string', default: join(root, 'build/experiments') },
+    shared: { type: 'string', default: join(root, '../shared') },
+    train: { type: 'string', default: '' },
+    background: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const folder = resolve(values.runs);
+const log = (line) => process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`);
+
+/** The `relufy` command in a process of its own; it ends with this one. @param {readonly string[]} command */
+function relufy(command) {
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, [join(root, 'packages/relufy/dist/cli.js'), ...command], {
+      stdio: 'inherit',
+    });
+    child.on('error', fail);
+    child.on('close', (code, signal) =>
+      code === 0
+        ? done()
+        : fail(new Error(`relufy ${command[0]}: expected it to succeed, got ${signal ?? `exit code ${code}`}.`)),
+    );
+  });
+}
+
+async function main() {
+  if (values.help) return log(usage);
+  const plan = readPlan();
+  const runs = chosenRuns(plan, positionals);
+  if (values.list) {
+    for (const { name, from } of runs) log(from ? `${name} (from ${from})` : name);
+    return;
+  }
+  if (values.background) return goToBackground();
+  if (!values.report) {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    await prepare({ folder, shared: resolve(values.shared), text: plan.text, log });
+    const training = values.train.split(' ').filter((argument) => argument !== '');
+    for (const run of runs) {
+      const ppl = plan.experiments.activations?.includes(run.name) ?? false;
+      await carryOut(run, jobsOf(run, { folder, measure: plan.measure, training, ppl }), {
+        folder,
+        execute: relufy,
+        log,
+      });
+    }
+  }
+  for (const file of await writeReports(plan, folder, join(root, 'docs/experiments'))) log(file);
+}
+
+function goToBackground() {
+  mkdirSync(folder, { recursive: true });
+  const out = openSync(join(folder, 'log.txt'), 'a');
+  const again = process.argv.slice(1).filter((argument) => argument !== '--background');
+  const child = spawn(process.execPath, again, { stdio: ['ignore', out, out], detached: true });
+  child.unref();
+  log(`process ${child.pid}, ${join(folder, 'log.txt')}`);
+}
+
+await main().catch((error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+});
