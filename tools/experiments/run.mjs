@@ -17,7 +17,8 @@ Runs experiments (default: all), one run after the other; what is done already i
 
   --runs FOLDER     where runs lie (default: build/experiments)
   --shared FOLDER   where the data are (default: ../shared)
-  --train "ARGS"    further options of relufy train, for example "--threads 2"
+  --threads N       threads that a run trains on
+  --backend NAME    what trains (default: native where its binary is there)
   --background      go on in the background; the log is RUNS/log.txt
   --report          only write docs/experiments from what is there
   --list            say what there is to do`;
@@ -29,7 +30,8 @@ const { values, positionals } = parseArgs({
   options: {
     runs: { type: 'string', default: join(root, 'build/experiments') },
     shared: { type: 'string', default: join(root, '../shared') },
-    train: { type: 'string', default: '' },
+    threads: { type: 'string' },
+    backend: { type: 'string' },
     background: { type: 'boolean', default: false },
     report: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
@@ -67,7 +69,8 @@ async function main() {
   if (!values.report) {
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
     await prepare({ folder, shared: resolve(values.shared), text: plan.text, log });
-    const training = values.train.split(' ').filter((argument) => argument !== '');
+    const { threads, backend } = values;
+    const training = [...(threads ? ['--threads', threads] : []), ...(backend ? ['--backend', backend] : [])];
     for (const run of runs) {
       const ppl = plan.experiments.activations?.includes(run.name) ?? false;
       await carryOut(run, jobsOf(run, { folder, measure: plan.measure, training, ppl }), {
