@@ -65,6 +65,17 @@ describe('block formats', () => {
     expect(dequantizeRow('int4', int4, 33)[32]).toBeCloseTo(-2, 2);
   });
 
+  it('keeps ternary weights: one magnitude, exact but for the rounding of the scale', () => {
+    const values = Float32Array.from({ length: 96 }, (_, i) => [0.0123, 0, -0.0123, 0.0123][(i * i) % 4] as number);
+    const back = dequantizeRow('int4', row('int4', values), 96);
+    expect([...back].map(Math.sign)).toEqual([...values].map(Math.sign));
+    for (const block of [0, 32, 64])
+      expect(new Set([...back.subarray(block, block + 32)].map(Math.abs).filter(Boolean)).size).toBe(1);
+    back.forEach((value, i) => {
+      expect(Math.abs(value - (values[i] as number))).toBeLessThanOrEqual(Math.abs(values[i] as number) / 2048);
+    });
+  });
+
   it('keeps zeros exactly zero', () => {
     for (const dtype of ['int8', 'int4'] as const)
       expect([...dequantizeRow(dtype, row(dtype, new Float32Array(40)), 40)].every((value) => value === 0)).toBe(true);

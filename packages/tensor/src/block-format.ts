@@ -83,20 +83,25 @@ function quantizeInt8(values: Float32Array, target: Uint8Array, at: number): num
 /**
  * The scale of q4_0 (which maps the largest value to -8 exactly), or its least-squares refinement when that has the
  * smaller error, each weight counting by its square: large weights matter more than an even error does. A search for the
- * scale of least plain error clips outliers, and measured worse (LOG.md, 2026-11-24).
+ * scale of least plain error clips outliers, and measured worse (LOG.md, 2026-11-24). Ternary weights (BitNet) are
+ * mapped to -7, 0 and 7, exact but for the scale's own rounding.
  */
 function quantizeInt4(values: Float32Array, target: Uint8Array, at: number): number {
   let largest = 0;
   for (const value of values) if (Math.abs(value) > Math.abs(largest)) largest = value;
-  const first = f32ToF16(largest / -8);
-  const refined = f32ToF16(leastSquaresScale(values, f16ToF32(first)));
-  const bits = int4Error(values, f16ToF32(refined)) < int4Error(values, f16ToF32(first)) ? refined : first;
+  const isTernary = values.every((value) => value === 0 || value === largest || value === -largest);
+  const bits = isTernary ? f32ToF16(largest / 7) : int4Scale(values, f32ToF16(largest / -8));
   const scale = f16ToF32(bits);
   for (let i = 0; i < blockSize; i++) {
     const nibble = i < values.length && scale !== 0 ? int4Integer(values[i] as number, scale) + 8 : 8;
     target[at + (i % 16)] = (target[at + (i % 16)] as number) | (i < 16 ? nibble : nibble << 4);
   }
   return bits;
+}
+
+function int4Scale(values: Float32Array, first: number): number {
+  const refined = f32ToF16(leastSquaresScale(values, f16ToF32(first)));
+  return int4Error(values, f16ToF32(refined)) < int4Error(values, f16ToF32(first)) ? refined : first;
 }
 
 const int4Integer = (value: number, scale: number): number => Math.max(-8, Math.min(7, Math.round(value / scale)));
