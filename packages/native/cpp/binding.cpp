@@ -129,6 +129,12 @@ napi_value mapFile(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/** settle(memory): see Memory::settle. */
+napi_value settleMemory(napi_env env, napi_callback_info info) {
+  Memory::settle(unwrap<Memory>(env, arguments(env, info, 1)[0]));
+  return undefined(env);
+}
+
 /** view(memory, offset, bytes): an ArrayBuffer over a part of it, or undefined where the engine allows none. */
 napi_value viewMemory(napi_env env, napi_callback_info info) {
   const auto args = arguments(env, info, 3);
@@ -324,6 +330,7 @@ napi_value start(napi_env env, napi_value exports) {
   define(env, exports, "reserve", reserveMemory);
   define(env, exports, "commit", commitMemory);
   define(env, exports, "map", mapFile);
+  define(env, exports, "settle", settleMemory);
   define(env, exports, "view", viewMemory);
   define(env, exports, "detach", detachView);
   define(env, exports, "close", closeMemory);

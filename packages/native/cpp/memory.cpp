@@ -3,12 +3,16 @@
 #include "memory.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
+#include <thread>
 
 namespace relufy {
 
@@ -72,6 +76,7 @@ size_t Memory::map(const char* path) {
           mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file, 0) != MAP_FAILED) {
         mappedFrom_ -= room;
         place = mappedFrom_;
+        files_.emplace_back(place, size);
       }
     }
   }
@@ -79,6 +84,57 @@ size_t Memory::map(const char* path) {
   ::close(file);
   errno = error;
   return place;
+}
+
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+namespace {
+/** Copied and moved at a time: few pieces, and no piece takes long. */
+constexpr size_t settleBytes = 4 * hugePage;
+
+/** Puts a copy in large pages where `bytes` of a file were mapped; in between, readers wait. False: the system refuses. */
+bool moveToLargePages(char* at, size_t bytes) {
+  const size_t room = bytes + hugePage;
+  void* mapping = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) return false;
+  char* from = static_cast<char*>(mapping);
+  char* copy = reinterpret_cast<char*>(wholePages(reinterpret_cast<uintptr_t>(mapping)));
+  if (copy > from) munmap(from, static_cast<size_t>(copy - from));
+  if (from + room > copy + bytes) munmap(copy + bytes, static_cast<size_t>(from + room - (copy + bytes)));
+  if (madvise(copy, bytes, MADV_HUGEPAGE) == 0) {
+    memcpy(copy, at, bytes);
+    if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) != MAP_FAILED) return true;
+  }
+  munmap(copy, bytes);
+  return false;
+}
+}  // namespace
+
+void Memory::settle(const std::shared_ptr<Memory>& memory) {
+  memory->addView();
+  std::thread([memory] {
+    const sched_param lowest = {};
+    pthread_setschedparam(pthread_self(), SCHED_IDLE, &lowest);
+    memory->settleFiles();
+    memory->dropView();
+  }).detach();
+}
+
+void Memory::settleFiles() {
+  for (const auto& [place, size] : files_) {
+    const size_t whole = size & ~(hugePage - 1);  // the rest stays where it is
+    for (size_t at = 0; at < whole; at += settleBytes) {
+      const size_t bytes = whole - at < settleBytes ? whole - at : settleBytes;
+      if (isClosed() || !moveToLargePages(base_ + place + at, bytes)) return;
+    }
+  }
+}
+#else
+void Memory::settle(const std::shared_ptr<Memory>&) {}
+#endif
+
+bool Memory::isClosed() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return closed_;
 }
 
 void Memory::addView() {

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 namespace relufy {
 
@@ -29,6 +31,12 @@ class Memory {
    */
   size_t map(const char* path);
 
+  /**
+   * Moves what files were mapped into large pages, where the system has them, with the processor time that nobody else
+   * wants; kernels may read meanwhile. What was mapped is not written from now on. The memory lives until it has ended.
+   */
+  static void settle(const std::shared_ptr<Memory>& memory);
+
   /** An ArrayBuffer over this memory was made, or died. */
   void addView();
   void dropView();
@@ -39,6 +47,8 @@ class Memory {
  private:
   Memory(void* mapping, size_t mapped, char* base, size_t reserved);
   void unmap();
+  void settleFiles();
+  bool isClosed();
 
   std::mutex mutex_;
   void* mapping_;
@@ -48,6 +58,8 @@ class Memory {
   size_t committed_ = 0;
   /** Where the lowest mapped file begins. */
   size_t mappedFrom_;
+  /** Mapped files: where they begin, and their bytes. */
+  std::vector<std::pair<size_t, size_t>> files_;
   int views_ = 0;
   bool closed_ = false;
 };

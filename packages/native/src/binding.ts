@@ -27,6 +27,8 @@ export interface Binding {
   commit(memory: NativeMemory, bytes: number): boolean;
   /** Where the file begins, in bytes; or, negative, the system's error number. */
   map(memory: NativeMemory, path: string): number;
+  /** Moves mapped files into large pages, in the background; they are not written from now on. */
+  settle(memory: NativeMemory): void;
   view(memory: NativeMemory, offset: number, bytes: number): ArrayBuffer | undefined;
   detach(view: ArrayBuffer): void;
   close(memory: NativeMemory): void;

@@ -153,17 +153,47 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
     expect(session.mappedBytes).toBe(width * width * 4);
     expect(session.view('w')).toEqual(weights.subarray(place / 4));
     session.view('x').fill(1);
+    session.view('w').fill(1, 0, width);
     const loaded = session.load(chain(1));
-    const run = async () => {
-      await loaded.run({ rows: 1, outputs: 0 });
-      return (loaded.view('out0') as Float32Array)[2];
-    };
+    await loaded.run({ rows: 1, outputs: 0 });
+    const out = loaded.view('out0') as Float32Array;
     const expected = weights.subarray(place / 4 + 2 * width, place / 4 + 3 * width).reduce((a, b) => a + b, 0);
-    expect(await run()).toBeCloseTo(expected, 4);
-    session.view('w').fill(1);
-    expect(await run()).toBe(width);
+    expect(out[2]).toBeCloseTo(expected, 4);
+    expect(out[0]).toBe(width);
     expect(readFileSync(file).equals(Buffer.from(weights.buffer))).toBe(true);
     expect(() => session.adopt(file, [['w', place]])).toThrowError(expect.objectContaining({ code: 'state' }));
+    await session.dispose();
+    await backend.dispose();
+  });
+
+  it.skipIf(process.platform !== 'linux')('moves a mapped file into large pages while steps run', async () => {
+    const backend = await createNativeBackend({ threads: 2 });
+    const file = path.join(folder, 'large.bin');
+    const rows = (24 << 20) / (4 * width);
+    writeFileSync(file, new Uint8Array(Float32Array.from({ length: rows * width }, (_, i) => Math.sin(i)).buffer));
+    const decls = [
+      { name: 'w', kind: 'weight', dtype: 'f32', shape: [rows, width] },
+      { name: 'x', kind: 'state', dtype: 'f32', shape: ['rows', width] },
+      { name: 'out', kind: 'state', dtype: 'f32', shape: ['rows', rows] },
+    ] as const;
+    const session = await backend.createSession(decls, limits);
+    session.adopt(file, [['w', 0]]);
+    session.view('x').fill(0.5);
+    const builder = new ProgramBuilder('product', limits);
+    for (const decl of decls) builder.use(decl);
+    builder.op('linear', { x: 'x', w: 'w', out: 'out' }, {});
+    const loaded = session.load(builder.build());
+    const product = async () => {
+      await loaded.run({ rows: 1, outputs: 0 });
+      return (session.view('out') as Float32Array).slice(0, rows);
+    };
+    const first = await product();
+    const stillMapped = () => readFileSync('/proc/self/maps', 'utf8').includes(file);
+    const before = performance.now();
+    while (stillMapped() && performance.now() - before < 20_000) expect(await product()).toEqual(first);
+    expect(stillMapped()).toBe(false);
+    writeFileSync(file, '');
+    expect(await product()).toEqual(first);
     await session.dispose();
     await backend.dispose();
   });
@@ -186,8 +216,8 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
     const until = performance.now() + 1000;
     while (performance.now() < until) await loaded.run({ rows: 1, outputs: 0 });
     delay.disable();
-    // the timer itself wakes every millisecond
-    expect(delay.percentile(99) / 1e6).toBeLessThan(11);
+    // a loop that waited for its steps would wake once a step, some 20 ms; the median does not depend on what else runs
+    expect(delay.percentile(50) / 1e6).toBeLessThan(5);
     await session.dispose();
     await backend.dispose();
   });

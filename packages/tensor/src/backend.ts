@@ -30,7 +30,8 @@ export interface Session {
   view(buffer: string): BufferView;
   /**
    * Takes buffers from a local file as they lie there, by mapping it, where a backend can: `places` gives the first byte
-   * of each, a multiple of 64. Before the first `load`. Writing to such a buffer changes this session only.
+   * of each, a multiple of 64. Before the first `load`, from which on such buffers are not written; before, writing to one
+   * changes this session only.
    * @throws RelufyError `checkpoint` when a buffer does not lie within the file; `io` when it cannot be mapped.
    */
   adopt?(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void;
