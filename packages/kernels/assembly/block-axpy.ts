@@ -8,22 +8,15 @@
 //    with the rows in two halves of four: eight rows wait for memory together.
 // 2. Integers are converted at the top of a word (block-format.ts); the power of two is in the coefficients.
 // 3. A last pass of fewer rows is padded with the last row times 0, which changes nothing either.
-// Memory: `sums` are whole blocks, private to the thread; `coefficients` is 2 KB of scratch.
-import {
-  blockBytes,
-  halves,
-  isInt8,
-  nibbles,
-  rawHalfUnit,
-  widenHigh,
-  widenLow,
-  wordsHigh,
-  wordsLow,
-} from './block-format';
+// Memory: `sums` are whole blocks, private to the thread.
+import { blockBytes, halves, isInt8, nibbles, rawUnit, rawHigh, rawLow, wordsHigh, wordsLow } from './block-format';
 import { floats, madd, splat } from './simd';
+import { touch, touchedRows } from './touch';
 
-/** Bytes of scratch. */
-export const coefficientBytes: usize = 2048;
+/** Bytes of scratch: coefficients, and addresses of rows to touch. */
+export const axpyBlocksScratch: usize = 2048 + 64;
+/** Share of the inputs, in a hundred, from which on rows count as following each other. */
+const denseShare: i64 = 85;
 /** Blocks of columns whose coefficients have fixed places, and the bytes from one row's to the next's. */
 const passBlocks: i32 = 64;
 const rowCoefficients: usize = 256;
@@ -36,51 +29,94 @@ const rowCoefficients: usize = 256;
 /** x * scale for `blocks` blocks, four at a time; what is read behind a row's scales is not used. */
 @inline function coefficients<F>(to: usize, scales: usize, x: f32, blocks: i32): void {
   const xs = splat(x);
-  const unit = splat(rawHalfUnit<F>());
-  for (const end = to + floats(blocks); to < end; to += 16, scales += 8) v128.store(to, f32x4.mul(halves(scales, unit), xs));
+  const unit = splat(rawUnit<F>());
+  for (const end = to + floats(blocks); to < end; to += 16, scales += 8) v128.store(to, f32x4.mul(f32x4.mul(halves(scales), unit), xs));
 }
 
-/** sums[0 .. 16) += four rows; `w` at the block, `c` at its coefficient in the first row. */
-@inline function add16<F>(sums: usize, half: i32, w0: usize, w1: usize, w2: usize, w3: usize, c: usize): void {
+// The next rows are loaded behind a store of the sums, which nothing needs: V8 moves all loads up to the next store to the
+// front, and spills what its 16 registers do not hold.
+
+/** sums[0 .. 8) += eight rows of int8. */
+@inline function add8(
+  sums: usize, offset: usize, w0: usize, w1: usize, w2: usize, w3: usize, w4: usize, w5: usize, w6: usize, w7: usize, c: usize,
+): void {
+  let low = v128.load(sums);
+  let high = v128.load(sums, 16);
+  let x = v128.load32_splat(c);
+  let y = v128.load32_splat(c, rowCoefficients);
+  let a = v128.load_ext<i8>(w0 + offset);
+  let b = v128.load_ext<i8>(w1 + offset);
+  low = madd(madd(low, rawLow(a), x), rawLow(b), y);
+  high = madd(madd(high, rawHigh(a), x), rawHigh(b), y);
+  v128.store(sums, low);
+  v128.store(sums, high, 16);
+  x = v128.load32_splat(c, 2 * rowCoefficients);
+  y = v128.load32_splat(c, 3 * rowCoefficients);
+  a = v128.load_ext<i8>(w2 + offset);
+  b = v128.load_ext<i8>(w3 + offset);
+  low = madd(madd(low, rawLow(a), x), rawLow(b), y);
+  high = madd(madd(high, rawHigh(a), x), rawHigh(b), y);
+  v128.store(sums, low);
+  v128.store(sums, high, 16);
+  x = v128.load32_splat(c, 4 * rowCoefficients);
+  y = v128.load32_splat(c, 5 * rowCoefficients);
+  a = v128.load_ext<i8>(w4 + offset);
+  b = v128.load_ext<i8>(w5 + offset);
+  low = madd(madd(low, rawLow(a), x), rawLow(b), y);
+  high = madd(madd(high, rawHigh(a), x), rawHigh(b), y);
+  v128.store(sums, low);
+  v128.store(sums, high, 16);
+  x = v128.load32_splat(c, 6 * rowCoefficients);
+  y = v128.load32_splat(c, 7 * rowCoefficients);
+  a = v128.load_ext<i8>(w6 + offset);
+  b = v128.load_ext<i8>(w7 + offset);
+  low = madd(madd(low, rawLow(a), x), rawLow(b), y);
+  high = madd(madd(high, rawHigh(a), x), rawHigh(b), y);
+  v128.store(sums, low);
+  v128.store(sums, high, 16);
+}
+
+/** sums[0 .. 16) += four rows of int4. */
+@inline function add16(sums: usize, part: i32, w0: usize, w1: usize, w2: usize, w3: usize, c: usize): void {
   let s0 = v128.load(sums);
   let s1 = v128.load(sums, 16);
   let s2 = v128.load(sums, 32);
   let s3 = v128.load(sums, 48);
   let x = v128.load32_splat(c);
-  let a = wordsAt<F>(w0, half, 0);
-  let b = wordsAt<F>(w0, half, 1);
-  s0 = madd(s0, widenLow(a), x);
-  s1 = madd(s1, widenHigh(a), x);
-  s2 = madd(s2, widenLow(b), x);
-  s3 = madd(s3, widenHigh(b), x);
+  let bytes = nibbles(w0, part);
+  s0 = madd(s0, rawLow(wordsLow(bytes)), x);
+  s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
+  s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
+  s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
+  store64(sums, s0, s1, s2, s3);
   x = v128.load32_splat(c, rowCoefficients);
-  a = wordsAt<F>(w1, half, 0);
-  b = wordsAt<F>(w1, half, 1);
-  s0 = madd(s0, widenLow(a), x);
-  s1 = madd(s1, widenHigh(a), x);
-  s2 = madd(s2, widenLow(b), x);
-  s3 = madd(s3, widenHigh(b), x);
+  bytes = nibbles(w1, part);
+  s0 = madd(s0, rawLow(wordsLow(bytes)), x);
+  s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
+  s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
+  s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
+  store64(sums, s0, s1, s2, s3);
   x = v128.load32_splat(c, 2 * rowCoefficients);
-  a = wordsAt<F>(w2, half, 0);
-  b = wordsAt<F>(w2, half, 1);
-  s0 = madd(s0, widenLow(a), x);
-  s1 = madd(s1, widenHigh(a), x);
-  s2 = madd(s2, widenLow(b), x);
-  s3 = madd(s3, widenHigh(b), x);
+  bytes = nibbles(w2, part);
+  s0 = madd(s0, rawLow(wordsLow(bytes)), x);
+  s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
+  s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
+  s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
+  store64(sums, s0, s1, s2, s3);
   x = v128.load32_splat(c, 3 * rowCoefficients);
-  a = wordsAt<F>(w3, half, 0);
-  b = wordsAt<F>(w3, half, 1);
-  v128.store(sums, madd(s0, widenLow(a), x));
-  v128.store(sums, madd(s1, widenHigh(a), x), 16);
-  v128.store(sums, madd(s2, widenLow(b), x), 32);
-  v128.store(sums, madd(s3, widenHigh(b), x), 48);
+  bytes = nibbles(w3, part);
+  s0 = madd(s0, rawLow(wordsLow(bytes)), x);
+  s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
+  s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
+  s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
+  store64(sums, s0, s1, s2, s3);
 }
 
-/** Eight of a block's words: of its half, the first or second eight. */
-@inline function wordsAt<F>(block: usize, half: i32, eight: i32): v128 {
-  if (isInt8<F>()) return v128.load_ext<i8>(block + (<usize>half << 4) + (<usize>eight << 3));
-  const bytes = nibbles(v128.load(block), half);
-  return eight ? wordsHigh(bytes) : wordsLow(bytes);
+@inline function store64(at: usize, s0: v128, s1: v128, s2: v128, s3: v128): void {
+  v128.store(at, s0);
+  v128.store(at, s1, 16);
+  v128.store(at, s2, 32);
+  v128.store(at, s3, 48);
 }
 
 /**
@@ -92,12 +128,21 @@ export function axpyBlocks<F>(
   scratch: usize,
 ): void {
   const last = count - 1;
+  const addresses = scratch + 8 * rowCoefficients;
+  const scattered = count > 0 && 100 * <i64>count < denseShare * <i64>(rowAt(list, last) - rowAt(list, 0) + 1);
   for (let pass = 0; pass < blocks; pass += passBlocks) {
     const some = min(passBlocks, blocks - pass);
     const offset = <usize>(first + pass) * blockBytes<F>();
     const scales = scalesAt + (<usize>(first + pass) << 1);
     const from = sums + (<usize>pass << 7);
+    const together = scattered ? touchedRows(<usize>some * blockBytes<F>()) : count;
     for (let i = 0; i < count; i += 8) {
+      if (scattered && i % together == 0) {
+        const rows = min(together, count - i);
+        for (let j = 0; j < rows; j++) store<u32>(addresses + floats(j), <u32>(w + <usize>rowAt(list, i + j) * stride));
+        const sum = touch(addresses, rows, offset, <usize>some * blockBytes<F>());
+        store<i32>(addresses, sum + touch(addresses, rows, scales, <usize>some << 1));
+      }
       for (let j = 0; j < 8; j++) {
         const k = rowAt(list, min(i + j, last));
         const value: f32 = i + j < count ? load<f32>(x + floats(k)) : 0;
@@ -114,10 +159,17 @@ export function axpyBlocks<F>(
       let c = scratch;
       let at = from;
       for (const end = from + (<usize>some << 7); at < end; at += 128, c += 4) {
-        add16<F>(at, 0, w0, w1, w2, w3, c);
-        add16<F>(at, 0, w4, w5, w6, w7, c + 4 * rowCoefficients);
-        add16<F>(at + 64, 1, w0, w1, w2, w3, c);
-        add16<F>(at + 64, 1, w4, w5, w6, w7, c + 4 * rowCoefficients);
+        if (isInt8<F>()) {
+          add8(at, 0, w0, w1, w2, w3, w4, w5, w6, w7, c);
+          add8(at + 32, 8, w0, w1, w2, w3, w4, w5, w6, w7, c);
+          add8(at + 64, 16, w0, w1, w2, w3, w4, w5, w6, w7, c);
+          add8(at + 96, 24, w0, w1, w2, w3, w4, w5, w6, w7, c);
+        } else {
+          add16(at, 0, w0, w1, w2, w3, c);
+          add16(at, 0, w4, w5, w6, w7, c + 4 * rowCoefficients);
+          add16(at + 64, 1, w0, w1, w2, w3, c);
+          add16(at + 64, 1, w4, w5, w6, w7, c + 4 * rowCoefficients);
+        }
         w0 += blockBytes<F>();
         w1 += blockBytes<F>();
         w2 += blockBytes<F>();

@@ -10,7 +10,7 @@
 // x is prepared once a row, in groups of 288 bytes: 128 words (int8: in order; int4: as the nibbles of 16 bytes fall
 // out by shifts of words), 4 scales, and 4 block sums times 8, which take off the 8 that nibbles have too much. Blocks
 // beyond the row are zeros there, so what is read of the weights behind a row's end (up to 96 bytes) counts nothing.
-import { groupsOf, blocksOf, halfUnit, halves, isInt8 } from './block-format';
+import { blocksOf, fromHalves, groupsOf, halfBias, halfSign, isInt8, leastHalf } from './block-format';
 import { floats, hsum, madd, splat } from './simd';
 
 /** Bytes of a prepared group. */
@@ -85,53 +85,46 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
   return i32x4.add(v128.shuffle<u64>(ab, cd, 0, 2), v128.shuffle<u64>(ab, cd, 1, 3));
 }
 
-/** sum, with four blocks more. */
-@inline function addGroup<F>(sum: v128, w: usize, scales: usize, x: usize): v128 {
+/**
+ * sum, with four blocks more. The partial sums of a block are stored before the next block is loaded, and constants are
+ * loaded: V8 moves all loads of a loop body to its front, up to the next store, and spills what its 16 registers do not
+ * hold; and it makes constants anew in every round.
+ */
+@inline function addGroup<F>(sum: v128, w: usize, scales: usize, x: usize, scratch: usize): v128 {
   const step: usize = isInt8<F>() ? 32 : 16;
-  let dots = laneSums(
-    blockDot<F>(w, x), blockDot<F>(w + step, x + 64), blockDot<F>(w + 2 * step, x + 128), blockDot<F>(w + 3 * step, x + 192),
-  );
+  v128.store(scratch, blockDot<F>(w, x));
+  v128.store(scratch, blockDot<F>(w + step, x + 64), 16);
+  v128.store(scratch, blockDot<F>(w + 2 * step, x + 128), 32);
+  v128.store(scratch, blockDot<F>(w + 3 * step, x + 192), 48);
+  let dots = laneSums(v128.load(scratch), v128.load(scratch, 16), v128.load(scratch, 32), v128.load(scratch, 48));
   if (!isInt8<F>()) dots = i32x4.sub(dots, v128.load(x, sumsOffset));
-  const scale = f32x4.mul(halves(scales, splat(halfUnit)), v128.load(x, scalesOffset));
-  return madd(sum, f32x4.convert_i32x4_s(dots), scale);
+  const scale = fromHalves(
+    v128.load_ext<i16>(scales), v128.load(scratch, signAt), v128.load(scratch, biasAt), v128.load(scratch, leastAt),
+  );
+  return madd(sum, f32x4.convert_i32x4_s(dots), f32x4.mul(scale, v128.load(x, scalesOffset)));
 }
 
 @inline export function groupStep<F>(): usize {
   return isInt8<F>() ? 128 : 64;
 }
 
+/** Bytes of scratch: partial sums and constants. */
+export const dotBlocksScratch: usize = 128;
+const signAt: usize = 64;
+const biasAt: usize = 80;
+const leastAt: usize = 96;
+
+/** Puts the constants where the dot products look for them: once for each op. */
+export function startDots(scratch: usize): void {
+  v128.store(scratch, i32x4.splat(halfSign), signAt);
+  v128.store(scratch, i32x4.splat(halfBias), biasAt);
+  v128.store(scratch, splat(leastHalf), leastAt);
+}
+
 /** One weight row, whole; `x` is prepared. */
-export function dotBlocks<F>(w: usize, scales: usize, x: usize, groups: i32): f32 {
+export function dotBlocks<F>(w: usize, scales: usize, x: usize, groups: i32, scratch: usize): f32 {
   let sum = splat(0);
   for (const end = x + <usize>groups * groupBytes; x < end; x += groupBytes, w += groupStep<F>(), scales += 8)
-    sum = addGroup<F>(sum, w, scales, x);
+    sum = addGroup<F>(sum, w, scales, x, scratch);
   return hsum(sum);
-}
-
-/** Rows that one `dotBlocksEach` takes at most. */
-export const dotBlockRows: i32 = 8;
-/** Bytes of its scratch: a sum and an address a row. */
-export const dotBlocksScratch: usize = 192;
-const addressesAt: usize = 128;
-
-/** Where the caller puts the address of row i, and finds its dot product after. */
-@inline export function blockRowAddress(scratch: usize, i: i32): usize {
-  return scratch + addressesAt + floats(i);
-}
-
-/** `count` weight rows, a group of each in turn: rows that lie apart wait for memory together. */
-export function dotBlocksEach<F>(scratch: usize, count: i32, scalesOf: usize, x: usize, groups: i32): void {
-  memory.fill(scratch, 0, <usize>count << 4);
-  let offset: usize = 0;
-  let scaleOffset = scalesOf;
-  const sumsEnd = scratch + (<usize>count << 4);
-  for (const end = x + <usize>groups * groupBytes; x < end; x += groupBytes) {
-    for (let s = scratch, row = scratch + addressesAt; s < sumsEnd; s += 16, row += 4) {
-      const w = <usize>load<u32>(row);
-      v128.store(s, addGroup<F>(v128.load(s), w + offset, w + scaleOffset, x));
-    }
-    offset += groupStep<F>();
-    scaleOffset += 8;
-  }
-  for (let i = 0; i < count; i++) store<f32>(blockRowAddress(scratch, i), hsum(v128.load(scratch + (<usize>i << 4))));
 }

@@ -41,44 +41,51 @@ export const groupBlocks: i32 = 4;
   return (<usize>blocksOf(columns) * (blockBytes<F>() + 2) + 63) & ~63;
 }
 
-/** What `halves` multiplies with to give f16 as they are: their exponent is biased by 15, that of f32 by 127. */
-export const halfUnit: f32 = 5.192296858534828e33; // 2^112
+// ---- f16 to f32, for finite numbers
+//
+//   n = the bits without sign, shifted to where f32 has them, the exponent's bias corrected: right but for subnormal
+//       numbers, where it is what a leading one would make of them
+//   magnitude = min(n, n + (n - 2^-14)): for subnormal numbers the second is right, and less; for others it is not less
+//
+// No step has a subnormal f32, which processors are slow at: scales below 6e-5 are common.
 
-/** Four f16 as f32, times unit / halfUnit, a power of two: exact. */
-@inline export function halves(at: usize, unit: v128): v128 {
-  return f32x4.mul(v128.and(i32x4.shl(v128.load_ext<i16>(at), 13), i32x4.splat(0x8fffe000)), unit);
+export const halfSign: i32 = 0x80000000;
+export const halfBias: i32 = 0x38000000;
+export const leastHalf: f32 = 0.00006103515625;
+
+/** Four f16, as their 16 bits extended by sign. */
+@inline export function fromHalves(bits: v128, sign: v128, bias: v128, least: v128): v128 {
+  const n = i32x4.add(i32x4.shr_u(i32x4.shl(bits, 17), 4), bias);
+  return v128.or(f32x4.pmin(n, f32x4.add(n, f32x4.sub(n, least))), v128.and(bits, sign));
 }
 
-/** One f16 as f32, by the same rule. */
-@inline export function half(at: usize, unit: f32): f32 {
-  return reinterpret<f32>((<u32>load<i16>(at) << 13) & 0x8fffe000) * unit;
+/** Four f16. */
+@inline export function halves(at: usize): v128 {
+  return fromHalves(v128.load_ext<i16>(at), i32x4.splat(halfSign), i32x4.splat(halfBias), f32x4.splat(leastHalf));
 }
 
-// ---- a block's integers as f32, times `rawUnit`: bytes are moved to the top of a word and converted, which is exact
-
-/** The unit for `halves` by which a scale times a raw number is the weight: halfUnit / rawUnit. */
-@inline export function rawHalfUnit<F>(): f32 {
-  return isInt8<F>() ? <f32>7.922816251426434e28 : <f32>1.9342813113834067e25; // 2^96, 2^84
+/** One f16. */
+@inline export function half(at: usize): f32 {
+  const bits = <u32>load<u16>(at);
+  const n = reinterpret<f32>(((bits & 0x7fff) << 13) + halfBias);
+  const magnitude = min<f32>(n, n + (n - leastHalf));
+  return bits >> 15 ? -magnitude : magnitude;
 }
 
-/** Eight signed words; `widenLow` and `widenHigh` give four f32 each. */
-@inline export function widenLow(words: v128): v128 {
-  return f32x4.convert_i32x4_s(v128.shuffle<u16>(i32x4.splat(0), words, 0, 8, 1, 9, 2, 10, 3, 11));
+// ---- a block's integers as f32, times a power of two: they are moved to the top of a word and converted, which is exact
+
+/** A scale times this, times a raw number, is the weight: 2^-16 (int8) or 2^-28 (int4). */
+@inline export function rawUnit<F>(): f32 {
+  return isInt8<F>() ? <f32>0.0000152587890625 : <f32>3.725290298461914e-9;
 }
 
-@inline export function widenHigh(words: v128): v128 {
-  return f32x4.convert_i32x4_s(v128.shuffle<u16>(i32x4.splat(0), words, 4, 12, 5, 13, 6, 14, 7, 15));
-}
-
-/**
- * Sixteen numbers of a block, those from 16 * `part` on, as bytes: int4 times 16. `wordsLow` and `wordsHigh` make of them
- * what widenLow and widenHigh want.
- */
-@inline export function nibbles(block: v128, part: i32): v128 {
-  const signed = v128.xor(block, i8x16.splat(<i8>0x88));
+/** Sixteen numbers of a block of int4, those from 16 * `part` on, as bytes times 16. */
+@inline export function nibbles(block: usize, part: i32): v128 {
+  const signed = v128.xor(v128.load(block), i8x16.splat(<i8>0x88));
   return v128.and(part ? signed : i16x8.shl(signed, 4), i8x16.splat(<i8>0xf0));
 }
 
+/** The first and the last eight of sixteen bytes, at the top of words. */
 @inline export function wordsLow(bytes: v128): v128 {
   return v128.shuffle<u8>(i32x4.splat(0), bytes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
@@ -87,23 +94,29 @@ export const halfUnit: f32 = 5.192296858534828e33; // 2^112
   return v128.shuffle<u8>(i32x4.splat(0), bytes, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
-/** Writes the 32 raw numbers of a block as f32. */
+/** The first and the last four of eight words, as raw numbers. */
+@inline export function rawLow(words: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.shuffle<u16>(i32x4.splat(0), words, 0, 8, 1, 9, 2, 10, 3, 11));
+}
+
+@inline export function rawHigh(words: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.shuffle<u16>(i32x4.splat(0), words, 4, 12, 5, 13, 6, 14, 7, 15));
+}
+
+@inline function widenEight(to: usize, words: v128): void {
+  v128.store(to, rawLow(words));
+  v128.store(to, rawHigh(words), 16);
+}
+
+/** Writes the 32 raw numbers of a block. */
 @inline export function widenBlock<F>(to: usize, block: usize): void {
-  for (let part = 0; part < 2; part++) {
-    let a: v128;
-    let b: v128;
-    if (isInt8<F>()) {
-      a = v128.load_ext<i8>(block + (<usize>part << 4));
-      b = v128.load_ext<i8>(block + (<usize>part << 4), 8);
-    } else {
-      const bytes = nibbles(v128.load(block), part);
-      a = wordsLow(bytes);
-      b = wordsHigh(bytes);
-    }
-    const at = to + (<usize>part << 6);
-    v128.store(at, widenLow(a));
-    v128.store(at, widenHigh(a), 16);
-    v128.store(at, widenLow(b), 32);
-    v128.store(at, widenHigh(b), 48);
+  if (isInt8<F>()) {
+    for (let i: usize = 0; i < 4; i++) widenEight(to + (i << 5), v128.load_ext<i8>(block + (i << 3)));
+    return;
+  }
+  for (let part = 0; part < 2; part++, to += 64) {
+    const bytes = nibbles(block, part);
+    widenEight(to, wordsLow(bytes));
+    widenEight(to + 32, wordsHigh(bytes));
   }
 }

@@ -7,7 +7,7 @@
 //
 // The words of a block are in the order in which block-dot.ts prepares x: what order that is does not matter here.
 // Scratch: panel, scales, sums of one row block; x is prepared elsewhere.
-import { blockRowBytes, groupsOf, half, halfUnit, isInt8, scalesAt } from './block-format';
+import { blockRowBytes, groupsOf, half, isInt8, scalesAt } from './block-format';
 import { groupBytes, groupStep, scalesOffset } from './block-dot';
 import { at, finish, finishRun } from './finish';
 import { wanted } from './lists';
@@ -153,7 +153,7 @@ export function gemmBlocks<F>(
         for (let i = 0; i < outputs; i++) {
           const from = w + <usize>min(n + i, last - 1) * stride + scaleAt + (<usize>g << 3);
           for (let b: usize = 0; b < <usize>(some << 2); b++)
-            store<f32>(scales + (b << 5) + floats(i), half(from + (b << 1), halfUnit));
+            store<f32>(scales + (b << 5) + floats(i), half(from + (b << 1)));
         }
         for (let r = r0; r < r1; r += 4) {
           const x0 = x + <usize>r * xStride + <usize>g * groupBytes;

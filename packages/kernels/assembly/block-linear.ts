@@ -7,15 +7,7 @@
 //
 // Every path sums an output in the order of block-dot.ts: sparse equals dense, bit for bit.
 // Scratch: a place for gemv or gemm at the front, cursors of the rows, then every row of x, prepared.
-import {
-  blockRowAddress,
-  dotBlockRows,
-  dotBlocks,
-  dotBlocksEach,
-  dotBlocksScratch,
-  prepare,
-  preparedBytes,
-} from './block-dot';
+import { dotBlocks, dotBlocksScratch, prepare, preparedBytes, startDots } from './block-dot';
 import { blockRowBytes, blocksOf, groupsOf, scalesAt } from './block-format';
 import { gemmBlocks, gemmBlockScratch } from './block-gemm';
 import { linearTransposedBlocks } from './block-transposed';
@@ -23,6 +15,7 @@ import { at, finish } from './finish';
 import { GemvRows, Linear } from './generated/ops';
 import { lines, lowerBound, setCursors } from './lists';
 import { floats, share } from './simd';
+import { touch, touchedRows } from './touch';
 
 /** From this many rows on, packing pays. */
 const gemmRows = 8;
@@ -30,11 +23,16 @@ const gemmRows = 8;
 const denseRows: f32 = 0.6;
 /** Share of the outputs, in a hundred, from which on a list is read as the dense product reads. */
 const denseShare: i64 = 85;
+/** A list is dealt to the threads, and to chunks, in this unit at least. */
+const listUnit = 8;
 /** Bytes of weights that stay in L2 while the rows of a step pass. */
 const chunkBytes: usize = 262144;
 
-/** Where the cursors begin, behind what gemv and gemm need. */
-const cursorsAt: usize = (gemmBlockScratch + dotBlocksScratch + 63) & ~63;
+/** Behind what the dot products need: addresses of rows, and what touching gives. */
+const addressesAt: usize = dotBlocksScratch;
+const touchedAt: usize = addressesAt + 64;
+/** Where the cursors begin, behind what gemv or gemm need. */
+const cursorsAt: usize = (gemmBlockScratch + 63) & ~63;
 
 /** Rows of x, prepared one behind the other. */
 function prepareRows<F>(to: usize, x: usize, xScales: usize, xSums: usize, rows: i32, inWidth: i32): void {
@@ -64,18 +62,20 @@ function gemvBlocks<F>(
     for (let i = 0; i < count; i++) {
       const n = output(list, first, i);
       const row = w + <usize>n * stride;
-      finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, x, groups));
+      finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, x, groups, scratch));
     }
     return;
   }
-  for (let i = 0; i < count; i += dotBlockRows) {
-    const rows = min(dotBlockRows, count - i);
-    for (let j = 0; j < rows; j++)
-      store<u32>(blockRowAddress(scratch, j), <u32>(w + <usize>output(list, first, i + j) * stride));
-    dotBlocksEach<F>(scratch, rows, scales, x, groups);
+  const together = touchedRows(stride);
+  const addresses = scratch + addressesAt;
+  for (let i = 0; i < count; i += together) {
+    const rows = min(together, count - i);
+    for (let j = 0; j < rows; j++) store<u32>(addresses + floats(j), <u32>(w + <usize>output(list, first, i + j) * stride));
+    store<i32>(scratch + touchedAt, touch(addresses, rows, 0, stride));
     for (let j = 0; j < rows; j++) {
       const n = output(list, first, i + j);
-      finish(out + floats(n), at(residual, n), at(bias, n), load<f32>(blockRowAddress(scratch, j)));
+      const row = <usize>load<u32>(addresses + floats(j));
+      finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, x, groups, scratch));
     }
   }
 }
@@ -93,6 +93,7 @@ export function linearBlocks<F>(op: usize, rows: i32, thread: i32, threads: i32,
   const residual = Linear.residual(op);
   const out = Linear.out(op);
   const x = scratch + cursorsAt;
+  startDots(scratch);
   prepareRows<F>(x, Linear.x(op), Linear.xScales(op), Linear.xSums(op), rows, inWidth);
   if (rows >= gemmRows)
     return gemmBlocks<F>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch, 0, 0, 0);
@@ -115,10 +116,11 @@ export function gemvRowsBlocks<F>(op: usize, rows: i32, thread: i32, threads: i3
   const counts = GemvRows.activeCount(op);
   const cursors = scratch + cursorsAt;
   const x = cursors + lines(rows);
+  startDots(scratch);
   if (rows == 1) {
     const count = load<i32>(counts);
-    const from = share(count, dotBlockRows, thread, threads);
-    const to = share(count, dotBlockRows, thread + 1, threads);
+    const from = share(count, listUnit, thread, threads);
+    const to = share(count, listUnit, thread + 1, threads);
     if (from == to) return;
     prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), 1, inWidth);
     return gemvBlocks<F>(x, w, bias, 0, out, inWidth, active + floats(from), 0, to - from, scratch);
@@ -130,7 +132,7 @@ export function gemvRowsBlocks<F>(op: usize, rows: i32, thread: i32, threads: i3
   prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), rows, inWidth);
   if (rows >= gemmRows && <f32>total >= denseRows * <f32>(rows * (last - first)))
     return gemmBlocks<F>(x, w, bias, 0, out, rows, inWidth, outWidth, first, last, scratch, active, counts, cursors);
-  const chunk = max(dotBlockRows, <i32>(chunkBytes / blockRowBytes<F>(inWidth)));
+  const chunk = max(listUnit, <i32>(chunkBytes / blockRowBytes<F>(inWidth)));
   for (let n = first; n < last; n += chunk)
     for (let r = 0; r < rows; r++) {
       const from = load<i32>(cursors + floats(r));

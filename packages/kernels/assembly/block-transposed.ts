@@ -5,8 +5,8 @@
 //   many rows, dense:          sixteen columns are packed into a panel of f32 that stays in L1 while every row passes
 //
 // Scratch: coefficients of axpyBlocks; then sums of some rows and their cursors, or the panel, its scales and sums.
-import { axpyBlocks, coefficientBytes } from './block-axpy';
-import { blockBytes, blockRowBytes, blocksOf, blockSize, half, rawHalfUnit, scalesAt, widenBlock } from './block-format';
+import { axpyBlocks, axpyBlocksScratch } from './block-axpy';
+import { blockBytes, blockRowBytes, blocksOf, blockSize, half, rawUnit, scalesAt, widenBlock } from './block-format';
 import { at, finishRun } from './finish';
 import { AxpyRows, Linear } from './generated/ops';
 import { lowerBound } from './lists';
@@ -38,7 +38,7 @@ export function transposedBlocks<F>(
   if (active) for (let r = 0; r < rows; r++) total += load<i32>(counts + floats(r));
   if (rows >= gemmRows && <f32>total >= denseRows * <f32>(rows * inWidth))
     return gemmTransposedBlocks<F>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
-  const cursors = scratch + coefficientBytes;
+  const cursors = scratch + axpyBlocksScratch;
   const sums = cursors + floats(sumRows);
   // one row: all columns at once, since a weight row is read in one run
   const step = rows == 1 ? last - first : sumBlocks;
@@ -147,7 +147,7 @@ function gemmTransposedBlocks<F>(
         for (let i = 0; i < count; i++) {
           const row = w + <usize>(k + i) * stride;
           widenBlock<F>(scratch + (<usize>i << 7), row + <usize>b * blockBytes<F>());
-          store<f32>(scales + floats(i), half(row + scaleAt + (<usize>b << 1), rawHalfUnit<F>()));
+          store<f32>(scales + floats(i), half(row + scaleAt + (<usize>b << 1)) * rawUnit<F>());
         }
         for (let r = r0; r < r1; r += 2) {
           const x0 = x + floats(r * inWidth + k);

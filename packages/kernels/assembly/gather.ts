@@ -9,7 +9,7 @@ import {
   half,
   Int4,
   Int8,
-  rawHalfUnit,
+  rawUnit,
   scalesAt,
   widenBlock,
 } from './block-format';
@@ -43,7 +43,7 @@ function gatherBlocks<F>(op: usize, rows: i32, first: i32, last: i32, scratch: u
     const row = Gather.table(op) + <usize>load<u32>(Gather.index(op) + floats(r)) * blockRowBytes<F>(width);
     for (let b = first; b < last; b++) {
       widenBlock<F>(scratch, row + <usize>b * blockBytes<F>());
-      const scale = half(row + scalesAt<F>(width) + (<usize>b << 1), rawHalfUnit<F>());
+      const scale = half(row + scalesAt<F>(width) + (<usize>b << 1)) * rawUnit<F>();
       const columns = min(blockSize, width - b * blockSize);
       const place = floats(r * width + b * blockSize);
       for (let c: usize = 0; c < floats(columns); c += 4) {

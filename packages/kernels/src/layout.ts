@@ -62,7 +62,7 @@ const preparedBytes = (inWidth: number): number => Math.ceil(inWidth / 128) * 28
 /** What assembly/block-gemm.ts and block-dot.ts keep before the cursors and the prepared rows. */
 const blockRowsAt = 18432;
 /** Coefficients, cursors and sums of assembly/block-transposed.ts for several rows. */
-const blockColumnsBytes = 2048 + 64 * 4 + 64 * 512 * 4;
+const blockColumnsBytes = 2112 + 64 * 4 + 64 * 512 * 4;
 
 const blockCodes: readonly number[] = [dtypeCodes.int8, dtypeCodes.int4];
 

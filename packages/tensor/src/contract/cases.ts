@@ -143,6 +143,27 @@ function* products(): Generator<OpCase> {
         }
 }
 
+/** Weights so small that the f16 scales of their blocks are subnormal, or zero. */
+function* smallScales(): Generator<OpCase> {
+  for (const dtype of ['int8', 'int4'] as const)
+    for (const scale of [2e-3, 2e-5, 1e-9])
+      for (const transposed of [false, true])
+        for (const rows of [1, 9])
+          yield {
+            name: `linear ${dtype}${transposed ? ' transposed' : ''}, weights of ${scale} [${rows}, 70] -> 130`,
+            op: 'linear',
+            rows,
+            maxRows: rows,
+            operands: {
+              ...quantizable(dtype, transposed, 70, matrix('x', 70)),
+              w: buffer('w', dtype, transposed ? [70, 130] : [130, 70], { kind: 'normal', scale }, transposed),
+              out: matrix('out', 130, stale),
+            },
+            attributes: {},
+            results: ['out'],
+          };
+}
+
 function* sparseProducts(): Generator<OpCase> {
   for (const dtype of weightDTypes)
     for (const [inWidth, outWidth] of productShapes)
@@ -378,6 +399,7 @@ export const opCases: readonly OpCase[] = [
   ...activations(),
   ...selections(),
   ...products(),
+  ...smallScales(),
   ...sparseProducts(),
   ...gathers(),
   ...ropes(),
