@@ -4,7 +4,8 @@
 //   logits = weight (q - onehot(target)) + pull (q - p)
 //
 // p of the tokens that the teacher lists is the teacher's, of the others `restShare` q: those come in the pass over the
-// row, the listed and the target are put right behind it. Sums of e are those of logprob.h.
+// row, the listed and the target are put right behind it. Sums of e are those of logprob.h. The listed logits are -infinity
+// meanwhile, so that the rest is a sum and not a difference of two sums that are nearly equal.
 // Scratch: of each listed token its logit and its e.
 #pragma once
 #include "column-sums.h"
@@ -43,20 +44,18 @@ struct Teaching {
   float restShare = 0;
 };
 
-/** Writes the divergence. `listed` holds the logits of the listed tokens. */
-static inline Teaching teach(const Call& call, int r, double logSum, const float* listed) {
+/** Writes the divergence. `listed` holds the logits of the listed tokens; `ownRest` is q of all others. */
+static inline Teaching teach(const Call& call, int r, double logSum, double ownRest, const float* listed) {
   const int count = CrossEntropy::teacherCount(call.op);
   const float* logprobs = row(CrossEntropy::teacherLogprobs(call.op), r, count);
   double divergence = 0;
   double teacherRest = 1;
-  double ownRest = 1;
   for (int i = 0; i < count; i++) {
     const double logP = static_cast<double>(logprobs[i]);
     const double logQ = static_cast<double>(listed[i]) - logSum;
     const double p = std::exp(logP);
     divergence += p * (logP - logQ);
     teacherRest -= p;
-    ownRest -= std::exp(logQ);
   }
   // rounding must not make a share negative, nor divide by it
   if (teacherRest < 0 || count == CrossEntropy::width(call.op)) teacherRest = 0;
@@ -79,12 +78,20 @@ static void crossEntropy(const Call& call) {
     const float weight = CrossEntropy::weight(call.op)[r];
     const float top = largest(x, width);
     const double targetLogit = static_cast<double>(x[target]);
-    for (int i = 0; i < count; i++) listed[i] = x[ids[i]];
-    const double sum = expInPlace(x, width, top);
+    for (int i = 0; i < count; i++) {
+      listed[i] = x[ids[i]];
+      x[ids[i]] = -INFINITY;
+    }
+    const double rest = expInPlace(x, width, top);
+    double sum = rest;
+    for (int i = 0; i < count; i++) {
+      float lane[lanes];
+      store(lane, exp(splat(listed[i] - top)));
+      sum += static_cast<double>(listedExp[i] = lane[0]);
+    }
     const double logSum = static_cast<double>(top) + ln(sum);
     CrossEntropy::loss(call.op)[r] = static_cast<float>(logSum - targetLogit);
-    for (int i = 0; i < count; i++) listedExp[i] = x[ids[i]];
-    const Teaching taught = count > 0 ? teach(call, r, logSum, listed) : Teaching{};
+    const Teaching taught = count > 0 ? teach(call, r, logSum, rest / sum, listed) : Teaching{};
     const float inverse = static_cast<float>(1 / sum);
     const auto gradient = [&](float e, float p) {
       const float q = e * inverse;
