@@ -1,6 +1,6 @@
 // Three training steps as PyTorch and the Hugging Face models take them: losses, norms, gradients and parameters.
 import { readdirSync } from 'node:fs';
-import { gatherTensors } from '@relufy/models';
+import { createBackend, gatherTensors } from '@relufy/models';
 import { afterAll, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { trainingBackends } from './testing/backends.js';
@@ -11,7 +11,8 @@ const isKeyBias = (tensor: string): boolean => /k_proj\.bias$/.test(tensor);
 
 const update = { learningRate: 2e-3, maxNorm: 1 };
 
-const backends = await trainingBackends();
+const oneThread = await createBackend({ backend: 'wasm', threads: 1 });
+const backends = [...(await trainingBackends()), ['wasm, 1 thread', oneThread.backend] as const];
 afterAll(() => Promise.all(backends.map(([, backend]) => backend.dispose())));
 
 describeShared('golden training', 'golden/training', () => {

@@ -1,4 +1,3 @@
-export { createTrainingBackend, type TrainingBackendOptions } from './backend.js';
 export { type ConfigOverrides, type DataSource, parseRunConfig, type RunConfig, readRunConfig } from './config.js';
 export { type RunEvent, type RunOptions, runTraining } from './run.js';
 export type { Metrics } from './run-folder.js';

@@ -1,8 +1,8 @@
 // A run: draws batches, steps, logs, evaluates, writes checkpoints, and goes on from the last one. Owns the loop and what
 // stops it. Everything it does with numbers is elsewhere: session.ts (steps), schedules.ts, data/, run-checkpoint.ts.
 import { basename, isAbsolute } from 'node:path';
-import { type Model, parameterCount } from '@relufy/models';
-import { type Backend, createReferenceBackend, RelufyError } from '@relufy/tensor';
+import { createBackend, type Model, parameterCount } from '@relufy/models';
+import { type Backend, RelufyError } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { partOf, scoredTokens, takeSequences } from './data/parts.js';
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
@@ -18,7 +18,7 @@ import { askTeacher, checkTeacher } from './teacher.js';
 import type { ParameterGroup, TrainingStepOptions } from './training-step.js';
 
 export interface RunOptions {
-  /** Default: the reference executor. Whoever gives one disposes it. */
+  /** Default: native where its binary is there, else WASM. Whoever gives one disposes it. */
   readonly backend?: Backend;
   /** How models are found; default: paths, URLs and names on the hub. */
   readonly open?: OpenModel;
@@ -48,6 +48,12 @@ const explosion = 10;
  * written before stays.
  */
 export async function runTraining(config: RunConfig, options: RunOptions = {}): Promise<Metrics | undefined> {
+  if (options.backend) return runOn(options.backend, config, options);
+  const { backend } = await createBackend({});
+  return runOn(backend, config, options).finally(() => backend.dispose());
+}
+
+async function runOn(backend: Backend, config: RunConfig, options: RunOptions): Promise<Metrics | undefined> {
   const folder = await RunFolder.open(config);
   const start = await startModel(config, options.open);
   const tokenizing = {
@@ -67,7 +73,7 @@ export async function runTraining(config: RunConfig, options: RunOptions = {}): 
   const training = await sourcesOf(config.data);
   const validation = (await sourcesOf(config.validation)).map(({ source }) => source);
   const stepOptions = stepOptionsOf(config, start);
-  const session = await TrainingSession.create(options.backend ?? createReferenceBackend(), start.spec, stepOptions);
+  const session = await TrainingSession.create(backend, start.spec, stepOptions);
   const teacher = await teacherOf(config, start, options);
   try {
     const run = new Run(config, options, folder, start, session, stepOptions, training, validation, teacher);

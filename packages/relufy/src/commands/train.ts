@@ -1,5 +1,6 @@
 // `relufy train`: a run as its config says, with a line of progress. Does not own the run (@relufy/train).
 import { wholeFrom } from '@relufy/chat';
+import { createBackend } from '@relufy/models';
 import type { Metrics, RunEvent } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
@@ -35,11 +36,11 @@ export function define(command: Command): void {
 }
 
 async function train({ config: file, json, backend: name, threads, ...overrides }: TrainValues): Promise<void> {
-  const { createTrainingBackend, readRunConfig, runTraining } = await import('@relufy/train');
+  const { readRunConfig, runTraining } = await import('@relufy/train');
   const config = await readRunConfig(file, overrides);
   const print = (text: string) => process.stdout.write(`${text}\n`);
   const chosen = { ...(name !== undefined && { backend: name }), ...(threads !== undefined && { threads }) };
-  const { backend, description } = await createTrainingBackend(chosen);
+  const { backend, description } = await createBackend(chosen);
   print(json ? JSON.stringify({ kind: 'backend', description }) : description);
   try {
     await untilInterrupted((signal) =>

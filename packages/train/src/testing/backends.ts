@@ -1,10 +1,13 @@
-// The backends that tests of training run on: the reference executor, and the native backend where its binary is there.
-import { type Backend, createReferenceBackend } from '@relufy/tensor';
-import { createTrainingBackend } from '../index.js';
+// The backends that tests of training run on: the reference executor, WASM, and the native backend where its binary is there.
+import { createBackend } from '@relufy/models';
+import type { Backend } from '@relufy/tensor';
 
 /** [name, backend]; tests dispose them. */
 export async function trainingBackends(): Promise<[string, Backend][]> {
-  const { backend } = await createTrainingBackend({ threads: 2 });
-  const reference: [string, Backend] = ['reference', createReferenceBackend()];
-  return backend.name === 'reference' ? [reference] : [reference, [backend.name, backend]];
+  const create = async (name: 'auto' | 'wasm' | 'reference'): Promise<[string, Backend]> => {
+    const { backend } = await createBackend({ backend: name, threads: 2 });
+    return [backend.name, backend];
+  };
+  const found = [await create('reference'), await create('wasm'), await create('auto')];
+  return [...new Map(found)].map(([name, backend]) => [name, backend]);
 }
