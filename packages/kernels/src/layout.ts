@@ -16,6 +16,7 @@ import {
   type StepLimits,
   scratchFloats,
   toUnits,
+  trainingOpTable,
   unitBytes,
 } from '@relufy/tensor';
 
@@ -52,8 +53,12 @@ const axpyRows = 8;
 const axpyBlockBytes = 64 * 512 * 4 + 64 * 4;
 /** Columns are dealt to the threads in this unit. */
 const columnUnit = 32;
-/** A panel, sums, and a turned block of 256 rows and 129 lines (assembly/training/linear-gradient.ts). */
-const gradientBytes = 16384 + 128 + 129 * 256 * 4;
+/** A panel, and lists of 128 lines with their lengths (assembly/training/sparse-tiles.ts). */
+const listsBytes = 16384 + 128 * 2048 + 512;
+/** Sums of 129 rows and 512 columns (assembly/training/product.ts), in every program that trains. */
+const productBytes = listsBytes + 129 * 512 * 4;
+/** Sums of two lines, and a turned block of 256 rows and 129 lines (assembly/training/linear-gradient.ts). */
+const gradientBytes = listsBytes + 128 + 129 * 256 * 4;
 /** Rows of a block of assembly/training/attention-*.ts, one more for padding; and rows that attend at a time. */
 const [attentionRows, attentionRun] = [33, 64];
 
@@ -108,6 +113,7 @@ function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: 
 /** Units of scratch that one of `threads` threads needs for a program. */
 export function scratchUnits(program: Program, threads: number): number {
   let bytes = Math.max(panelBytes, scratchFloats(program) * 4);
+  if (program.ops.some(({ kind }) => kind in trainingOpTable)) bytes = Math.max(bytes, productBytes);
   program.ops.forEach((op, index) => {
     const need = scratchBytes(op.kind, opFields(program, op, index), program.maxRows, threads);
     bytes = Math.max(bytes, need);

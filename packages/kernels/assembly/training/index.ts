@@ -10,3 +10,4 @@ export { linearGradient } from './linear-gradient';
 export { normBackward, normGradient } from './norm-backward';
 export { adamW, clip, sumSquares } from './optimizer';
 export { place, scatterAdd } from './rows';
+export { tileList } from './sparse-tiles';

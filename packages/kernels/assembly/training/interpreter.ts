@@ -7,6 +7,8 @@ import {
   AttentionBackwardQuery,
   Clip,
   CrossEntropy,
+  dtypeF32,
+  Linear,
   LinearBackward,
   LinearGradient,
   NormBackward,
@@ -27,6 +29,7 @@ import { linearBackward } from './linear-backward';
 import { linearGradient } from './linear-gradient';
 import { normBackward, normGradient } from './norm-backward';
 import { adamW, clip, sumSquares } from './optimizer';
+import { trainingProduct } from './product';
 import { place, scatterAdd } from './rows';
 
 export function run(
@@ -58,6 +61,15 @@ function trainingStep(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, 
     case SumSquares.code: return sumSquares(op, t, threads);
     case Clip.code: return clip(op, t);
     case AdamW.code: return adamW(op, t, threads);
+    case Linear.code:
+      if (Linear.dtype(op) == dtypeF32) return linear(op, pick(Linear.count(op), rows, outputs), t, threads, scratch);
     default: return step(op, rows, outputs, t, threads, scratch);
   }
+}
+
+function linear(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+  trainingProduct(
+    Linear.x(op), Linear.w(op), Linear.bias(op), Linear.residual(op), Linear.out(op), rows, Linear.inWidth(op),
+    Linear.outWidth(op), Linear.transposed(op) == 1, thread, threads, scratch,
+  );
 }

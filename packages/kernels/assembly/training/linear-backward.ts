@@ -2,12 +2,12 @@
 //
 //   out[r] = residual[r] + dy[r] w:  a row-major w [out, in] is a transposed weight from out to in, and the reverse
 //
-// so it is ../linear.ts with the layout turned, in its orders of summation.
+// so it is a product (product.ts) with the layout turned, in its orders of summation.
 import { LinearBackward } from '../generated/ops';
-import { product } from '../linear';
+import { trainingProduct } from './product';
 
 export function linearBackward(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
-  product<f32>(
+  trainingProduct(
     LinearBackward.dy(op), LinearBackward.w(op), 0, LinearBackward.residual(op), LinearBackward.out(op), rows,
     LinearBackward.outWidth(op), LinearBackward.inWidth(op), LinearBackward.transposed(op) == 0, thread, threads, scratch,
   );

@@ -1,0 +1,70 @@
+// Products over transposed weights in a step of many rows: as ../gemm-transposed.ts, in its order of summation, and where
+// x has many zeros only what is not zero is read (sparse-tiles.ts).
+//
+//   for blocks of 128 rows x 512 columns: for blocks of 256 k: lists of the rows, if they pay; for panels of 16 columns:
+//     sums[row][16] += row x panel, k strictly in order;  then out = residual + (sums + bias)
+//
+// Scratch: a panel, the lists and their lengths, sums of one row more than the block (the padding of an odd last pair).
+import { at, finishRun } from '../finish';
+import { pack, tileTransposed } from '../gemm-transposed';
+import { product } from '../linear';
+import { floats, share } from '../simd';
+import { blockDepth, isSparse, listBytes, makeLists, tileList } from './sparse-tiles';
+
+const blockRows = 128;
+const blockColumns = 512;
+const listsAt: usize = 16384;
+const countsAt: usize = 16384 + 128 * 2048;
+const sumsAt: usize = 16384 + 128 * 2048 + 512;
+
+function manyRows(
+  x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, first: i32,
+  columns: i32, scratch: usize,
+): void {
+  const lists = scratch + listsAt;
+  const counts = scratch + countsAt;
+  const sums = scratch + sumsAt;
+  const stride = floats((columns + 15) & ~15);
+  const xStride = floats(inWidth);
+  for (let r0 = 0; r0 < rows; r0 += blockRows) {
+    const some = min(blockRows, rows - r0);
+    memory.fill(sums, 0, <usize>(some + 1) * stride);
+    for (let k = 0; k < inWidth; k += blockDepth) {
+      const depth = min(blockDepth, inWidth - k);
+      const left = x + <usize>r0 * xStride + floats(k);
+      const sparse = isSparse(left, xStride, some, depth);
+      if (sparse) makeLists(lists, counts, left, xStride, some, depth);
+      for (let c = 0; c < columns; c += 16) {
+        pack<f32>(
+          scratch, w + floats(k * outWidth + first + c), floats(outWidth), min(16, columns - c), depth,
+        );
+        const own = sums + floats(c);
+        if (sparse)
+          for (let i = 0; i < some; i++)
+            tileList(scratch, lists + <usize>i * listBytes, load<i32>(counts + floats(i)), own + <usize>i * stride);
+        else
+          for (let i = 0; i < some; i += 2) {
+            const row = left + <usize>i * xStride;
+            const sum = own + <usize>i * stride;
+            tileTransposed(scratch, depth, row, i + 1 < some ? row + xStride : row, sum, sum + stride);
+          }
+      }
+    }
+    for (let i = 0; i < some; i++) {
+      const place = (r0 + i) * outWidth + first;
+      finishRun(out + floats(place), at(residual, place), at(bias, first), sums + <usize>i * stride, columns);
+    }
+  }
+}
+
+/** The product of a whole step, f32 weights: each thread does its share of the outputs. */
+export function trainingProduct(
+  x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, transposed: bool,
+  thread: i32, threads: i32, scratch: usize,
+): void {
+  if (!transposed || rows < 32)
+    return product<f32>(x, w, bias, residual, out, rows, inWidth, outWidth, transposed, thread, threads, scratch);
+  const last = share(outWidth, 32, thread + 1, threads);
+  for (let c = share(outWidth, 32, thread, threads); c < last; c += blockColumns)
+    manyRows(x, w, bias, residual, out, rows, inWidth, outWidth, c, min(blockColumns, last - c), scratch);
+}
