@@ -69,7 +69,10 @@ static inline void rowsTimesPanel(const Product& p, int r0, const W* panel, size
     }
   for (int r = 0; r < rows; r++) {
     float sum[panelOutputs];
-    for (int i = 0; i < count; i++) sum[i] = hsum(sums[i / tileOutputs * tileOutputs * rows + i % tileOutputs * rows + r]);
+    if (count == panelOutputs)
+      for (int i = 0; i < panelOutputs; i += lanes) store(sum + i, hsums(sums + i * rows + r, rows));
+    else
+      for (int i = 0; i < count; i++) sum[i] = hsum(sums[i * rows + r]);
     finishRun(
         row(p.out, r0 + r, p.outWidth), row(p.residual, r0 + r, p.outWidth), p.bias, sum, n0, count);
   }

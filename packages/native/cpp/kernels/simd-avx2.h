@@ -56,6 +56,21 @@ RELUFY_INLINE static float hsum(Vec v) {
   const __m128 v2 = _mm_add_ps(v4, _mm_movehl_ps(v4, v4));
   return _mm_cvtss_f32(_mm_add_ss(v2, _mm_movehdup_ps(v2)));
 }
+RELUFY_INLINE static Vec hsums(const Vec* v, int stride) {
+  // halves in pairs, quarters in pairs, ...: vector 2 i + b ends in part b, lane i
+  const auto at = [&](int s) { return v[(s % 2 * 4 + s / 2) * stride]; };
+  const auto halves = [&](int s) {
+    const Vec a = at(s), b = at(s + 1);
+    return _mm256_castps_pd(_mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)));
+  };
+  const auto pairs = [&](int s) {
+    const __m256d e = halves(s), f = halves(s + 2);
+    return _mm256_add_ps(
+        _mm256_castpd_ps(_mm256_unpacklo_pd(e, f)), _mm256_castpd_ps(_mm256_unpackhi_pd(e, f)));
+  };
+  const Vec g = pairs(0), h = pairs(4);
+  return _mm256_add_ps(_mm256_shuffle_ps(g, h, 0x88), _mm256_shuffle_ps(g, h, 0xdd));
+}
 RELUFY_INLINE static float hmax(Vec v) {
   const __m128 v4 = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   const __m128 v2 = _mm_max_ps(v4, _mm_movehl_ps(v4, v4));

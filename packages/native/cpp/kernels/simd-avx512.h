@@ -55,6 +55,24 @@ RELUFY_INLINE static float hsum(Vec v) {
   const __m128 v2 = _mm_add_ps(v4, _mm_movehl_ps(v4, v4));
   return _mm_cvtss_f32(_mm_add_ss(v2, _mm_movehdup_ps(v2)));
 }
+RELUFY_INLINE static Vec hsums(const Vec* v, int stride) {
+  // 16 halves in pairs, 8 quarters in pairs, ...: vector 4 i + b ends in part b, lane i
+  const auto at = [&](int s) { return v[(s % 4 * 4 + s / 4) * stride]; };
+  const auto quarters = [&](int s) {
+    const Vec a = at(s), b = at(s + 1), c = at(s + 2), d = at(s + 3);
+    const Vec ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const Vec cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  };
+  const auto pairs = [&](int s) {
+    const __m512d e = _mm512_castps_pd(quarters(s));
+    const __m512d f = _mm512_castps_pd(quarters(s + 4));
+    return _mm512_add_ps(
+        _mm512_castpd_ps(_mm512_unpacklo_pd(e, f)), _mm512_castpd_ps(_mm512_unpackhi_pd(e, f)));
+  };
+  const Vec g = pairs(0), h = pairs(8);
+  return _mm512_add_ps(_mm512_shuffle_ps(g, h, 0x88), _mm512_shuffle_ps(g, h, 0xdd));
+}
 RELUFY_INLINE static float hmax(Vec v) { return _mm512_reduce_max_ps(v); }
 
 RELUFY_INLINE static Vec whereGreater(Vec a, Vec b, Vec v) {

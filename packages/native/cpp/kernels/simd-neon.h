@@ -56,6 +56,10 @@ RELUFY_INLINE static float hsum(Vec v) {
   const float32x2_t pair = vadd_f32(vget_low_f32(v), vget_high_f32(v));
   return vget_lane_f32(pair, 0) + vget_lane_f32(pair, 1);
 }
+RELUFY_INLINE static Vec hsums(const Vec* v, int stride) {
+  const auto halves = [&](int s) { return vadd_f32(vget_low_f32(v[s * stride]), vget_high_f32(v[s * stride])); };
+  return vpaddq_f32(vcombine_f32(halves(0), halves(1)), vcombine_f32(halves(2), halves(3)));
+}
 RELUFY_INLINE static float hmax(Vec v) { return vmaxvq_f32(v); }
 
 RELUFY_INLINE static Vec keep(uint32x4_t mask, Vec v) {

@@ -53,6 +53,7 @@ RELUFY_INLINE static Vec absolute(Vec a) { RELUFY_LANES(a.lane[l] < 0 ? -a.lane[
 RELUFY_INLINE static Vec squareRoot(Vec a) { RELUFY_LANES(std::sqrt(a.lane[l])); }
 
 RELUFY_INLINE static float hsum(Vec v) { return (v.lane[0] + v.lane[2]) + (v.lane[1] + v.lane[3]); }
+RELUFY_INLINE static Vec hsums(const Vec* v, int stride) { RELUFY_LANES(hsum(v[l * stride])); }
 RELUFY_INLINE static float hmax(Vec v) {
   const float a = v.lane[0] > v.lane[2] ? v.lane[0] : v.lane[2];
   const float b = v.lane[1] > v.lane[3] ? v.lane[1] : v.lane[3];

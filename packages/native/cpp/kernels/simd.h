@@ -8,6 +8,7 @@
 //   squareRoot                     correctly rounded
 //   max min                        a > b ? a : b and a < b ? a : b, so NaN in b stays
 //   hsum hmax                      lane l with lane l + n/2, halving: the one order of summation across lanes
+//   hsums                          hsum of `lanes` vectors, `stride` apart, each in its lane
 //   whereGreater whereNonZero chooseNegative   a > b ? v : 0;  a != 0 ? v : 0;  x < 0 ? a : b
 //   nonZeroBits                    bit l: lane l != 0
 //   pow2                           2^n for integral lanes -127 < n < 128
