@@ -132,13 +132,17 @@ static inline void addParts(float* sums, float* levels, int part, int partCount,
 }
 constexpr int partLevels = 3;
 
-static inline size_t gemmTransposedScratch(int rows, int inWidth) {
+/** Rows that pass together: their sums stay in L2. */
+constexpr int transposedRows = 32 * tileRows;
+
+static inline size_t gemmTransposedScratch(int allRows, int inWidth) {
+  const int rows = least(allRows, transposedRows);
   const int panel = panelInputs * panelColumns + coefficientStride * (panelBlocks + tileRows * panelBlocks);
   const int floats = panel + parts * partInputs(inWidth) + (1 + partLevels) * rows * panelColumns + 64;
   return static_cast<size_t>(floats) * sizeof(float);
 }
 
-/** Columns [first, last) of every row. */
+/** Columns [first, last) of every row; of at most `transposedRows` rows. */
 template <class W, class M>
 static inline void gemmTransposed(const Product& p, const M& w, int first, int last, float* scratch) {
   constexpr int scaleCount = coefficientsPerInput<W>;

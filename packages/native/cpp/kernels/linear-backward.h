@@ -5,7 +5,7 @@
 //   linearGradient:  w[n][k] += sum over r of dy[r][n] x[r][k];  bias[n] += sum over r of dy[r][n]
 #pragma once
 #include "column-sums.h"
-#include "outer.h"
+#include "outer-product.h"
 
 namespace relufy::RELUFY_ISA {
 

@@ -6,7 +6,9 @@
 //
 //   packed B: strips of `tileColumns` columns, [p][tileColumns]; stays in L2 while all rows pass
 //   packed A: strips of `outerRows` rows, as they lie: [row][outerStride] where p is contiguous, else [p][outerRows]
-//   tile: outerRows x outerVectors vectors in registers; what is left over is padded with zeros and goes by way of `edge`
+//   tile: outerRows x outerVectors vectors in registers
+//
+// Owns tiles and packing. outer-product.h puts them together.
 #pragma once
 #include "simd.h"
 
@@ -140,69 +142,6 @@ static inline void packRowStrips(const Strided& a, int i0, int rows, int p0, int
       }
     }
   }
-}
-
-constexpr size_t outerScratch =
-    static_cast<size_t>(outerDepth * outerColumns + 8 * rowStripFloats + outerRows * tileColumns + lanes) * sizeof(float);
-
-/** Rows [firstRow, lastRow) and columns [firstColumn, lastColumn) of C. */
-static inline void outerProduct(
-    const OuterProduct& p, int firstRow, int lastRow, int firstColumn, int lastColumn, float* scratch) {
-  float* columnStrips = scratch;
-  float* rowStrips = columnStrips + outerDepth * outerColumns;
-  float* edge = rowStrips + 8 * rowStripFloats + lanes;
-  const bool byRows = p.a.columnStride == 1;
-  const size_t stride = static_cast<size_t>(p.columns);
-  for (int j0 = firstColumn; j0 < lastColumn; j0 += outerColumns)
-    for (int p0 = 0; p0 < p.depth; p0 += outerDepth) {
-      const int columns = least(outerColumns, lastColumn - j0);
-      const int depth = least(outerDepth, p.depth - p0);
-      packColumnStrips(p.b, p0, depth, j0, columns, columnStrips);
-      for (int i0 = firstRow; i0 < lastRow; i0 += outerRowBlock) {
-        const int rows = least(outerRowBlock, lastRow - i0);
-        packRowStrips(p.a, i0, rows, p0, depth, rowStrips);
-        for (int i = 0; i < rows; i += outerRows)
-          for (int j = 0; j < columns; j += tileColumns) {
-            const float* a = rowStrips + i / outerRows * rowStripFloats;
-            const float* b = columnStrips + j * depth;
-            const size_t place = static_cast<size_t>(i0 + i) * stride + static_cast<size_t>(j0 + j);
-            const float* base = p0 > 0 ? p.out + place : p.base != nullptr ? p.base + place : nullptr;
-            float* out = p.out + place;
-            const auto tile = [&](const float* kept, float* to, size_t toStride) {
-              if (byRows)
-                outerTile<outerRows, outerVectors, true, outerStride>(a, 0, b, tileColumns, depth, kept, stride, to, toStride);
-              else
-                outerTile<outerRows, outerVectors, false, outerRows>(a, 0, b, tileColumns, depth, kept, stride, to, toStride);
-            };
-            if (i + outerRows <= rows && j + tileColumns <= columns) {
-              tile(base, out, stride);
-              continue;
-            }
-            tile(nullptr, edge, tileColumns);
-            const int width = least(tileColumns, columns - j);
-            for (int r = 0; r < least(outerRows, rows - i); r++)
-              for (int c = 0; c < width; c++) {
-                const size_t at = static_cast<size_t>(r) * stride + static_cast<size_t>(c);
-                const float sum = edge[r * tileColumns + c];
-                out[at] = base != nullptr ? base[at] + sum : sum;
-              }
-          }
-      }
-    }
-}
-
-/** This thread's share of C: of its rows or its columns, whichever can be dealt finer. */
-static inline void outerProductShare(const Call& call, const OuterProduct& p, int rows) {
-  const bool dealRows = rows / outerRows >= p.columns / tileColumns;
-  const auto from = [&](int thread) {
-    return dealRows ? share(rows, outerRows, thread, call.threads) : share(p.columns, tileColumns, thread, call.threads);
-  };
-  const int first = from(call.thread);
-  const int last = from(call.thread + 1);
-  if (first == last) return;
-  float* scratch = reinterpret_cast<float*>(call.scratch);
-  if (dealRows) outerProduct(p, first, last, 0, p.columns, scratch);
-  else outerProduct(p, 0, rows, first, last, scratch);
 }
 
 }  // namespace relufy::RELUFY_ISA

@@ -1,7 +1,7 @@
 // linear over a transposed weight, and axpyRows: which path a call takes. The order of summation is that of axpy.h.
 //
 //   few rows:             parts of the inputs are dealt to the threads; a barrier; columns are dealt, and the parts added
-//   many rows, dense:     columns are dealt; gemm by panels
+//   many rows, dense:     rows or columns are dealt; gemm by panels, or the sparse way where the numbers are mostly zeros
 //   many rows, sparse:    columns are dealt; a part of the weights stays in L2 while a block of rows adds its members
 #pragma once
 #include "gemm-transposed.h"
@@ -104,15 +104,80 @@ static inline void manySparseRows(
   }
 }
 
+/** `rows` rows of a product from row r on. */
+RELUFY_INLINE static Product rowsOf(const Product& p, int r, int rows) {
+  return {row(p.x, r, p.inWidth), p.bias, row(p.residual, r, p.outWidth), row(p.out, r, p.outWidth), rows, p.inWidth, p.outWidth};
+}
+
+/** Below this share of non-zeros a dense product goes by the rows of the weight that they need: the bits are the same. */
+constexpr float sparseInputs = 0.3f;
+
+static inline bool hasSparseInputs(const Product& p) {
+  int count = 0;
+  for (int r = 0; r < p.rows; r++) {
+    const float* x = row(p.x, r, p.inWidth);
+    for (int k = 0; k < p.inWidth; k += lanes) {
+      const int n = least(lanes, p.inWidth - k);
+      count += __builtin_popcount(nonZeroBits(n == lanes ? load(x + k) : loadFirst(x + k, n)));
+    }
+  }
+  return static_cast<float>(count) < sparseInputs * static_cast<float>(p.rows) * static_cast<float>(p.inWidth);
+}
+
+/** Columns that a block of rows of a dense product passes by its non-zeros. */
+constexpr int sparseColumns = 512;
+
+static inline size_t denseBySparseScratch(int inWidth) {
+  return manySparseScratch(inWidth, sparseColumns) + static_cast<size_t>(sparseRowBlock * inWidth) * sizeof(int32_t) + 64;
+}
+
+template <class M>
+static inline void denseBySparse(const Product& p, const M& w, int first, int last, char* scratch) {
+  int32_t* lists = reinterpret_cast<int32_t*>(scratch);
+  char* rest = scratch + (static_cast<size_t>(sparseRowBlock * p.inWidth) * sizeof(int32_t) + 63) / 64 * 64;
+  for (int r0 = 0; r0 < p.rows; r0 += sparseRowBlock) {
+    const Product block = rowsOf(p, r0, least(sparseRowBlock, p.rows - r0));
+    int32_t counts[sparseRowBlock] = {};
+    for (int r = 0; r < block.rows; r++) {
+      const float* x = row(block.x, r, p.inWidth);
+      int32_t* list = row(lists, r, p.inWidth);
+      for (int k = 0; k < p.inWidth; k += lanes) {
+        const int n = least(lanes, p.inWidth - k);
+        uint32_t bits = nonZeroBits(n == lanes ? load(x + k) : loadFirst(x + k, n));
+        for (; bits != 0; bits &= bits - 1) list[counts[r]++] = k + __builtin_ctz(bits);
+      }
+    }
+    for (int c = first; c < last; c += sparseColumns)
+      manySparseRows(block, w, {lists, counts, p.inWidth}, c, least(last, c + sparseColumns), rest);
+  }
+}
+
+/** Many rows, dense: rows are dealt where there are enough for every thread, else columns. */
+template <class W, class M>
+static inline void manyDenseRows(const Call& call, const Product& p, const M& w) {
+  const bool byRows = p.rows >= transposedRows * call.threads;
+  const int unit = byRows ? transposedRows : columnUnit;
+  const int from = share(byRows ? p.rows : p.outWidth, unit, call.thread, call.threads);
+  const int to = share(byRows ? p.rows : p.outWidth, unit, call.thread + 1, call.threads);
+  const int first = byRows ? 0 : from;
+  const int last = byRows ? p.outWidth : to;
+  if (first == last) return;
+  const int lastRow = byRows ? to : p.rows;
+  for (int r = byRows ? from : 0; r < lastRow; r += transposedRows) {
+    const Product block = rowsOf(p, r, least(transposedRows, lastRow - r));
+    if (hasSparseInputs(block)) denseBySparse(block, w, first, last, call.scratch);
+    else gemmTransposed<W>(block, w, first, last, reinterpret_cast<float*>(call.scratch));
+  }
+}
+
 template <class W, class M>
 static inline void transposedProduct(const Call& call, const Product& p, const M& w, const ActiveInputs& inputs) {
   if (p.rows == 0) return;
   if (p.rows < manyRows) return fewRows(call, p, w, inputs);
+  if (inputs.active == nullptr) return manyDenseRows<W>(call, p, w);
   const int first = share(p.outWidth, columnUnit, call.thread, call.threads);
   const int last = share(p.outWidth, columnUnit, call.thread + 1, call.threads);
-  if (first == last) return;
-  if (inputs.active == nullptr) gemmTransposed<W>(p, w, first, last, reinterpret_cast<float*>(call.scratch));
-  else manySparseRows(p, w, inputs, first, last, call.scratch);
+  if (first < last) manySparseRows(p, w, inputs, first, last, call.scratch);
 }
 
 /** Columns that one thread owns, at most. */
@@ -122,11 +187,11 @@ RELUFY_INLINE static int columnsOf(int outWidth, int threads) {
 }
 
 static inline size_t transposedScratch(int inWidth, int outWidth, int rows, int threads, bool sparse) {
+  const auto larger = [](size_t a, size_t b) { return a > b ? a : b; };
   const size_t few = static_cast<size_t>(parts * partInputs(inWidth)) * sizeof(int32_t);
-  const size_t many = rows < manyRows ? 0
-                      : sparse        ? manySparseScratch(inWidth, columnsOf(outWidth, threads))
-                                      : gemmTransposedScratch(rows, inWidth);
-  return few > many ? few : many;
+  if (rows < manyRows) return few;
+  if (sparse) return larger(few, manySparseScratch(inWidth, columnsOf(outWidth, threads)));
+  return larger(few, larger(gemmTransposedScratch(rows, inWidth), denseBySparseScratch(inWidth)));
 }
 
 }  // namespace relufy::RELUFY_ISA
