@@ -2,7 +2,7 @@
 // writes docs/experiments. Owns the command line and the processes. A run that is killed goes on from its checkpoint.
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -67,7 +67,7 @@ async function main() {
   }
   if (values.background) return goToBackground();
   if (!values.report) {
-    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    setPriority(5);
     await prepare({ folder, shared: resolve(values.shared), text: plan.text, log });
     const { threads, backend } = values;
     const training = [...(threads ? ['--threads', threads] : []), ...(backend ? ['--backend', backend] : [])];
