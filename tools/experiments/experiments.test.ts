@@ -30,6 +30,7 @@ describe('the plan', () => {
     const names = chosenRuns(plan, ['prosparse']).map(({ name }) => name);
     expect(names.slice(0, 2)).toEqual(['beta-1', 'llama-stage-1']);
     expect(names).not.toContain('falcon');
+    expect(chosenRuns(plan, ['opt-stage-2']).map(({ name }) => name)).toEqual(['opt', 'opt-stage-2']);
     expect(new Set(chosenRuns(plan, []))).toEqual(new Set(plan.runs));
     expect(() => chosenRuns(plan, ['prosparce'])).toThrow(/expected some of activations, .*, got "prosparce"/);
   });

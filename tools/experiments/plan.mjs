@@ -60,7 +60,7 @@ export const readPlan = () => parsePlan(readFileSync(new URL('runs.yaml', import
 
 /**
  * The runs of some experiments and what they begin with, experiment by experiment.
- * @param {Plan} plan @param {readonly string[]} names none: all @returns {readonly Run[]}
+ * @param {Plan} plan @param {readonly string[]} names of experiments or runs; none: all @returns {readonly Run[]}
  */
 export function chosenRuns({ runs, experiments }, names) {
   const byName = new Map(runs.map((run) => [run.name, run]));
@@ -71,9 +71,9 @@ export function chosenRuns({ runs, experiments }, names) {
     chosen.add(run);
   };
   for (const name of names.length > 0 ? names : Object.keys(experiments)) {
-    if (!experiments[name])
-      throw new Error(`experiments: expected some of ${Object.keys(experiments).join(', ')}, got "${name}".`);
-    experiments[name].forEach(add);
+    if (!experiments[name] && !byName.has(name))
+      throw new Error(`experiments: expected some of ${Object.keys(experiments).join(', ')}, or runs, got "${name}".`);
+    for (const run of experiments[name] ?? [name]) add(run);
   }
   return [...chosen];
 }

@@ -13,7 +13,7 @@ import { writeReports } from './report.mjs';
 
 const usage = `pnpm experiments [NAME...] [options]
 
-Runs experiments (default: all), one run after the other; what is done already is skipped. Then writes docs/experiments.
+Runs experiments, or single runs (default: all), one after the other; what is done already is skipped. Then writes docs/experiments.
 
   --runs FOLDER     where runs lie (default: build/experiments)
   --shared FOLDER   where the data are (default: ../shared)

@@ -62,6 +62,8 @@ export interface RunConfig {
     readonly lossWeight: number;
     /** Likeliest tokens that are told apart. */
     readonly tokens: number;
+    /** Where the teacher's answers are kept; absent: it runs alongside. */
+    readonly cache?: string;
   };
   readonly penalty: readonly PenaltyStage[];
   readonly helu: number;
@@ -129,7 +131,7 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
   const evaluation = root.section('evaluation');
   const checkpoint = root.section('checkpoint');
   const output = root.section('output');
-  const distillation = distillationOf(root.section('distillation'), modelAt);
+  const distillation = distillationOf(root.section('distillation'), modelAt, at);
   const config: RunConfig = {
     model,
     data,
@@ -236,14 +238,16 @@ function optimizerOf(section: Section): RunConfig['optimizer'] {
 
 function distillationOf(
   section: Section | undefined,
+  modelAt: (path: string) => string,
   at: (path: string) => string,
 ): RunConfig['distillation'] | undefined {
   if (section === undefined) return undefined;
   const found = {
-    teacher: at(section.text('teacher')),
+    teacher: modelAt(section.text('teacher')),
     weight: section.number('weight', 1),
     lossWeight: section.number('lossWeight', 1),
     tokens: section.whole('tokens', 64),
+    ...(section.has('cache') && { cache: at(section.text('cache')) }),
   };
   section.end();
   return found;

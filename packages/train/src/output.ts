@@ -8,6 +8,7 @@ import { type Activation, type FamilyTensor, gatherTensors, type ModelSpec, relu
 import { narrowToBf16, RelufyError } from '@relufy/tensor';
 import type { TrainingSession } from './session.js';
 import type { StartModel } from './start-model.js';
+import { toWriteError } from './write-error.js';
 
 export interface OutputOptions {
   readonly folder: string;
@@ -66,8 +67,6 @@ async function writeFolder(
   } catch (error) {
     await rm(staging, { recursive: true, force: true }).catch(() => {});
     if (RelufyError.is(error)) throw error;
-    const { code = String(error) } = error as NodeJS.ErrnoException;
-    const remedy = code === 'ENOSPC' ? 'The disk is full; free some space.' : 'Check that the folder can be written.';
-    throw new RelufyError('io', `${target}: expected to write the model, got ${code}. ${remedy}`, { cause: error });
+    toWriteError(target, 'the model')(error as NodeJS.ErrnoException);
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { type CurvePoint, lossCurve } from './curve.js';
+import { toWriteError } from './write-error.js';
 
 /** One line of metrics.jsonl. */
 export interface Metrics {
@@ -54,10 +55,10 @@ export class RunFolder {
    */
   static async open(config: RunConfig): Promise<RunFolder> {
     const file = join(config.out, 'run.json');
-    await mkdir(config.out, { recursive: true }).catch(toIoError(config.out));
+    await mkdir(config.out, { recursive: true }).catch(toWriteError(config.out));
     const text = await readFile(file, 'utf8').catch(() => undefined);
     if (text !== undefined) refuseChanges(file, parse(file, text), config);
-    else await writeFile(file, `${JSON.stringify(config, null, 2)}\n`).catch(toIoError(file));
+    else await writeFile(file, `${JSON.stringify(config, null, 2)}\n`).catch(toWriteError(file));
     return new RunFolder(config.out);
   }
 
@@ -67,7 +68,7 @@ export class RunFolder {
 
   async log(metrics: Metrics): Promise<void> {
     const file = this.path('metrics.jsonl');
-    await appendFile(file, `${JSON.stringify(metrics)}\n`).catch(toIoError(file));
+    await appendFile(file, `${JSON.stringify(metrics)}\n`).catch(toWriteError(file));
   }
 
   /** Takes out what was logged behind a step, by a run that was killed before its next checkpoint. */
@@ -75,14 +76,16 @@ export class RunFolder {
     const file = this.path('metrics.jsonl');
     const kept = (await this.#metrics()).filter((metrics) => metrics.step <= step);
     const temporary = `${file}.tmp`;
-    await writeFile(temporary, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join('')).catch(toIoError(file));
-    await rename(temporary, file).catch(toIoError(file));
+    await writeFile(temporary, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join('')).catch(
+      toWriteError(file),
+    );
+    await rename(temporary, file).catch(toWriteError(file));
   }
 
   async drawCurve(): Promise<void> {
     const points: readonly CurvePoint[] = await this.#metrics();
     const file = this.path('loss.svg');
-    if (points.length > 0) await writeFile(file, lossCurve('loss', points)).catch(toIoError(file));
+    if (points.length > 0) await writeFile(file, lossCurve('loss', points)).catch(toWriteError(file));
   }
 
   async #metrics(): Promise<Metrics[]> {
@@ -118,13 +121,3 @@ function refuseChanges(file: string, before: Readonly<Record<string, unknown>>, 
       );
   }
 }
-
-const toIoError =
-  (path: string) =>
-  (cause: NodeJS.ErrnoException): never => {
-    const remedy =
-      cause.code === 'ENOSPC' ? 'The disk is full; free some space.' : 'Check that the folder can be written.';
-    throw new RelufyError('io', `${path}: expected to write it, got ${cause.code ?? cause.message}. ${remedy}`, {
-      cause,
-    });
-  };

@@ -163,6 +163,23 @@ describe('bad input', () => {
     expect(message).toMatch(/^training step 2: expected .*, got loss .* The last good checkpoint is .*step-00000001/);
   });
 
+  it('a loss that is not a number is traced to its layer', async () => {
+    const { folder } = await run('traced', { steps: 1 });
+    const file = join(folder, 'model/model.safetensors');
+    const bytes = readFileSync(file);
+    const headBytes = Number(bytes.readBigUInt64LE());
+    const head = JSON.parse(bytes.toString('utf8', 8, 8 + headBytes));
+    // their product is beyond f32
+    for (const weight of ['gate', 'up']) {
+      const [from, to] = head[`model.layers.1.mlp.${weight}_proj.weight`].data_offsets;
+      for (let at = from; at < to; at += 4) bytes.writeFloatLE(1e38, 8 + headBytes + at);
+    }
+    writeFileSync(file, bytes);
+    expect(await failure(run('from-traced', { model: { from: join(folder, 'model') } }))).toMatch(
+      /^training step 1: expected .*, got loss NaN .*, first in the output of layer 1\. There is no checkpoint yet/,
+    );
+  });
+
   it('a changed config is refused on resume', async () => {
     await run('changed');
     expect(await failure(run('changed', { contextLength: 10 }))).toMatch(
@@ -181,7 +198,10 @@ describe('bad input', () => {
   it.each([
     ['short', { contextLength: 60, data: 'short.txt' }, /expected more than contextLength \(60\) tokens, got \d+/],
     ['missing', { data: 'nothing.txt' }, /nothing.txt: expected data, got ENOENT/],
+    ['empty', { data: 'empty.txt' }, /empty.txt: expected documents, got none/],
     ['unknown', { sedd: 3 }, /config "sedd": unknown\. Expected one of/],
+    ['deep', { optimizer: { learningRate: 1, rate: 2 } }, /config "optimizer.rate": unknown\. Expected one of/],
+    ['unscored', { data: 'unscored.jsonl' }, /line 1: expected a message of the assistant, got none/],
     ['line', { data: 'broken.jsonl' }, /broken.jsonl line 2: expected JSON/],
     ['keys', { data: 'keys.jsonl' }, /line 1: expected "prompt" and "answer", "messages" or "text"/],
     ['long', { contextLength: 100 }, /contextLength: expected at most 64/],
@@ -189,6 +209,8 @@ describe('bad input', () => {
     ['rate', { optimizer: { learningRate: 'x' } }, /"optimizer.learningRate": expected a number >= 0, got "x"/],
   ])('%s', async (name, { data, ...changes }: { data?: string; [key: string]: unknown }, expected) => {
     writeFileSync(join(tiny.folder, 'short.txt'), 'The fox.');
+    writeFileSync(join(tiny.folder, 'empty.txt'), '\n\n');
+    writeFileSync(join(tiny.folder, 'unscored.jsonl'), '{"messages": [{"role": "user", "content": "Who?"}]}\n');
     writeFileSync(join(tiny.folder, 'broken.jsonl'), '{"text": "a"}\n{"text": \n');
     writeFileSync(join(tiny.folder, 'keys.jsonl'), '{"question": "a"}\n');
     const path = data && { data: [{ path: join(tiny.folder, data) }] };

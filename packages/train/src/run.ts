@@ -1,7 +1,14 @@
 // A run: draws batches, steps, logs, evaluates, writes checkpoints, and goes on from the last one. Owns the loop and what
 // stops it. Everything it does with numbers is elsewhere: session.ts (steps), schedules.ts, data/, run-checkpoint.ts.
 import { basename, isAbsolute } from 'node:path';
-import { createBackend, type Model, parameterCount } from '@relufy/models';
+import {
+  createBackend,
+  loadModel,
+  type Model,
+  type ModelSpec,
+  openModelFiles,
+  parameterCount,
+} from '@relufy/models';
 import { type Backend, RelufyError } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { partOf, scoredTokens, takeSequences } from './data/parts.js';
@@ -14,7 +21,7 @@ import { type Metrics, RunFolder } from './run-folder.js';
 import { learningRateFactor, penaltyAt } from './schedules.js';
 import { type PartResult, TrainingSession } from './session.js';
 import { type OpenModel, type StartModel, startModel } from './start-model.js';
-import { askTeacher, checkTeacher } from './teacher.js';
+import { Teacher } from './teacher.js';
 import type { ParameterGroup, TrainingStepOptions } from './training-step.js';
 
 export interface RunOptions {
@@ -74,7 +81,7 @@ async function runOn(backend: Backend, config: RunConfig, options: RunOptions): 
   const validation = (await sourcesOf(config.validation)).map(({ source }) => source);
   const stepOptions = stepOptionsOf(config, start);
   const session = await TrainingSession.create(backend, start.spec, stepOptions);
-  const teacher = await teacherOf(config, start, options);
+  const teacher = await teacherOf(config, start.spec, stepOptions.teacherTokens ?? 0, options);
   try {
     const run = new Run(config, options, folder, start, session, stepOptions, training, validation, teacher);
     return await run.go();
@@ -115,18 +122,22 @@ function groupsOf({ groups, weightDecay }: RunConfig['optimizer']): ParameterGro
   ];
 }
 
-async function teacherOf(config: RunConfig, start: StartModel, options: RunOptions): Promise<Model | undefined> {
-  if (config.distillation === undefined) return undefined;
-  const load = options.loadTeacher ?? (async (source) => (await import('@relufy/models')).loadModel(source));
-  const teacher = await load(config.distillation.teacher);
-  checkTeacher(teacher, start.spec.vocabSize);
-  return teacher;
+async function teacherOf(
+  { distillation }: RunConfig,
+  { vocabSize }: ModelSpec,
+  tokens: number,
+  options: RunOptions,
+): Promise<Teacher | undefined> {
+  if (distillation === undefined) return undefined;
+  const { teacher: source, cache } = distillation;
+  const { open = (name) => openModelFiles(name), loadTeacher: load = (name) => loadModel(name) } = options;
+  return Teacher.open({ source, tokens, vocabSize, open, load, ...(cache !== undefined && { cache }) });
 }
 
 /** The config as it goes with a model: files by their names, nothing of the machine that it was trained on. */
 function withoutPlaces({ out: _, tokens: __, ...config }: RunConfig): unknown {
   const text = JSON.stringify(config, (key, value) =>
-    ['path', 'from', 'tokenizer', 'teacher'].includes(key) && typeof value === 'string' && isAbsolute(value)
+    ['path', 'from', 'tokenizer', 'teacher', 'cache'].includes(key) && typeof value === 'string' && isAbsolute(value)
       ? basename(value)
       : value,
   );
@@ -141,7 +152,7 @@ class Run {
   readonly #session: TrainingSession;
   readonly #step: TrainingStepOptions;
   readonly #validation: readonly SequenceSource[];
-  readonly #teacher: Model | undefined;
+  readonly #teacher: Teacher | undefined;
   readonly #training: readonly { readonly source: SequenceSource; readonly weight: number }[];
   #stream: SequenceStream;
   #state: RunState;
@@ -156,7 +167,7 @@ class Run {
     step: TrainingStepOptions,
     training: readonly { readonly source: SequenceSource; readonly weight: number }[],
     validation: readonly SequenceSource[],
-    teacher: Model | undefined,
+    teacher: Teacher | undefined,
   ) {
     this.#config = config;
     this.#options = options;
@@ -278,7 +289,7 @@ class Run {
     const { distillation } = this.#config;
     if (distillation === undefined || this.#teacher === undefined) return undefined;
     const weight = distillation.weight / scored;
-    return { teacher: await askTeacher(this.#teacher, sequences, this.#step.teacherTokens ?? 0, weight) };
+    return { teacher: await this.#teacher.ask(sequences, weight) };
   }
 
   /** Before the parameters are touched. */

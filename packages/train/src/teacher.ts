@@ -1,34 +1,97 @@
-// The teacher of a distillation: the likeliest tokens of another model at every scored position of a part.
-// Does not own the divergence (the op crossEntropy) or its weight (run.ts).
+// The teacher of a distillation: the likeliest tokens of another model at every scored position of a part. It runs
+// alongside, or answers from disk what it was asked before, and is loaded only when something new is asked.
+// Does not own the divergence (the op crossEntropy), its weight (run.ts) or the files (teacher-answers.ts).
 import type { Model } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import type { Sequence } from './data/sequences.js';
 import type { TeacherPart } from './session.js';
+import type { OpenModel } from './start-model.js';
+import { type Answer, TeacherAnswers, teacherFingerprint } from './teacher-answers.js';
 
-/** Asks the teacher about the sequences of a part, whose outputs are their scored tokens in order. */
-export async function askTeacher(
-  teacher: Model,
-  sequences: readonly Sequence[],
-  tokens: number,
-  weight: number,
-): Promise<TeacherPart> {
+export interface TeacherOptions {
+  readonly source: string;
+  /** Likeliest tokens that are told apart. */
+  readonly tokens: number;
+  /** Of the student. */
+  readonly vocabSize: number;
+  /** Where answers are kept; absent: nowhere. */
+  readonly cache?: string;
+  readonly open: OpenModel;
+  readonly load: (source: string) => Promise<Model>;
+}
+
+export class Teacher {
+  readonly #options: TeacherOptions;
+  readonly #answers: TeacherAnswers | undefined;
+  #model: Model | undefined;
+
+  private constructor(options: TeacherOptions, answers: TeacherAnswers | undefined) {
+    this.#options = options;
+    this.#answers = answers;
+  }
+
+  /** @throws RelufyError for a model that cannot be found, or has another vocabulary than the student. */
+  static async open(options: TeacherOptions): Promise<Teacher> {
+    const { cache, open, source, tokens } = options;
+    const answers =
+      cache === undefined
+        ? undefined
+        : await TeacherAnswers.open(cache, await teacherFingerprint(await open(source)), tokens);
+    const teacher = new Teacher(options, answers);
+    if (answers === undefined) await teacher.#load();
+    return teacher;
+  }
+
+  /** About the sequences of a part, whose outputs are their scored tokens in order. */
+  async ask(sequences: readonly Sequence[], weight: number): Promise<TeacherPart> {
+    const answers: Answer[] = [];
+    for (const sequence of sequences) answers.push(await this.#answer(sequence));
+    const ids = Int32Array.from(answers.flatMap((answer) => [...answer.ids]));
+    return {
+      ids,
+      logprobs: Float32Array.from(answers.flatMap((answer) => [...answer.logprobs])),
+      weights: new Float32Array(ids.length / this.#options.tokens).fill(weight),
+    };
+  }
+
+  async dispose(): Promise<void> {
+    await this.#model?.dispose();
+    await this.#answers?.close();
+  }
+
+  async #answer(sequence: Sequence): Promise<Answer> {
+    const known = await this.#answers?.get(sequence);
+    if (known) return known;
+    const answer = await answerOf(await this.#load(), sequence, this.#options.tokens);
+    await this.#answers?.add(sequence, answer);
+    return answer;
+  }
+
+  async #load(): Promise<Model> {
+    const { load, source, vocabSize } = this.#options;
+    this.#model ??= await load(source);
+    const { name, spec } = this.#model;
+    if (spec.vocabSize !== vocabSize)
+      throw new RelufyError(
+        'option',
+        `distillation teacher ${name}: expected a vocabulary of ${vocabSize}, got ${spec.vocabSize}. Choose the model that the student was made from.`,
+      );
+    return this.#model;
+  }
+}
+
+async function answerOf(teacher: Model, sequence: Sequence, tokens: number): Promise<Answer> {
+  const { logits, shape } = await teacher.forward(sequence.ids.subarray(0, -1), { logits: 'all' });
+  const [rows, vocabSize] = shape;
   const ids: number[] = [];
   const logprobs: number[] = [];
-  for (const sequence of sequences) {
-    const { logits, shape } = await teacher.forward(sequence.ids.subarray(0, -1), { logits: 'all' });
-    const [rows, vocabSize] = shape;
-    for (let row = 0; row < rows; row++) {
-      if (sequence.mask[row + 1] !== 1) continue;
-      const best = likeliest(logits.subarray(row * vocabSize, (row + 1) * vocabSize), tokens);
-      ids.push(...best.ids);
-      logprobs.push(...best.logprobs);
-    }
+  for (let row = 0; row < rows; row++) {
+    if (sequence.mask[row + 1] !== 1) continue;
+    const best = likeliest(logits.subarray(row * vocabSize, (row + 1) * vocabSize), tokens);
+    ids.push(...best.ids);
+    logprobs.push(...best.logprobs);
   }
-  return {
-    ids: Int32Array.from(ids),
-    logprobs: Float32Array.from(logprobs),
-    weights: new Float32Array(ids.length / tokens).fill(weight),
-  };
+  return { ids: Int32Array.from(ids), logprobs: Float32Array.from(logprobs) };
 }
 
 /** The tokens of the largest logits, ties to the lower id, with their log-probabilities. */
@@ -47,12 +110,4 @@ export function likeliest(logits: Float32Array, tokens: number): { ids: Int32Arr
     ids[at] = id;
   });
   return { ids, logprobs: Float64Array.from(ids, (id) => (logits[id] as number) - logSum) };
-}
-
-export function checkTeacher(teacher: Model, vocabSize: number): void {
-  if (teacher.spec.vocabSize !== vocabSize)
-    throw new RelufyError(
-      'option',
-      `distillation teacher ${teacher.name}: expected a vocabulary of ${vocabSize}, got ${teacher.spec.vocabSize}. Choose the model that the student was made from.`,
-    );
 }
