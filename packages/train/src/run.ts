@@ -1,14 +1,7 @@
 // A run: draws batches, steps, logs, evaluates, writes checkpoints, and goes on from the last one. Owns the loop and what
 // stops it. Everything it does with numbers is elsewhere: session.ts (steps), schedules.ts, data/, run-checkpoint.ts.
 import { basename, isAbsolute } from 'node:path';
-import {
-  createBackend,
-  loadModel,
-  type Model,
-  type ModelSpec,
-  openModelFiles,
-  parameterCount,
-} from '@relufy/models';
+import { createBackend, loadModel, type Model, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
 import { type Backend, RelufyError } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { partOf, scoredTokens, takeSequences } from './data/parts.js';
