@@ -3,12 +3,9 @@
 import {
   type BufferDecl,
   type BufferView,
-  byteCount,
-  type DType,
-  describeBuffer,
-  elementCount,
+  checkProgram,
+  checkStep,
   encodeProgram,
-  isBlockDType,
   type LoadedProgram,
   type MemoryPlan,
   type Program,
@@ -21,6 +18,8 @@ import {
   trainingOpTable,
   unitBytes,
   validateProgram,
+  viewLength,
+  viewTypes,
 } from '@relufy/tensor';
 import type { Engine } from './engine.js';
 import { type BufferLayout, layOutBuffers, maxPages, pageBytes, pagesOf, recordUnits, scratchUnits } from './layout.js';
@@ -35,16 +34,6 @@ export interface WasmProgram extends LoadedProgram {
 export interface WasmSession extends Session {
   load(program: Program): WasmProgram;
 }
-
-const views: Readonly<Record<DType, new (buffer: ArrayBufferLike, offset: number, length: number) => BufferView>> = {
-  f32: Float32Array,
-  bf16: Uint16Array,
-  f16: Uint16Array,
-  i32: Int32Array,
-  i8: Int8Array,
-  int8: Uint8Array,
-  int4: Uint8Array,
-};
 
 interface Placed {
   readonly records: (offsetOf: (buffer: string) => number) => Uint32Array;
@@ -115,7 +104,7 @@ export class MemorySession implements WasmSession {
   load(program: Program): WasmProgram {
     this.#alive();
     validateProgram(program);
-    this.#checkBuffers(program);
+    checkProgram(program, this.#buffers, this.#limits);
     const placed = this.#place({
       records: (offsetOf) => encodeProgram(program, offsetOf),
       ops: program.ops.length,
@@ -236,8 +225,7 @@ export class MemorySession implements WasmSession {
   }
 
   #viewAt(memory: WebAssembly.Memory, decl: BufferDecl, unit: number): BufferView {
-    const length = isBlockDType(decl.dtype) ? byteCount(decl, this.#limits) : elementCount(decl, this.#limits);
-    return new views[decl.dtype](memory.buffer, unit * unitBytes, length);
+    return new viewTypes[decl.dtype](memory.buffer, unit * unitBytes, viewLength(decl, this.#limits));
   }
 
   #alive(): WebAssembly.Memory {
@@ -245,38 +233,6 @@ export class MemorySession implements WasmSession {
       throw new RelufyError('state', 'wasm session: used after dispose(). Load the model again.');
     return this.#memory;
   }
-
-  #checkBuffers(program: Program): void {
-    const refuse = (what: string) => new RelufyError('program', `program ${show(program.name)}: ${what}`);
-    const { maxRows, maxOutputs } = this.#limits;
-    if (program.maxRows !== maxRows || program.maxOutputs !== maxOutputs)
-      throw refuse(
-        `expected the session's limits, ${maxRows} rows and ${maxOutputs} outputs, got ${program.maxRows} and ${program.maxOutputs}.`,
-      );
-    for (const buffer of program.buffers.values()) {
-      if (buffer.kind === 'activation') continue;
-      const known = this.#buffers.get(buffer.name);
-      if (known === undefined) throw refuse(`buffer ${show(buffer.name)} is not in the session.`);
-      if (describeBuffer(known) !== describeBuffer(buffer))
-        throw refuse(
-          `buffer ${show(buffer.name)}: expected ${describeBuffer(known)} as in the session, got ${describeBuffer(buffer)}.`,
-        );
-    }
-  }
-}
-
-function checkStep(program: Program, { rows, outputs }: Step, from: number, to: number): void {
-  const within = (what: string, value: number, least: number, most: number): void => {
-    if (!Number.isInteger(value) || value < least || value > most)
-      throw new RelufyError(
-        'input',
-        `program ${show(program.name)}: ${what}: expected an integer of ${least} to ${most}, got ${value}.`,
-      );
-  };
-  within('rows', rows, 0, program.maxRows);
-  within('outputs', outputs, 0, program.maxOutputs);
-  within('to', to, 0, program.ops.length);
-  within('from', from, 0, to);
 }
 
 /** Pages for so many units, or the refusal when 32-bit memory ends before. */

@@ -6,8 +6,8 @@ import {
   type BufferDecl,
   type BufferView,
   byteCount,
-  type DType,
-  describeBuffer,
+  checkProgram,
+  checkStep,
   encodeProgram,
   type LoadedProgram,
   opDefinition,
@@ -20,6 +20,8 @@ import {
   show,
   unitBytes,
   validateProgram,
+  viewLength,
+  viewTypes,
 } from '@relufy/tensor';
 import { availableMemory } from './available-memory.js';
 import type { Binding, NativeMemory, NativeProgram, NativeTeam } from './binding.js';
@@ -45,16 +47,6 @@ export interface Engine {
   readonly threads: number;
   readonly isa: string;
 }
-
-const views: Readonly<Record<DType, new (buffer: ArrayBuffer, offset: number, length: number) => BufferView>> = {
-  f32: Float32Array,
-  bf16: Uint16Array,
-  f16: Uint16Array,
-  i32: Int32Array,
-  i8: Int8Array,
-  int8: Uint8Array,
-  int4: Uint8Array,
-};
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
@@ -128,7 +120,7 @@ export class MemorySession implements NativeSession {
   load(program: Program): NativeLoadedProgram {
     this.#alive();
     validateProgram(program);
-    this.#checkBuffers(program);
+    checkProgram(program, this.#buffers, this.#limits);
     this.#checkOps(program);
     this.#settle();
     const { offsets, totalUnits } = planMemory(program);
@@ -216,9 +208,9 @@ export class MemorySession implements NativeSession {
   }
 
   #viewAt(decl: BufferDecl, unit: number): BufferView {
-    const View = views[decl.dtype];
+    const View = viewTypes[decl.dtype];
     const bytes = byteCount(decl, this.#limits);
-    const length = bytes / View.prototype.BYTES_PER_ELEMENT;
+    const length = viewLength(decl, this.#limits);
     if (length === 0) return new View(new ArrayBuffer(0), 0, 0);
     const key = `${unit} ${bytes}`;
     let shown = this.#shown.get(key);
@@ -249,38 +241,6 @@ export class MemorySession implements NativeSession {
         `program ${show(program.name)}: the native backend has no kernel for ${lacking.kind}. Use the reference backend.`,
       );
   }
-
-  #checkBuffers(program: Program): void {
-    const refuse = (what: string) => new RelufyError('program', `program ${show(program.name)}: ${what}`);
-    const { maxRows, maxOutputs } = this.#limits;
-    if (program.maxRows !== maxRows || program.maxOutputs !== maxOutputs)
-      throw refuse(
-        `expected the session's limits, ${maxRows} rows and ${maxOutputs} outputs, got ${program.maxRows} and ${program.maxOutputs}.`,
-      );
-    for (const buffer of program.buffers.values()) {
-      if (buffer.kind === 'activation') continue;
-      const known = this.#buffers.get(buffer.name);
-      if (known === undefined) throw refuse(`buffer ${show(buffer.name)} is not in the session.`);
-      if (describeBuffer(known) !== describeBuffer(buffer))
-        throw refuse(
-          `buffer ${show(buffer.name)}: expected ${describeBuffer(known)} as in the session, got ${describeBuffer(buffer)}.`,
-        );
-    }
-  }
-}
-
-function checkStep(program: Program, { rows, outputs }: Step, from: number, to: number): void {
-  const within = (what: string, value: number, least: number, most: number): void => {
-    if (!Number.isInteger(value) || value < least || value > most)
-      throw new RelufyError(
-        'input',
-        `program ${show(program.name)}: ${what}: expected an integer of ${least} to ${most}, got ${value}.`,
-      );
-  };
-  within('rows', rows, 0, program.maxRows);
-  within('outputs', outputs, 0, program.maxOutputs);
-  within('to', to, 0, program.ops.length);
-  within('from', from, 0, to);
 }
 
 function checkFile(path: string): { size: number } {

@@ -1,30 +1,17 @@
 // The reference backend: runs a program op by op with the naive kernels. Slow on purpose; it defines what is right.
 // Owns plain typed arrays, one a buffer, activations included: nothing is planned, so nothing can hide in a plan.
 import type { Backend, BufferView, LoadedProgram, Session, Step } from '../backend.js';
-import { isBlockDType } from '../block-format.js';
-import { type BufferDecl, byteCount, elementCount, type StepLimits } from '../buffer.js';
-import type { DType } from '../dtype.js';
+import type { BufferDecl, StepLimits } from '../buffer.js';
 import { RelufyError } from '../errors.js';
 import { opFields, type Program, validateProgram } from '../program.js';
+import { checkProgram, checkStep, viewLength, viewTypes } from '../session-checks.js';
 import { countCodes } from '../shapes.js';
 import { yieldToEventLoop } from '../yield.js';
 import { type OpCall, Operand } from './call.js';
 import { referenceKernels } from './kernels.js';
 
-const arrays: Readonly<Record<DType, new (length: number) => BufferView>> = {
-  f32: Float32Array,
-  bf16: Uint16Array,
-  f16: Uint16Array,
-  i32: Int32Array,
-  i8: Int8Array,
-  int8: Uint8Array,
-  int4: Uint8Array,
-};
-
-function allocate(buffer: BufferDecl, limits: StepLimits): BufferView {
-  const length = isBlockDType(buffer.dtype) ? byteCount(buffer, limits) : elementCount(buffer, limits);
-  return new arrays[buffer.dtype](length);
-}
+const allocate = (buffer: BufferDecl, limits: StepLimits): BufferView =>
+  new viewTypes[buffer.dtype](viewLength(buffer, limits));
 
 /** The backend that defines every op. One thread, whatever is asked. */
 export function createReferenceBackend(): Backend {
@@ -40,9 +27,13 @@ export function createReferenceBackend(): Backend {
 
 class ReferenceSession implements Session {
   readonly #storage = new Map<string, BufferView>();
+  readonly #buffers: ReadonlyMap<string, BufferDecl>;
+  readonly #limits: StepLimits;
   #disposed = false;
 
   constructor(buffers: readonly BufferDecl[], limits: StepLimits) {
+    this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
+    this.#limits = limits;
     for (const buffer of buffers) this.#storage.set(buffer.name, allocate(buffer, limits));
   }
 
@@ -58,11 +49,10 @@ class ReferenceSession implements Session {
   load(program: Program): LoadedProgram {
     this.#check();
     validateProgram(program);
+    checkProgram(program, this.#buffers, this.#limits);
     const storage = new Map(this.#storage);
     for (const buffer of program.buffers.values()) {
       if (buffer.kind === 'activation') storage.set(buffer.name, allocate(buffer, program));
-      else if (!storage.has(buffer.name))
-        throw new RelufyError('program', `program "${program.name}": buffer "${buffer.name}" is not in the session.`);
     }
     const calls = program.ops.map((op, index) => ({
       kernel: referenceKernels[op.kind],
@@ -82,6 +72,7 @@ class ReferenceSession implements Session {
       },
       run: async (step: Step, from = 0, to = calls.length) => {
         this.#check();
+        checkStep(program, step, from, to);
         await yieldToEventLoop();
         this.#check();
         for (const { kernel, fields, operands } of calls.slice(from, to)) {
