@@ -2,7 +2,7 @@
 // stops it. Everything it does with numbers is elsewhere: session.ts (steps), schedules.ts, data/, run-checkpoint.ts.
 import { basename, isAbsolute } from 'node:path';
 import { createBackend, loadModel, type Model, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
-import { type Backend, RelufyError } from '@relufy/tensor';
+import { type Backend, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { partOf, scoredTokens, takeSequences } from './data/parts.js';
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
@@ -30,11 +30,24 @@ export interface RunOptions {
 }
 
 export type RunEvent =
-  | { readonly kind: 'start'; readonly parameters: number; readonly sequences: number; readonly memoryBytes: number }
+  | {
+      readonly kind: 'start';
+      readonly parameters: number;
+      readonly sequences: number;
+      /** Everything that the session holds; and what of it is the arena where activations share space. */
+      readonly memoryBytes: number;
+      readonly activationBytes: number;
+    }
   | { readonly kind: 'resumed'; readonly step: number; readonly path: string }
   | { readonly kind: 'step'; readonly metrics: Metrics }
   | { readonly kind: 'checkpoint'; readonly path: string }
-  | { readonly kind: 'done'; readonly folder: string; readonly metrics: Metrics | undefined };
+  | {
+      readonly kind: 'done';
+      readonly folder: string;
+      readonly metrics: Metrics | undefined;
+      /** The largest resident set that this process has had. */
+      readonly peakBytes: number;
+    };
 
 /** Slots in a part for each sequence of the context's length, where documents have their own. */
 const documentsPerContext = 8;
@@ -206,7 +219,7 @@ class Run {
     const record = { config: withoutPlaces(this.#config), metrics };
     const texts = new Map([['training.json', `${JSON.stringify(record, null, 2)}\n`]]);
     await writeModel(this.#start, this.#session, { folder, ...this.#config.output, texts });
-    this.#options.onEvent?.({ kind: 'done', folder, metrics });
+    this.#options.onEvent?.({ kind: 'done', folder, metrics, peakBytes: process.resourceUsage().maxRSS * 1024 });
     return metrics;
   }
 
@@ -230,6 +243,7 @@ class Run {
       parameters: parameterCount(this.#start.spec),
       sequences: this.#training.reduce((sum, { source }) => sum + source.count, 0),
       memoryBytes: this.#session.session.memoryBytes,
+      activationBytes: planMemory(this.#session.step.program).totalUnits * unitBytes,
     });
   }
 

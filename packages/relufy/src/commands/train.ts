@@ -61,18 +61,20 @@ function describe(event: RunEvent, steps: number): string {
   switch (event.kind) {
     case 'start': {
       const parameters = (event.parameters / 1e6).toFixed(2);
-      return `${parameters} M parameters, ${event.sequences} sequences, ${(event.memoryBytes / 1e6).toFixed(0)} MB`;
+      return `${parameters} M parameters, ${event.sequences} sequences, ${megabytes(event.memoryBytes)}, of which ${megabytes(event.activationBytes)} activations`;
     }
     case 'resumed':
       return `going on behind step ${event.step}, from ${event.path}`;
     case 'checkpoint':
       return `checkpoint ${event.path}`;
     case 'done':
-      return event.folder;
+      return `${event.folder} (peak memory of the process ${megabytes(event.peakBytes)})`;
     case 'step':
       return describeStep(event.metrics, steps);
   }
 }
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
 
 function describeStep(metrics: Metrics, steps: number): string {
   const { step, loss, perplexity, tokensPerSecond, etaSeconds, density, validationLoss, divergence } = metrics;
