@@ -73,8 +73,8 @@ const blockCodes: readonly number[] = [dtypeCodes.int8, dtypeCodes.int4];
 
 const upTo = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
-/** Bytes of scratch that one of `threads` threads needs for an op. */
-function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: number): number {
+/** Bytes of scratch that one of `threads` threads needs for an op, in a program that trains or not. */
+function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: number, training: boolean): number {
   const of = (name: string) => fields[name] as number;
   const sumsOf = (columns: number) => Math.min(maxRows, axpyRows) * upTo(Math.ceil(columns / threads), columnUnit) * 4;
   const attention = (sums: number): number => {
@@ -86,6 +86,7 @@ function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: 
   const byColumns = () => blockColumnsBytes + upTo(Math.ceil(of('outWidth') / threads), columnUnit) * 4;
   const byRows = () => blockRowsAt + cursors + maxRows * preparedBytes(of('inWidth'));
   const inBlocks = blockCodes.includes(of('dtype'));
+  const scores = () => attentionRows * (upTo(of('capacity'), 16) + 16) * 4;
   switch (kind) {
     case 'linear':
       if (inBlocks) return of('transposed') === 1 ? byColumns() : byRows();
@@ -99,8 +100,10 @@ function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: 
       return sumsOf(of('inWidth'));
     case 'linearGradient':
       return gradientBytes;
+    case 'attention':
+      return training ? attention(1) + scores() : 0;
     case 'attentionBackwardQuery':
-      return attention(1) + 2 * attentionRows * (upTo(of('capacity'), 16) + 16) * 4;
+      return attention(1) + 2 * scores();
     case 'attentionBackwardKeyValue':
       return attention(2) + (2 * attentionRows + 3) * attentionRun * 4;
     case 'crossEntropy':
@@ -113,9 +116,10 @@ function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: 
 /** Units of scratch that one of `threads` threads needs for a program. */
 export function scratchUnits(program: Program, threads: number): number {
   let bytes = Math.max(panelBytes, scratchFloats(program) * 4);
-  if (program.ops.some(({ kind }) => kind in trainingOpTable)) bytes = Math.max(bytes, productBytes);
+  const training = program.ops.some(({ kind }) => kind in trainingOpTable);
+  if (training) bytes = Math.max(bytes, productBytes);
   program.ops.forEach((op, index) => {
-    const need = scratchBytes(op.kind, opFields(program, op, index), program.maxRows, threads);
+    const need = scratchBytes(op.kind, opFields(program, op, index), program.maxRows, threads, training);
     bytes = Math.max(bytes, need);
   });
   // one unit more, so that the last line of one thread and the first of the next are never prefetched as a pair

@@ -8,37 +8,20 @@
 // A row's own positions run in four lanes from its first on; positions that others of the block attend to are zeros in
 // its sums, so its bits do not depend on the block. Pairs of block and head are dealt to the threads in turn.
 // Scratch: a panel; s and slope, each a row more than the block, of capacity + 32 numbers; sums of the block.
-import { exp, log } from '../exp';
+import { log } from '../exp';
 import { AttentionBackwardQuery } from '../generated/ops';
-import { largest } from '../logprob';
 import { floats, hsum, splat } from '../simd';
-import { blockRows, mix, panelBytes, runLength, scores } from './attention-tiles';
+import { blockRows, exponentials, mix, panelBytes, runLength, scores } from './attention-tiles';
 
 /** s -> ds for `count` positions of a row, in place; room for three numbers behind them. Writes the row's stats. */
 function differentiate(s: usize, slope: usize, bias: usize, count: i32, scale: f32, stats: usize): void {
-  const factor = splat(scale);
-  const end = floats(count);
+  const top = exponentials(s, bias, count, scale);
   const padded = floats((count + 3) & ~3);
-  let i: usize = 0;
-  for (; i < floats(count & ~3); i += 16) {
-    const v = v128.load(s + i);
-    v128.store(s + i, f32x4.mul(factor, bias ? f32x4.add(v, v128.load(bias + i)) : v));
-  }
-  for (; i < end; i += 4) {
-    const v = load<f32>(s + i);
-    store<f32>(s + i, scale * (bias ? v + load<f32>(bias + i) : v));
-  }
-  for (; i < padded; i += 4) {
-    store<f32>(s + i, -Infinity);
-    store<f32>(slope + i, 0);
-  }
-  const top = largest(s, count);
-  const t = splat(top);
+  for (let i = floats(count); i < padded; i += 4) store<f32>(slope + i, 0);
   let sums = splat(0);
   let along = splat(0);
-  for (i = 0; i < padded; i += 16) {
-    const e = exp(f32x4.sub(v128.load(s + i), t));
-    v128.store(s + i, e);
+  for (let i: usize = 0; i < padded; i += 16) {
+    const e = v128.load(s + i);
     sums = f32x4.add(sums, e);
     along = f32x4.add(along, f32x4.mul(e, v128.load(slope + i)));
   }
@@ -46,7 +29,7 @@ function differentiate(s: usize, slope: usize, bias: usize, count: i32, scale: f
   const mean = hsum(along) / sum;
   const m = splat(mean);
   const inverse = splat(1 / sum);
-  for (i = 0; i < padded; i += 16)
+  for (let i: usize = 0; i < padded; i += 16)
     v128.store(s + i, f32x4.mul(f32x4.mul(v128.load(s + i), inverse), f32x4.sub(v128.load(slope + i), m)));
   store<f32>(stats, <f32>(<f64>top + log(<f64>sum)));
   store<f32>(stats, mean, 4);

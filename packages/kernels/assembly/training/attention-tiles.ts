@@ -6,8 +6,10 @@
 // Both are the tile of gemm-transposed.ts: two rows by sixteen, each sum strictly in order. Rows of a block: 32, so that a
 // panel is packed once for sixteen pairs.
 // Memory: `left` and `out` have room for one row more than they have (the padding of an odd last pair).
+import { exp } from '../exp';
 import { pack, tileTransposed } from '../gemm-transposed';
-import { floats } from '../simd';
+import { largest } from '../logprob';
+import { floats, splat } from '../simd';
 import { turn } from './turn';
 
 /** Rows of one slot that are worked on together. */
@@ -66,4 +68,27 @@ export function mix(
       pack<f32>(panel, right + <usize>c * rightStride + floats(d), rightStride, min(16, headDim - d), some);
       tiles(panel, some, left + floats(c), leftStride, rows, out + floats(d), outStride);
     }
+}
+
+/**
+ * s -> exp(scale (s + bias) - top) for `count` positions of a row, in place, and zeros behind them to a multiple of four;
+ * gives top, the largest scale (s + bias). bias may be absent (0).
+ */
+export function exponentials(s: usize, bias: usize, count: i32, scale: f32): f32 {
+  const factor = splat(scale);
+  let i: usize = 0;
+  for (const end = floats(count & ~3); i < end; i += 16) {
+    const v = v128.load(s + i);
+    v128.store(s + i, f32x4.mul(factor, bias ? f32x4.add(v, v128.load(bias + i)) : v));
+  }
+  for (const end = floats(count); i < end; i += 4) {
+    const v = load<f32>(s + i);
+    store<f32>(s + i, scale * (bias ? v + load<f32>(bias + i) : v));
+  }
+  const padded = floats((count + 3) & ~3);
+  for (; i < padded; i += 4) store<f32>(s + i, -Infinity);
+  const top = largest(s, count);
+  const t = splat(top);
+  for (i = 0; i < padded; i += 16) v128.store(s + i, exp(f32x4.sub(v128.load(s + i), t)));
+  return top;
 }

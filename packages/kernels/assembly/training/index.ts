@@ -1,6 +1,7 @@
 // What the WASM module of training exports: `run`, and the kernels (see ../interpreter.ts for why).
 export * from '../kernels';
 export { activateBackward, penalty } from './activate-backward';
+export { blockAttention } from './attention';
 export { attentionBackwardKeyValue } from './attention-key-value';
 export { attentionBackwardQuery } from './attention-query';
 export { crossEntropy } from './cross-entropy';

@@ -3,6 +3,7 @@
 import {
   ActivateBackward,
   AdamW,
+  Attention,
   AttentionBackwardKeyValue,
   AttentionBackwardQuery,
   Clip,
@@ -22,6 +23,7 @@ import {
 import { pick, step } from '../interpreter';
 import { barrier } from '../team';
 import { activateBackward, penalty } from './activate-backward';
+import { blockAttention } from './attention';
 import { attentionBackwardKeyValue } from './attention-key-value';
 import { attentionBackwardQuery } from './attention-query';
 import { crossEntropy } from './cross-entropy';
@@ -61,10 +63,18 @@ function trainingStep(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, 
     case SumSquares.code: return sumSquares(op, t, threads);
     case Clip.code: return clip(op, t);
     case AdamW.code: return adamW(op, t, threads);
-    case Linear.code:
-      if (Linear.dtype(op) == dtypeF32) return linear(op, pick(Linear.count(op), rows, outputs), t, threads, scratch);
-    default: return step(op, rows, outputs, t, threads, scratch);
+    default: return forwardStep(op, rows, outputs, t, threads, scratch);
   }
+}
+
+/** Ops of every model, two of which have kernels here that are made for thousands of rows of f32. */
+function forwardStep(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
+  const code = load<i32>(op);
+  if (code == Linear.code && Linear.dtype(op) == dtypeF32)
+    return linear(op, pick(Linear.count(op), rows, outputs), t, threads, scratch);
+  if (code == Attention.code && Attention.dtype(op) == dtypeF32)
+    return blockAttention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);
+  step(op, rows, outputs, t, threads, scratch);
 }
 
 function linear(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {

@@ -11,7 +11,7 @@ const rowCounts = [1, 2, 5, 9];
 const widths = [1, 3, 4, 17, 64, 100];
 
 function* products(): Generator<OpCase> {
-  // many rows once: kernels sum them in blocks
+  // many rows, wide, and mostly zeros: kernels sum in blocks, and may leave out zeros
   for (const [inWidth, outWidth] of [
     [1, 1],
     [3, 5],
@@ -19,20 +19,22 @@ function* products(): Generator<OpCase> {
     [33, 16],
     [64, 64],
     [130, 70],
-    [20, 150],
+    [20, 300],
+    [530, 20],
   ] as const)
-    for (const rows of inWidth === 20 ? [300] : [...rowCounts, 40])
+    for (const rows of inWidth === 20 ? [300] : inWidth === 530 ? [34] : [...rowCounts, 40])
       for (const transposed of [false, true]) {
         const shape = transposed ? [inWidth, outWidth] : [outWidth, inWidth];
         const at = `${transposed ? 'transposed ' : ''}[${rows}, ${inWidth}] -> ${outWidth}`;
         const base = { rows, maxRows: rows + 1, attributes: {} };
         const full = rows % 2 === 1;
+        const dy = matrix('dy', outWidth, rows > 40 ? { kind: 'sparse', density: 0.3 } : normal);
         yield {
           ...base,
           name: `linearBackward ${at}`,
           op: 'linearBackward',
           operands: {
-            dy: matrix('dy', outWidth),
+            dy,
             w: buffer('w', 'f32', shape, normal, transposed),
             ...(full && { residual: matrix('residual', inWidth) }),
             out: matrix('out', inWidth, stale),
@@ -45,7 +47,7 @@ function* products(): Generator<OpCase> {
           op: 'linearGradient',
           operands: {
             x: matrix('x', inWidth, transposed ? { kind: 'sparse', density: 0.2 } : normal),
-            dy: matrix('dy', outWidth),
+            dy,
             w: buffer('w', 'f32', shape, normal, transposed),
             ...(full && { bias: vector('bias', outWidth) }),
           },
