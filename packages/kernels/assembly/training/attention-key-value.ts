@@ -6,8 +6,8 @@
 //       ds[j][i] = scale share (v[j] . dy[i] - stats[i][1])
 //       dv[j] += sum over i, in order, of share[j][i] dy[i];  dk[j] += sum over i, in order, of ds[j][i] q[i]
 //
-// So a sum runs over runs, then heads, then rows. A run in which no row attends to a key of the block is left out: it would
-// add zeros. Pairs of block and kv head are dealt to the threads in turn.
+// So a sum runs over runs, then heads, then rows. Rows at a run's ends that attend to no key of the block are left out: they
+// would add zeros. Pairs of block and kv head are dealt to the threads in turn.
 // Scratch: a panel; share and ds of the block; position and stats of a run's rows; sums of dk and dv.
 import { exp } from '../exp';
 import { AttentionBackwardKeyValue } from '../generated/ops';
@@ -28,16 +28,10 @@ export function attentionBackwardKeyValue(op: usize, rows: i32, thread: i32, thr
   }
 }
 
-/** Whether a row of the run attends to a key of the block; says no only when sure. */
-function attends(positions: usize, first: i32, count: i32, low: i32, high: i32, window: i32): bool {
-  let nearest = i32.MAX_VALUE;
-  let farthest = 0;
-  for (let i = first; i < first + count; i++) {
-    const at = load<i32>(positions + floats(i));
-    nearest = min(nearest, at);
-    farthest = max(farthest, at);
-  }
-  return farthest >= low && (window == 0 || nearest - high < window);
+/** Whether row i attends to a position from low to high. */
+@inline function attends(positions: usize, i: i32, low: i32, high: i32, window: i32): bool {
+  const at = load<i32>(positions + floats(i));
+  return at >= low && (window == 0 || at - high < window);
 }
 
 function block(op: usize, rows: i32, r: i32, count: i32, kvHead: i32, scratch: usize): void {
@@ -69,9 +63,15 @@ function block(op: usize, rows: i32, r: i32, count: i32, kvHead: i32, scratch: u
     high = max(high, load<i32>(positions + floats(j)));
   }
   const slot = load<i32>(slots + floats(r));
-  for (let i = 0, some = 0; i < rows; i += some) {
-    some = runLength(slots, i, rows, runRows);
-    if (load<i32>(slots + floats(i)) != slot || !attends(positions, i, some, low, high, window)) continue;
+  for (let next = 0; next < rows; ) {
+    let i = next;
+    next += runLength(slots, i, rows, runRows);
+    if (load<i32>(slots + floats(i)) != slot) continue;
+    let end = next;
+    while (i < end && !attends(positions, i, low, high, window)) i++;
+    while (i < end && !attends(positions, end - 1, low, high, window)) end--;
+    const some = end - i;
+    if (some == 0) continue;
     for (let h = kvHead * group; h < (kvHead + 1) * group; h++) {
       const q = AttentionBackwardKeyValue.x(op) + <usize>i * width + floats(h * headDim);
       const dy = AttentionBackwardKeyValue.dy(op) + <usize>i * dyWidth + floats(h * headDim);
