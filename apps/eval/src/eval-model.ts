@@ -1,5 +1,5 @@
 // What an evaluation needs of a model, and a loaded Model as one. Small, so that tests bring their own.
-import type { Model } from '@relufy/models';
+import type { Model, ScoreRequest } from '@relufy/models';
 import type { GenerationSettings } from './requests.js';
 import type { Encoding } from './token-pairs.js';
 
@@ -9,10 +9,11 @@ export interface EvalModel extends Encoding {
   readonly maxLength: number;
   /** What it runs with, for the results file. */
   readonly description: Readonly<Record<string, unknown>>;
+  /** Continuations that it likes to be asked for at once. */
+  readonly lanes: number;
   readonly score: (
-    context: readonly number[],
-    continuations: readonly (readonly number[])[],
-  ) => Promise<readonly { readonly logprob: number; readonly isGreedy: boolean }[]>;
+    requests: readonly ScoreRequest[],
+  ) => Promise<readonly (readonly { readonly logprob: number; readonly isGreedy: boolean }[])[]>;
   readonly generate: (
     context: readonly number[],
     settings: GenerationSettings,
@@ -43,7 +44,8 @@ export function evalModel(model: Model, { addBosToken = true }: EvalModelOptions
     addSpecialTokens: addBosToken,
     ...(tokenizer?.bosToken !== undefined && { bosText: tokenizer.bosToken }),
     prefixId: tokenizer?.bosId ?? model.eosTokenIds[0],
-    score: (context, continuations) => model.scoreContinuations(context, continuations),
+    lanes: model.scoringLanes,
+    score: (requests) => model.scoreBatch(requests),
     generate: async (context, { maxNewTokens, temperature, until }, signal) => {
       const stream = model.generate(context, {
         maxNewTokens,

@@ -102,7 +102,10 @@ test('bad input is one clear error', async () => {
   await expect(run({ split: 'validation' })).rejects.toThrow('There is train and test: choose it with --split');
   await expect(run({ limit: 0 })).rejects.toThrow('expected a limit of at least one document');
   await expect(run({ numFewshot: 20 })).rejects.toThrow('expected at least 20 documents');
-  const nan = fakeModel({ score: async (_, all) => all.map(() => ({ logprob: Number.NaN, isGreedy: false })) });
+  const nan = fakeModel({
+    score: async (asked) =>
+      asked.map(({ continuations }) => continuations.map(() => ({ logprob: Number.NaN, isGreedy: false }))),
+  });
   await expect(evaluate(nan, selection, { dataFolder: folder })).rejects.toThrow('expected a finite log-probability');
   await expect(evaluate(fakeModel({ maxLength: 3 }), selection, { dataFolder: folder })).rejects.toThrow(
     /colours document 0: request: expected a continuation of at most 3 tokens/,

@@ -72,18 +72,21 @@ export async function runTask(
   const at = new Map(items.map(({ docId }, index) => [docId, index]));
   const totalTokens = groups.reduce((sum, group) => sum + tokensOf(group), 0);
   let [tokens, computed, computedTokens, requests] = [0, 0, 0, 0];
-  for (const group of groups) {
+  const recorded = (group: Group) => done.get(keyOf(group.docId, group.window, group.parts[0]?.request ?? 0));
+  for (const batch of batchesOf(groups, model.lanes, (group) => recorded(group) !== undefined)) {
     signal?.throwIfAborted();
-    let entry = done.get(keyOf(group.docId, group.window, group.parts[0]?.request ?? 0));
-    if (entry === undefined) {
-      entry = await compute(name, group, model, signal);
-      store.append(entry);
-      computed += group.parts.length;
-      computedTokens += tokensOf(group);
+    const entries = batch.map(recorded);
+    const missing = batch.filter((_, index) => entries[index] === undefined);
+    const answers = await compute(name, missing, model, signal);
+    for (const entry of answers) store.append(entry);
+    for (const [index, group] of batch.entries()) {
+      const entry = entries[index] ?? (answers[missing.indexOf(group)] as LogEntry);
+      collect(responses[at.get(group.docId) as number] as Response[], entry);
+      tokens += tokensOf(group);
+      requests += group.parts.length;
     }
-    collect(responses[at.get(group.docId) as number] as Response[], entry);
-    tokens += tokensOf(group);
-    requests += group.parts.length;
+    computed += missing.reduce((sum, { parts }) => sum + parts.length, 0);
+    computedTokens += missing.reduce((sum, group) => sum + tokensOf(group), 0);
     onProgress?.({ task: name, tokens, totalTokens, requests });
   }
   return { responses, truncated, computed, computedTokens, hash };
@@ -183,37 +186,58 @@ function answersOf(name: string, hash: string, store: AnswerStore): Map<string, 
   return new Map(answers.map((entry) => [keyOf(entry.d, entry.w, entry.r[0] as number), entry]));
 }
 
+/** Neighbours whose continuations fill the model's lanes; what needs no computing takes none. */
+function* batchesOf(groups: readonly Group[], lanes: number, isKnown: (group: Group) => boolean): Generator<Group[]> {
+  let batch: Group[] = [];
+  let taken = 0;
+  for (const group of groups) {
+    const wanted = isKnown(group) ? 0 : group.parts.length;
+    if (batch.length > 0 && (taken + wanted > lanes || group.generation)) {
+      yield batch;
+      [batch, taken] = [[], 0];
+    }
+    batch.push(group);
+    taken += wanted;
+  }
+  if (batch.length > 0) yield batch;
+}
+
 async function compute(
   name: string,
-  group: Group,
+  groups: readonly Group[],
   model: EvalModel,
   signal: AbortSignal | undefined,
-): Promise<LogEntry> {
-  const { docId, window, parts, context, generation } = group;
-  const entry = { task: name, d: docId, w: window, r: parts.map(({ request }) => request) };
-  if (generation) return { ...entry, text: await model.generate(context, generation, signal) };
-  // nothing to score behind a prefix token: log p of nothing is 0
-  const scored = parts.filter(({ continuation }) => continuation.length > 0);
-  const scores =
-    scored.length === 0
-      ? []
-      : await model.score(
-          context,
-          scored.map(({ continuation }) => continuation),
-        );
-  const byPart = new Map(scored.map((part, at) => [part, scores[at]]));
-  for (const { logprob } of scores)
-    if (!Number.isFinite(logprob))
-      throw new RelufyError(
-        'state',
-        `${name} document ${docId}: expected a finite log-probability, got ${show(String(logprob))}. The model's weights, or the format that they are held in (--dtype), give no usable logits.`,
-      );
-  return {
-    ...entry,
-    ll: parts.map((part) => byPart.get(part)?.logprob ?? 0),
-    greedy: parts.map((part) => byPart.get(part)?.isGreedy ?? true),
-    n: parts.map(({ continuation }) => continuation.length),
+): Promise<LogEntry[]> {
+  const headOf = ({ docId, window, parts }: Group) => {
+    return { task: name, d: docId, w: window, r: parts.map(({ request }) => request) };
   };
+  const generated: LogEntry[] = [];
+  for (const group of groups)
+    if (group.generation)
+      generated.push({ ...headOf(group), text: await model.generate(group.context, group.generation, signal) });
+  if (generated.length > 0) return generated;
+  // nothing to score behind a prefix token: log p of nothing is 0
+  const asked = groups.map(({ context, parts }) => {
+    return { context, parts: parts.filter(({ continuation }) => continuation.length > 0) };
+  });
+  const scores = await model.score(
+    asked.map(({ context, parts }) => ({ context, continuations: parts.map(({ continuation }) => continuation) })),
+  );
+  return groups.map((group, at): LogEntry => {
+    const byPart = new Map(asked[at]?.parts.map((part, index) => [part, scores[at]?.[index]]));
+    for (const score of byPart.values())
+      if (!Number.isFinite(score?.logprob))
+        throw new RelufyError(
+          'state',
+          `${name} document ${group.docId}: expected a finite log-probability, got ${show(String(score?.logprob))}. The model's weights, or the format that they are held in (--dtype), give no usable logits.`,
+        );
+    return {
+      ...headOf(group),
+      ll: group.parts.map((part) => byPart.get(part)?.logprob ?? 0),
+      greedy: group.parts.map((part) => byPart.get(part)?.isGreedy ?? true),
+      n: group.parts.map(({ continuation }) => continuation.length),
+    };
+  });
 }
 
 /** Windows of a text add up. */

@@ -34,4 +34,4 @@ export { loadModel, type ModelSource, openModelFiles } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
 export { isReluLike, parameterCount, relufy } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';
-export type { ContinuationScore, ForwardResult, ScoreResult } from './steps.js';
+export type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './steps.js';

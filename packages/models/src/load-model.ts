@@ -54,8 +54,11 @@ export interface LoadOptions extends SourceOptions {
   readonly contextLength?: number;
   /** Format of the KV cache: f32 (default), or f16 for half the memory at a small loss. */
   readonly kvCache?: KvCacheDType;
-  /** Sequences that the KV cache holds at once. Default 1; more let `scoreContinuations` share steps. */
-  readonly slots?: number;
+  /**
+   * Sequences that the KV cache holds at once. Default 1; more let `scoreBatch` and `scoreContinuations` share steps. Or
+   * as many, up to `most`, as fit in `kvBytes`.
+   */
+  readonly slots?: number | { readonly most: number; readonly kvBytes: number };
 }
 
 export type WeightDType = 'f32' | 'bf16' | 'int8' | 'int4';
@@ -185,8 +188,10 @@ export function checkLoadOptions(options: LoadOptions): void {
   if (kvCache !== undefined && !['f32', 'f16'].includes(kvCache)) fail('kvCache', 'f32 or f16', kvCache);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 256))
     fail('threads', 'a whole number from 1 to 256', threads);
-  if (slots !== undefined && !(Number.isInteger(slots) && slots >= 1 && slots <= 1024))
-    fail('slots', 'a whole number from 1 to 1024', slots);
+  const most = typeof slots === 'object' ? slots.most : slots;
+  if (most !== undefined && !(Number.isInteger(most) && most >= 1 && most <= 1024))
+    fail('slots', 'a whole number from 1 to 1024', most);
+  if (typeof slots === 'object' && !(slots.kvBytes > 0)) fail('slots', 'kvBytes > 0', slots.kvBytes);
   if (contextLength !== undefined && !(Number.isInteger(contextLength) && contextLength >= 1))
     fail('contextLength', 'a whole number >= 1', contextLength);
 }

@@ -241,6 +241,37 @@ describe('forward and score', () => {
     );
   });
 
+  it('scores contexts together as it scores them alone, bit for bit', async () => {
+    const start = [0, 3, 761, 484];
+    const requests = [
+      { context: [...start, 291, 17, 88], continuations: [[5, 6, 7], [9], [11, 12]] },
+      { context: [...start, 291], continuations: [[44, 45, 46, 47, 48]] },
+      { context: [...start, 77, ...Array.from({ length: 150 }, (_, i) => (i * 37) % 1000)], continuations: [[1, 2], [3]] },
+      { context: [5], continuations: [[6], [7, 8], [9], [10], [11, 12, 13]] },
+    ];
+    const strip = (scores: readonly { logprob: number; isGreedy: boolean; logprobs: Float32Array }[]) =>
+      scores.map(({ logprobs, isGreedy }) => ({ logprobs, isGreedy }));
+    const alone = [];
+    for (const { context, continuations } of requests)
+      alone.push(strip(await model.scoreContinuations(context, continuations)));
+    for (const backend of ['wasm', 'auto'] as const)
+      for (const sparsity of ['exact', 'dense'] as const) {
+        const expected = [];
+        await using single = await loadModel(bundled, { backend, sparsity });
+        for (const { context, continuations } of requests)
+          expected.push(strip(await single.scoreContinuations(context, continuations)));
+        if (backend === 'wasm') expect(expected.map((own) => own.length)).toEqual(alone.map((own) => own.length));
+        for (const slots of [1, 2, 5, 16]) {
+          await using other = await loadModel(bundled, { backend, sparsity, slots });
+          expect(other.scoringLanes).toBe(Math.max(1, slots - 1));
+          expect((await other.scoreBatch(requests)).map(strip)).toEqual(expected);
+          expect((await other.scoreBatch(requests.toReversed())).map(strip).toReversed()).toEqual(expected);
+        }
+      }
+    expect(await model.scoreBatch([])).toEqual([]);
+    await expect(model.scoreBatch([{ context: [1], continuations: [[2], []] }])).rejects.toThrowError(/at least one id/);
+  }, 120_000);
+
   it('captures inputs of layers and hidden states', async () => {
     const ids = [0, 3, 761, 484];
     const { captured } = await model.forward(ids, {

@@ -14,7 +14,14 @@ import {
 } from './generate.js';
 import type { ModelSpec } from './spec.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
-import { type ContinuationScore, type ForwardResult, type ScoreResult, type StepParts, Steps } from './steps.js';
+import {
+  type ContinuationScore,
+  type ForwardResult,
+  type ScoreRequest,
+  type ScoreResult,
+  type StepParts,
+  Steps,
+} from './steps.js';
 
 export interface ForwardOptions {
   /** Logits of every position, or of the last one (default). */
@@ -133,13 +140,28 @@ export class Model implements AsyncDisposable {
     context: readonly number[],
     continuations: readonly (readonly number[])[],
   ): Promise<ContinuationScore[]> {
-    for (const continuation of continuations) {
-      if (continuation.length === 0)
-        throw new RelufyError('input', 'continuation: expected at least one id, got none.');
-      this.#checkIds([...this.#checkIds(context), ...continuation.slice(0, -1)]);
-      this.#checkIds(continuation);
-    }
-    return this.#enqueue(() => this.#steps.scoreContinuations(context, continuations));
+    return (await this.scoreBatch([{ context, continuations }]))[0] as ContinuationScore[];
+  }
+
+  /**
+   * Scores several contexts, each with its continuations, `slots` - 1 continuations at once: a step then holds tokens of
+   * many sequences, without padding. The same numbers as one context at a time.
+   * @throws RelufyError `input` when a context and its continuation do not fit the context length, or one is empty.
+   */
+  async scoreBatch(requests: readonly ScoreRequest[]): Promise<ContinuationScore[][]> {
+    for (const { context, continuations } of requests)
+      for (const continuation of continuations) {
+        if (continuation.length === 0)
+          throw new RelufyError('input', 'continuation: expected at least one id, got none.');
+        this.#checkIds([...this.#checkIds(context), ...continuation.slice(0, -1)]);
+        this.#checkIds(continuation);
+      }
+    return this.#enqueue(() => this.#steps.scoreBatch(requests));
+  }
+
+  /** Continuations that `scoreBatch` takes at once. */
+  get scoringLanes(): number {
+    return this.#steps.lanes;
   }
 
   /** Since the model was loaded, or since `resetStats`. */

@@ -41,10 +41,11 @@ export type PlanOptions = Pick<
  * @throws RelufyError for a config that cannot be run, or a checkpoint that does not belong to it.
  */
 export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
-  const { dtype = 'auto', slots = 1, signal } = options;
+  const { dtype = 'auto', signal } = options;
   const config = parseConfig(await readJson(files, 'config.json', signal));
   const spec = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
   const contextLength = contextOf(spec, options.contextLength);
+  const slots = slotsOf(spec, contextLength, options.slots);
   const limits = {
     maxRows: Math.min(maxRows, contextLength),
     maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
@@ -81,6 +82,14 @@ function contextOf(spec: ModelSpec, asked: number | undefined): number {
       `contextLength: expected at most ${limit} (the model's max_position_embeddings), got ${asked}.`,
     );
   return asked ?? Math.min(limit, defaultContextLength);
+}
+
+/** At least two where a number of bytes decides: continuations are then computed beside their context. */
+function slotsOf(spec: ModelSpec, contextLength: number, asked: LoadOptions['slots'] = 1): number {
+  if (typeof asked === 'number') return asked;
+  const { numKeyValueHeads, headDim } = spec.attention;
+  const bytes = 2 * 4 * spec.numHiddenLayers * numKeyValueHeads * headDim * contextLength;
+  return Math.min(asked.most, Math.max(2, Math.floor(asked.kvBytes / bytes)));
 }
 
 /** A file that must be there, as JSON. */

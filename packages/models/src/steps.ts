@@ -15,6 +15,12 @@ export interface ForwardResult {
   readonly captured: Readonly<Record<string, Float32Array>>;
 }
 
+/** A context, and what may follow it. */
+export interface ScoreRequest {
+  readonly context: readonly number[];
+  readonly continuations: readonly (readonly number[])[];
+}
+
 /** What a continuation is worth behind a context. */
 export interface ContinuationScore {
   /** The sum of log p(token | before) over the continuation. */
@@ -58,6 +64,13 @@ interface Scoring {
   readonly continuation: readonly number[];
   readonly logprobs: Float32Array;
   greedy: boolean;
+}
+
+/** A context in a round, with those of its continuations that fit in. */
+interface Share {
+  readonly context: readonly number[];
+  readonly scorings: readonly Scoring[];
+  readonly firstLane: number;
 }
 
 /** One chat's slot. Further slots are for work that forks. */
@@ -206,59 +219,72 @@ export class Steps {
   }
 
   /**
-   * All of the context but its last token is prefilled in the chat's slot and forked; the last token and the
-   * continuations are rows whose logits are scored.
+   * Contexts with their continuations, as many at once as there are slots: what all contexts of a round begin with is
+   * computed once in the chat's slot and forked, then the rest of each context once for its continuations. Rows of all of
+   * them share steps, unpadded, so a score does not depend on what it is asked with: a row's sums never do.
    */
-  async scoreContinuations(
-    context: readonly number[],
-    continuations: readonly (readonly number[])[],
-  ): Promise<ContinuationScore[]> {
-    const { cache, session } = this.#parts;
-    const { numHiddenLayers, attention } = this.#parts.spec;
-    const program = this.#program({ head: 'logprobs' });
-    const last = context.length - 1;
-    await this.#prefill(program, context, Math.min(cache.commonPrefix(chatSlot, context), last), last);
-    const scorings = continuations.map((continuation): Scoring => {
-      return { continuation, logprobs: new Float32Array(continuation.length), greedy: true };
-    });
-    // slot 0 keeps the context for the next call; the others take continuations, a round at a time
-    const lanes = Math.max(1, cache.slots - 1);
-    for (let first = 0; first < scorings.length; first += lanes) {
-      const round = scorings.slice(first, first + lanes);
-      const slotOf = (lane: number) => (cache.slots === 1 ? chatSlot : lane + 1);
-      if (cache.slots > 1)
-        for (const lane of round.keys())
-          cache.fork(
-            session,
-            chatSlot,
-            slotOf(lane),
-            last,
-            numHiddenLayers * attention.numKeyValueHeads,
-            attention.headDim,
-          );
-      await this.#scoreRound(program, context, round, slotOf);
-      // with one slot the continuation was written behind the context
-      cache.truncate(chatSlot, last);
+  async scoreBatch(requests: readonly ScoreRequest[]): Promise<ContinuationScore[][]> {
+    const scorings = requests.map(({ continuations }) =>
+      continuations.map((continuation): Scoring => {
+        return { continuation, logprobs: new Float32Array(continuation.length), greedy: true };
+      }),
+    );
+    let round: Share[] = [];
+    let free = this.lanes;
+    for (const [at, { context }] of requests.entries()) {
+      const waiting = [...(scorings[at] as Scoring[])];
+      while (waiting.length > 0) {
+        const taken = waiting.splice(0, free);
+        round.push({ context, scorings: taken, firstLane: this.lanes - free });
+        free -= taken.length;
+        if (free > 0) continue;
+        await this.#scoreRound(round);
+        [round, free] = [[], this.lanes];
+      }
     }
-    return scorings.map(({ logprobs, greedy }) => ({
-      logprob: logprobs.reduce((sum, value) => sum + value, 0),
-      isGreedy: greedy,
-      logprobs,
-    }));
+    if (round.length > 0) await this.#scoreRound(round);
+    return scorings.map((own) =>
+      own.map(({ logprobs, greedy }) => ({
+        logprob: logprobs.reduce((sum, value) => sum + value, 0),
+        isGreedy: greedy,
+        logprobs,
+      })),
+    );
   }
 
-  async #scoreRound(
-    program: Loaded,
-    context: readonly number[],
-    round: readonly Scoring[],
-    slotOf: (lane: number) => number,
-  ): Promise<void> {
-    const { limits } = this.#parts;
-    const last = context.length - 1;
-    const rows = round.flatMap((scoring, lane) =>
-      scoring.continuation.map((target, i) => {
-        const token = i === 0 ? (context[last] as number) : (scoring.continuation[i - 1] as number);
-        return { token, position: last + i, slot: slotOf(lane), target, scoring, i };
+  /** Continuations that one round takes: the first slot keeps what contexts have in common, unless it is the only one. */
+  get lanes(): number {
+    return Math.max(1, this.#parts.cache.slots - 1);
+  }
+
+  async #scoreRound(round: readonly Share[]): Promise<void> {
+    const { cache, limits } = this.#parts;
+    const program = this.#program({ head: 'logprobs' });
+    const slotOf = (lane: number) => (cache.slots === 1 ? chatSlot : lane + 1);
+    const shared = commonLength(round.map(({ context }) => context));
+    const first = (round[0] as Share).context;
+    // a prompt's last token comes with the continuation, whose first logits it gives
+    await this.#prefill(program, first, Math.min(cache.commonPrefix(chatSlot, first), shared), shared);
+
+    const contexts = round.flatMap(({ context, firstLane }): Row[] => {
+      const slot = slotOf(firstLane);
+      this.#fork(chatSlot, slot, shared);
+      const rest = context.slice(shared, -1);
+      cache.append(slot, rest);
+      return rest.map((token, i) => ({ token, position: shared + i, slot }));
+    });
+    for (let at = 0; at < contexts.length; at += limits.maxRows)
+      await this.#run(program, contexts.slice(at, at + limits.maxRows), [], []);
+
+    const rows = round.flatMap(({ context, scorings, firstLane }) =>
+      scorings.flatMap((scoring, lane) => {
+        const last = context.length - 1;
+        const slot = slotOf(firstLane + lane);
+        this.#fork(slotOf(firstLane), slot, last);
+        return scoring.continuation.map((target, i) => {
+          const token = i === 0 ? (context[last] as number) : (scoring.continuation[i - 1] as number);
+          return { token, position: last + i, slot, target, scoring, i };
+        });
       }),
     );
     const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
@@ -273,6 +299,13 @@ export class Steps {
         if (best[row] !== target) scoring.greedy = false;
       });
     }
+  }
+
+  #fork(from: number, to: number, length: number): void {
+    if (from === to) return;
+    const { numHiddenLayers, attention } = this.#parts.spec;
+    const heads = numHiddenLayers * attention.numKeyValueHeads;
+    this.#parts.cache.fork(this.#parts.session, from, to, length, heads, attention.headDim);
   }
 
   /** A whole sequence from position 0: log-probabilities, no logits kept. */
@@ -296,4 +329,16 @@ export class Steps {
     }
     return { logprobs, isGreedy };
   }
+}
+
+/** Ids that all contexts begin with, short of the last one of each. */
+function commonLength(contexts: readonly (readonly number[])[]): number {
+  const [first = [], ...others] = contexts;
+  let n = Math.min(...contexts.map(({ length }) => length - 1));
+  for (const other of others) {
+    let same = 0;
+    while (same < n && other[same] === first[same]) same++;
+    n = same;
+  }
+  return n;
 }

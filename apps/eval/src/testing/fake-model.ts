@@ -16,13 +16,16 @@ export function fakeModel(options: Partial<EvalModel> = {}): FakeModel {
     addSpecialTokens: false,
     prefixId: 0,
     encode: (text) => [...text].map((char) => char.codePointAt(0) as number),
-    score: async (context, continuations) => {
-      calls.count++;
+    lanes: 1,
+    score: async (requests) => {
+      calls.count += requests.length;
       const weigh = (ids: readonly number[]) => ids.reduce((sum, id, at) => (sum * 31 + id * (at + 1)) % 9973, 7);
-      return continuations.map((continuation) => {
-        const value = weigh([...context, ...continuation]);
-        return { logprob: -(value / 997) * continuation.length, isGreedy: value % 3 === 0 };
-      });
+      return requests.map(({ context, continuations }) =>
+        continuations.map((continuation) => {
+          const value = weigh([...context, ...continuation]);
+          return { logprob: -(value / 997) * continuation.length, isGreedy: value % 3 === 0 };
+        }),
+      );
     },
     generate: async (context) => {
       calls.count++;

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
 import { compareRuns, comparisonTable, evalPage, readRun, runEvaluation, TaskRegistry } from '@relufy/eval';
+import type { LoadOptions } from '@relufy/models';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numeric } from '../options.js';
@@ -30,7 +31,7 @@ interface EvalValues extends StudyValues {
   readonly split?: string;
   readonly includePath?: readonly string[];
   readonly bootstrapIters?: number;
-  readonly parallel: number;
+  readonly parallel?: number;
   readonly bos: boolean;
   readonly resume?: true;
   readonly logSamples?: true;
@@ -60,9 +61,9 @@ export function define(command: Command): void {
     .addOption(
       numeric(
         '--parallel <n>',
-        'continuations that are computed together; each takes a KV cache',
+        'continuations that are computed together; each takes a KV cache (default: 32, or what fits in 2 GiB)',
         wholeFrom(1),
-      ).default(4),
+      ),
     )
     .option('--no-bos', 'never begin with a BOS token (default: as the tokenizer does)')
     .option('--resume', 'go on with the run that is in the folder')
@@ -89,7 +90,7 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
   const load = studyOptionsOf(values);
   const selection = await registry.select(tasks);
   const { data, limit, numFewshot, fewshotSeed, split, bootstrapIters, resume, logSamples } = values;
-  await withModel(source, { ...load, slots: values.parallel + 1 }, async (model, signal) => {
+  await withModel(source, { ...load, slots: slotsOf(values.parallel) }, async (model, signal) => {
     const run = runEvaluation(model, selection, {
       out,
       signal,
@@ -111,6 +112,11 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
     });
     process.stdout.write(`${text}\n`);
   });
+}
+
+/** One keeps what contexts have in common. Steps hold 128 tokens, which 32 continuations fill in every task we know. */
+function slotsOf(parallel: number | undefined): NonNullable<LoadOptions['slots']> {
+  return parallel === undefined ? { most: 33, kvBytes: 2 ** 31 } : parallel + 1;
 }
 
 async function sweepOrWork({ sweep: file, worker, queue, out, workers }: EvalValues): Promise<void> {
