@@ -1,7 +1,7 @@
 // From a model's headers to a plan of how it runs: config, spec, limits, decoder and where the weights lie. Nothing large
 // is read or allocated, so loading, inspecting and converting all begin here.
 import { type Checkpoint, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
-import { type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
+import { bytesPerElement, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
 import { buildDecoder, type Decoder } from './decoder.js';
 import { type ParsedConfig, parseConfig } from './families/index.js';
 import type { LoadOptions } from './load-model.js';
@@ -45,7 +45,7 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   const config = parseConfig(await readJson(files, 'config.json', signal));
   const spec = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
   const contextLength = contextOf(spec, options.contextLength);
-  const slots = slotsOf(spec, contextLength, options.slots);
+  const slots = slotsOf(spec, contextLength, options);
   const limits = {
     maxRows: Math.min(maxRows, contextLength),
     maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
@@ -85,11 +85,11 @@ function contextOf(spec: ModelSpec, asked: number | undefined): number {
 }
 
 /** At least two where a number of bytes decides: continuations are then computed beside their context. */
-function slotsOf(spec: ModelSpec, contextLength: number, asked: LoadOptions['slots'] = 1): number {
-  if (typeof asked === 'number') return asked;
+function slotsOf(spec: ModelSpec, contextLength: number, { slots = 1, kvCache = 'f32' }: PlanOptions): number {
+  if (typeof slots === 'number') return slots;
   const { numKeyValueHeads, headDim } = spec.attention;
-  const bytes = 2 * 4 * spec.numHiddenLayers * numKeyValueHeads * headDim * contextLength;
-  return Math.min(asked.most, Math.max(2, Math.floor(asked.kvBytes / bytes)));
+  const bytes = 2 * bytesPerElement[kvCache] * spec.numHiddenLayers * numKeyValueHeads * headDim * contextLength;
+  return Math.min(slots.most, Math.max(2, Math.floor(slots.kvBytes / bytes)));
 }
 
 /** A file that must be there, as JSON. */
