@@ -96,6 +96,25 @@ describe('cross-entropy', () => {
   });
 });
 
+it('rounding passes gradients straight through', async () => {
+  const builder = new ProgramBuilder('rounding', limits, { differentiable: true });
+  const [x, w, dy] = [state('x', ['rows', 2]), state('w', [1, 2]), state('dy', ['rows', 1])];
+  const session = await createReferenceBackend().createSession([x, w, dy], limits);
+  for (const decl of [x, w, dy]) builder.use(decl);
+  session.view('x').set([0.301, -2, 1, 5, -3, 0.2]);
+  session.view('w').set([3, -4]);
+  session.view('dy').set([1, 2, -1]);
+  const [rounded, out] = [builder.activation('rounded', ['rows', 2]), builder.activation('out', ['rows', 1])];
+  builder.op('roundRow', { x: 'x', out: rounded });
+  builder.op('linear', { x: rounded, w: 'w', out });
+  const tape = appendGradients(builder, { seeds: new Map([[out, 'dy']]), parameters: new Map() });
+  const gradient = tape.of('x') as string;
+  builder.keep(gradient);
+  const loaded = session.load(builder.build());
+  await loaded.run({ rows: 3, outputs: 3 });
+  expect([...loaded.view(gradient)]).toEqual([3, -4, 6, -8, -3, 4]);
+});
+
 describe('terms of a loss', () => {
   it('HeLU passes gradients to units just below the threshold', async () => {
     const attributes = { kind: activationCodes.relu, threshold: 0.5, slack: 0.2 };

@@ -237,6 +237,11 @@ const rules: Partial<Record<OpKind, Rule>> = {
     // in place, as the forward op: the gradient of a rotated row belongs to this op alone
     if (dy !== undefined) tape.builder.op('rope', { x: dy, positions, table: tape.inverse(table) }, op.attributes);
   },
+  // straight through: rounding has no slope of its own
+  roundRow: (op, tape) => {
+    const dy = tape.of(op.operands.out as string);
+    if (dy !== undefined) tape.pass(op.operands.x as string, dy);
+  },
   crossEntropy: () => {}, // it has turned the logits into their gradient
   storeKv: () => {}, // attention's rule gives the gradients of what was stored
   attention: (op, tape, forward) => {
