@@ -1,5 +1,6 @@
 // Training ops at widths where kernels go from one block to the next: several panels of a product in every direction,
-// attention over several blocks of rows and chunks of keys. The contract suite stays below them.
+// attention over several blocks of rows and chunks of keys. The contract suite stays below them. Blocks that are mostly
+// zeros take another path, with the same bits.
 import { createReferenceBackend } from '@relufy/tensor';
 import { buffer, expectClose, expectSameBits, type OpCase, runCase } from '@relufy/tensor/contract';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -21,28 +22,38 @@ const products = [
   [130, 70, 300],
 ] as const;
 
+const cartesian = products.flatMap((shape) =>
+  [false, true].flatMap((transposed) => [1, 0.15].map((density) => ({ shape, transposed, density }))),
+);
+
 function* productCases(): Generator<OpCase> {
-  for (const [rows, inWidth, outWidth] of products)
-    for (const transposed of [false, true]) {
-      const at = `${transposed ? 'transposed ' : ''}[${rows}, ${inWidth}] -> ${outWidth}`;
-      const w = buffer('w', 'f32', transposed ? [inWidth, outWidth] : [outWidth, inWidth], normal, transposed);
-      const base = { rows, maxRows: rows, attributes: {} };
-      const dy = matrix('dy', outWidth);
-      yield {
-        ...base,
-        name: `linearBackward ${at}`,
-        op: 'linearBackward',
-        operands: { dy, w, residual: matrix('residual', inWidth), out: matrix('out', inWidth) },
-        results: ['out'],
-      };
-      yield {
-        ...base,
-        name: `linearGradient ${at}`,
-        op: 'linearGradient',
-        operands: { x: matrix('x', inWidth), dy, w, bias: buffer('bias', 'f32', [outWidth], normal) },
-        results: ['w', 'bias'],
-      };
-    }
+  for (const { shape, transposed, density } of cartesian) {
+    const [rows, inWidth, outWidth] = shape;
+    const at = `${transposed ? 'transposed ' : ''}[${rows}, ${inWidth}] -> ${outWidth}, density ${density}`;
+    const w = buffer('w', 'f32', transposed ? [inWidth, outWidth] : [outWidth, inWidth], normal, transposed);
+    const base = { rows, maxRows: rows, attributes: {} };
+    const few = (name: string, width: number) => buffer(name, 'f32', ['rows', width], { kind: 'sparse', density });
+    const dy = few('dy', outWidth);
+    yield {
+      ...base,
+      name: `linearBackward ${at}`,
+      op: 'linearBackward',
+      operands: { dy, w, residual: matrix('residual', inWidth), out: matrix('out', inWidth) },
+      results: ['out'],
+    };
+    yield {
+      ...base,
+      name: `linearGradient ${at}`,
+      op: 'linearGradient',
+      operands: {
+        x: transposed ? few('x', inWidth) : matrix('x', inWidth),
+        dy,
+        w,
+        bias: buffer('bias', 'f32', [outWidth], normal),
+      },
+      results: ['w', 'bias'],
+    };
+  }
 }
 
 function* attentionCases(): Generator<OpCase> {
@@ -97,6 +108,32 @@ function* attentionCases(): Generator<OpCase> {
 
 const cases = [...productCases(), ...attentionCases()];
 
+/**
+ * Products over a matrix [rows][width] whose first row, or column, has few non-zeros and is the same each time, while the
+ * rest is full of numbers or empty: what is left of it must have the same bits.
+ */
+function companions(op: 'linearBackward' | 'linearGradient', transposed: boolean, full: boolean): OpCase {
+  const [rows, inWidth, outWidth] = op === 'linearBackward' ? [40, 300, 530] : [530, 40, 300];
+  const own = (i: number) => (i % 5 === 0 ? Math.sin(i) : 0);
+  const [count, width] =
+    transposed || op === 'linearBackward' ? [rows, op === 'linearBackward' ? outWidth : inWidth] : [rows, outWidth];
+  const values = Array.from({ length: count * width }, (_, at) => {
+    const [r, c] = [Math.floor(at / width), at % width];
+    if (op === 'linearBackward' ? r === 0 : c === 0) return own(op === 'linearBackward' ? c : r);
+    return full ? Math.cos(at) : 0;
+  });
+  const chosen = (name: string) => buffer(name, 'f32', ['rows', width], { kind: 'values', values });
+  const w = buffer('w', 'f32', transposed ? [inWidth, outWidth] : [outWidth, inWidth], normal, transposed);
+  const operands =
+    op === 'linearBackward'
+      ? { dy: chosen('dy'), w, out: matrix('out', inWidth) }
+      : transposed
+        ? { x: chosen('x'), dy: matrix('dy', outWidth), w }
+        : { x: matrix('x', inWidth), dy: chosen('dy'), w };
+  const results = op === 'linearBackward' ? ['out'] : ['w'];
+  return { name: op, op, rows, maxRows: rows, attributes: {}, operands, results };
+}
+
 const isas: Readonly<Record<string, readonly string[]>> = {
   x64: ['avx512', 'avx2', 'scalar'],
   arm64: ['neon', 'scalar'],
@@ -127,5 +164,22 @@ for (const isa of isas[process.arch] ?? [])
         expectClose(opCase.name, first, expected, 2e-6);
         for (const backend of backends) expectSameBits(opCase.name, await runCase(backend, opCase, 3), first);
         expect(backends).toHaveLength(3);
+      });
+
+    for (const [op, transposed] of [
+      ['linearBackward', false],
+      ['linearGradient', false],
+      ['linearGradient', true],
+    ] as const)
+      it(`${op}${transposed ? ' transposed' : ''} has the same bits among full and among empty rows`, async (context) => {
+        if (reason !== undefined) return context.skip(reason);
+        const firstRow = async (full: boolean): Promise<Float32Array> => {
+          const opCase = companions(op, transposed, full);
+          const result = Object.values(await runCase(backends[0] as NativeBackend, opCase, 3))[0] as Float32Array;
+          return result.slice(0, op === 'linearBackward' || transposed ? 300 : 40);
+        };
+        const row = await firstRow(true);
+        expect(row.some((value) => value !== 0)).toBe(true);
+        expectSameBits(op, { row: await firstRow(false) }, { row });
       });
   });
