@@ -1,4 +1,4 @@
-// Files of documents: JSON lines, JSON, CSV, raw text, gzipped or inside a tar archive, named `archive.tar.gz#member`.
+// Files of documents: Parquet, JSON lines, JSON, CSV, raw text, gzipped or in a tar archive, named `archive.tar.gz#member`.
 // Does not own which file belongs to a split (task-data.ts).
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -9,7 +9,7 @@ import type { Doc } from './processors.js';
 const unzip = promisify(gunzip);
 
 /** Extensions that a file of documents can have, besides `.gz`. */
-export const dataExtensions = ['.jsonl', '.json', '.csv', '.raw', '.txt'] as const;
+export const dataExtensions = ['.parquet', '.jsonl', '.json', '.csv', '.raw', '.txt'] as const;
 
 const archives = new Map<string, Promise<ReadonlyMap<string, Uint8Array>>>();
 
@@ -26,10 +26,11 @@ export async function readDocs(path: string, { header = true } = {}): Promise<Do
   };
   let content: string;
   try {
+    if (path.endsWith('.parquet')) return await parquetDocs(await readBytes(path));
     content = text.decode(await readBytes(path));
   } catch (error) {
     if (RelufyError.is(error)) throw error;
-    return fail('a readable file of UTF-8 text', error);
+    return fail(path.endsWith('.parquet') ? 'a Parquet file' : 'a readable file of UTF-8 text', error);
   }
   const name = path.replace(/\.gz$/, '');
   const parse = (expected: string, json: string): unknown => {
@@ -53,6 +54,27 @@ export async function readDocs(path: string, { header = true } = {}): Promise<Do
   }
   if (name.endsWith('.csv')) return csvDocs(content, header);
   return [{ text: content }];
+}
+
+/** The reader is loaded for the first Parquet file: most runs have none. */
+async function parquetDocs(bytes: Uint8Array): Promise<Doc[]> {
+  const [{ parquetReadObjects }, { compressors }] = await Promise.all([
+    import('hyparquet'),
+    import('hyparquet-compressors'),
+  ]);
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+  const rows = await parquetReadObjects({ file, compressors });
+  return rows.map((row) => plain(row) as Doc);
+}
+
+/** As JSON would have it, which is what templates are written for: 64-bit integers are numbers, times texts. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map(plain);
+  if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array, plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
 function asDoc(where: string, value: unknown): Doc {

@@ -9,13 +9,15 @@ import { type ItemMetrics, itemMetrics, type Response } from './metrics.js';
 import { type EvalItem, makeItem } from './requests.js';
 import type { EvalResults, GroupResult, TaskResult } from './results.js';
 import { type AnswerStore, type RunProgress, runTask } from './run-task.js';
-import { evaluatedSplit, fewshotSplit, loadDocs, type Split } from './task-data.js';
+import { type DataSource, evaluatedSplit, fewshotSplit, loadDocs, type Split } from './task-data.js';
 import { describeTask, type TaskConfig } from './task-file.js';
 import type { TaskSelection } from './task-registry.js';
 
 export interface EvaluateOptions {
   /** The folder that the data lies in. */
   readonly dataFolder?: string;
+  /** How the hub's data sets are fetched where no folder is named; `false`: not at all. */
+  readonly hub?: NonNullable<DataSource['hub']>;
   /** The first n documents of each task; below 1 a share of them. */
   readonly limit?: number;
   /** Instead of what a task says. */
@@ -127,7 +129,10 @@ interface PreparedTask {
 }
 
 async function prepareTask(task: TaskConfig, options: EvaluateOptions): Promise<PreparedTask> {
-  const source = options.dataFolder === undefined ? {} : { folder: options.dataFolder };
+  const source: DataSource = {
+    ...(options.dataFolder !== undefined && { folder: options.dataFolder }),
+    ...(options.hub !== undefined && { hub: options.hub }),
+  };
   const split = options.split ?? evaluatedSplit(task);
   const docs = await loadDocs(task, split, source);
   // BLiMP says 0 for itself and is left alone, as in lm-evaluation-harness

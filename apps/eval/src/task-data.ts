@@ -1,7 +1,8 @@
-// From a task and a split to its documents: which local file holds them, then `process_docs`.
-// Does not own file formats (data-files.ts).
+// From a task and a split to its documents: which files hold them, local or of the hub, then `process_docs`.
+// Does not own file formats (data-files.ts), nor downloads (@relufy/checkpoint).
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import { type HubOptions, hubDataFiles, parseHubId } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 import { dataExtensions, openArchive, readDocs } from './data-files.js';
 import { type Doc, processor } from './processors.js';
@@ -12,6 +13,8 @@ export type Split = 'train' | 'validation' | 'test' | (string & {});
 export interface DataSource {
   /** The folder that local data lies in. */
   readonly folder?: string;
+  /** Where no folder is named, the task's data set of the hub; with `false` that is an error. */
+  readonly hub?: false | Pick<HubOptions, 'cacheDir' | 'localFilesOnly' | 'token' | 'retry' | 'signal'>;
 }
 
 /** The split whose documents are scored: the test split where there is one, as in lm-evaluation-harness. */
@@ -37,14 +40,62 @@ export function fewshotSplit(task: TaskConfig): Split {
  * @throws RelufyError `input` when no file holds the split, saying what was looked for.
  */
 export async function loadDocs(task: TaskConfig, split: Split, source: DataSource): Promise<Doc[]> {
-  const path = await findFile(task, split, source);
-  const docs = await readDocs(path, { header: task.dataset_kwargs?.header !== false });
+  const paths = isOnHub(task, source) ? await hubFilesOf(task, split, source) : [await findFile(task, split, source)];
+  const docs: Doc[] = [];
+  for (const path of paths)
+    for (const doc of await readDocs(path, { header: task.dataset_kwargs?.header !== false })) docs.push(doc);
   if (docs.length === 0)
-    throw new RelufyError('input', `${task.task}: expected documents in ${path}, got none. Check the data.`);
+    throw new RelufyError('input', `${task.task}: expected documents in ${paths.join()}, got none. Check the data.`);
   return task.process_docs === undefined
     ? docs
     : processor(`${task.task} "process_docs"`, task.process_docs.name, 'docs')(docs);
 }
+
+const isOnHub = ({ dataset_path: path, dataset_kwargs: given }: TaskConfig, { folder, hub }: DataSource): boolean =>
+  folder === undefined && hub !== false && given?.data_files === undefined && parseHubId(path ?? '') !== undefined;
+
+async function hubFilesOf(task: TaskConfig, split: Split, { hub }: DataSource): Promise<readonly string[]> {
+  const { dataset_path: id = '', dataset_name: name } = task;
+  let listed: readonly string[] = [];
+  const wanted = (paths: readonly string[]) => {
+    listed = paths;
+    return splitFiles(paths, name ?? undefined, split);
+  };
+  const found = await hubDataFiles(id, wanted, hub === false ? {} : hub);
+  if (found.length > 0) return found;
+  const known = listed.filter((path) => dataPattern.test(path)).slice(0, 6);
+  throw new RelufyError(
+    'input',
+    `${task.task}: expected the split ${show(split)}${name ? ` of ${show(name)}` : ''} in the data set ${show(id)}, got ${known.length > 0 ? known.join(', ') : 'no data files'}. Choose another --split, or download the data and name its folder with --data.`,
+  );
+}
+
+const dataPattern = /\.(parquet|jsonl|json|csv)(\.gz)?$/;
+const spellings: Readonly<Record<string, readonly string[]>> = { validation: ['validation', 'valid', 'val', 'dev'] };
+
+/**
+ * The files of a data set's repository that hold a split of a subset, shards in order: `NAME/SPLIT-00000-of-00002.parquet`,
+ * `data/SPLIT.jsonl`, `NAME_SPLIT.csv` and the like. Parquet where there are several formats.
+ */
+export function splitFiles(paths: readonly string[], name: string | undefined, split: Split): string[] {
+  const subset = name === 'default' ? undefined : name;
+  const of = (file: string) => new RegExp(`^(?:.*[-_.])?(?:${file})(?:[-_.].*)?$`, 'i');
+  const splits = of((spellings[split] ?? [split]).map(escaped).join('|'));
+  const fits = (path: string): boolean => {
+    const parts = path.split('/');
+    const file = (parts.at(-1) as string).replace(dataPattern, '');
+    const folders = parts.slice(0, -1);
+    if (!dataPattern.test(path) || !(splits.test(file) || splits.test(folders.at(-1) ?? ''))) return false;
+    return subset === undefined || folders.includes(subset) || of(escaped(subset)).test(file);
+  };
+  const fitting = paths.filter(fits);
+  const [format] = ['parquet', 'jsonl', 'json', 'csv'].filter((one) =>
+    fitting.some((path) => path.includes(`.${one}`)),
+  );
+  return fitting.filter((path) => path.includes(`.${format}`)).sort();
+}
+
+const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 /** Where a split may lie, in the order of looking. */
 function candidates(task: TaskConfig, split: Split, folder: string | undefined): string[] {

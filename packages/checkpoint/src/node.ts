@@ -1,6 +1,6 @@
 export { type FolderOptions, folderFiles } from './node/folder-files.js';
 export { hubCacheDir } from './node/hub/environment.js';
-export { type HubOptions, hubFiles } from './node/hub/hub-files.js';
+export { type HubOptions, hubDataFiles, hubFiles } from './node/hub/hub-files.js';
 export { type HubId, parseHubId } from './node/hub/id.js';
 export type { HubProgress } from './node/hub/progress.js';
 export { writeGguf } from './node/write-gguf.js';

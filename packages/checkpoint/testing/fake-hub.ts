@@ -25,6 +25,8 @@ export class FakeHub {
   revisions = ['main', commit];
   fault: Fault = () => false;
   url = '';
+  /** `datasets/` before the repository's addresses, and `/api/datasets`. */
+  kind: 'models' | 'datasets' = 'models';
   readonly #server: Server;
 
   constructor() {
@@ -51,8 +53,10 @@ export class FakeHub {
     this.requests.push(`${path} ${request.headers.range ?? 'whole'}`);
     this.tokens.push(request.headers.authorization);
     if (this.fault(request, response, path)) return;
-    const api = new RegExp(`^/api/models/${this.repository}/(revision|tree)/(.+)$`).exec(path);
-    const resolve = new RegExp(`^/${this.repository}/resolve/([^/]+)/(.+)$`).exec(path);
+    const api = new RegExp(`^/api/${this.kind}/${this.repository}/(revision|tree)/(.+)$`).exec(path);
+    const resolve = new RegExp(
+      `^/${this.kind === 'datasets' ? 'datasets/' : ''}${this.repository}/resolve/([^/]+)/(.+)$`,
+    ).exec(path);
     const revision = (api?.[2] ?? resolve?.[1] ?? '').replace(/\/.*/, '');
     if (!path.includes(this.repository)) fail(response, 404, 'RepoNotFound');
     else if (!this.revisions.includes(revision)) fail(response, 404, 'RevisionNotFound');

@@ -246,7 +246,10 @@ describe('forward and score', () => {
     const requests = [
       { context: [...start, 291, 17, 88], continuations: [[5, 6, 7], [9], [11, 12]] },
       { context: [...start, 291], continuations: [[44, 45, 46, 47, 48]] },
-      { context: [...start, 77, ...Array.from({ length: 150 }, (_, i) => (i * 37) % 1000)], continuations: [[1, 2], [3]] },
+      {
+        context: [...start, 77, ...Array.from({ length: 150 }, (_, i) => (i * 37) % 1000)],
+        continuations: [[1, 2], [3]],
+      },
       { context: [5], continuations: [[6], [7, 8], [9], [10], [11, 12, 13]] },
     ];
     const strip = (scores: readonly { logprob: number; isGreedy: boolean; logprobs: Float32Array }[]) =>
@@ -269,7 +272,9 @@ describe('forward and score', () => {
         }
       }
     expect(await model.scoreBatch([])).toEqual([]);
-    await expect(model.scoreBatch([{ context: [1], continuations: [[2], []] }])).rejects.toThrowError(/at least one id/);
+    await expect(model.scoreBatch([{ context: [1], continuations: [[2], []] }])).rejects.toThrowError(
+      /at least one id/,
+    );
   }, 120_000);
 
   it('captures inputs of layers and hidden states', async () => {

@@ -61,7 +61,7 @@ export function define(command: Command): void {
     .addOption(
       numeric(
         '--parallel <n>',
-        'continuations that are computed together; each takes a KV cache (default: 32, or what fits in 2 GiB)',
+        'continuations that are computed together; each takes a KV cache (default: 12, or what fits in 1 GiB)',
         wholeFrom(1),
       ),
     )
@@ -114,9 +114,9 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
   });
 }
 
-/** One keeps what contexts have in common. Steps hold 128 tokens, which 32 continuations fill in every task we know. */
+/** One keeps what contexts have in common. Steps hold 128 tokens, which 12 continuations with their contexts fill. */
 function slotsOf(parallel: number | undefined): NonNullable<LoadOptions['slots']> {
-  return parallel === undefined ? { most: 33, kvBytes: 2 ** 31 } : parallel + 1;
+  return parallel === undefined ? { most: 13, kvBytes: 2 ** 30 } : parallel + 1;
 }
 
 async function sweepOrWork({ sweep: file, worker, queue, out, workers }: EvalValues): Promise<void> {

@@ -2,10 +2,12 @@
 //   models--USER--NAME/refs/REVISION            the commit that a branch or tag stood for when it was last asked
 //   models--USER--NAME/blobs/HASH               the bytes
 //   models--USER--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/HASH
+// and datasets--USER--NAME likewise.
 // Owns: paths, refs and links. Does not own: getting the bytes (download.ts).
 import { randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import type { RepositoryKind } from './id.js';
 
 export interface HubCache {
   blob(hex: string): string;
@@ -21,8 +23,8 @@ export interface HubCache {
 
 export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);
 
-export function hubCache(cacheDir: string, repository: string): HubCache {
-  const name = ['models', ...repository.split('/')].join('--');
+export function hubCache(cacheDir: string, repository: string, kind: RepositoryKind = 'model'): HubCache {
+  const name = [`${kind}s`, ...repository.split('/')].join('--');
   const root = join(cacheDir, name);
   const blob = (hex: string): string => join(root, 'blobs', hex);
   const snapshot = (commit: string): string => join(root, 'snapshots', commit);

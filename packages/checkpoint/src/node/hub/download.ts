@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { lock as lockFile } from 'proper-lockfile';
 import { type HubCache, sizeOf } from './cache.js';
+import type { RepositoryKind } from './id.js';
 import { pause, reasonOf } from './request.js';
 import type { RepositoryFile } from './select.js';
 
@@ -18,6 +19,7 @@ export type OpenBody = (
 ) => Promise<{ offset: number; body: AsyncIterable<Uint8Array> }>;
 
 export interface DownloadOptions {
+  readonly kind: RepositoryKind;
   readonly repository: string;
   readonly cache: HubCache;
   readonly openBody: OpenBody;
@@ -45,7 +47,7 @@ export async function downloadBlob(file: RepositoryFile, options: DownloadOption
       if (fresh)
         throw new RelufyError(
           'io',
-          `hub model ${show(options.repository)}: ${file.path}, expected ${file.hash.kind} hash ${file.hash.hex}, got ${digest}. The server or a proxy changes the file; try another network.`,
+          `hub ${options.kind} ${show(options.repository)}: ${file.path}, expected ${file.hash.kind} hash ${file.hash.hex}, got ${digest}. The server or a proxy changes the file; try another network.`,
         );
     }
     await rename(partial, path).catch(toIoError(path));
@@ -74,7 +76,7 @@ async function complete(file: RepositoryFile, partial: string, options: Download
       if (++failures >= options.attempts)
         throw new RelufyError(
           'io',
-          `hub model ${show(options.repository)}: ${file.path}, expected ${file.size} bytes, got ${state.size}, then ${reasonOf(error)}, ${failures} times. Try again: the download goes on from there.`,
+          `hub ${options.kind} ${show(options.repository)}: ${file.path}, expected ${file.size} bytes, got ${state.size}, then ${reasonOf(error)}, ${failures} times. Try again: the download goes on from there.`,
           { cause: error },
         );
       await pause(options.pauseMs * 2 ** (failures - 1), options.signal);
@@ -101,7 +103,7 @@ async function fetchInto(state: Partial, file: RepositoryFile, options: Download
       if (state.size + piece.byteLength > file.size)
         throw new RelufyError(
           'io',
-          `hub model ${show(options.repository)}: ${file.path}, expected ${file.size} bytes, got more. Try again later.`,
+          `hub ${options.kind} ${show(options.repository)}: ${file.path}, expected ${file.size} bytes, got more. Try again later.`,
         );
       await append(state, piece);
       options.onBytes(state.size);

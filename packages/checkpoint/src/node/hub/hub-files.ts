@@ -2,7 +2,8 @@
 // JavaScript share, then read from there.
 // Owns: from a name to a folder in the cache. Does not own: which files (select.ts), getting one (download.ts),
 // requests (request.ts), the routes of the hub (`@huggingface/hub`).
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { join, sep } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { checkFileName, type ModelFiles } from '../../byte-source.js';
 import { parseShardIndex } from '../../sharded.js';
@@ -18,7 +19,7 @@ import {
   isOffline,
   isXetDisabled,
 } from './environment.js';
-import { requireHubId } from './id.js';
+import { type RepositoryKind, requireHubId } from './id.js';
 import { type HubProgress, ProgressOfFiles } from './progress.js';
 import { type HubRequests, hubFetch, Unreachable } from './request.js';
 import { type RepositoryFile, type Selection, selectFiles } from './select.js';
@@ -76,10 +77,51 @@ export async function hubFiles(id: string, options: HubOptions = {}): Promise<Mo
   return carryOut(job, plan);
 }
 
-async function prepare(id: string, options: HubOptions, env: Environment): Promise<Job> {
+/**
+ * The files of a data set whose paths `wanted` chooses among all, as paths in the cache, in the order of its choice.
+ * Cached, resumed, offline and with tokens as models are.
+ */
+export async function hubDataFiles(
+  id: string,
+  wanted: (paths: readonly string[]) => readonly string[],
+  options: HubOptions = {},
+): Promise<string[]> {
+  const env: Environment = process.env;
+  const job = await prepare(id, options, env, 'dataset');
+  const cached = async (because: string) => {
+    const folder = await cachedFolder(job, because);
+    const present = await readdir(folder, { recursive: true });
+    return wanted(present.map((path) => path.split(sep).join('/')).sort()).map((path) => join(folder, path));
+  };
+  if (options.localFilesOnly ?? isOffline(env))
+    return cached(options.localFilesOnly ? 'localFilesOnly' : 'HF_HUB_OFFLINE');
+  try {
+    const commit = await resolveCommit(job);
+    const listed = await listRepository(job, commit);
+    const chosen = wanted(listed.map(({ path }) => path));
+    const files = listed.filter(({ path }) => chosen.includes(path));
+    await fetchFiles(job, commit, files);
+    await job.cache.remember(job.revision, commit);
+    return chosen.map((path) => join(job.cache.snapshot(commit), job.folder, path));
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (!(error instanceof Unreachable)) throw error;
+    return cached('the network').catch(() => {
+      throw error;
+    });
+  }
+}
+
+async function prepare(
+  id: string,
+  options: HubOptions,
+  env: Environment,
+  kind: RepositoryKind = 'model',
+): Promise<Job> {
   const { repository, revision, gguf } = requireHubId(id, options.revision);
   if (options.subfolder !== undefined) checkFileName('subfolder', options.subfolder);
   const requests: HubRequests = {
+    kind,
     repository,
     endpoint: hubEndpoint(env),
     timeoutMs: downloadTimeoutMs(env),
@@ -92,7 +134,7 @@ async function prepare(id: string, options: HubOptions, env: Environment): Promi
     revision,
     gguf,
     folder: options.subfolder === undefined ? '' : `${options.subfolder}/`,
-    cache: hubCache(options.cacheDir ?? hubCacheDir(env), repository),
+    cache: hubCache(options.cacheDir ?? hubCacheDir(env), repository, kind),
     token: options.token === false ? undefined : (options.token ?? (await hubToken(env))),
     fetch: hubFetch(requests),
     xet: !isXetDisabled(env),
@@ -101,14 +143,19 @@ async function prepare(id: string, options: HubOptions, env: Environment): Promi
   };
 }
 
-async function fromCache(job: Job, because: string): Promise<ModelFiles> {
+async function cachedFolder(job: Job, because: string): Promise<string> {
   const commit = await job.cache.commitOf(job.revision);
   const folder = commit === undefined ? undefined : join(job.cache.snapshot(commit), job.folder);
   if (folder === undefined || (await sizeOf(folder)) === undefined)
     throw new RelufyError(
       'io',
-      `hub model ${show(job.repository)}: revision ${show(job.revision)}, expected in the cache because of ${because}, got none. Load it once with a network.`,
+      `hub ${job.kind} ${show(job.repository)}: revision ${show(job.revision)}, expected in the cache because of ${because}, got none. Load it once with a network.`,
     );
+  return folder;
+}
+
+async function fromCache(job: Job, because: string): Promise<ModelFiles> {
+  const folder = await cachedFolder(job, because);
   const files = await folderFiles(folder);
   if (job.gguf === undefined) return named(job, files);
   const present = ((await files.list?.()) ?? []).map(
@@ -150,15 +197,18 @@ const named = (job: Job, files: ModelFiles): ModelFiles => ({ ...files, name: jo
 const credentials = ({ token }: Job) => (token === undefined ? {} : { accessToken: token });
 
 async function resolveCommit(job: Job): Promise<string> {
-  const { modelInfo } = await import('@huggingface/hub');
-  const { sha } = await modelInfo({
+  const { datasetInfo, modelInfo } = await import('@huggingface/hub');
+  const asked = {
     name: job.repository,
     revision: job.revision,
-    additionalFields: ['sha'],
     hubUrl: job.endpoint,
     fetch: job.fetch,
     ...credentials(job),
-  }).catch(toHubError(job));
+  };
+  const { sha } = await (job.kind === 'dataset'
+    ? datasetInfo({ ...asked, additionalFields: ['sha'] })
+    : modelInfo({ ...asked, additionalFields: ['sha'] })
+  ).catch(toHubError(job));
   if (typeof sha !== 'string' || !isCommit(sha)) throw unexpected(job, 'a commit', sha);
   return sha;
 }
@@ -167,9 +217,9 @@ async function listRepository(job: Job, commit: string): Promise<RepositoryFile[
   const { listFiles } = await import('@huggingface/hub');
   const files: RepositoryFile[] = [];
   const entries = listFiles({
-    repo: job.repository,
+    repo: { type: job.kind, name: job.repository },
     revision: commit,
-    recursive: job.gguf?.includes('/') ?? false,
+    recursive: job.kind === 'dataset' || (job.gguf?.includes('/') ?? false),
     ...(job.folder === '' ? {} : { path: job.folder.slice(0, -1) }),
     hubUrl: job.endpoint,
     fetch: job.fetch,
@@ -179,7 +229,7 @@ async function listRepository(job: Job, commit: string): Promise<RepositoryFile[
     for await (const { type, path, size, oid, lfs } of entries) {
       if (type !== 'file' || !path.startsWith(job.folder)) continue;
       const name = path.slice(job.folder.length);
-      checkFileName(`hub model ${show(job.repository)}`, name);
+      checkFileName(`hub ${job.kind} ${show(job.repository)}`, name);
       const hash = lfs ? ({ kind: 'sha256', hex: lfs.oid } as const) : ({ kind: 'git', hex: oid ?? '' } as const);
       const length = lfs?.size ?? size;
       // The hash becomes a file name.
@@ -231,8 +281,9 @@ async function fetchFiles(job: Job, commit: string, files: readonly RepositoryFi
 }
 
 function fetchBlob(job: Job, commit: string, file: RepositoryFile, signal: AbortSignal): Promise<void> {
-  const { repository, cache, timeoutMs, attempts, pauseMs } = job;
+  const { kind, repository, cache, timeoutMs, attempts, pauseMs } = job;
   return downloadBlob(file, {
+    kind,
     repository,
     cache,
     timeoutMs,
@@ -249,7 +300,7 @@ function bodyOpener(job: Job, commit: string, signal: AbortSignal): OpenBody {
   return async (file, offset) => {
     const hub = await import('@huggingface/hub');
     const request = {
-      repo: job.repository,
+      repo: { type: job.kind, name: job.repository },
       path: job.folder + file.path,
       revision: commit,
       hubUrl: job.endpoint,
@@ -293,7 +344,7 @@ async function* emptyBody(): AsyncGenerator<Uint8Array> {}
 function unexpected(job: Job, expected: string, got: unknown): RelufyError {
   return new RelufyError(
     'io',
-    `hub model ${show(job.repository)}: expected ${expected} from ${job.endpoint}, got ${show(got)}. The server does not speak the hub's protocol, or the repository changes just now.`,
+    `hub ${job.kind} ${show(job.repository)}: expected ${expected} from ${job.endpoint}, got ${show(got)}. The server does not speak the hub's protocol, or the repository changes just now.`,
   );
 }
 
@@ -305,7 +356,7 @@ function toHubError(job: Job): (error: unknown) => never {
     const message = error instanceof Error ? error.message : String(error);
     throw new RelufyError(
       'io',
-      `hub model ${show(job.repository)}: expected an answer of the hub's form from ${job.endpoint}, got ${show(message)}. Check HF_ENDPOINT and HF_TOKEN.`,
+      `hub ${job.kind} ${show(job.repository)}: expected an answer of the hub's form from ${job.endpoint}, got ${show(message)}. Check HF_ENDPOINT and HF_TOKEN.`,
       { cause: error },
     );
   };

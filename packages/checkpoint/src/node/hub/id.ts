@@ -41,3 +41,9 @@ export function requireHubId(text: string, revision: string | undefined): HubId 
     );
   return { ...id, revision: wanted };
 }
+
+/** Where the hub keeps a repository: models have the short addresses. */
+export type RepositoryKind = 'model' | 'dataset';
+
+export const repositoryPath = (kind: RepositoryKind, repository: string): string =>
+  kind === 'dataset' ? `datasets/${repository}` : repository;

@@ -2,9 +2,11 @@
 // Owns: trying again what may pass (broken connections, 408, 429, 5xx; a Retry-After is honoured), one clear error for
 // the rest, the limit on waiting for an answer, proxies. Does not own: which requests are made (hub-files.ts, download.ts).
 import { RelufyError, show } from '@relufy/tensor';
+import { type RepositoryKind, repositoryPath } from './id.js';
 import { proxyFetch } from './proxy.js';
 
 export interface HubRequests {
+  readonly kind: RepositoryKind;
   readonly repository: string;
   readonly endpoint: string;
   readonly timeoutMs: number;
@@ -60,13 +62,16 @@ async function fetchOnce(
   }
 }
 
-function refused({ repository, endpoint }: HubRequests, response: Response): RelufyError {
+function refused({ kind, repository, endpoint }: HubRequests, response: Response): RelufyError {
   const { status } = response;
   const code = response.headers.get('x-error-code');
-  const where = `hub model ${show(repository)}`;
+  const where = `hub ${kind} ${show(repository)}`;
   const [what, remedy] =
     code === 'GatedRepo'
-      ? ['expected access to it', `Accept its terms on ${endpoint}/${repository}, then set HF_TOKEN to your token.`]
+      ? [
+          'expected access to it',
+          `Accept its terms on ${endpoint}/${repositoryPath(kind, repository)}, then set HF_TOKEN to your token.`,
+        ]
       : code === 'RevisionNotFound'
         ? ['expected this revision of it', 'Check the name of the branch, tag or commit.']
         : code === 'EntryNotFound'
@@ -74,18 +79,18 @@ function refused({ repository, endpoint }: HubRequests, response: Response): Rel
           : status === 403
             ? ['expected access to it', 'Check that the token in HF_TOKEN may read it.']
             : status === 401 || status === 404
-              ? ['expected a model of this name', 'Check the spelling; for a private or gated one, set HF_TOKEN.']
+              ? [`expected a ${kind} of this name`, 'Check the spelling; for a private or gated one, set HF_TOKEN.']
               : ['expected an answer', `Check ${endpoint}.`];
   return new RelufyError('io', `${where}: ${what}, got status ${status}${code ? ` (${code})` : ''}. ${remedy}`);
 }
 
 function gaveUp(
-  { repository, endpoint }: HubRequests,
+  { kind, repository, endpoint }: HubRequests,
   failure: { response: Response } | { error: unknown },
   tried: number,
 ): RelufyError {
   const times = tried === 1 ? '' : `, ${tried} times`;
-  const where = `hub model ${show(repository)}`;
+  const where = `hub ${kind} ${show(repository)}`;
   if ('error' in failure)
     return new Unreachable(
       'io',
