@@ -254,16 +254,12 @@ describe('forward and score', () => {
     ];
     const strip = (scores: readonly { logprob: number; isGreedy: boolean; logprobs: Float32Array }[]) =>
       scores.map(({ logprobs, isGreedy }) => ({ logprobs, isGreedy }));
-    const alone = [];
-    for (const { context, continuations } of requests)
-      alone.push(strip(await model.scoreContinuations(context, continuations)));
     for (const backend of ['wasm', 'auto'] as const)
       for (const sparsity of ['exact', 'dense'] as const) {
         const expected = [];
         await using single = await loadModel(bundled, { backend, sparsity });
         for (const { context, continuations } of requests)
           expected.push(strip(await single.scoreContinuations(context, continuations)));
-        if (backend === 'wasm') expect(expected.map((own) => own.length)).toEqual(alone.map((own) => own.length));
         for (const slots of [1, 2, 5, 16]) {
           await using other = await loadModel(bundled, { backend, sparsity, slots });
           expect(other.scoringLanes).toBe(Math.max(1, slots - 1));

@@ -24,7 +24,7 @@ export const escapeText = (text: string): string =>
 export function tickText(value: number): string {
   if (value === 0) return '0';
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3) return value.toExponential(0).replace('e+', 'e');
+  if (size >= 1e6 || size < 1e-3) return Number(value.toPrecision(3)).toExponential().replace('e+', 'e');
   return String(Number(value.toPrecision(3)));
 }
 
