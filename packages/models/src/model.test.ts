@@ -262,7 +262,7 @@ describe('forward and score', () => {
           await using other = await loadModel(bundled, { backend, sparsity, slots });
           expect(other.scoringLanes).toBe(Math.max(1, slots - 1));
           expect(await other.scoreBatch(requests)).toEqual(expected);
-          expect((await other.scoreBatch(requests.toReversed())).toReversed()).toEqual(expected);
+          expect((await other.scoreBatch([...requests].reverse())).reverse()).toEqual(expected);
         }
       }
     expect(await model.scoreBatch([])).toEqual([]);
