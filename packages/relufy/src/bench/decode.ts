@@ -44,6 +44,13 @@ export function llamaShape(dtype: DType, bytes: number): ModelSpec {
   };
 }
 
+/** All 22 layers of it. A plain FFN is as wide as makes its weights as many. */
+export function tinyLlamaShape(kind: 'gated' | 'plain'): ModelSpec {
+  const gated = llamaShape('bf16', 0);
+  const intermediateSize = kind === 'gated' ? gated.intermediateSize : (gated.intermediateSize * 3) / 2;
+  return { ...gated, numHiddenLayers: 22, intermediateSize, ffn: { ...gated.ffn, kind } };
+}
+
 export async function benchDecode(
   backend: Backend,
   dtype: DType,

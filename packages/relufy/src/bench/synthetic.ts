@@ -13,15 +13,15 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** Rows that are made; the rest of a buffer repeats them. */
+/** Rows that are made, unless more are asked for; the rest of a buffer repeats them. */
 const patternRows = 61;
 
 /** Fills a weight or an input with numbers of variance 1 / columns, so that products keep their size. */
-export function fillRandom(view: BufferView, decl: BufferDecl, seed: number): void {
+export function fillRandom(view: BufferView, decl: BufferDecl, seed: number, mostRows = patternRows): void {
   const next = randomNumbers(seed);
   const columns = decl.shape.at(-1) as number;
   const scale = Math.sqrt(12 / columns);
-  const rows = Math.min(patternRows, decl.shape.length > 1 && typeof decl.shape[0] === 'number' ? decl.shape[0] : 1);
+  const rows = Math.min(mostRows, decl.shape.length > 1 && typeof decl.shape[0] === 'number' ? decl.shape[0] : 1);
   const stride = isBlockDType(decl.dtype) ? rowBytes(decl.dtype, columns) : columns;
   for (let row = 0; row < rows; row++) {
     const values = Float32Array.from({ length: columns }, () => next() * scale);

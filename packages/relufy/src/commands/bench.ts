@@ -7,10 +7,11 @@ import type { WeightDType } from '@relufy/models';
 import type { NativeBackend } from '@relufy/native';
 import type { Backend, DType } from '@relufy/tensor';
 import type { Command } from 'commander';
-import { benchDecode } from '../bench/decode.js';
+import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
 import { benchKernels } from '../bench/kernels.js';
 import { describeMachine, type Table, toMarkdown } from '../bench/report.js';
+import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/sparse-decode.js';
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
 import { createBackend, loadModel } from '../node.js';
@@ -20,14 +21,18 @@ const examples = `
 Benches:
   bandwidth  streaming reads by all threads: the roofline
   kernels    products alone, dense and sparse: GB/s and GFLOP/s
-  decode     dense decoding and prefill of a synthetic Llama shape (1 GB of weights)
+  decode     dense decoding and prefill of a synthetic Llama shape (1 GB of weights); with --densities also the whole
+             1.1B shape, exact sparse against dense, at these shares of neurons and, after slashes, of the inputs of qkv
+             and of gate and up (stage 2)
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
 
 Examples:
   $ relufy bench
   $ relufy bench ffn --dtype bf16 --threads 2 --seconds 20
-  $ relufy bench decode --json > decode.json`;
+  $ relufy bench decode --json > decode.json
+  $ relufy bench decode --dtype bf16 --densities 0.35,0.3/0.5/0.5
+  $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05`;
 
 const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady'] as const;
 type Bench = (typeof benches)[number];
@@ -37,6 +42,8 @@ interface BenchValues {
   readonly backend: 'auto' | 'native' | 'wasm';
   readonly dtype?: WeightDType;
   readonly seconds: number;
+  readonly densities?: string;
+  readonly ffn: 'gated' | 'plain';
   readonly json?: true;
 }
 
@@ -47,6 +54,8 @@ export function define(command: Command): void {
     .addOption(choice('--backend <backend>', 'what computes', ['auto', 'native', 'wasm']).default('auto'))
     .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', weightDTypes))
     .addOption(numeric('--seconds <n>', 'time for each comparison', wholeFrom(1)).default(10))
+    .option('--densities <list>', 'with decode: DOWN or DOWN/QKV/UP, several with commas between')
+    .addOption(choice('--ffn <kind>', 'with --densities: the kind of FFN', ['gated', 'plain']).default('gated'))
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
     .action(bench);
@@ -57,6 +66,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
     if (!benches.includes(name as Bench))
       throw usageError(`bench: expected some of ${benches.join(', ')}, got "${name}".`);
   const wanted = new Set<string>(named.length > 0 ? named : benches);
+  const points = values.densities === undefined ? undefined : parseDensities(values.densities);
   const machine = describeMachine();
   const threads = values.threads === undefined ? {} : { threads: values.threads };
   const { backend, description } = await createBackend({ backend: values.backend, ...threads });
@@ -73,7 +83,10 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
       rows: [[backend.threads, bandwidth.toFixed(1)]],
     });
     if (wanted.has('kernels')) tables.push(await kernelTable(backend, formats, bandwidth, values.seconds));
-    if (wanted.has('decode')) tables.push(await decodeTable(backend, formats, bandwidth, values.seconds));
+    if (wanted.has('decode') && !points) tables.push(await decodeTable(backend, formats, bandwidth, values.seconds));
+    if (wanted.has('decode') && points)
+      for (const dtype of formats)
+        tables.push(await sparseDecodeTable(backend, dtype, values.ffn, points, values.seconds));
     if (wanted.has('ffn'))
       for (const kind of ['gated', 'plain'] as const)
         for (const dtype of formats) tables.push(await ffnTable(backend, kind, dtype, values.seconds));
@@ -143,6 +156,31 @@ async function decodeTable(
     note: 'Llama shape, hidden 2048, ffn 5632, 32/4 heads; decode at position 128, prefill of 128 tokens; equal bits checked first.',
     columns: ['weights', 'size', 'tokens/s', 'GB/s', 'of streaming', 'spread', 'prefill tokens/s', 'GFLOP/s'],
     rows,
+  };
+}
+
+async function sparseDecodeTable(
+  backend: Backend,
+  dtype: DType,
+  kind: 'gated' | 'plain',
+  points: readonly DensityPoint[],
+  seconds: number,
+): Promise<Table> {
+  const results = await benchSparseDecode(backend, tinyLlamaShape(kind), dtype, points, seconds);
+  const shares = ({ down, qkv, upGate }: DensityPoint) => [down, qkv ?? 1, upGate ?? 1].map(percent);
+  return {
+    title: `Decode at densities, ${kind} FFN, ${dtype}`,
+    note: 'Hidden 2048, FFN 5632 (plain: 8448), 22 layers, 32/4 heads, 32,000 tokens, random weights; one token at position 128, another every step; sparse equals dense bit for bit, checked first; dense and sparse in turns.',
+    columns: ['down', 'qkv', 'up', 'tokens/s', 'dense tokens/s', 'speed-up', 'MB/token', 'dense MB', 'spread'],
+    rows: results.map(({ reached, tokensPerSecond, denseTokensPerSecond, bytes, denseBytes, spread }) => [
+      ...shares(reached),
+      tokensPerSecond.toFixed(1),
+      denseTokensPerSecond.toFixed(1),
+      (tokensPerSecond / denseTokensPerSecond).toFixed(2),
+      (bytes / 1e6).toFixed(0),
+      (denseBytes / 1e6).toFixed(0),
+      percent(spread),
+    ]),
   };
 }
 
