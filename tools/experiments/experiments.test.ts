@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { carryOut, jobsOf, places } from './jobs.mjs';
 import { chosenRuns, parsePlan, readPlan } from './plan.mjs';
 import { writeReports } from './report.mjs';
+import { clock, readWallClock } from './wall-clock.mjs';
 
 let folder: string;
 beforeEach(() => {
@@ -164,6 +165,22 @@ describe('pages', () => {
     expect(after).toMatch(/\| weak +\| 2 +\| 0.1 +\| 5.0 % +\| 30.00 +\| none measured/);
     expect(after).toMatch(/What it means\.\n$/);
     expect(readdirSync(docs).filter((name) => name.endsWith('.md'))).toEqual(['prosparse.md']);
+    const commands: (readonly string[])[] = [];
+    const row = ['40 %', '33.0', '22.0', '1400', '2000'];
+    const tables = [{ columns: ['down', 'tokens/s', 'dense tokens/s', 'MB/token', 'dense MB'], rows: [row] }];
+    const machine = { cpu: 'a processor', load: 0, date: 'today' };
+    const capture = async (command: readonly string[]) => {
+      commands.push(command);
+      return JSON.stringify({ machine, backend: 'native', tables });
+    };
+    await clock(plan, folder, capture, ['--threads', '2']);
+    expect(commands.map((command) => command.slice(2).join(' '))).toEqual([
+      '--dtype bf16 --ffn gated --densities 0.400 --seconds 3 --json --threads 2',
+    ]);
+    expect(readWallClock(folder).runs['llama-stage-1']).toMatchObject({
+      tokensPerSecond: 33,
+      denseTokensPerSecond: 22,
+    });
     writeFileSync(page, 'no marks');
     await expect(writeReports(plan, folder, docs)).rejects.toThrow(/expected the marks around its results/);
   });

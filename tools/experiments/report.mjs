@@ -5,6 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reports } from './reports.mjs';
 import { readResult } from './results.mjs';
+import { readWallClock } from './wall-clock.mjs';
 
 const [begin, end] = ['<!-- results: written by `pnpm experiments --report` -->', '<!-- end of results -->'];
 
@@ -13,12 +14,13 @@ const [begin, end] = ['<!-- results: written by `pnpm experiments --report` -->'
  * @param {import('./plan.mjs').Plan} plan @param {string} runs @param {string} docs
  */
 export async function writeReports(plan, runs, docs) {
+  const wallClock = readWallClock(runs);
   const byName = new Map(plan.runs.map((run) => [run.name, run]));
   /** @type {string[]} */
   const written = [];
   for (const [experiment, members] of Object.entries(plan.experiments)) {
     const all = members.map((name) => ({ name, result: readResult(runs, byName.get(name)) }));
-    const done = all.flatMap(({ result }) => (result ? [result] : []));
+    const done = all.flatMap(({ name, result }) => (result ? [{ ...result, clocked: wallClock.runs[name] }] : []));
     if (done.length === 0) continue;
     const missing = all.flatMap(({ name, result }) => (result ? [] : [name]));
     const { title, tables, charts } = reports[experiment](done);
@@ -28,6 +30,7 @@ export async function writeReports(plan, runs, docs) {
       ...(missing.length > 0 ? [`Not run yet: ${missing.join(', ')}.`] : []),
       trainingOf(done),
       ...tables.map(markdownTable),
+      ...(wallClock.note && done.some(({ clocked }) => clocked) ? [`Tokens/s: ${wallClock.note}.`] : []),
       ...[...charts].map(([name, { title: caption }]) => `![${caption}](${experiment}-${name}.svg)`),
       end,
     ];

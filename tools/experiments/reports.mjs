@@ -11,6 +11,8 @@ import { deadShare, densityAt, finalLoss, validationLoss } from './results.mjs';
  */
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+/** Of the dense model in the same turns. */
+const times = ({ tokensPerSecond, denseTokensPerSecond }) => `${(tokensPerSecond / denseTokensPerSecond).toFixed(2)}x`;
 const mega = (value) => `${(value / 1e6).toFixed(3)} M`;
 
 /** @param {string} title @param {object} options @returns {Chart} */
@@ -238,7 +240,7 @@ function prosparse(results) {
 const stages = { '': 'donor', on: 'donor, trained on', 'stage-1': 'stage 1', 'stage-2': 'stage 2', shifted: 'shifted' };
 
 /** @param {string} family @param {Result} result */
-function familyRow(family, { run, measured, surgery }) {
+function familyRow(family, { run, measured, surgery, clocked }) {
   // a donor has no zeros to skip, whatever is small in it
   const skips = ['relu', 'relu2', 'fatrelu'].includes(measured.activation);
   const macs = skips ? measured.macs.measured : measured.macs.dense;
@@ -249,6 +251,7 @@ function familyRow(family, { run, measured, surgery }) {
     ...['qkv', 'down', 'upGate'].map((site) => percent(skips ? densityAt(measured, site) : 1)),
     mega(macs.blocks),
     mega(macs.withHead),
+    clocked ? `${clocked.tokensPerSecond.toFixed(1)} (${times(clocked)})` : '',
   ];
 }
 
@@ -270,7 +273,17 @@ function predictions(results) {
 function relufication(results) {
   const tables = ['llama', 'falcon', 'opt'].flatMap((family) => {
     const members = results.filter((result) => familyOf(result) === family);
-    const head = ['model', 'right after surgery', 'perplexity', 'qkv', 'down', 'up', 'MACs, blocks', 'with head'];
+    const head = [
+      'model',
+      'right after surgery',
+      'perplexity',
+      'qkv',
+      'down',
+      'up',
+      'MACs, blocks',
+      'with head',
+      'tokens/s, 1.1B',
+    ];
     return members.length === 0 ? [] : [{ title: family, head, rows: members.map((each) => familyRow(family, each)) }];
   });
   const drawn = results.flatMap(({ run, measured: { macs, perplexity } }) =>

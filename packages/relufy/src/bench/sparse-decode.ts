@@ -105,9 +105,11 @@ class Synthetic {
   readonly #session: Session;
   readonly #buffers: readonly BufferDecl[];
   readonly #dtype: DType;
-  #token = 0;
+  readonly #vocabSize: number;
+  #steps = 0;
 
-  private constructor(session: Session, buffers: readonly BufferDecl[], dtype: DType) {
+  private constructor(session: Session, buffers: readonly BufferDecl[], dtype: DType, vocabSize: number) {
+    this.#vocabSize = vocabSize;
     this.#session = session;
     this.#buffers = buffers;
     this.#dtype = dtype;
@@ -127,7 +129,7 @@ class Synthetic {
     session.view('slots').fill(0);
     session.view('outputRows').fill(0);
     session.view('positions').fill(position);
-    return new Synthetic(session, buffers, dtype);
+    return new Synthetic(session, buffers, dtype, spec.vocabSize);
   }
 
   load(spec: ModelSpec, sparsity: 'dense' | 'exact'): Step {
@@ -137,8 +139,7 @@ class Synthetic {
 
   /** Another token in every step, so that no set of neurons repeats. */
   async run({ loaded }: Step): Promise<void> {
-    this.#token = (this.#token + 7919) % 32000;
-    this.#session.view('tokens').fill(this.#token);
+    this.#session.view('tokens').fill((this.#steps++ * 7919) % this.#vocabSize);
     await loaded.run({ rows: 1, outputs: 1 });
   }
 
@@ -167,7 +168,7 @@ class Synthetic {
     const [exact, dense] = [this.load(shifted(threshold), 'exact'), this.load(shifted(threshold), 'dense')];
     await this.run(exact);
     const logits = (exact.loaded.view('logits') as Float32Array).slice();
-    this.#token -= 7919;
+    this.#steps--;
     await this.run(dense);
     const expected = dense.loaded.view('logits') as Float32Array;
     if (!logits.every((value, i) => Number.isFinite(value) && Object.is(value, expected[i])))
