@@ -54,11 +54,12 @@ function trainingOf(results) {
 
 /** @param {{ title?: string, head: readonly string[], rows: readonly (readonly string[])[], note?: string }} table */
 function markdownTable({ title, head, rows, note }) {
-  const cells = [head, ...rows];
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const [first, ...others] = cells;
   const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column].length)));
   const line = (row) => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
-  const table = [line(head), rule, ...rows.map(line)].join('\n');
+  const table = [line(first), rule, ...others.map(line)].join('\n');
   return [...(title ? [`**${title}**`] : []), table, ...(note ? [note] : [])].join('\n\n');
 }
 

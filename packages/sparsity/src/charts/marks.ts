@@ -38,15 +38,17 @@ export interface LineChart extends ChartText {
   readonly lines: readonly Line[];
   /** Default: zero to the largest value. */
   readonly yDomain?: readonly [number, number];
+  /** Default: from the smallest to the largest value. */
+  readonly xDomain?: readonly [number, number];
 }
 
-export function lineChart({ lines, yDomain, ...text }: LineChart): string {
+export function lineChart({ lines, yDomain, xDomain, ...text }: LineChart): string {
   const entries: LegendEntry[] = lines.flatMap(({ name, dashed = false, color, inLegend = true }, at) =>
     inLegend ? [{ name, dashed, color: color ?? at }] : [],
   );
   const all = lines.flatMap(({ points }) => points);
   const [, top] = extent(all.map(([, y]) => y));
-  const x = xScale(extent(all.map(([value]) => value)));
+  const x = xScale(xDomain ?? extent(all.map(([value]) => value)));
   const y = yScale(yDomain ?? [0, top || 1], legendRows(entries));
   const marks = lines.map(({ name, points, dashed, dots, color }, at) => {
     const path = points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${n(x.at(px))} ${n(y.at(py))}`).join('');
