@@ -9,7 +9,7 @@
 //    2 threads (see dot.ts for the machine): 29 / 14; one row a pass 13 / 8, two 18 / 10, four 24 / 14, sixteen 26 / 13.
 // 2. A last pass of fewer rows is padded with the last row times 0, which changes nothing either.
 // Memory: `sums` is private to the thread (L1 holds it); columns beyond `columns` are neither read nor written.
-import { bytesOf, floats, high, load1, loadRaw, low, madd, splat } from './simd';
+import { bytesOf, floats, high, load1, loadRaw, low, madd, madd1, splat } from './simd';
 
 /** The k at place i of the list; without a list (0) the rows follow each other. */
 @inline function rowAt(list: usize, i: i32): i32 {
@@ -38,10 +38,10 @@ import { bytesOf, floats, high, load1, loadRaw, low, madd, splat } from './simd'
 @inline function add1<T>(
   sum: f32, w0: usize, w1: usize, w2: usize, w3: usize, x0: v128, x1: v128, x2: v128, x3: v128,
 ): f32 {
-  sum += load1<T>(w0) * f32x4.extract_lane(x0, 0);
-  sum += load1<T>(w1) * f32x4.extract_lane(x1, 0);
-  sum += load1<T>(w2) * f32x4.extract_lane(x2, 0);
-  return sum + load1<T>(w3) * f32x4.extract_lane(x3, 0);
+  sum = madd1(sum, load1<T>(w0), f32x4.extract_lane(x0, 0));
+  sum = madd1(sum, load1<T>(w1), f32x4.extract_lane(x1, 0));
+  sum = madd1(sum, load1<T>(w2), f32x4.extract_lane(x2, 0));
+  return madd1(sum, load1<T>(w3), f32x4.extract_lane(x3, 0));
 }
 
 /** `w` and `x` stand at row 0 (without a list: the first row), `w` at my first column; `stride` is a whole row in bytes. */

@@ -10,6 +10,10 @@
 // x is prepared once a row, in groups of 288 bytes: 128 words (int8: in order; int4: as the nibbles of 16 bytes fall
 // out by shifts of words), 4 scales, and 4 block sums times 8, which take off the 8 that nibbles have too much. Blocks
 // beyond the row are zeros there, so what is read of the weights behind a row's end (up to 96 bytes) counts nothing.
+//
+// Relaxed SIMD has dot products of bytes, exact while one side has 7 bits and no sign. Nibbles have 4: a pair of
+// products is at most 2 * 127 * 15, so two such dots fit a word, and x stays bytes, in order. int8 would need x split by
+// sign into two such sides: two dots and a subtraction for what extending both sides costs (LOG.md), so it is as ever.
 import { blocksOf, fromHalves, groupsOf, halfBias, halfSign, isInt8, leastHalf } from './block-format';
 import { floats, hsum, madd, splat } from './simd';
 
@@ -23,8 +27,13 @@ const sumsOffset: usize = 272;
   return <usize>groupsOf(inWidth) * groupBytes;
 }
 
-/** One row of x as the format's weights want it. */
-export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize, inWidth: i32): void {
+/** Whether `dotBlocks` takes x as bytes; gemm always takes words. */
+@inline function takesBytes<F>(): bool {
+  return ASC_FEATURE_RELAXED_SIMD && !isInt8<F>();
+}
+
+/** One row of x as the format's weights want it in dotBlocks, or (`words`) in block-gemm.ts. */
+export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize, inWidth: i32, words: bool): void {
   const blocks = blocksOf(inWidth);
   const whole = blocks & ~3;
   const end = to + preparedBytes(inWidth);
@@ -32,7 +41,10 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
   for (let b = 0; b < blocks; b++, values += 32) {
     const group = to + <usize>(b >> 2) * groupBytes;
     const at = group + (<usize>(b & 3) << 6);
-    if (isInt8<F>()) {
+    if (takesBytes<F>() && !words) {
+      v128.store(at, v128.load(values));
+      v128.store(at, v128.load(values, 16), 16);
+    } else if (isInt8<F>()) {
       v128.store(at, v128.load_ext<i8>(values));
       v128.store(at, v128.load_ext<i8>(values, 8), 16);
       v128.store(at, v128.load_ext<i8>(values, 16), 32);
@@ -64,8 +76,14 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
         i32x4.dot_i16x8_s(v128.load_ext<i8>(w, 24), v128.load(x, 48)),
       ),
     );
-  const nibble = i16x8.splat(15);
   const raw = v128.load(w);
+  if (takesBytes<F>()) {
+    const nibbles = i8x16.splat(15);
+    const low = i16x8.relaxed_dot_i8x16_i7x16_s(v128.load(x), v128.and(raw, nibbles));
+    const high = i16x8.relaxed_dot_i8x16_i7x16_s(v128.load(x, 16), v128.and(i16x8.shr_u(raw, 4), nibbles));
+    return i32x4.extadd_pairwise_i16x8_s(i16x8.add(low, high));
+  }
+  const nibble = i16x8.splat(15);
   return i32x4.add(
     i32x4.add(
       i32x4.dot_i16x8_s(v128.and(raw, nibble), v128.load(x)),

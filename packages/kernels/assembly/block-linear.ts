@@ -35,12 +35,12 @@ const touchedAt: usize = addressesAt + 64;
 const cursorsAt: usize = (gemmBlockScratch + 63) & ~63;
 
 /** Rows of x, prepared one behind the other. */
-function prepareRows<F>(to: usize, x: usize, xScales: usize, xSums: usize, rows: i32, inWidth: i32): void {
+function prepareRows<F>(to: usize, x: usize, xScales: usize, xSums: usize, rows: i32, inWidth: i32, words: bool): void {
   const blocks = blocksOf(inWidth);
   for (let r = 0; r < rows; r++) {
     const place = <usize>r * <usize>blocks;
     prepare<F>(
-      to + <usize>r * preparedBytes(inWidth), x + (place << 5), xScales + (place << 2), xSums + (place << 2), inWidth,
+      to + <usize>r * preparedBytes(inWidth), x + (place << 5), xScales + (place << 2), xSums + (place << 2), inWidth, words,
     );
   }
 }
@@ -94,7 +94,7 @@ export function linearBlocks<F>(op: usize, rows: i32, thread: i32, threads: i32,
   const out = Linear.out(op);
   const x = scratch + cursorsAt;
   startDots(scratch);
-  prepareRows<F>(x, Linear.x(op), Linear.xScales(op), Linear.xSums(op), rows, inWidth);
+  prepareRows<F>(x, Linear.x(op), Linear.xScales(op), Linear.xSums(op), rows, inWidth, rows >= gemmRows);
   if (rows >= gemmRows)
     return gemmBlocks<F>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch, 0, 0, 0);
   const chunk = rows == 1 ? last - first : max(1, <i32>(chunkBytes / blockRowBytes<F>(inWidth)));
@@ -122,15 +122,16 @@ export function gemvRowsBlocks<F>(op: usize, rows: i32, thread: i32, threads: i3
     const from = share(count, listUnit, thread, threads);
     const to = share(count, listUnit, thread + 1, threads);
     if (from == to) return;
-    prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), 1, inWidth);
+    prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), 1, inWidth, false);
     return gemvBlocks<F>(x, w, bias, 0, out, inWidth, active + floats(from), 0, to - from, scratch);
   }
   const first = share(outWidth, 16, thread, threads);
   const last = share(outWidth, 16, thread + 1, threads);
   const total = setCursors(cursors, active, counts, outWidth, rows, first, last);
   if (total == 0) return;
-  prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), rows, inWidth);
-  if (rows >= gemmRows && <f32>total >= denseRows * <f32>(rows * (last - first)))
+  const dense = rows >= gemmRows && <f32>total >= denseRows * <f32>(rows * (last - first));
+  prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), rows, inWidth, dense);
+  if (dense)
     return gemmBlocks<F>(x, w, bias, 0, out, rows, inWidth, outWidth, first, last, scratch, active, counts, cursors);
   const chunk = max(listUnit, <i32>(chunkBytes / blockRowBytes<F>(inWidth)));
   for (let n = first; n < last; n += chunk)

@@ -4,7 +4,7 @@
 //   dot = hsum((s[0] + s[1]) + (s[2] + s[3])) + what is left of the row (1 to 3 numbers), one by one
 //
 // This order of summation is the contract of row-major weights: every path gives an output these bits, whatever stands
-// beside it in the step. Multiply, then add; never fused.
+// beside it in the step. Multiply, then add (simd.ts).
 //
 // Two ways through memory, because reading weights is what decode waits for (2-core AMD EPYC (Zen 4) VM, Node 20,
 // November 2026, 2 threads, weights far larger than the caches; f32 / bf16 in GB/s, streaming read 53):

@@ -1,14 +1,21 @@
 // The SIMD vocabulary that every kernel is written in: four f32 lanes, and weights of any format widened to them.
-// A weight format is a type parameter: `f32`, `u16` for bf16 (the high half of an f32), `i16` for f16. A new format, or fused
-// multiply-add where an engine has relaxed SIMD, is a change here and nowhere else.
-// Owns no loops. Multiply and add are two roundings on every path, so that every path gives the same bits.
+// A weight format is a type parameter: `f32`, `u16` for bf16 (the high half of an f32), `i16` for f16; blocks are
+// block-format.ts. Owns no loops. Multiply and add are two roundings on every path, so that every path gives the same
+// bits; in the build for relaxed SIMD they are one or two, as the engine likes, but everywhere the same.
 
 @inline export function splat(value: f32): v128 {
   return f32x4.splat(value);
 }
 
 @inline export function madd(sum: v128, a: v128, b: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, sum);
   return f32x4.add(sum, f32x4.mul(a, b));
+}
+
+/** The same for one number, rounded as `madd` rounds: a column has the same bits in a vector and alone. */
+@inline export function madd1(sum: f32, a: f32, b: f32): f32 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.extract_lane(madd(splat(sum), splat(a), splat(b)), 0);
+  return sum + a * b;
 }
 
 /** (l0 + l2) + (l1 + l3): the one horizontal sum. */

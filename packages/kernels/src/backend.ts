@@ -1,9 +1,10 @@
 // createWasmBackend: options, the choice between a team and the calling thread, and what `description` says of it.
 import { type Backend, type BufferDecl, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
 import { type Engine, LocalEngine } from './engine.js';
-import { compiledModule } from './modules.js';
+import { modulesFor } from './modules.js';
 import type { Platform } from './platform.js';
 import { maxThreads } from './protocol.js';
+import { relaxedSimdWorks } from './relaxed.js';
 import { MemorySession, type WasmSession } from './session.js';
 import { joinTeam } from './team.js';
 
@@ -12,6 +13,12 @@ export interface WasmBackendOptions {
   readonly threads?: number;
   /** `false`: one thread, the calling one, as where SharedArrayBuffer is missing. A step then blocks it. */
   readonly sharedMemory?: boolean;
+  /**
+   * `false`: the build without relaxed SIMD, whose bits are the same on every engine and processor. Default: the one with
+   * it, where the engine has it (Node 22, Chrome); it rounds some sums once less, and is faster. Programs that train run
+   * without it.
+   */
+  readonly relaxedSimd?: boolean;
 }
 
 export interface WasmBackend extends Backend {
@@ -23,15 +30,17 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
   const { sharing } = platform;
   const shared = options.sharedMemory !== false && sharing.available;
   try {
+    const relaxed = options.relaxedSimd !== false && platform.relaxedSimd && relaxedSimdWorks();
+    const simd = relaxed ? 'relaxed SIMD' : 'SIMD';
     if (shared) {
       const threads = options.threads ?? platform.physicalCores();
-      const engine = await joinTeam(platform, threads);
-      return new Wasm(engine, threads, true, `wasm: SIMD, ${threads === 1 ? '1 thread' : `${threads} threads`}`);
+      const engine = await joinTeam(platform, threads, modulesFor(platform, 'threads', relaxed));
+      return new Wasm(engine, threads, true, `wasm: ${simd}, ${threads === 1 ? '1 thread' : `${threads} threads`}`);
     }
     const reason = sharing.available ? 'sharedMemory: false' : sharing.reason;
-    await compiledModule(platform, 'inference', 'single'); // what is missing is said here
-    const engine = new LocalEngine(platform);
-    return new Wasm(engine, 1, false, `wasm: SIMD, 1 thread, the calling one (${reason})`);
+    const modules = modulesFor(platform, 'single', relaxed);
+    await modules('inference'); // what is missing is said here
+    return new Wasm(new LocalEngine(modules), 1, false, `wasm: ${simd}, 1 thread, the calling one (${reason})`);
   } catch (error) {
     if (RelufyError.is(error)) throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -68,8 +77,11 @@ class Wasm implements WasmBackend {
 
 function checkOptions(options: WasmBackendOptions): void {
   for (const key of Object.keys(options))
-    if (key !== 'threads' && key !== 'sharedMemory')
-      throw new RelufyError('option', `wasm backend: expected the options threads and sharedMemory, got ${show(key)}.`);
+    if (!['threads', 'sharedMemory', 'relaxedSimd'].includes(key))
+      throw new RelufyError(
+        'option',
+        `wasm backend: expected the options threads, sharedMemory and relaxedSimd, got ${show(key)}.`,
+      );
   const { threads } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads))
     throw new RelufyError(

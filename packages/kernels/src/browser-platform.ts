@@ -1,9 +1,11 @@
 // Browsers, and other places with Web Workers. Owns fetching and starting; no Node built-in is imported here.
-import type { Platform, Sharing } from './platform.js';
+import type { Build, Platform, Sharing } from './platform.js';
 
-const wasm = {
+const wasm: Readonly<Record<Build, () => URL>> = {
   threads: () => new URL('./threads.wasm', import.meta.url),
   single: () => new URL('./single.wasm', import.meta.url),
+  'threads-relaxed': () => new URL('./threads-relaxed.wasm', import.meta.url),
+  'single-relaxed': () => new URL('./single-relaxed.wasm', import.meta.url),
   'training-threads': () => new URL('./training-threads.wasm', import.meta.url),
   'training-single': () => new URL('./training-single.wasm', import.meta.url),
 };
@@ -24,6 +26,8 @@ export const browserPlatform: Platform = {
 
   // hardwareConcurrency counts hardware threads, two a core on most machines
   physicalCores: () => Math.max(1, Math.ceil((globalThis.navigator?.hardwareConcurrency ?? 2) / 2)),
+
+  relaxedSimd: true,
 
   compile: async (build) => {
     const response = await fetch(wasm[build]());

@@ -1,4 +1,5 @@
-// The contract suite on the team at 1, 2 and 3 threads, and on the build without shared memory.
+// The contract suite on the team at 1, 2 and 3 threads, and on the builds without relaxed SIMD and without shared memory.
+// Where the engine has no relaxed SIMD (Node 20) the first two are the same build.
 import { runBackendSuite } from '@relufy/tensor/contract';
 import { createWasmBackend } from '../dist/node.js';
 
@@ -8,6 +9,13 @@ runBackendSuite({
   name: 'wasm',
   create: (threads) => createWasmBackend({ threads }),
   threads: [1, 2, 3],
+  tolerance,
+});
+
+runBackendSuite({
+  name: 'wasm without relaxed SIMD',
+  create: (threads) => createWasmBackend({ threads, relaxedSimd: false }),
+  threads: [1, 2],
   tolerance,
 });
 

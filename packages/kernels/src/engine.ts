@@ -1,7 +1,6 @@
 // Where steps run: on a team of workers (team.ts), or on the calling thread where memory cannot be shared (here).
 import { RelufyError, yieldToEventLoop } from '@relufy/tensor';
-import { compiledModule, type KernelSet } from './modules.js';
-import type { Platform } from './platform.js';
+import type { KernelSet, Modules } from './modules.js';
 import { instantiate, profileOps, type RunKernel, type StepCall } from './protocol.js';
 
 /** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
@@ -18,16 +17,16 @@ export interface Engine {
 
 /** One thread, the caller's: a step blocks it, so the event loop gets a turn before each. */
 export class LocalEngine implements Engine {
-  readonly #platform: Platform;
+  readonly #modules: Modules;
   readonly #instances = new Map<number, RunKernel>();
   #opened = 0;
 
-  constructor(platform: Platform) {
-    this.#platform = platform;
+  constructor(modules: Modules) {
+    this.#modules = modules;
   }
 
   async open(memory: WebAssembly.Memory, kernels: KernelSet): Promise<number> {
-    const module = await compiledModule(this.#platform, kernels, 'single');
+    const module = await this.#modules(kernels);
     const session = this.#opened++;
     this.#instances.set(session, instantiate(module, memory));
     return session;

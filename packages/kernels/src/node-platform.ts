@@ -16,6 +16,9 @@ export const nodePlatform: Platform = {
     return Math.max(1, Math.ceil(os.availableParallelism() * share));
   },
 
+  // V8 11.3 (Node 20) takes the instructions with a flag, and computes wrong results
+  relaxedSimd: !/^(\d|10|11\.[0-3])\./.test(process.versions.v8),
+
   compile: async (build) => WebAssembly.compile(await readFile(new URL(`./${build}.wasm`, import.meta.url))),
 
   startWorker: ({ message, death }) => {

@@ -1,7 +1,8 @@
 // What the backend needs of the place it runs in. node-platform.ts and browser-platform.ts are the two; everything else
 // in this package is neutral.
 
-export type Build = 'threads' | 'single' | 'training-threads' | 'training-single';
+/** What build-wasm.mjs makes: shared memory or not, each for engines with relaxed SIMD too, and with training's kernels. */
+export type Build = `${'threads' | 'single'}${'' | '-relaxed'}` | `training-${'threads' | 'single'}`;
 
 export type Sharing = { readonly available: true } | { readonly available: false; readonly reason: string };
 
@@ -10,6 +11,8 @@ export interface Platform {
   readonly sharing: Sharing;
   /** Physical cores that this process may use. */
   physicalCores(): number;
+  /** `false` where relaxed SIMD hides behind a flag because it computes wrong results. */
+  readonly relaxedSimd: boolean;
   compile(build: Build): Promise<WebAssembly.Module>;
   startWorker(events: WorkerEvents): WorkerHandle;
   /** Collects garbage now, where the place allows it. */

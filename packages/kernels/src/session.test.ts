@@ -30,16 +30,24 @@ describe.each([{ threads: 2 }, { sharedMemory: false }])('session %o', (options)
     return builder.build();
   };
 
-  it('refuses what 32 bits cannot address, before it allocates', async () => {
-    const before = process.memoryUsage().rss;
-    const error = await backend.createSession([state('w', [70_000, 20_000])], limits).catch((reason) => reason);
-    expect(error).toMatchObject({
-      code: 'backend',
-      message:
-        'wasm backend: the model needs 5.22 GiB, expected at most 4 GiB. Load it as int8 or int4, with a smaller context or fewer slots, or use the native backend.',
-    });
-    expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
-  });
+  it.each([
+    ['f32', 70_000, '5.22 GiB', 'as int8 or int4, '],
+    ['bf16', 140_000, '5.22 GiB', 'as int8 or int4, '],
+    ['int8', 260_000, '5.16 GiB', 'as int4, '],
+    ['int4', 500_000, '5.25 GiB', ''],
+  ] as const)(
+    'refuses %s weights that 32 bits cannot address, before it allocates',
+    async (dtype, rows, size, smaller) => {
+      const before = process.memoryUsage().rss;
+      const weight: BufferDecl = { name: 'w', kind: 'weight', dtype, shape: [rows, 20_000] };
+      const error = await backend.createSession([weight], limits).catch((reason) => reason);
+      expect(error).toMatchObject({
+        code: 'backend',
+        message: `wasm backend: the model needs ${size}, expected at most 4 GiB. Load it ${smaller}with a smaller context or fewer slots, or use the native backend.`,
+      });
+      expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
+    },
+  );
 
   it('refuses a program whose activations do not fit, and stays usable', async () => {
     const x = state('x', ['rows', 2 ** 20]);

@@ -81,7 +81,7 @@ export class MemorySession implements WasmSession {
     limits: StepLimits,
   ): Promise<MemorySession> {
     const session = new MemorySession(engine, threads, buffers, limits);
-    const initial = checkPages(session.#layout.totalUnits);
+    const initial = checkPages(session.#layout.totalUnits, buffers);
     session.#memory = claim(
       () => new WebAssembly.Memory({ initial, maximum: maxPages, shared }),
       session.#layout.totalUnits,
@@ -164,7 +164,7 @@ export class MemorySession implements WasmSession {
     const scratchStride = Math.max(...programs.map((program) => program.scratchUnits));
     const arenaUnit = scratchUnit + scratchStride * this.#threads;
     const total = arenaUnit + Math.max(...programs.map(({ plan }) => plan.totalUnits));
-    const missing = checkPages(total) - memory.buffer.byteLength / pageBytes;
+    const missing = checkPages(total, [...this.#buffers.values()]) - memory.buffer.byteLength / pageBytes;
     if (missing > 0) claim(() => memory.grow(missing), total);
     this.#programs.push(added);
     this.#scratchUnit = scratchUnit;
@@ -235,13 +235,21 @@ export class MemorySession implements WasmSession {
   }
 }
 
+/** The formats that are smaller than the largest of the weights. */
+function smallerFormats(buffers: readonly BufferDecl[]): string {
+  const dtypes = new Set(buffers.filter(({ kind }) => kind === 'weight').map(({ dtype }) => dtype));
+  if (dtypes.has('bf16') || (dtypes.has('f32') && !dtypes.has('int8') && !dtypes.has('int4')))
+    return 'as int8 or int4, ';
+  return dtypes.has('int8') ? 'as int4, ' : '';
+}
+
 /** Pages for so many units, or the refusal when 32-bit memory ends before. */
-function checkPages(units: number): number {
+function checkPages(units: number, buffers: readonly BufferDecl[]): number {
   const pages = pagesOf(units);
   if (pages > maxPages)
     throw new RelufyError(
       'backend',
-      `wasm backend: the model needs ${gibibytes(units * unitBytes)} GiB, expected at most 4 GiB. Load it as int8 or int4, with a smaller context or fewer slots, or use the native backend.`,
+      `wasm backend: the model needs ${gibibytes(units * unitBytes)} GiB, expected at most 4 GiB. Load it ${smallerFormats(buffers)}with a smaller context or fewer slots, or use the native backend.`,
     );
   return pages;
 }

@@ -172,7 +172,7 @@ describe('team', () => {
   it('names wrong options', async () => {
     for (const [options, message] of [
       [{ threads: 0 }, 'wasm backend "threads": expected an integer of 1 to 1023, got 0.'],
-      [{ thread: 2 }, 'wasm backend: expected the options threads and sharedMemory, got "thread".'],
+      [{ thread: 2 }, 'wasm backend: expected the options threads, sharedMemory and relaxedSimd, got "thread".'],
     ] as const) {
       const error = await createWasmBackend(options as object).catch((reason) => reason);
       expect(RelufyError.is(error) && [error.code, error.message]).toEqual(['option', message]);

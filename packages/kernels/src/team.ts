@@ -6,7 +6,7 @@
 // nobody will complete) are terminated, and the next backend starts a fresh team.
 import { RelufyError } from '@relufy/tensor';
 import type { Engine } from './engine.js';
-import { compiledModule, type KernelSet } from './modules.js';
+import type { Modules } from './modules.js';
 import type { Platform, WorkerHandle } from './platform.js';
 import {
   action,
@@ -69,13 +69,11 @@ class Team {
   }
 
   /** Makes a session's memory known to the first `threads` workers. */
-  async open(memory: WebAssembly.Memory, kernels: KernelSet, threads: number): Promise<number> {
-    const module = await compiledModule(this.#platform, kernels, 'threads');
+  open(module: WebAssembly.Module, memory: WebAssembly.Memory, threads: number): Promise<number> {
     const session = this.#opened++;
     this.#open++;
     this.grow(threads);
-    await this.#tell({ kind: 'open', session, module, memory }, threads);
-    return session;
+    return this.#tell({ kind: 'open', session, module, memory }, threads).then(() => session);
   }
 
   /**
@@ -188,8 +186,8 @@ class Team {
 let team: Team | undefined;
 
 /** A share of the process's team: its first `threads` workers. The team starts with the first user and ends with the last. */
-export async function joinTeam(platform: Platform, threads: number): Promise<Engine> {
-  await compiledModule(platform, 'inference', 'threads'); // what is missing is said before a team starts
+export async function joinTeam(platform: Platform, threads: number, modules: Modules): Promise<Engine> {
+  await modules('inference'); // what is missing is said before a team starts
   if (!team?.alive) team = new Team(platform);
   const joined = team;
   joined.users++;
@@ -205,7 +203,7 @@ export async function joinTeam(platform: Platform, threads: number): Promise<Eng
     throw error;
   }
   return {
-    open: (memory, kernels) => joined.open(memory, kernels, threads),
+    open: async (memory, kernels) => joined.open(await modules(kernels), memory, threads),
     run: (call) => joined.run(call, threads),
     profile: (call) => joined.profile(call, threads),
     close: (session, large) => joined.close(session, threads, large),
