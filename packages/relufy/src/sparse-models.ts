@@ -153,7 +153,7 @@ export const sparseModels: readonly SparseModel[] = [
     source: 'BitNet a4.8 (arXiv 2411.04965): over 80 % zeros at the down projection',
     licence: 'MIT',
     chat: true,
-    note: 'Ternary weights are unpacked when loading; int8 holds them but for the rounding of their scales.',
+    note: 'Ternary weights are unpacked when loading; int8 and int4 hold them but for the rounding of their scales.',
   },
   {
     id: 'karpathy/nanochat-d32',

@@ -10,7 +10,7 @@ suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
 
   test('Ctrl-C stops an answer, and leaves at the prompt with exit code 130', async () => {
     const terminal = openTerminal(['chat', '--seed', '3']);
-    await terminal.sees('llama-tales · wasm');
+    await terminal.sees('llama-tales · ');
     await terminal.sees('> ');
     terminal.type(`${question}\r`);
     await terminal.sees('Once');
