@@ -46,9 +46,8 @@ export interface Conversion {
   close(): Promise<void>;
 }
 
-/** Files that are copied as they are. */
-const copied = [
-  'generation_config.json',
+/** Files that a tokenizer is made of. */
+export const tokenizerFiles: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -56,6 +55,9 @@ const copied = [
   'vocab.json',
   'merges.txt',
 ];
+
+/** Files that go with the weights, and are copied as they are when a model is written anew. */
+export const companionFiles: readonly string[] = ['generation_config.json', ...tokenizerFiles];
 
 /** Reads headers and checks that everything fits; the tensors' data is produced when a writer asks for it. */
 export async function planConversion(files: ModelFiles, options: ConversionOptions): Promise<Conversion> {
@@ -117,7 +119,7 @@ async function folderTexts(
   const config = (await readJson(files, 'config.json', options.signal)) as Record<string, unknown>;
   const written = options.relufy ? relufiedConfig(config, spec) : config;
   const texts = new Map([['config.json', `${JSON.stringify(written, null, 2)}\n`]]);
-  for (const file of copied) {
+  for (const file of companionFiles) {
     const content = await files.readText(file, { signal: options.signal });
     if (content !== undefined) texts.set(file, content);
   }

@@ -1,7 +1,7 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 export { type ErrorCode, RelufyError } from '@relufy/tensor';
 export type { ChatMessage } from '@relufy/tokenizer';
-export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
+export { type Conversion, type ConversionOptions, companionFiles, planConversion, tokenizerFiles } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
 export type { DecoderOptions, KvCacheDType } from './decoder-buffers.js';
 export {

@@ -12,6 +12,7 @@ import {
   readTokenizer,
   refuseRepeated,
   relufy,
+  tokenizerFiles,
   type WeightMap,
 } from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
@@ -74,16 +75,16 @@ export async function startModel(
 ): Promise<StartModel> {
   const { from, tokenizer: tokenizerFrom } = config.model;
   const files = from === undefined ? undefined : await open(from);
-  const tokenizerFiles = tokenizerFrom === undefined ? (files as ModelFiles) : await open(tokenizerFrom);
-  const tokenizer = await readTokenizer(tokenizerFiles);
+  const tokenizerFolder = tokenizerFrom === undefined ? (files as ModelFiles) : await open(tokenizerFrom);
+  const tokenizer = await readTokenizer(tokenizerFolder);
   if (tokenizer === undefined)
-    throw new RelufyError('tokenizer', `${tokenizerFiles.name}: expected a tokenizer.json, got none.`);
-  const texts = await readTexts(tokenizerFiles, files);
+    throw new RelufyError('tokenizer', `${tokenizerFolder.name}: expected a tokenizer.json, got none.`);
+  const texts = await readTexts(tokenizerFolder, files);
   const base = files === undefined ? drawn(config) : await loaded(files, config);
   if (tokenizer.vocabSize > base.spec.vocabSize)
     throw new RelufyError(
       'option',
-      `${tokenizerFiles.name}: expected at most ${base.spec.vocabSize} tokens (the model's vocab_size), got ${tokenizer.vocabSize}. The tokenizer belongs to another model.`,
+      `${tokenizerFolder.name}: expected at most ${base.spec.vocabSize} tokens (the model's vocab_size), got ${tokenizer.vocabSize}. The tokenizer belongs to another model.`,
     );
   refuseRepeated(base.name, base.map);
   return { ...base, tokenizer, texts };
@@ -164,18 +165,9 @@ export function initialise(session: TrainingSession, seed: number, deviation: nu
   });
 }
 
-const tokenizerFileNames = [
-  'tokenizer.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'chat_template.jinja',
-];
-
 async function readTexts(tokenizer: ModelFiles, model: ModelFiles | undefined): Promise<ReadonlyMap<string, string>> {
   const texts = new Map<string, string>();
-  for (const file of tokenizerFileNames) {
+  for (const file of tokenizerFiles) {
     const text = await tokenizer.readText(file);
     if (text !== undefined) texts.set(file, text);
   }

@@ -5,7 +5,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Checkpoint, type ModelFiles, openCheckpoint, type TensorToWrite } from '@relufy/checkpoint';
 import { writeSafetensors } from '@relufy/checkpoint/node';
-import { type Model, parseConfig, relufiedConfig } from '@relufy/models';
+import { companionFiles, type Model, parseConfig, relufiedConfig } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { operate, type SurgeryOptions } from './start-model.js';
 
@@ -60,17 +60,6 @@ export interface RelufyModelOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Files that go with the weights. */
-const copied = [
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'chat_template.jinja',
-  'vocab.json',
-  'merges.txt',
-];
-
 /**
  * Writes a model after surgery: weights as they are, config.json changed, so that it loads without options.
  * @throws RelufyError `io` when the folder is occupied or cannot be written; nothing is left behind.
@@ -89,7 +78,7 @@ export async function relufyModel(files: ModelFiles, options: RelufyModelOptions
   try {
     await mkdir(staging, { recursive: true });
     await writeFile(join(staging, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-    for (const file of copied) {
+    for (const file of companionFiles) {
       const content = await files.readText(file);
       if (content !== undefined) await writeFile(join(staging, file), content);
     }
