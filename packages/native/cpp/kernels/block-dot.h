@@ -47,12 +47,28 @@ RELUFY_INLINE static Int dots(const char* w, const int8_t* x, int n) {
   else return dotsInt4<whole>(reinterpret_cast<const uint8_t*>(w), x, n);
 }
 
+/**
+ * How far before its use memory is asked for that is read from end to end. The processor's own prefetcher loses the
+ * thread at every change between values and scales: share of streaming reads with it and with this, in one run, rows of
+ * 2,048 / 5,632: int8 0.88 / 0.79 and 0.95 / 0.93, int4 0.71 / 0.79 and 0.94 / 0.95; 4 KB 0.89, 10 KB 0.90 (Zen 4).
+ */
+constexpr int streamAhead = 6144;
+
+/** Asks for the part of a row, and of those after it, that lies streamAhead behind blocks [b, b + lanes). */
 template <class F>
+RELUFY_INLINE static void askAhead(const char* weights, int b) {
+  constexpr int bytes = F::blockBytes + 2;
+  for (int at = (b * bytes + 63) & ~63; at < (b + lanes) * bytes; at += 64) prefetchFar(weights + streamAhead + at);
+}
+
+/** With `inOrder`, rows are read one after the other, and what comes next is asked for. */
+template <class F, bool inOrder = false>
 RELUFY_INLINE static float dotBlocks(const Blocks<F>& w, const char* weights, const QuantizedRow& x) {
   const uint16_t* scales = w.scales(weights);
   Vec sum = zero();
   int b = 0;
   for (; b + lanes <= w.blocks; b += lanes) {
+    if constexpr (inOrder) askAhead<F>(weights, b);
     const Int d = unbias<F>(dots<F, true>(weights + b * F::blockBytes, x.values + b * blockSize, lanes), loadInt(x.sums + b));
     sum = fma(toFloat(d), mul(loadHalf(scales + b), load(x.scales + b)), sum);
   }

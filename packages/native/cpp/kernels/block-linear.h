@@ -16,12 +16,8 @@ constexpr int gemmBlockRows = 4;
 template <class F>
 RELUFY_LOOP void gemvAll(
     const Blocks<F>& w, const QuantizedRow& x, int first, int last, const float* residual, const float* bias, float* out) {
-  for (int n = first; n < last; n++) {
-    // the scales of a long row lie pages ahead of where its values are being read: asked for one row before
-    const char* scales = reinterpret_cast<const char*>(w.scales(w.row(n + 1)));
-    for (int at = 0; at < 2 * w.blocks; at += 64) prefetchFar(scales + at);
-    finish(out, residual, bias, n, dotBlocks(w, w.row(n), x));
-  }
+  for (int n = first; n < last; n++)
+    finish(out, residual, bias, n, dotBlocks<F, true>(w, w.row(n), x));
 }
 
 template <class F>

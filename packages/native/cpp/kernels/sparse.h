@@ -91,7 +91,8 @@ RELUFY_LOOP void gemvBlocks(
             at += 64;
           }
         }
-      finish(out, nullptr, bias, list[j], dotBlocks(w, w.row(list[j]), x));
+      const char* weights = w.row(list[j]);
+      finish(out, nullptr, bias, list[j], scattered ? dotBlocks(w, weights, x) : dotBlocks<F, true>(w, weights, x));
     }
   }
 }
