@@ -1,14 +1,13 @@
 // Writes what a run has made as a folder in Hugging Face layout, all of it or nothing. Does not own gathering tensors or
-// what config.json says (@relufy/models), nor checkpoints of a run (run-checkpoint.ts).
-import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { writeSafetensors } from '@relufy/checkpoint/node';
-import { type Activation, type FamilyTensor, gatherTensors, type ModelSpec, relufiedConfig } from '@relufy/models';
-import { narrowToBf16, RelufyError } from '@relufy/tensor';
+// what config.json says (@relufy/models), how a folder comes whole (@relufy/checkpoint/node), nor checkpoints of a run
+// (run-checkpoint.ts).
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
+import { type Activation, gatherTensors, relufiedConfig } from '@relufy/models';
+import { narrowToBf16 } from '@relufy/tensor';
 import type { TrainingSession } from './session.js';
 import type { StartModel } from './start-model.js';
-import { toWriteError } from './write-error.js';
 
 export interface OutputOptions {
   readonly folder: string;
@@ -21,40 +20,25 @@ export interface OutputOptions {
 
 /** Writes the model of a session, all of it or nothing; an existing folder of that name is replaced at the end. */
 export async function writeModel(start: StartModel, session: TrainingSession, options: OutputOptions): Promise<void> {
-  const target = resolve(options.folder);
-  const staging = join(dirname(target), `.${basename(target)}.${randomUUID()}.tmp`);
+  const { folder, dtype, fatrelu, texts } = options;
   const parameters = new Map(session.step.parameters.map((entry) => [entry.parameter.name, entry]));
-  const tensors = [
-    ...gatherTensors({
-      map: start.map,
-      buffers: session.step.buffers,
-      values: (buffer) =>
-        session.session.view((parameters.get(buffer)?.average ?? { name: buffer }).name) as Float32Array,
-      remainder: (tensor) => start.remainder.get(tensor),
-    }),
-  ];
+  const tensors = gatherTensors({
+    map: start.map,
+    buffers: session.step.buffers,
+    values: (buffer) =>
+      session.session.view((parameters.get(buffer)?.average ?? { name: buffer }).name) as Float32Array,
+    remainder: (tensor) => start.remainder.get(tensor),
+  });
   const { spec } = session;
-  const barred: Activation = { kind: 'fatrelu', threshold: options.fatrelu ?? 0 };
-  const written = options.fatrelu === undefined ? spec : { ...spec, ffn: { ...spec.ffn, activation: barred } };
-  await writeFolder(staging, target, start, written, tensors, options);
-}
-
-async function writeFolder(
-  staging: string,
-  target: string,
-  start: StartModel,
-  spec: ModelSpec,
-  tensors: readonly FamilyTensor[],
-  { dtype, texts }: OutputOptions,
-): Promise<void> {
-  const config = `${JSON.stringify(relufiedConfig(start.configJson, spec), null, 2)}\n`;
-  try {
-    await mkdir(staging, { recursive: true });
+  const barred: Activation = { kind: 'fatrelu', threshold: fatrelu ?? 0 };
+  const written = fatrelu === undefined ? spec : { ...spec, ffn: { ...spec.ffn, activation: barred } };
+  const config = `${JSON.stringify(relufiedConfig(start.configJson, written), null, 2)}\n`;
+  const write = async (staging: string): Promise<void> => {
     for (const [file, text] of [['config.json', config] as const, ...start.texts, ...(texts ?? [])])
       await writeFile(join(staging, file), text);
     await writeSafetensors(
       join(staging, 'model.safetensors'),
-      tensors.map(({ name, shape, values }) => ({
+      [...tensors].map(({ name, shape, values }) => ({
         name,
         shape,
         dtype: dtype === 'f32' ? 'F32' : 'BF16',
@@ -62,11 +46,6 @@ async function writeFolder(
       })),
       { metadata: { format: 'pt' } },
     );
-    await rm(target, { recursive: true, force: true });
-    await rename(staging, target);
-  } catch (error) {
-    await rm(staging, { recursive: true, force: true }).catch(() => {});
-    if (RelufyError.is(error)) throw error;
-    toWriteError(target, 'the model')(error as NodeJS.ErrnoException);
-  }
+  };
+  await writeFolder(folder, write, { replace: true, what: 'the model' });
 }

@@ -2,10 +2,10 @@
 // Owns refusing to go on with another config. Does not own checkpoints (run-checkpoint.ts).
 import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toWriteError } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { type CurvePoint, lossCurve } from './curve.js';
-import { toWriteError } from './write-error.js';
 
 /** One line of metrics.jsonl. */
 export interface Metrics {

@@ -1,10 +1,10 @@
 // Relufication of a checkpoint: the same weights under another config, with what is to be expected of it: the sparsity
 // that the unmodified model's pre-activations predict (ReLU Strikes Back, arXiv 2310.04564, 5.2) and the perplexity
 // before and right after. Does not own the change of the spec (start-model.ts) or training.
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Checkpoint, type ModelFiles, openCheckpoint, type TensorToWrite } from '@relufy/checkpoint';
-import { writeSafetensors } from '@relufy/checkpoint/node';
+import { writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
 import { companionFiles, type Model, parseConfig, relufiedConfig } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { operate, type SurgeryOptions } from './start-model.js';
@@ -65,35 +65,26 @@ export interface RelufyModelOptions {
  * @throws RelufyError `io` when the folder is occupied or cannot be written; nothing is left behind.
  */
 export async function relufyModel(files: ModelFiles, options: RelufyModelOptions): Promise<void> {
-  const target = resolve(options.out);
-  const found = await readdir(target).catch(() => [] as string[]);
-  if (found.length > 0)
-    throw new RelufyError('io', `${target}: expected no folder, or an empty one, got ${found.length} files.`);
-  const text = await files.readText('config.json');
-  if (text === undefined) throw new RelufyError('io', `${files.name}: expected a config.json, got none.`);
-  const configJson = JSON.parse(text) as Readonly<Record<string, unknown>>;
-  const config = relufiedConfig(configJson, operate(parseConfig(configJson).spec, options.surgery));
-  const checkpoint = await openCheckpoint(files, options.signal);
-  const staging = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
-  try {
-    await mkdir(staging, { recursive: true });
-    await writeFile(join(staging, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-    for (const file of companionFiles) {
-      const content = await files.readText(file);
-      if (content !== undefined) await writeFile(join(staging, file), content);
+  await writeFolder(options.out, async (staging) => {
+    const text = await files.readText('config.json');
+    if (text === undefined) throw new RelufyError('io', `${files.name}: expected a config.json, got none.`);
+    const configJson = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    const config = relufiedConfig(configJson, operate(parseConfig(configJson).spec, options.surgery));
+    const checkpoint = await openCheckpoint(files, options.signal);
+    try {
+      await writeFile(join(staging, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+      for (const file of companionFiles) {
+        const content = await files.readText(file);
+        if (content !== undefined) await writeFile(join(staging, file), content);
+      }
+      await writeSafetensors(join(staging, 'model.safetensors'), copies(checkpoint), {
+        metadata: { format: 'pt' },
+        signal: options.signal,
+      });
+    } finally {
+      await checkpoint.close();
     }
-    await writeSafetensors(join(staging, 'model.safetensors'), copies(checkpoint), {
-      metadata: { format: 'pt' },
-      signal: options.signal,
-    });
-    await rm(target, { recursive: true, force: true });
-    await rename(staging, target);
-  } catch (error) {
-    await rm(staging, { recursive: true, force: true }).catch(() => {});
-    throw error;
-  } finally {
-    await checkpoint.close();
-  }
+  });
 }
 
 /** Bytes that are in flight at once. */

@@ -6,8 +6,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
+import { toWriteError } from '@relufy/checkpoint/node';
 import type { Sequence } from './data/sequences.js';
-import { toWriteError } from './write-error.js';
 
 /** Of one sequence: [scored positions, tokens], a row's likeliest first. */
 export interface Answer {

@@ -1,0 +1,121 @@
+// Writing without halves: a file or a folder is what it was, or wholly the new one, whatever interrupts the writing.
+// Owns: temporary names, fsync, rename, and what is said when a file system refuses. Does not own: what is written
+// (write-safetensors.ts, write-gguf.ts and the packages above), downloads that resume (hub/).
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { RelufyError } from '@relufy/tensor';
+
+/** For `catch`: an error of the file system becomes one that names the file and what to do. */
+export const toWriteError =
+  (path: string, what = 'it') =>
+  (cause: NodeJS.ErrnoException): never => {
+    const remedy =
+      cause.code === 'ENOSPC' ? 'The disk is full; free some space.' : 'Check that the folder can be written.';
+    throw new RelufyError('io', `${path}: expected to write ${what}, got ${cause.code ?? cause.message}. ${remedy}`, {
+      cause,
+    });
+  };
+
+/** Any pieces -> a file, by way of a temporary file beside it. On an error or abort the file at `path` is as it was. */
+export async function writeAtomically(
+  path: string,
+  pieces: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(temporary, 'wx').catch(toWriteError(path));
+    for await (const piece of pieces) {
+      await writeFully(handle, piece).catch(toWriteError(path));
+      signal?.throwIfAborted();
+    }
+    await handle.sync().catch(toWriteError(path));
+    await handle.close();
+    handle = undefined;
+    await rename(temporary, path).catch(toWriteError(path));
+  } catch (error) {
+    await handle?.close();
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+export interface FolderWriteOptions {
+  /** Take the place of a folder that is there; without it, one that holds files is an error. */
+  readonly replace?: boolean;
+  /** What the folder holds, for errors. */
+  readonly what?: string;
+}
+
+/**
+ * A folder, by way of one beside it that `write` fills: renamed at the end, removed on an error or abort.
+ * @throws RelufyError `io` when the folder is occupied or cannot be written; what `write` throws, else.
+ */
+export async function writeFolder(
+  folder: string,
+  write: (staging: string) => Promise<void>,
+  options: FolderWriteOptions = {},
+): Promise<void> {
+  const target = resolve(folder);
+  if (options.replace !== true) await refuseOccupied(target);
+  const beside = (kind: string) => join(dirname(target), `.${basename(target)}.${randomUUID()}.${kind}`);
+  const staging = beside('tmp');
+  const replaced = beside('old');
+  try {
+    await mkdir(staging, { recursive: true });
+    await write(staging);
+    const old = await rename(target, replaced).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false;
+        throw error;
+      },
+    );
+    await rename(staging, target).catch(async (error: unknown) => {
+      if (old) await rename(replaced, target);
+      throw error;
+    });
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
+    if (isSystemError(error)) toWriteError(target, options.what)(error);
+    throw error;
+  }
+  await rm(replaced, { recursive: true, force: true }).catch(() => {});
+  await syncFolder(dirname(target));
+}
+
+async function refuseOccupied(folder: string): Promise<void> {
+  const found = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new RelufyError(
+      'io',
+      `${folder}: expected a folder to write, got ${error.code ?? error.message}. Choose another place.`,
+      { cause: error },
+    );
+  });
+  if (found.length > 0)
+    throw new RelufyError(
+      'io',
+      `${folder}: expected no folder, or an empty one, got ${found.length} files. Choose another, or remove it.`,
+    );
+}
+
+/** An error of the file system as Node throws it, not one that says already what happened. */
+const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && !RelufyError.is(error) && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+
+async function writeFully(handle: FileHandle, piece: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < piece.byteLength) done += (await handle.write(piece, done)).bytesWritten;
+}
+
+/** So that the new name survives a power cut; some systems (Windows) cannot, and need not. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
