@@ -1,5 +1,6 @@
 // Who may import whom: the import direction between packages, dependencies as declared, no cycles inside a package.
-// Reads source with a real parser: static and dynamic imports, re-exports, and `import('...')` types.
+// Reads source with a real parser: static and dynamic imports, re-exports, `import('...')` types, and files of packages
+// that `resolve('...')` finds.
 import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, join } from 'node:path/posix';
@@ -62,11 +63,13 @@ function importsOf(file: string): readonly Import[] {
         moduleRequest ? [{ specifier: moduleRequest.value, dynamic: false, typeOnly }] : [],
       ),
     ),
-    ...[...code.matchAll(/(typeof\s+)?\bimport\(\s*['"]([^'"]+)['"]\s*\)/g)].map(([, typeOf, specifier]) => ({
-      specifier: specifier as string,
-      dynamic: true,
-      typeOnly: typeOf !== undefined,
-    })),
+    ...[...code.matchAll(/(typeof\s+)?\b(?:import|resolve)\(\s*['"]([^'"]+)['"]\s*\)/g)].map(
+      ([, typeOf, specifier]) => ({
+        specifier: specifier as string,
+        dynamic: true,
+        typeOnly: typeOf !== undefined,
+      }),
+    ),
   ];
   parsed.set(file, found);
   return found;

@@ -1,7 +1,7 @@
-// Finished runs as one HTML page: scores with their standard errors, what each run costs, and paired comparisons with the
-// first. Does not own drawing (@relufy/sparsity) or the statistics (compare.ts).
-import { barChart, type PageSection, type PageTable, page, tableHtml } from '@relufy/sparsity';
-import { type Comparison, compareRuns, costRows, runName } from './compare.js';
+// Finished runs as one HTML page and its charts: scores with their standard errors, what each run costs, and paired
+// comparisons with the first. Does not own drawing (@relufy/sparsity) or the statistics (compare.ts).
+import { barChart, type PageSection, type PageTable, page, shortNames, tableHtml } from '@relufy/sparsity';
+import { type Comparison, compareRuns, costRows } from './compare.js';
 import type { FinishedRun } from './result-files.js';
 
 interface Score {
@@ -24,81 +24,143 @@ export function scoresOf({ results }: FinishedRun): Score[] {
 }
 
 const isShare = (metric: string): boolean => /^(acc|exact_match)/.test(metric);
+const letter = (at: number): string => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[at] ?? String(at + 1);
+
+/** How runs are told apart: by their models or their folders where these suffice, each cut to what differs. */
+function runLabels(runs: readonly FinishedRun[]): string[] {
+  const full = runs.map(({ results }) => results.model_name);
+  if (runs.length === 1) return full;
+  const models = shortNames(full);
+  const folders = shortNames(runs.map(({ folder }) => folder));
+  const different = new Set(full).size;
+  return runs.map((_, at) => {
+    const [model, folder] = [models[at] as string, folders[at] as string];
+    const both = different === 1 ? folder : `${model} (${folder})`;
+    return `${letter(at)}: ${different === runs.length ? model : both}`;
+  });
+}
+
+interface Scores {
+  readonly names: readonly string[];
+  /** Task and metric, in the order of the first run that has them. */
+  readonly keys: readonly (readonly [task: string, metric: string])[];
+  readonly find: (run: number, task: string, metric: string) => Score | undefined;
+}
+
+function gather(runs: readonly FinishedRun[]): Scores {
+  const scores = runs.map(scoresOf);
+  const keys = new Map(scores.flat().map(({ task, metric }) => [`${task} ${metric}`, [task, metric] as const]));
+  return {
+    names: runLabels(runs),
+    keys: [...keys.values()],
+    find: (run, task, metric) => scores[run]?.find((score) => score.task === task && score.metric === metric),
+  };
+}
+
+/** The charts of a page, by file name. */
+export function evalCharts(runs: readonly FinishedRun[]): Map<string, string> {
+  const scores = gather(runs);
+  return new Map([...scoreCharts(runs, scores), ...costCharts(runs, scores.names)]);
+}
+
+/** The files of a comparison: name -> content. */
+export function evalFiles(runs: readonly FinishedRun[]): Map<string, string> {
+  const charts = [...evalCharts(runs)].map(([name, svg]) => [`${name}.svg`, svg] as const);
+  return new Map([['report.html', evalPage(runs)], ...charts]);
+}
 
 export function evalPage(runs: readonly FinishedRun[]): string {
-  const names = runs.map((run, at) =>
-    runs.length === 1 ? run.results.model_name : `${'ABCDEFGHIJ'[at] ?? at}: ${runName(run)}`,
-  );
-  const scores = runs.map(scoresOf);
-  const keys = [...new Set(scores.flat().map(({ task, metric }) => `${task} ${metric}`))];
-  const find = (run: number, key: string) => scores[run]?.find(({ task, metric }) => `${task} ${metric}` === key);
+  const scores = gather(runs);
+  const { names, keys, find } = scores;
+  const legend: PageTable = {
+    head: ['run', 'model', 'folder'],
+    rows: runs.map(({ folder, results }, at) => [letter(at), results.model_name, folder]),
+  };
   const table: PageTable = {
     head: ['task', 'metric', ...names],
-    rows: keys.map((key) => [
-      ...key.split(' '),
-      ...runs.map((_, at) => {
-        const found = find(at, key);
-        if (found === undefined) return '';
-        return found.stderr === undefined
-          ? found.value.toFixed(4)
-          : `${found.value.toFixed(4)} ± ${found.stderr.toFixed(4)}`;
-      }),
-    ]),
+    rows: keys.map(([task, metric]) => [task, metric, ...runs.map((_, at) => scoreText(find(at, task, metric)))]),
   };
   const costs: PageTable = {
     head: ['cost', ...names],
     rows: costRows(runs).map(({ name, texts }) => [name, ...texts]),
   };
   const sections: PageSection[] = [
-    { title: 'Scores', charts: scoreCharts(names, keys, find), html: tableHtml(table) },
-    { title: 'Cost', charts: costCharts(runs, names), html: tableHtml(costs) },
-    ...runs.slice(1).map((run, at) => ({
-      title: `${names[at + 1]} against ${names[0]}`,
-      html: tableHtml(differences(compareRuns(runs[0] as FinishedRun, run))),
-    })),
+    ...(runs.length > 1 ? [{ title: 'Runs', html: tableHtml(legend) }] : []),
+    { title: 'Scores', charts: [...scoreCharts(runs, scores).values()], html: tableHtml(table) },
+    { title: 'Cost', charts: [...costCharts(runs, names).values()], html: tableHtml(costs) },
+    ...differenceSections(runs, names),
   ];
-  return page(`Evaluation: ${[...new Set(runs.map(({ results }) => results.model_name))].join(', ')}`, sections);
+  return page(
+    `Evaluation: ${shortNames([...new Set(runs.map(({ results }) => results.model_name))]).join(', ')}`,
+    sections,
+  );
 }
 
-type Find = (run: number, key: string) => Score | undefined;
+function scoreText(score: Score | undefined): string {
+  if (score === undefined) return '';
+  const value = score.value.toFixed(4);
+  return score.stderr === undefined ? value : `${value} ± ${score.stderr.toFixed(4)}`;
+}
+
+/** More bars than this are not told apart: of groups, their members are left to the table. */
+const mostTasks = 32;
 
 /** Shares in one chart; a perplexity, which has a scale of its own, is left to the table. */
-function scoreCharts(names: readonly string[], keys: readonly string[], find: Find): string[] {
-  const metrics = [...new Set(keys.map((key) => key.split(' ')[1] as string))].filter(isShare);
-  return metrics.map((metric) => {
-    const tasks = keys.filter((key) => key.endsWith(` ${metric}`));
-    return barChart({
+function scoreCharts(runs: readonly FinishedRun[], { names, keys, find }: Scores): Map<string, string> {
+  const members = new Set(runs.flatMap(({ results }) => Object.values(results.group_subtasks ?? {}).flat()));
+  const metrics = [...new Set(keys.map(([, metric]) => metric))].filter(isShare);
+  const charts = metrics.map((metric) => {
+    const all = keys.flatMap(([task, of]) => (of === metric ? [task] : []));
+    const groups = all.filter((task) => !members.has(task) || runs.some((run) => isGroup(run, task)));
+    const tasks = all.length > mostTasks && groups.length > 0 ? groups : all;
+    const chart = barChart({
       title: `${metric}, with one standard error`,
       x: '',
       y: metric,
       yDomain: [0, 1],
-      labels: tasks.map((key) => key.split(' ')[0] as string),
+      labels: tasks,
       series: names.map((name, at) => ({
         name,
-        bars: tasks.map((key) => {
-          const found = find(at, key);
+        bars: tasks.map((task) => {
+          const found = find(at, task, metric);
           if (found === undefined) return undefined;
           const { value, stderr } = found;
           return { value, ...(stderr !== undefined && { interval: [value - stderr, value + stderr] as const }) };
         }),
       })),
     });
+    return [metric, chart] as const;
   });
+  return new Map(charts);
 }
 
-function costCharts(runs: readonly FinishedRun[], names: readonly string[]): string[] {
-  if (runs.length < 2) return [];
-  return costRows(runs)
+const isGroup = ({ results }: FinishedRun, task: string): boolean => (results.group_subtasks?.[task]?.length ?? 0) > 0;
+
+function costCharts(runs: readonly FinishedRun[], names: readonly string[]): Map<string, string> {
+  if (runs.length < 2) return new Map();
+  const charts = costRows(runs)
     .filter(({ name }) => /bytes|tokens\/s/.test(name))
-    .map(({ name, values }) =>
-      barChart({
+    .map(({ name, values }) => {
+      const chart = barChart({
         title: name,
         x: '',
         y: name,
-        labels: names.map((_, at) => 'ABCDEFGHIJ'[at] ?? String(at)),
-        series: [{ name, bars: values.map((value) => ({ value })) }],
-      }),
-    );
+        labels: [''],
+        series: names.map((run, at) => ({ name: run, bars: [{ value: values[at] as number }] })),
+      });
+      return [name.replaceAll(/\W+/g, '-'), chart] as const;
+    });
+  return new Map(charts);
+}
+
+/** Against the first run, where there is a task that both have. */
+function differenceSections([first, ...others]: readonly FinishedRun[], names: readonly string[]): PageSection[] {
+  return others.flatMap((other, at) => {
+    const inBoth = Object.keys(other.scores.tasks).some((task) => task in (first as FinishedRun).scores.tasks);
+    if (!inBoth) return [];
+    const html = tableHtml(differences(compareRuns(first as FinishedRun, other)));
+    return [{ title: `${names[at + 1]} against ${names[0]}`, html }];
+  });
 }
 
 function differences(comparisons: readonly Comparison[]): PageTable {

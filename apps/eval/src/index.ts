@@ -2,7 +2,7 @@ export { aggregate, aggregateGroup } from './aggregation.js';
 export { type Comparison, compareRuns, comparisonTable, mcnemar } from './compare.js';
 export { readDocs } from './data-files.js';
 export { type EvalModel, type EvalModelOptions, evalModel } from './eval-model.js';
-export { evalPage } from './eval-report.js';
+export { evalCharts, evalFiles, evalPage } from './eval-report.js';
 export { type EvaluateOptions, type Evaluation, evaluate, logHeader, type Sample } from './evaluate.js';
 export { PythonRandom } from './python-random.js';
 export { RequestLog } from './request-log.js';

@@ -86,6 +86,8 @@ const resultsSchema = z.looseObject({
   results: z.record(z.string(), z.record(z.string(), z.union([z.number(), z.string(), z.null()]))),
   higher_is_better: z.record(z.string(), z.record(z.string(), z.boolean())),
   configs: z.record(z.string(), z.looseObject({})),
+  /** Groups with their members; tasks with none. */
+  group_subtasks: z.record(z.string(), z.array(z.string())).optional(),
   relufy: z.looseObject({
     requests_per_second: z.number(),
     cost: z

@@ -47,6 +47,7 @@ test('eval writes a table and files, refuses to overwrite, resumes, compares', {
   const compared = await runCli(['eval', '--compare', ...both, '--out', join(folder, 'both')]);
   expect(compared.stdout).toMatch(/\|cats \|acc {3}\|↑ {2}\|.*\|\+0\.0000\|/);
   expect(readFileSync(join(folder, 'both', 'report.html'), 'utf8')).toContain('McNemar');
+  expect(readdirSync(join(folder, 'both'))).toEqual(expect.arrayContaining(['acc.svg', 'acc.png']));
 });
 
 test.each([
@@ -72,7 +73,12 @@ test('measure writes JSON, CSV, charts and a page; several make one page', { tim
   const record = JSON.parse(readFileSync(join(out, 'measurement.json'), 'utf8'));
   expect(record.layers).toHaveLength(8);
   expect(record.decode.weightBytesPerToken).toBeLessThan(record.decode.denseWeightBytesPerToken);
-  expect(readdirSync(out)).toEqual(expect.arrayContaining(['report.html', 'layers.csv', 'aggregated.svg']));
+  const files = readdirSync(out);
+  expect(files).toEqual(expect.arrayContaining(['report.html', 'layers.csv', 'layer-token.svg', 'aggregated.svg']));
+  const named = (extension: string) =>
+    files.filter((file) => file.endsWith(extension)).map((file) => file.slice(0, -extension.length));
+  expect(named('.png')).toEqual(named('.svg'));
+  expect(files.filter((file) => file.endsWith('.tmp'))).toEqual([]);
   const file = join(out, 'measurement.json');
   const both = await runCli(['measure', '--report', file, file, '--out', join(folder, 'page')]);
   expect([both.code, existsSync(join(folder, 'page', 'report.html'))]).toEqual([0, true]);

@@ -1,5 +1,6 @@
 export { LayerUse, type LayerUseResult } from './active-sets.js';
 export { CettCurve, type CettPoint } from './cett.js';
+export { shortNames } from './charts/labels.js';
 export { type BarChart, barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 export { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 export { countMacs, type MacCount, type MacShape, macShape } from './macs.js';

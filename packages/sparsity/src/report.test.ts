@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { LayerUse } from './active-sets.js';
+import { shortNames, tickText } from './charts/labels.js';
 import { barChart, heatMap, lineChart } from './charts/marks.js';
 import type { Measurement } from './record.js';
 import { measurementCsv, measurementFiles, measurementPage } from './report.js';
@@ -66,8 +67,14 @@ test('a page stands alone: well formed, escaped, no address, no script', () => {
 
 test('the files of one run hold its charts, of several the comparison', () => {
   const one = measurementFiles([measurement('m')]);
-  expect([...one.keys()]).toContain('layer-token.svg');
-  for (const [name, svg] of one) if (name.endsWith('.svg')) expectWellFormed(svg);
+  const page = one.get('report.html') as string;
+  const pictures = [...one].filter(([name]) => name.endsWith('.svg'));
+  expect(pictures.map(([name]) => name)).toContain('layer-token.svg');
+  expect(page.split('<svg').length - 1).toBe(pictures.length);
+  for (const [, svg] of pictures) {
+    expectWellFormed(svg);
+    expect(page).toContain(svg);
+  }
   expect([...measurementFiles([measurement('a'), measurement('b')]).keys()]).not.toContain('layer-token.svg');
 });
 
@@ -102,4 +109,66 @@ test('a chart marks the points of a line that asks for it', () => {
   const text = { title: 't', x: 'x', y: 'y' };
   const count = (dots: boolean) => lineChart({ ...text, lines: [{ name: 'l', points, dots }] }).split('<circle').length;
   expect([count(false), count(true)]).toEqual([1, 3]);
+});
+
+test('a chart is readable alone: sizes, background and colours of its own, nothing from a page', () => {
+  const svg = lineChart({ title: 't', x: 'x', y: 'y', lines: [{ name: 'l', points: [[0, 1]] }] });
+  expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" [^>]*width="520" height="300"/);
+  expect(svg).toMatch(/<path class="paper" d="M0 0h520v300h-520z"\/>/);
+  expect(svg).toMatch(/\.paper\{fill:#ffffff\}.*prefers-color-scheme:dark\)\{\.chart \.paper\{fill:#12161c\}/);
+  expect(svg).not.toMatch(/var\(|currentColor/);
+  // each class that is drawn with has a rule
+  for (const [, names = ''] of svg.matchAll(/class="([^"]*)"/g))
+    for (const name of names.split(' ')) expect(svg).toMatch(new RegExp(`\\.${name}[ {]`));
+});
+
+test('long names of bars are turned and have room; of numbers some are left out', () => {
+  const bars = (labels: string[]) =>
+    barChart({ title: 't', x: 'x', y: 'y', labels, series: [{ name: 's', bars: labels.map(() => ({ value: 1 })) }] });
+  const height = (svg: string) => Number(/height="(\d+)"/.exec(svg)?.[1]);
+  expect(height(bars(['a', 'b']))).toBe(300);
+  const tasks = bars(['arc_easy', 'arc_challenge', 'hellaswag', 'winogrande', 'openbookqa', 'lambada_openai', 'piqa']);
+  expect(tasks.split('rotate(-45)').length - 1).toBe(7);
+  expect(height(tasks)).toBeGreaterThan(340);
+  const layers = bars(Array.from({ length: 64 }, (_, at) => String(at)));
+  expect(height(layers)).toBe(300);
+  expect(layers.split('class="faint">').length).toBeLessThan(64);
+});
+
+test.each([
+  [['m'], ['m']],
+  [
+    ['runs/dense', 'runs/sparse'],
+    ['dense', 'sparse'],
+  ],
+  [
+    ['runs/dense/eval', 'runs/sparse/eval'],
+    ['dense', 'sparse'],
+  ],
+  [
+    ['a/b/x', 'a/c/x', 'y'],
+    ['b/x', 'c/x', 'y'],
+  ],
+  [
+    ['x', 'a/x'],
+    ['x', 'a/x'],
+  ],
+  [
+    ['a/x', 'a/x'],
+    ['x', 'x'],
+  ],
+  [['/'], ['/']],
+])('%j are called %j', (names, short) => {
+  expect(shortNames(names)).toEqual(short);
+});
+
+test.each([
+  [0, '0'],
+  [0.25, '0.25'],
+  [1500, '1500'],
+  [15e6, '15 M'],
+  [2.5e9, '2.5 G'],
+  [1e-5, '1e-5'],
+])('a tick of %d says %s', (value, text) => {
+  expect(tickText(value)).toBe(text);
 });

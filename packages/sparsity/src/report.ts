@@ -1,5 +1,6 @@
 // A measurement as something to look at: SVG charts by name, CSV, and one HTML page that needs nothing else. Several
 // measurements stand side by side in one page. Does not own drawing (charts/) or writing files.
+import { shortNames } from './charts/labels.js';
 import { barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 import { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 import type { LayerMeasurement, Measurement } from './record.js';
@@ -17,9 +18,8 @@ const numbered = (values: readonly number[], first = 0): (readonly [number, numb
 
 /** How runs are told apart. */
 function names(runs: readonly Measurement[]): string[] {
-  return runs.map(({ model }, at) =>
-    runs.filter((run) => run.model === model).length > 1 ? `${model} #${at + 1}` : model,
-  );
+  const short = shortNames(runs.map(({ model }) => model));
+  return short.map((name, at) => (short.filter((other) => other === name).length > 1 ? `${name} #${at + 1}` : name));
 }
 
 /** Charts that compare runs, by file name. */
@@ -34,7 +34,10 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
       title: 'Active neurons by layer',
       x: 'layer',
       y: 'density at down',
-      lines: each(({ layers }) => numbered(layers.map(({ use }) => use.density))),
+      lines: each(({ layers }) => numbered(layers.map(({ use }) => use.density))).map((line, at) => ({
+        ...line,
+        ...(runs.length === 1 && { band: spreadOf(runs[at] as Measurement) }),
+      })),
     }),
   );
   charts.set(
@@ -83,6 +86,21 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
   return charts;
 }
 
+/** One standard deviation over tokens to either side. */
+const spreadOf = ({ layers }: Measurement): NonNullable<Line['band']> =>
+  layers.map(({ density: { down } }, layer) => [layer, down.mean - down.deviation, down.mean + down.deviation]);
+
+/** Lines that lie on each other become one, with all their names. */
+function merged(lines: readonly Line[]): Line[] {
+  const byPoints = new Map<string, Line>();
+  for (const line of lines) {
+    const key = JSON.stringify(line.points);
+    const same = byPoints.get(key);
+    byPoints.set(key, same ? { ...same, name: `${same.name}, ${line.name}` } : line);
+  }
+  return [...byPoints.values()];
+}
+
 /** Charts of one run, by file name. */
 export function runCharts(run: Measurement): Map<string, string> {
   const { layers } = run;
@@ -94,10 +112,12 @@ export function runCharts(run: Measurement): Map<string, string> {
       x: 'layer',
       y: 'share of entries that are not zero',
       yDomain: [0, 1],
-      lines: (['qkv', 'o', 'upGate', 'down'] as const).map((site) => ({
-        name: site,
-        points: numbered(layers.map(({ density }) => density[site].mean)),
-      })),
+      lines: merged(
+        (['qkv', 'o', 'upGate', 'down'] as const).map((site) => ({
+          name: site,
+          points: numbered(layers.map(({ density }) => density[site].mean)),
+        })),
+      ),
     }),
   );
   charts.set('pre-activations', preActivationChart(layers));
@@ -116,22 +136,7 @@ export function runCharts(run: Measurement): Map<string, string> {
   );
   charts.set('layer-token', heatMap({ title: 'Density, layer by token', x: 'token', y: 'layer', rows: run.series }));
   const searched = layers.filter(({ cett }) => cett !== undefined);
-  if (searched.length > 0)
-    charts.set(
-      'cett',
-      lineChart({
-        title: 'What leaving out small neurons costs',
-        x: 'CETT: relative error of the layer',
-        y: 'neurons left out',
-        yDomain: [0, 1],
-        lines: pick(searched, 6).map(({ layer, cett }) => ({
-          name: `layer ${layer}`,
-          points: (cett?.curve ?? []).flatMap(([, error, sparsity]) =>
-            error <= 0.6 ? [[error, sparsity] as const] : [],
-          ),
-        })),
-      }),
-    );
+  if (searched.length > 0) charts.set('cett', cettChart(searched));
   charts.set(
     'dead-always',
     barChart({
@@ -146,6 +151,22 @@ export function runCharts(run: Measurement): Map<string, string> {
     }),
   );
   return charts;
+}
+
+/** From the natural sparsity up, where zeros are left out for nothing. */
+function cettChart(layers: readonly LayerMeasurement[]): string {
+  const lines = pick(layers, 6).map(({ layer, cett }) => ({
+    name: `layer ${layer}`,
+    points: (cett?.curve ?? []).flatMap(([, error, sparsity]) => (error <= 0.6 ? [[error, sparsity] as const] : [])),
+  }));
+  const least = Math.min(1, ...lines.flatMap(({ points }) => points.map(([, sparsity]) => sparsity)));
+  return lineChart({
+    title: 'What leaving out small neurons costs',
+    x: 'CETT: relative error of the layer',
+    y: 'neurons left out',
+    yDomain: [Math.floor(Math.min(least, 0.9) * 10) / 10, 1],
+    lines,
+  });
 }
 
 /** The same range for all layers, so that they can be laid over each other. */
@@ -180,6 +201,7 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
   return {
     head: ['', ...labels],
     rows: [
+      row('model', ({ model }) => model),
       row('text', ({ text, tokens, window }) => `${text}: ${tokens} tokens, ${window} at a time`),
       row('active means', ({ criterion }) => criterionText(criterion)),
       row('activation, sparsity', ({ activation, sparsity }) => `${activation}, ${sparsity}`),

@@ -92,6 +92,7 @@ function mergedRuns(jobs: readonly Job[], out: string) {
         ...run.results,
         results: { ...before?.results.results, ...run.results.results },
         configs: { ...before?.results.configs, ...run.results.configs },
+        group_subtasks: { ...before?.results.group_subtasks, ...run.results.group_subtasks },
         relufy: before?.results.relufy ?? run.results.relufy,
       },
     });

@@ -1,9 +1,7 @@
 // `relufy eval`: scores a model on tasks as lm-evaluation-harness does, into a folder; compares two such folders.
 // Does not own tasks, scores or files (@relufy/eval).
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
-import { compareRuns, comparisonTable, evalPage, readRun, runEvaluation, TaskRegistry } from '@relufy/eval';
+import { compareRuns, comparisonTable, evalFiles, readRun, runEvaluation, TaskRegistry } from '@relufy/eval';
 import type { LoadOptions } from '@relufy/models';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
@@ -11,6 +9,7 @@ import { modelHelp, numeric } from '../options.js';
 import { addStudyOptions, type StudyValues, studyArgsOf, studyOptionsOf } from '../study-options.js';
 import { sweep, work } from '../sweep-command.js';
 import { withModel } from '../with-model.js';
+import { writeReport } from '../write-report.js';
 
 const examples = `
 Examples:
@@ -68,7 +67,10 @@ export function define(command: Command): void {
     .option('--no-bos', 'never begin with a BOS token (default: as the tokenizer does)')
     .option('--resume', 'go on with the run that is in the folder')
     .option('--log-samples', 'write every document with its requests and answers')
-    .option('--compare <folders...>', 'compare finished runs with the first, and nothing else; --out: as a page')
+    .option(
+      '--compare <folders...>',
+      'compare finished runs with the first, and nothing else; --out: as a page and charts',
+    )
     .option('--list', 'list the tasks, and nothing else')
     .option('--sweep <file>', 'run the models x settings x tasks of a YAML file')
     .addOption(numeric('--workers <n>', 'with --sweep or --worker: jobs at a time', wholeFrom(1)).default(1))
@@ -126,17 +128,14 @@ async function sweepOrWork({ sweep: file, worker, queue, out, workers }: EvalVal
   return sweep(file as string, out, workers, queue);
 }
 
-/** The first run against each other one; with a folder, as one page too. */
-function printComparison(folders: readonly string[], out: string | undefined): void {
+/** The first run against each other one; with a folder, as a page and its charts too. */
+async function printComparison(folders: readonly string[], out: string | undefined): Promise<void> {
   const [first, ...others] = folders.map(readRun);
   if (first === undefined || others.length === 0)
     throw usageError(`--compare: expected two folders or more, got ${folders.length}.`);
   for (const other of others) process.stdout.write(`${comparisonTable(compareRuns(first, other), first, other)}\n\n`);
   if (out === undefined) return;
-  mkdirSync(out, { recursive: true });
-  const path = join(out, 'report.html');
-  writeFileSync(path, evalPage([first, ...others]));
-  process.stdout.write(`${path}\n`);
+  await writeReport(out, evalFiles([first, ...others]));
 }
 
 /** The members of large groups go without saying. */

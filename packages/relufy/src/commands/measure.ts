@@ -1,7 +1,8 @@
-// `relufy measure`: what a model's neurons do over a text, into a folder: JSON, CSV, SVG and one HTML report; or several
-// such measurements in one report. Does not own the statistics, thresholds or charts (@relufy/sparsity).
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+// `relufy measure`: what a model's neurons do over a text, into a folder: JSON, CSV, one HTML report, and each of its
+// charts as SVG and PNG; or several such measurements in one report. Does not own the statistics, thresholds or charts
+// (@relufy/sparsity).
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { wholeFrom } from '@relufy/chat';
@@ -22,6 +23,7 @@ import { usageError } from '../failure.js';
 import { modelHelp, numeric } from '../options.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { withModel } from '../with-model.js';
+import { writeReport } from '../write-report.js';
 
 const examples = `
 Examples:
@@ -73,7 +75,7 @@ export function define(command: Command): void {
 
 async function measureModel(source: string | undefined, values: MeasureValues): Promise<void> {
   if (values.report) {
-    await writeReport(values.out, await Promise.all(values.report.map(readMeasurement)));
+    await writeMeasurements(values.out, await Promise.all(values.report.map(readMeasurement)));
     return;
   }
   if (source === undefined) throw usageError('MODEL: expected one, got none. Try relufy measure --help.');
@@ -87,7 +89,7 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
     await withModel(source, { ...withoutBackend(load), backend: observer.backend }, async (model, signal) => {
       const ids = (await model.encode(text)).slice(0, values.tokens);
       const run = await measureText(model, observer, ids, values, signal);
-      await writeReport(values.out, [{ ...run, model: values.name ?? model.name }]);
+      await writeMeasurements(values.out, [{ ...run, model: values.name ?? model.name }]);
     });
   } finally {
     await observer.backend.dispose();
@@ -137,22 +139,16 @@ function windowsOf(ids: readonly number[], window: number): number[][] {
   return windows.filter(({ length }) => length > 1);
 }
 
-async function writeReport(folder: string, runs: readonly Measurement[]): Promise<void> {
-  await mkdir(folder, { recursive: true });
+async function writeMeasurements(folder: string, runs: readonly Measurement[]): Promise<void> {
   const files = measurementFiles(runs);
   if (runs.length === 1) files.set('measurement.json', `${JSON.stringify(runs[0])}\n`);
-  for (const [name, content] of files) {
-    const path = join(folder, name);
-    await writeFile(`${path}.tmp`, content);
-    await rename(`${path}.tmp`, path);
-  }
   for (const { model, layers, macs, tokens } of runs) {
     const density = layers.reduce((sum, { use }) => sum + use.density, 0) / layers.length;
     process.stdout.write(
       `${model}: ${(100 * density).toFixed(2)} % of neurons active over ${tokens} tokens, ${(macs.measured.withHead / 1e6).toFixed(2)} M of ${(macs.dense.withHead / 1e6).toFixed(2)} M MACs a token\n`,
     );
   }
-  process.stdout.write(`${join(folder, 'report.html')}\n`);
+  await writeReport(folder, files);
 }
 
 async function readMeasurement(path: string): Promise<Measurement> {

@@ -1,5 +1,7 @@
-// What all charts share: scales with round ticks, axes, title, legend, escaping. Does not own marks (line, bars, heat map).
-import { chartStyle, seriesCount, themeVariables } from './theme.js';
+// What all charts share: scales with round ticks, axes, title, legend, escaping. Does not own marks (marks.ts: line, bars,
+// heat map) nor the wording of names and numbers (labels.ts).
+import { clipped, tickText } from './labels.js';
+import { chartStyle, seriesCount } from './theme.js';
 
 export interface ChartText {
   readonly title: string;
@@ -20,22 +22,25 @@ export const size = { width: 520, height: 300, left: 56, right: 16, top: 34, bot
 export const escapeText = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
-/** Three digits at most, without a tail of zeros. */
-export function tickText(value: number): string {
-  if (value === 0) return '0';
-  const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3) return Number(value.toPrecision(3)).toExponential().replace('e+', 'e');
-  return String(Number(value.toPrecision(3)));
-}
-
 /** Points of a drawing, short. */
 export const n = (value: number): string => String(Math.round(value * 10) / 10);
 
-export function linearScale(domain: readonly [number, number], range: readonly [number, number]): Scale {
-  const [low, high] = domain[0] === domain[1] ? [domain[0] - 0.5, domain[1] + 0.5] : domain;
+/** Round, for some five ticks. */
+function tickStep(low: number, high: number): number {
   const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  return power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+}
+
+/** From zero to the first tick at or above a value. */
+export function fromZero(top: number): [number, number] {
+  const step = tickStep(0, top || 1);
+  return [0, Math.ceil((top || 1) / step - 1e-9) * step];
+}
+
+export function linearScale(domain: readonly [number, number], range: readonly [number, number]): Scale {
+  const [low, high] = domain[0] === domain[1] ? [domain[0] - 0.5, domain[1] + 0.5] : domain;
+  const step = tickStep(low, high);
   const ticks: number[] = [];
   for (let tick = Math.ceil(low / step); tick * step <= high + step * 1e-9; tick++) ticks.push(tick * step);
   return {
@@ -51,6 +56,9 @@ export const xScale = (domain: readonly [number, number]): Scale =>
 export const yScale = (domain: readonly [number, number], legendRows = 0): Scale =>
   linearScale(domain, [size.height - size.bottom, size.top + legendRows * 16]);
 
+/** A letter is this wide on the whole, in the wider of the fonts that systems have. */
+export const letterWidth = 6.5;
+
 export interface LegendEntry {
   readonly name: string;
   readonly color: number;
@@ -64,9 +72,11 @@ export function legendRows(entries: readonly LegendEntry[]): number {
 
 function placeLegend(entries: readonly LegendEntry[]): { x: number; row: number; entry: LegendEntry }[] {
   let [x, row] = [size.left as number, 0];
+  const most = Math.floor((size.width - size.left - 24) / letterWidth);
   // what is compared against comes last
-  return [...entries.filter(({ dashed }) => !dashed), ...entries.filter(({ dashed }) => dashed)].map((entry) => {
-    const width = 30 + entry.name.length * 6.9;
+  return [...entries.filter(({ dashed }) => !dashed), ...entries.filter(({ dashed }) => dashed)].map((whole) => {
+    const entry = { ...whole, name: clipped(whole.name, most) };
+    const width = 27 + entry.name.length * letterWidth;
     if (x + width > size.width && x > size.left) [x, row] = [size.left, row + 1];
     const placed = { x, row, entry };
     x += width;
@@ -85,7 +95,7 @@ function legend(entries: readonly LegendEntry[]): string {
     .join('');
 }
 
-function axes({ x, y }: ChartText, xAxis: Scale, yAxis: Scale): string {
+function axes({ x, y }: ChartText, xAxis: Scale, yAxis: Scale, labelRoom: number): string {
   const { width, height, left, right, bottom } = size;
   const floor = height - bottom;
   const horizontal = yAxis.ticks.map(
@@ -100,25 +110,31 @@ function axes({ x, y }: ChartText, xAxis: Scale, yAxis: Scale): string {
   return [
     ...horizontal,
     ...vertical,
-    `<text x="${(left + width - right) / 2}" y="${height - 8}" text-anchor="middle">${escapeText(x)}</text>`,
+    `<text x="${(left + width - right) / 2}" y="${height + labelRoom - 8}" text-anchor="middle">${escapeText(x)}</text>`,
     `<text transform="translate(14 ${n(middle)}) rotate(-90)" text-anchor="middle">${escapeText(y)}</text>`,
   ].join('');
 }
 
+export interface ChartParts {
+  readonly x: Scale;
+  readonly y: Scale;
+  readonly marks: string;
+  readonly legend?: readonly LegendEntry[];
+  /** More height below the axis, for long labels. */
+  readonly labelRoom?: number;
+}
+
 /** A whole SVG, that can stand in a page or be a file. */
-export function chartSvg(
-  text: ChartText,
-  scales: { readonly x: Scale; readonly y: Scale },
-  marks: string,
-  entries: readonly LegendEntry[] = [],
-): string {
-  const { width, height } = size;
+export function chartSvg(text: ChartText, { x, y, marks, legend: entries = [], labelRoom = 0 }: ChartParts): string {
+  const { width } = size;
+  const height = size.height + labelRoom;
   const label = escapeText(text.description ?? `${text.title}: ${text.y} over ${text.x}`);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${label}">`,
-    `<style>${themeVariables('svg.chart')}${chartStyle}</style>`,
+    `<style>${chartStyle}</style>`,
+    `<path class="paper" d="M0 0h${width}v${height}h-${width}z"/>`,
     `<text x="${size.left}" y="18" class="title">${escapeText(text.title)}</text>`,
-    axes(text, scales.x, scales.y),
+    axes(text, x, y, labelRoom),
     marks,
     legend(entries),
     '</svg>',

@@ -3,18 +3,24 @@ import {
   type ChartText,
   chartSvg,
   escapeText,
+  fromZero,
   type LegendEntry,
   legendRows,
+  letterWidth,
   n,
-  tickText,
+  type Scale,
+  size,
   xScale,
   yScale,
 } from './frame.js';
+import { clipped, tickText } from './labels.js';
 import { seriesCount } from './theme.js';
 
 export interface Line {
   readonly name: string;
   readonly points: readonly (readonly [x: number, y: number])[];
+  /** A spread around the line, shaded. */
+  readonly band?: readonly (readonly [x: number, low: number, high: number])[];
   /** For what is compared against. */
   readonly dashed?: boolean;
   /** Each point is marked: for few points, or for one. */
@@ -47,10 +53,16 @@ export function lineChart({ lines, yDomain, xDomain, ...text }: LineChart): stri
     inLegend ? [{ name, dashed, color: color ?? at }] : [],
   );
   const all = lines.flatMap(({ points }) => points);
-  const [, top] = extent(all.map(([, y]) => y));
-  const x = xScale(xDomain ?? extent(all.map(([value]) => value)));
-  const y = yScale(yDomain ?? [0, top || 1], legendRows(entries));
-  const marks = lines.map(({ name, points, dashed, dots, color }, at) => {
+  const [, top] = extent([
+    ...all.map(([, y]) => y),
+    ...lines.flatMap(({ band = [] }) => band.map(([, , high]) => high)),
+  ]);
+  const x = wholeTicks(
+    xScale(xDomain ?? extent(all.map(([value]) => value))),
+    all.every(([value]) => Number.isInteger(value)),
+  );
+  const y = yScale(yDomain ?? fromZero(top), legendRows(entries));
+  const marks = lines.map(({ name, points, band, dashed, dots, color }, at) => {
     const path = points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${n(x.at(px))} ${n(y.at(py))}`).join('');
     const series = (color ?? at) % seriesCount;
     const title = `<title>${escapeText(name)}</title>`;
@@ -58,9 +70,20 @@ export function lineChart({ lines, yDomain, xDomain, ...text }: LineChart): stri
       ([px, py]) => `<circle class="f${series}" cx="${n(x.at(px))}" cy="${n(y.at(py))}" r="4">${title}</circle>`,
     );
     const line = `<path class="line s${series}${dashed ? ' dashed' : ''}" d="${path}">${title}</path>`;
-    return `${line}${circles.join('')}`;
+    return `${band ? bandPath(band, series, x, y) : ''}${line}${circles.join('')}`;
   });
-  return chartSvg(text, { x, y }, marks.join(''), entries);
+  return chartSvg(text, { x, y, marks: marks.join(''), legend: entries });
+}
+
+/** There is no layer 1.5. */
+const wholeTicks = (scale: Scale, whole: boolean): Scale =>
+  whole ? { ...scale, ticks: scale.ticks.filter((tick) => Number.isInteger(tick)) } : scale;
+
+function bandPath(band: NonNullable<Line['band']>, series: number, x: Scale, y: Scale): string {
+  const inside = (value: number) => n(y.at(Math.min(y.domain[1], Math.max(y.domain[0], value))));
+  const upper = band.map(([at, , high]) => `${n(x.at(at))} ${inside(high)}`);
+  const lower = band.map(([at, low]) => `${n(x.at(at))} ${inside(low)}`).reverse();
+  return `<path class="f${series}" fill-opacity="0.15" d="M${[...upper, ...lower].join('L')}z"/>`;
 }
 
 export interface Bar {
@@ -80,11 +103,7 @@ export function barChart({ labels, series, yDomain, ...text }: BarChart): string
   const entries = series.map(({ name }, color) => ({ name, color }));
   const [, top] = extent(series.flatMap(({ bars }) => bars.map((bar) => bar?.interval?.[1] ?? bar?.value ?? 0)));
   const scale = xScale([-0.5, labels.length - 0.5]);
-  // a letter takes some 6.5 of the 448 units of width
-  const longest = Math.max(...labels.map(({ length }) => length)) + 1.5;
-  const every = Math.max(1, Math.ceil((labels.length * longest) / 68));
-  const shown = labels.flatMap((_, at) => (at % every === 0 ? [at] : []));
-  const y = yScale(yDomain ?? [0, top || 1], legendRows(entries));
+  const y = yScale(yDomain ?? fromZero(top), legendRows(entries));
   const slot = scale.at(1) - scale.at(0);
   const width = (slot * 0.8) / series.length;
   const marks = series.flatMap(({ name, bars }, at) =>
@@ -95,14 +114,41 @@ export function barChart({ labels, series, yDomain, ...text }: BarChart): string
       if (bar.interval === undefined) return rect;
       const middle = n(left + width * 0.46);
       const [low, high] = bar.interval.map((value) => n(y.at(value)));
-      return `${rect}<path d="M${middle} ${low}V${high}" stroke="var(--ink)"/>`;
+      return `${rect}<path class="whisker" d="M${middle} ${low}V${high}"/>`;
     }),
   );
-  const names = shown.map((at) => {
-    const x = n(scale.at(at));
-    return `<text x="${x}" y="273" text-anchor="middle" class="faint">${escapeText(labels[at] as string)}</text>`;
+  const below = barLabels(labels, scale, slot);
+  return chartSvg(text, {
+    x: { ...scale, ticks: [] },
+    y,
+    marks: [...marks, below.svg].join(''),
+    legend: entries,
+    labelRoom: below.room,
   });
-  return chartSvg(text, { x: { ...scale, ticks: [] }, y }, [...marks, ...names].join(''), entries);
+}
+
+const longestLabel = 26;
+
+/** Upright where they fit. Numbers can be guessed, so some are left out; names are turned. */
+function barLabels(labels: readonly string[], scale: Scale, slot: number): { svg: string; room: number } {
+  const texts = labels.map((label) => clipped(label, longestLabel));
+  const longest = Math.max(0, ...texts.map(({ length }) => length));
+  const fits = (longest + 1.5) * letterWidth <= slot;
+  const numbers = labels.every((label) => Number.isFinite(Number(label)));
+  const turned = !fits && !numbers;
+  // at 45 degrees the first label must not leave the picture
+  const angle = turned && (longest * letterWidth * Math.SQRT1_2 > scale.at(0) || slot < 20) ? 90 : 45;
+  const every = Math.max(1, Math.ceil((turned ? 14 : (longest + 1.5) * letterWidth) / slot));
+  const svg = texts.map((label, at) => {
+    if (!fits && at % every !== 0) return '';
+    const x = n(scale.at(at));
+    const place = turned
+      ? `transform="translate(${n(scale.at(at) + 4)} ${size.height - size.bottom + 12}) rotate(-${angle})" text-anchor="end"`
+      : `x="${x}" y="${size.height - size.bottom + 17}" text-anchor="middle"`;
+    return `<text ${place} class="faint">${escapeText(label)}</text>`;
+  });
+  const room = turned ? Math.ceil(longest * letterWidth * Math.sin((angle * Math.PI) / 180)) - 12 : 0;
+  return { svg: svg.join(''), room: Math.max(0, room) };
 }
 
 export interface HeatMap extends ChartText {
@@ -134,6 +180,11 @@ export function heatMap({ rows, ...text }: HeatMap): string {
     (_, at) => `<path class="heat" fill-opacity="${strength(at)}" d="M${340 + at * 8} 26h8v8h-8z"/>`,
   );
   const ends = `<text x="334" y="34" text-anchor="end" class="faint">${tickText(low)}</text><text x="${340 + shades * 8 + 6}" y="34" class="faint">${tickText(high)}</text>`;
-  const whole = { ...y, ticks: y.ticks.filter((tick) => Number.isInteger(tick)) };
-  return chartSvg(text, { x, y: whole }, [...marks, ...scaleBar, ends].join(''));
+  // no grid behind the shades
+  const paper = `<path class="paper" d="M${size.left} ${n(y.at(rows.length - 0.5))}H${size.width - size.right}V${n(y.at(-0.5))}H${size.left}z"/>`;
+  return chartSvg(text, {
+    x: wholeTicks(x, true),
+    y: wholeTicks(y, true),
+    marks: [paper, ...marks, ...scaleBar, ends].join(''),
+  });
 }

@@ -1,6 +1,6 @@
 // One self-contained HTML page of tables and charts: no script, no font, no address. Does not own what they show.
 import { escapeText } from './frame.js';
-import { themeVariables } from './theme.js';
+import { fontFamily, pageColors } from './theme.js';
 
 export interface PageTable {
   readonly head: readonly string[];
@@ -14,8 +14,8 @@ export interface PageSection {
   readonly html?: string;
 }
 
-const style = `${themeVariables(':root')}
-body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+const style = `${pageColors}
+body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 ${fontFamily}}
 main{max-width:1100px;margin:0 auto;padding:24px 16px 64px}
 h1{font-size:22px;line-height:1.25}h2{font-size:17px;margin:36px 0 12px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px}
