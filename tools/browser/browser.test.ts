@@ -1,14 +1,13 @@
 // The bundled model in headless Chromium, from the built packages as they are, without a bundler: cross-origin isolated
 // (a team of workers over shared memory) and not (one thread). The text must be the one that Node writes.
 // Where no Chromium is found, the tests are skipped, by name.
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import type { LoadOptions } from '@relufy/models';
 import { build } from 'esbuild';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { root } from '../checks/workspace.js';
 import { maxNewTokens, question, story } from '../testing/story.js';
+import { chromiumPath, chromiumTitle, launchChromium } from './chromium.js';
 import { servePage } from './server.js';
 
 interface Outcome {
@@ -18,18 +17,6 @@ interface Outcome {
 type WriteStory = (question: string, maxNewTokens: number, options: LoadOptions) => Promise<Outcome>;
 
 const script = 'tools/browser/story.js';
-const executablePath = findChromium();
-const flags =
-  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
-
-/** CHROMIUM names one; otherwise the first of the usual names on the PATH. */
-function findChromium(): string | undefined {
-  const named = ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) =>
-    (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name)),
-  );
-  return [process.env.CHROMIUM ?? '', ...named].find((path) => path !== '' && existsSync(path));
-}
-
 /** What each bare import of the script, and of what it imports, leads to in a browser: as a bundler resolves it. */
 async function importMap(): Promise<Record<string, string>> {
   const { metafile } = await build({
@@ -55,41 +42,36 @@ test('Node writes the story', async () => {
   expect((await writeStory(question, maxNewTokens, {})).text).toBe(story);
 });
 
-describe.skipIf(!executablePath)(
-  executablePath ? 'Chromium' : 'Chromium (skipped: no Chromium found; install one, or name it with CHROMIUM=path)',
-  () => {
-    let browser: Browser;
-    let imports: Record<string, string>;
+describe.skipIf(!chromiumPath)(chromiumTitle, () => {
+  let browser: Browser;
+  let imports: Record<string, string>;
 
-    beforeAll(async () => {
-      imports = await importMap();
-      browser = await chromium.launch({ executablePath: executablePath as string, args: flags.split(' ') });
-    });
-    afterAll(() => browser?.close());
+  beforeAll(async () => {
+    imports = await importMap();
+    browser = await launchChromium();
+  });
+  afterAll(() => browser?.close());
 
-    test.each([
-      { place: 'a cross-origin isolated page', isolated: true, options: { threads: 2 }, backend: /2 threads/ },
-      { place: 'a page that is not isolated', isolated: false, options: {}, backend: /1 thread, the calling one/ },
-    ])('$place writes the story that Node writes', async ({ isolated, options, backend }) => {
-      const server = await servePage(root, imports, isolated);
-      const page = await browser.newPage();
-      try {
-        const errors: string[] = [];
-        page.on('pageerror', (error) => errors.push(String(error)));
-        await page.goto(server.url);
-        expect(await page.evaluate('crossOriginIsolated')).toBe(isolated);
-        const call = [question, maxNewTokens, options].map((argument) => JSON.stringify(argument)).join();
-        // as text: vitest would rewrite the import of a function
-        const outcome = await page.evaluate<Outcome>(
-          `import('/${script}').then((module) => module.writeStory(${call}))`,
-        );
-        expect(outcome.backend).toMatch(backend);
-        expect(outcome.text).toBe(story);
-        expect(errors).toEqual([]);
-      } finally {
-        await page.close();
-        server.close();
-      }
-    });
-  },
-);
+  test.each([
+    { place: 'a cross-origin isolated page', isolated: true, options: { threads: 2 }, backend: /2 threads/ },
+    { place: 'a page that is not isolated', isolated: false, options: {}, backend: /1 thread, the calling one/ },
+  ])('$place writes the story that Node writes', async ({ isolated, options, backend }) => {
+    const server = await servePage(root, imports, isolated);
+    const page = await browser.newPage();
+    try {
+      const errors: string[] = [];
+      page.on('pageerror', (error) => errors.push(String(error)));
+      await page.goto(server.url);
+      expect(await page.evaluate('crossOriginIsolated')).toBe(isolated);
+      const call = [question, maxNewTokens, options].map((argument) => JSON.stringify(argument)).join();
+      // as text: vitest would rewrite the import of a function
+      const outcome = await page.evaluate<Outcome>(`import('/${script}').then((module) => module.writeStory(${call}))`);
+      expect(outcome.backend).toMatch(backend);
+      expect(outcome.text).toBe(story);
+      expect(errors).toEqual([]);
+    } finally {
+      await page.close();
+      server.close();
+    }
+  });
+});

@@ -55,6 +55,7 @@ test.each([
   [['eval', 'llama-tales', '--tasks', 'nothing', '--out', 'x'], 1, 'Did you mean'],
   [['eval', '--sweep', 'nowhere.yaml', '--out', 'x'], 1, 'nowhere.yaml'],
   [['measure', 'llama-tales', '--out', 'x'], 2, '--data: expected a text file'],
+  [['measure', 'llama-tales', '--reuse', '4,x', '--out', 'x'], 2, '--reuse: expected a whole number >= 1, got "x"'],
   [['measure', 'llama-tales', '--data', 'nowhere.txt', '--out', 'x'], 2, '--data: expected a text file'],
 ])('%j ends with one clear line', async (args, code, message) => {
   const result = await runCli(args);
@@ -64,7 +65,18 @@ test.each([
 
 test('measure writes JSON, CSV, charts and a page; several make one page', { timeout: 120_000 }, async () => {
   const out = join(folder, 'measured');
-  const args = ['--data', join(folder, 'text.txt'), '--tokens', '128', '--window', '64', '--decode-tokens', '8'];
+  const args = [
+    '--data',
+    join(folder, 'text.txt'),
+    '--tokens',
+    '128',
+    '--window',
+    '64',
+    '--decode-tokens',
+    '8',
+    '--reuse',
+    '1,4',
+  ];
   const { code, stdout } = await runCli(['measure', 'llama-tales', ...args, '--out', out]);
   expect([code, stdout]).toEqual([
     0,
@@ -72,6 +84,7 @@ test('measure writes JSON, CSV, charts and a page; several make one page', { tim
   ]);
   const record = JSON.parse(readFileSync(join(out, 'measurement.json'), 'utf8'));
   expect(record.layers).toHaveLength(8);
+  expect(record.reuse.points.map(({ gamma }: { gamma: number }) => gamma)).toEqual([1, 4]);
   expect(record.decode.weightBytesPerToken).toBeLessThan(record.decode.denseWeightBytesPerToken);
   const files = readdirSync(out);
   expect(files).toEqual(expect.arrayContaining(['report.html', 'layers.csv', 'layer-token.svg', 'aggregated.svg']));

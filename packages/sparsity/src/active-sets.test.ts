@@ -14,7 +14,7 @@ test('a hand-made sequence', () => {
     [1, -2, 0, 0],
     [1, 0, 0.5, 0],
   ])
-    use.add(new Float32Array(h), 0);
+    use.add(new Float32Array(h), { threshold: 0 });
   const result = use.result();
   expect(result).toMatchObject({ density: 5 / 12, dead: 1, alwaysOn: 1, rare: 1, hotShare80: 0.5 });
   expect(result.aggregatedUnused).toEqual([0.75, 0.5, 0.25]);
@@ -27,13 +27,13 @@ test('a hand-made sequence', () => {
 
 test('a new sequence forgets the last one; a threshold is on the scaled size', () => {
   const use = new LayerUse(2, 4);
-  const scale = new Float32Array([1, 10]);
+  const norms = new Float32Array([1, 10]);
   for (const h of [
     [0.5, 0.1],
     [0.5, 0.01],
   ]) {
     use.startSequence();
-    use.add(new Float32Array(h), 0.4, scale);
+    use.add(new Float32Array(h), { threshold: 0.4, norms });
   }
   expect(use.result()).toMatchObject({ density: 0.75, aggregatedUnused: [0.25], reuseNext: 0 });
 });
@@ -50,7 +50,7 @@ test('independent tokens lose their unused neurons as s^t', () => {
     for (let t = 0; t < 16; t++)
       use.add(
         Float32Array.from({ length: 4096 }, () => Number(random() < 0.03)),
-        0,
+        { threshold: 0 },
       );
   }
   const { aggregatedUnused, randomUnused } = use.result();

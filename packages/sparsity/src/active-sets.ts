@@ -16,6 +16,25 @@ function bitsOf(word: number): number {
   return Math.imul((x + (x >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
+/** What makes a neuron active: |h| * norm >= threshold, and never an exact zero. */
+export interface Activity {
+  readonly threshold: number;
+  readonly norms?: Float32Array;
+}
+
+/** Adds a token's active neurons to a set, and to `counts`. Gives how many they are. */
+export function markActive(bits: Bits, h: Float32Array, { threshold, norms }: Activity, counts?: Float64Array): number {
+  let active = 0;
+  for (let i = 0; i < h.length; i++) {
+    const size = Math.abs(h[i]!) * (norms?.[i] ?? 1);
+    if (size === 0 || size < threshold) continue;
+    bits[i >>> 5]! |= 1 << (i & 31);
+    if (counts) counts[i]!++;
+    active++;
+  }
+  return active;
+}
+
 /** Unions of the last 1..32 tokens. */
 export const longestWindow = 32;
 
@@ -57,18 +76,11 @@ export class LayerUse {
     this.#union.fill(0);
   }
 
-  /** One token: neurons with |h| * scale >= threshold, or with h != 0 where there is no threshold. Gives how many. */
-  add(h: Float32Array, threshold: number, scale?: Float32Array): number {
+  /** One token. Gives how many neurons are active. */
+  add(h: Float32Array, activity: Activity): number {
     const bits = this.#recent[this.#position % longestWindow]!;
     bits.fill(0);
-    let active = 0;
-    for (let i = 0; i < this.#neurons; i++) {
-      const size = Math.abs(h[i]!) * (scale?.[i] ?? 1);
-      if (size === 0 || size < threshold) continue;
-      bits[i >>> 5]! |= 1 << (i & 31);
-      this.#counts[i]!++;
-      active++;
-    }
+    const active = markActive(bits, h, activity, this.#counts);
     this.#tokens++;
     this.#activeSum += active;
     this.#unite(bits, active);

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { CettCurve } from './cett.js';
-import { overDenseDecoding, overDenseSpeculation } from './speculative.js';
 
 /** CETT at one threshold, as the definition says it. */
 function naive(h: Float32Array, down: Float32Array, width: number, threshold: number): number {
@@ -49,12 +48,4 @@ test('the curve is the definition, at any threshold and over several tokens', ()
   const { sparsity } = curve.thresholdFor(0);
   const zeros = tokens.flatMap((h) => [...h]).filter((value) => value === 0).length / (tokens.length * neurons);
   expect(sparsity).toBeCloseTo(zeros, 6);
-});
-
-test('speculative decoding: the figures that the digest derives', () => {
-  expect(overDenseSpeculation({ c: 0.02, gamma: 16, unread: 0.2806 })).toBeCloseTo(1.26996, 5);
-  const plain = { c: 0.02, unread: 0, acceptance: 0.8 };
-  expect(overDenseDecoding({ ...plain, gamma: 11 })).toBeCloseTo(3.81672, 5);
-  expect(overDenseDecoding({ ...plain, gamma: 16 })).toBeCloseTo(3.70258, 5);
-  expect(overDenseDecoding({ ...plain, gamma: 16, unread: 0.2806 })).toBeCloseTo(4.70215, 5);
 });

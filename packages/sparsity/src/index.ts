@@ -3,11 +3,19 @@ export { CettCurve, type CettPoint } from './cett.js';
 export { shortNames } from './charts/labels.js';
 export { type BarChart, barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 export { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
+export { type ActivationLaw, activationLaws, activationRatioAfter, proSparseSparsity } from './laws.js';
 export { countMacs, type MacCount, type MacShape, macShape } from './macs.js';
 export { type Criterion, defaultCriterion, type LayerThreshold, type MeasureOptions, measure } from './measure.js';
 export { type NeuronHook, NeuronObserver } from './observer.js';
 export { type LayerMeasurement, type Measurement, measurementSchema } from './record.js';
 export { criterionText, measurementCsv, measurementFiles, measurementPage } from './report.js';
-export { overDenseDecoding, overDenseSpeculation, type SpeculativeOptions } from './speculative.js';
+export { type ReuseOptions, reusePerplexity } from './reuse.js';
+export {
+  bestGamma,
+  overDenseDecoding,
+  overDenseSpeculation,
+  overSparseDecoding,
+  type SpeculativeOptions,
+} from './speculative.js';
 export { Histogram, type HistogramResult, Running, type Spread } from './streaming.js';
 export { ThresholdSearch } from './threshold-search.js';

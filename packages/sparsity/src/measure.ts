@@ -3,7 +3,7 @@
 // Does not own thresholds (threshold-search.ts), files or plots.
 import { isReluLike, type Model, type Site, sites } from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
-import { LayerUse } from './active-sets.js';
+import { type Activity, LayerUse } from './active-sets.js';
 import type { CettCurve, CettPoint } from './cett.js';
 import { countMacs, macShape } from './macs.js';
 import type { LayerMeasurement, Measurement } from './record.js';
@@ -45,6 +45,12 @@ const histogramBins = 120;
 /** What a model does by default: ReLU-like ones have zeros, for the others a threshold must be stated. */
 export function defaultCriterion(model: Pick<Model, 'spec'>): Criterion {
   return isReluLike(model.spec.ffn.activation) ? { kind: 'nonzero' } : { kind: 'cett', value: 0.2 };
+}
+
+/** The criterion in one layer. */
+export function activityOf(criterion: Criterion, threshold: LayerThreshold | undefined): Activity {
+  if (criterion.kind === 'cett' && threshold) return threshold;
+  return { threshold: criterion.kind === 'absolute' ? criterion.value : 0 };
 }
 
 class LayerMeter {
@@ -146,17 +152,14 @@ async function measureWindow(
     meter.histogram ??= rangeOf(before);
     meter.histogram.add(before);
     meter.use.startSequence();
-    const limit = thresholds?.[layer];
+    const activity = activityOf(criterion, thresholds?.[layer]);
     for (const row of rowsOf(at('down'), ids.length)) {
       if (!Number.isFinite(row[0]) || !Number.isFinite(row.at(-1)))
         throw new RelufyError(
           'state',
           `measure layer ${layer}: expected finite activations, got ${show(String(row[0]))}. The model's weights, or the format that they are held in (dtype), give none.`,
         );
-      const active =
-        criterion.kind === 'cett' && limit
-          ? meter.use.add(row, limit.threshold, limit.norms)
-          : meter.use.add(row, criterion.kind === 'absolute' ? criterion.value : 0);
+      const active = meter.use.add(row, activity);
       const density = active / row.length;
       meter.density.down.add(density);
       if (meter.series.length < seriesTokens) meter.series.push(density);

@@ -70,6 +70,28 @@ export const measurementSchema = z.object({
     denseWeightBytesPerToken: z.number(),
     density: z.record(z.string(), numbers),
   }),
+  /** Neurons that gamma tokens loaded are all that the next gamma tokens use. Over `tokens` behind prompts. */
+  reuse: z
+    .object({
+      prompt: z.number().int(),
+      tokens: z.number().int(),
+      /** Whether what was loaded before stays loaded. */
+      carry: z.boolean(),
+      densePerplexity: z.number(),
+      points: z
+        .array(
+          z.object({
+            gamma: z.number().int(),
+            perplexity: z.number(),
+            /** With random sets as large. */
+            randomPerplexity: z.number(),
+            /** Mean share of neurons that are loaded when they are reused. */
+            kept: z.number(),
+          }),
+        )
+        .readonly(),
+    })
+    .optional(),
   /** The CETT target at which perplexity rises by `p` %, and the sparsity there. */
   cettPpl: z
     .object({

@@ -24,7 +24,7 @@ function measurement(model: string, layers = 3): Measurement {
     for (let t = 0; t < 16; t++)
       layer.add(
         Float32Array.from({ length: 8 }, (_, i) => Number((t + i) % 3 === 0)),
-        0,
+        { threshold: 0 },
       );
     return layer.result();
   };
@@ -99,6 +99,30 @@ test('charts take what they are given: nothing, one point, no spread', () => {
     expectWellFormed(svg);
     expect(svg).not.toMatch(/NaN|Infinity/);
   }
+});
+
+test('powers of two stand at equal distances', () => {
+  const points = [1, 4, 16].map((x) => [x, 1] as const);
+  const svg = lineChart({ title: 't', x: 'x', y: 'y', xLog: true, lines: [{ name: 'l', points, dots: true }] });
+  const [a = 0, b = 0, c = 0] = [...svg.matchAll(/cx="([\d.]+)"/g)].map(([, x]) => Number(x));
+  expect(b - a).toBeCloseTo(c - b, 1);
+  expect(svg).toMatch(/>4<\/text>.*>16<\/text>/);
+});
+
+test('reuse and speculation are drawn, and told in the summary', () => {
+  const points = [{ gamma: 16, perplexity: 9.5, randomPerplexity: 14, kept: 0.4 }];
+  const run: Measurement = {
+    ...measurement('m'),
+    unreadWeights: [0.5, 0.3],
+    reuse: { prompt: 8, tokens: 7, carry: false, densePerplexity: 9, points },
+  };
+  const page = measurementPage([run, measurement('without')]);
+  expect(page).toContain('9.50 at gamma 16, 40.0 % of them loaded (random ones 14.00, all 9.00)');
+  // S1 at gamma 2: (0.04 + 1) / (0.04 + 1 - 0.3)
+  expect(page).toContain('1.41x that of a dense target');
+  const files = [...measurementFiles([run]).keys()];
+  expect(files).toEqual(expect.arrayContaining(['reuse.svg', 'speculation.svg']));
+  expect([...measurementFiles([measurement('m')]).keys()]).not.toContain('reuse.svg');
 });
 
 test('a chart marks the points of a line that asks for it', () => {

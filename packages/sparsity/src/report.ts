@@ -4,6 +4,7 @@ import { shortNames } from './charts/labels.js';
 import { barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 import { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 import type { LayerMeasurement, Measurement } from './record.js';
+import { bestGamma, overDenseSpeculation, overSparseDecoding } from './speculative.js';
 
 const meanOver = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => number): number =>
   layers.reduce((sum, layer) => sum + of(layer), 0) / Math.max(1, layers.length);
@@ -83,7 +84,74 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
       ),
     }),
   );
+  charts.set('speculation', speculationChart(runs, labels));
+  if (runs.some(({ reuse }) => reuse)) charts.set('reuse', reuseChart(runs, labels));
   return charts;
+}
+
+/** Time of a drafted token / of the target's: the paper's. */
+const draftCost = 0.02;
+
+function speculationChart(runs: readonly Measurement[], labels: readonly string[]): string {
+  const speedUps = (unread: readonly number[]) =>
+    numbered(
+      unread.map((share, at) => overDenseSpeculation({ gamma: at + 1, c: draftCost, unread: share })),
+      1,
+    );
+  const lines = runs.flatMap((run, at): Line[] => [
+    { name: labels[at] as string, color: at, points: speedUps(run.unreadWeights) },
+    {
+      name: 'if tokens were independent',
+      color: at,
+      dashed: true,
+      inLegend: at === 0,
+      points: speedUps(unreadIfIndependent(run)),
+    },
+  ]);
+  const most = Math.max(1, ...lines.flatMap(({ points }) => points.map(([, times]) => times)));
+  return lineChart({
+    title: 'Speculative decoding over a dense target, computed',
+    x: `tokens drafted, each ${draftCost} of a pass of the target`,
+    y: 'times as fast',
+    yDomain: [1, most + 0.05 * (most - 1) || 2],
+    lines,
+  });
+}
+
+/** What gamma tokens would leave unread if one's neurons said nothing about the next one's. */
+function unreadIfIndependent({ layers, unreadWeights }: Measurement): number[] {
+  const idle = (tokens: number) => meanOver(layers, ({ use }) => (1 - use.density) ** tokens);
+  const one = idle(1);
+  return unreadWeights.map((_, at) => (one === 0 ? 0 : ((unreadWeights[0] ?? 0) * idle(at + 1)) / one));
+}
+
+function reuseChart(runs: readonly Measurement[], labels: readonly string[]): string {
+  const lines = runs.flatMap(({ reuse }, at): Line[] => {
+    if (reuse === undefined) return [];
+    const above = (perplexity: number) => Math.log(perplexity / reuse.densePerplexity);
+    return [
+      {
+        name: labels[at] as string,
+        color: at,
+        dots: true,
+        points: reuse.points.map(({ gamma, perplexity }) => [gamma, above(perplexity)]),
+      },
+      {
+        name: 'random sets as large',
+        color: at,
+        dashed: true,
+        inLegend: at === runs.findIndex((run) => run.reuse),
+        points: reuse.points.map(({ gamma, randomPerplexity }) => [gamma, above(randomPerplexity)]),
+      },
+    ];
+  });
+  return lineChart({
+    title: 'Neurons of gamma tokens serve the next gamma',
+    x: 'gamma, tokens',
+    y: 'loss above the model as it is',
+    xLog: true,
+    lines,
+  });
 }
 
 /** One standard deviation over tokens to either side. */
@@ -241,8 +309,25 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
       row('CETT-PPL', ({ cettPpl }) =>
         cettPpl ? `${percent(1 - cettPpl.sparsity)} active at +${cettPpl.p} % (CETT ${cettPpl.target.toFixed(3)})` : '',
       ),
-    ],
+      row('perplexity with reused neurons', reuseText),
+      row('speculative decoding, computed', speculationText),
+    ].filter(([, ...texts]) => texts.some((text) => text !== '')),
   };
+}
+
+function reuseText({ reuse }: Measurement): string {
+  const point = reuse?.points.find(({ gamma }) => gamma === 16) ?? reuse?.points.at(-1);
+  if (reuse === undefined || point === undefined) return '';
+  const { gamma, perplexity, randomPerplexity, kept } = point;
+  return `${perplexity.toFixed(2)} at gamma ${gamma}, ${percent(kept)} of them loaded (random ones ${randomPerplexity.toFixed(2)}, all ${reuse.densePerplexity.toFixed(2)})`;
+}
+
+function speculationText({ unreadWeights }: Measurement): string {
+  const acceptance = 0.8;
+  const { gamma, speedUp } = bestGamma(unreadWeights, { c: draftCost, acceptance });
+  const options = { gamma, c: draftCost, acceptance, unread: unreadWeights[gamma - 1] ?? 0 };
+  const overSparse = overSparseDecoding({ ...options, unreadOne: unreadWeights[0] ?? 0 });
+  return `${overDenseSpeculation(options).toFixed(2)}x that of a dense target, ${speedUp.toFixed(2)}x dense and ${overSparse.toFixed(2)}x sparse decoding, at ${gamma} drafted tokens (cost ${draftCost}, ${100 * acceptance} % accepted)`;
 }
 
 export function criterionText({ kind, value }: Measurement['criterion']): string {

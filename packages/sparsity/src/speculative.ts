@@ -1,5 +1,6 @@
 // What sparsity does to speculative decoding (ReLU Strikes Back, arXiv 2310.04564, 5.2): the target reads the union of the
-// drafted tokens' neurons. Formulas over a measured share of unread weights; nothing is decoded here.
+// drafted tokens' neurons. Formulas over a measured share of unread weights, where time is weights read; nothing is
+// decoded here.
 
 export interface SpeculativeOptions {
   /** Tokens drafted at a time. */
@@ -23,4 +24,26 @@ export function overDenseDecoding({
   acceptance,
 }: SpeculativeOptions & { readonly acceptance: number }): number {
   return (1 - acceptance ** (gamma + 1)) / ((1 - acceptance) * (c * gamma + 1 - unread));
+}
+
+/**
+ * Against one token at a time with the sparse target itself, which leaves `unreadOne` of the weights alone: below 1 where
+ * speculation loses. The paper compares with dense targets only.
+ */
+export function overSparseDecoding(
+  options: SpeculativeOptions & { readonly acceptance: number; readonly unreadOne: number },
+): number {
+  return (1 - options.unreadOne) * overDenseDecoding(options);
+}
+
+/** The number of drafted tokens that is fastest; `unread`: for gamma = 1, 2, ... */
+export function bestGamma(
+  unread: readonly number[],
+  { c, acceptance }: { readonly c: number; readonly acceptance: number },
+): { readonly gamma: number; readonly speedUp: number } {
+  const all = unread.map((share, at) => ({
+    gamma: at + 1,
+    speedUp: overDenseDecoding({ gamma: at + 1, c, acceptance, unread: share }),
+  }));
+  return all.reduce((best, one) => (one.speedUp > best.speedUp ? one : best));
 }

@@ -15,12 +15,13 @@ import {
   measurementFiles,
   measurementSchema,
   NeuronObserver,
+  reusePerplexity,
   ThresholdSearch,
 } from '@relufy/sparsity';
 import { RelufyError } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
-import { modelHelp, numeric } from '../options.js';
+import { modelHelp, numberOf, numeric } from '../options.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { withModel } from '../with-model.js';
 import { writeReport } from '../write-report.js';
@@ -29,6 +30,7 @@ const examples = `
 Examples:
   $ relufy measure llama-tales --data story.txt --out ./measured
   $ relufy measure ./model --data wiki.txt --tokens 20000 --ppl 1 --out ./measured
+  $ relufy measure ./model --data wiki.txt --reuse 1,2,4,8,16,32 --out ./measured
   $ relufy measure ./silu-model --data wiki.txt --cett 0.2 --out ./measured
   $ relufy measure --report ./dense/measurement.json ./sparse/measurement.json --out ./both`;
 
@@ -41,6 +43,7 @@ interface MeasureValues extends StudyValues {
   readonly threshold?: number;
   readonly cett?: number;
   readonly ppl?: number;
+  readonly reuse?: readonly number[];
   readonly calibrationTokens: number;
   readonly name?: string;
   readonly report?: readonly string[];
@@ -66,7 +69,14 @@ export function define(command: Command): void {
       ),
     )
     .addOption(numeric('--ppl <p>', 'search the sparsity at which perplexity rises by p %', notNegative))
-    .addOption(numeric('--calibration-tokens <n>', 'tokens that thresholds are searched on', wholeFrom(2)).default(512))
+    .option(
+      '--reuse <gammas>',
+      'perplexity when the neurons of gamma tokens are all that the next gamma use, such as 1,4,16',
+      gammasOf,
+    )
+    .addOption(
+      numeric('--calibration-tokens <n>', 'tokens that --cett, --ppl and --reuse look at', wholeFrom(2)).default(512),
+    )
     .option('--name <name>', 'what the report calls this run')
     .option('--report <files...>', 'put finished measurements into one report, and nothing else');
   addStudyOptions(command);
@@ -112,21 +122,36 @@ async function measureText(
   const calibration = windowsOf(ids.slice(0, values.calibrationTokens), window);
   for (const sequence of search ? calibration : []) await search?.add(sequence, signal);
   const target = criterion.kind === 'cett' ? criterion.value : 0.2;
+  const thresholds = search?.thresholds(target);
+  const reuse =
+    values.reuse &&
+    (await reusePerplexity(model, observer, calibration, {
+      criterion,
+      gammas: values.reuse,
+      ...(thresholds && { thresholds }),
+      signal,
+    }));
   const result = await measure(model, [ids], {
     text: basename(values.data as string),
     window,
     criterion,
     decodeTokens: values.decodeTokens,
-    ...(search && { thresholds: search.thresholds(target) }),
+    ...(thresholds && { thresholds }),
     signal,
     onProgress: ({ tokens }) => {
       if (process.stderr.isTTY) process.stderr.write(`\r\u{1b}[2KMeasured ${tokens} of ${ids.length} tokens`);
     },
   });
   if (process.stderr.isTTY) process.stderr.write('\r\u{1b}[2K');
-  if (search === undefined || values.ppl === undefined) return result;
-  return { ...result, cettPpl: await search.atPerplexity(calibration, { p: values.ppl, signal }) };
+  return {
+    ...result,
+    ...(reuse && { reuse }),
+    ...(search &&
+      values.ppl !== undefined && { cettPpl: await search.atPerplexity(calibration, { p: values.ppl, signal }) }),
+  };
 }
+
+const gammasOf = (text: string): number[] => text.split(',').map((gamma) => numberOf('--reuse', gamma, wholeFrom(1)));
 
 function criterionOf(model: Model, { threshold, cett }: MeasureValues): Criterion {
   if (threshold !== undefined) return { kind: 'absolute', value: threshold };

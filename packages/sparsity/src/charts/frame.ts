@@ -15,6 +15,8 @@ export interface Scale {
   readonly domain: readonly [low: number, high: number];
   readonly ticks: readonly number[];
   readonly at: (value: number) => number;
+  /** What a tick says; default: its number. */
+  readonly say?: (tick: number) => string;
 }
 
 export const size = { width: 520, height: 300, left: 56, right: 16, top: 34, bottom: 44 } as const;
@@ -104,7 +106,7 @@ function axes({ x, y }: ChartText, xAxis: Scale, yAxis: Scale, labelRoom: number
   );
   const vertical = xAxis.ticks.map(
     (tick) =>
-      `<path class="grid" d="M${n(xAxis.at(tick))} ${floor}v4"/><text x="${n(xAxis.at(tick))}" y="${floor + 17}" text-anchor="middle" class="faint">${tickText(tick)}</text>`,
+      `<path class="grid" d="M${n(xAxis.at(tick))} ${floor}v4"/><text x="${n(xAxis.at(tick))}" y="${floor + 17}" text-anchor="middle" class="faint">${(xAxis.say ?? tickText)(tick)}</text>`,
   );
   const middle = (yAxis.at(yAxis.domain[0]) + yAxis.at(yAxis.domain[1])) / 2;
   return [

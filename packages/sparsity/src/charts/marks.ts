@@ -46,9 +46,25 @@ export interface LineChart extends ChartText {
   readonly yDomain?: readonly [number, number];
   /** Default: from the smallest to the largest value. */
   readonly xDomain?: readonly [number, number];
+  /** Powers of two at equal distances. */
+  readonly xLog?: boolean;
 }
 
-export function lineChart({ lines, yDomain, xDomain, ...text }: LineChart): string {
+export function lineChart({ lines, yDomain, xDomain, xLog = false, ...text }: LineChart): string {
+  if (xLog) {
+    const turned = lines.map((line) => ({ ...line, points: line.points.map(([x, y]) => [Math.log2(x), y] as const) }));
+    return drawLines(turned, text, yDomain, xDomain, (tick) => tickText(2 ** tick));
+  }
+  return drawLines(lines, text, yDomain, xDomain);
+}
+
+function drawLines(
+  lines: readonly Line[],
+  text: ChartText,
+  yDomain: LineChart['yDomain'],
+  xDomain: LineChart['xDomain'],
+  say?: Scale['say'],
+): string {
   const entries: LegendEntry[] = lines.flatMap(({ name, dashed = false, color, inLegend = true }, at) =>
     inLegend ? [{ name, dashed, color: color ?? at }] : [],
   );
@@ -72,7 +88,7 @@ export function lineChart({ lines, yDomain, xDomain, ...text }: LineChart): stri
     const line = `<path class="line s${series}${dashed ? ' dashed' : ''}" d="${path}">${title}</path>`;
     return `${band ? bandPath(band, series, x, y) : ''}${line}${circles.join('')}`;
   });
-  return chartSvg(text, { x, y, marks: marks.join(''), legend: entries });
+  return chartSvg(text, { x: say ? { ...x, say } : x, y, marks: marks.join(''), legend: entries });
 }
 
 /** There is no layer 1.5. */

@@ -23,12 +23,16 @@ h1{font-size:22px;line-height:1.25}h2{font-size:17px;margin:36px 0 12px}
 .table{overflow-x:auto;margin-top:16px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13.5px}
 th,td{padding:5px 12px 5px 0;border-bottom:1px solid var(--grid);text-align:left;vertical-align:top}
-th{color:var(--faint);font-weight:600}td+td{text-align:right}th+th{text-align:right}
+th{color:var(--faint);font-weight:600}.number{text-align:right}
 footer{margin-top:40px;color:var(--faint);font-size:13px}`;
 
+const startsWithNumber = /^[−+<-]? ?\.?\d/;
+
+/** Columns of numbers are set to the right. */
 export function tableHtml({ head, rows }: PageTable): string {
+  const isNumber = head.map((_, at) => rows.every((row) => row[at] === '' || startsWithNumber.test(row[at] ?? '')));
   const cells = (tag: string, texts: readonly string[]) =>
-    `<tr>${texts.map((text) => `<${tag}>${escapeText(text)}</${tag}>`).join('')}</tr>`;
+    `<tr>${texts.map((text, at) => `<${tag}${isNumber[at] ? ' class="number"' : ''}>${escapeText(text)}</${tag}>`).join('')}</tr>`;
   return `<div class="table"><table><thead>${cells('th', head)}</thead><tbody>${rows.map((row) => cells('td', row)).join('')}</tbody></table></div>`;
 }
 

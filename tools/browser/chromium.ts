@@ -1,0 +1,23 @@
+// Where a Chromium is, and how the tests start it. Does not own what they do with it.
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { type Browser, chromium } from 'playwright-core';
+
+/** CHROMIUM names one; otherwise the first of the usual names on the PATH. */
+export const chromiumPath: string | undefined = [
+  process.env.CHROMIUM ?? '',
+  ...['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) =>
+    (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name)),
+  ),
+].find((path) => path !== '' && existsSync(path));
+
+/** The name of tests that need one: says why they are skipped. */
+export const chromiumTitle = chromiumPath
+  ? 'Chromium'
+  : 'Chromium (skipped: no Chromium found; install one, or name it with CHROMIUM=path)';
+
+const flags =
+  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+
+export const launchChromium = (): Promise<Browser> =>
+  chromium.launch({ executablePath: chromiumPath as string, args: flags.split(' ') });
