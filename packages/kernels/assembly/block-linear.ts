@@ -59,17 +59,11 @@ function gemvBlocks<F>(
   const groups = groupsOf(inWidth);
   const span = output(list, first, count - 1) - output(list, first, 0) + 1;
   if (100 * <i64>count >= denseShare * <i64>span) {
-    let touched = 0;
     for (let i = 0; i < count; i++) {
       const n = output(list, first, i);
       const row = w + <usize>n * stride;
-      // the scales lie apart from the values that are being read, where no prefetcher expects them: the next row's are
-      // asked for together
-      if (i + 1 < count)
-        for (let at = row + stride + scales; at < row + 2 * stride; at += 64) touched += load<i32>(at);
       finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, x, groups, scratch));
     }
-    store<i32>(scratch + touchedAt, touched);
     return;
   }
   const together = touchedRows(stride);
