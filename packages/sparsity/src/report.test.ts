@@ -118,8 +118,8 @@ test('reuse and speculation are drawn, and told in the summary', () => {
   };
   const page = measurementPage([run, measurement('without')]);
   expect(page).toContain('9.50 at gamma 16, 40.0 % of them loaded (random ones 14.00, all 9.00)');
-  // S1 at gamma 2: (0.04 + 1) / (0.04 + 1 - 0.3)
-  expect(page).toContain('1.41x that of a dense target');
+  // one drafted token is best: (0.02 + 1) / (0.02 + 1 - 0.5), and (1 - 0.8^2) / (0.2 * 0.52)
+  expect(page).toContain('1.96x that of a dense target, 3.46x dense and 1.73x sparse decoding, at 1 drafted tokens');
   const files = [...measurementFiles([run]).keys()];
   expect(files).toEqual(expect.arrayContaining(['reuse.svg', 'speculation.svg']));
   expect([...measurementFiles([measurement('m')]).keys()]).not.toContain('reuse.svg');
