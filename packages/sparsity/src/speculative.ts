@@ -2,6 +2,9 @@
 // drafted tokens' neurons. Formulas over a measured share of unread weights, where time is weights read; nothing is
 // decoded here.
 
+/** Time of a drafted token / of a pass of the target, where nothing else is known: the paper's. */
+export const draftCost = 0.02;
+
 export interface SpeculativeOptions {
   /** Tokens drafted at a time. */
   readonly gamma: number;

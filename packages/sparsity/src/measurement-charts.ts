@@ -1,0 +1,256 @@
+// The charts of measurements, each a whole SVG by file name: those that compare runs, and those of one run. Does not own
+// drawing (charts/) or tables (report.ts).
+import { shortNames } from './charts/labels.js';
+import { barChart, heatMap, type Line, lineChart } from './charts/marks.js';
+import type { LayerMeasurement, Measurement } from './record.js';
+import { draftCost, overDenseSpeculation } from './speculative.js';
+
+export const meanOver = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => number): number =>
+  layers.reduce((sum, layer) => sum + of(layer), 0) / Math.max(1, layers.length);
+
+const meanCurve = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => readonly number[]): number[] =>
+  Array.from({ length: Math.min(...layers.map((layer) => of(layer).length)) }, (_, at) =>
+    meanOver(layers, (layer) => of(layer)[at] ?? 0),
+  );
+
+const numbered = (values: readonly number[], first = 0): (readonly [number, number])[] =>
+  values.map((value, at) => [at + first, value]);
+
+/** How runs are told apart. */
+export function names(runs: readonly Measurement[]): string[] {
+  const short = shortNames(runs.map(({ model }) => model));
+  return short.map((name, at) => (short.filter((other) => other === name).length > 1 ? `${name} #${at + 1}` : name));
+}
+
+/** Charts that compare runs, by file name. */
+export function comparisonCharts(runs: readonly Measurement[]): Map<string, string> {
+  const labels = names(runs);
+  const each = (points: (run: Measurement) => readonly (readonly [number, number])[]): Line[] =>
+    runs.map((run, at) => ({ name: labels[at] as string, points: points(run) }));
+  const charts = new Map<string, string>();
+  charts.set(
+    'density-by-layer',
+    lineChart({
+      title: 'Active neurons by layer',
+      x: 'layer',
+      y: 'density at down',
+      lines: each(({ layers }) => numbered(layers.map(({ use }) => use.density))).map((line, at) => ({
+        ...line,
+        ...(runs.length === 1 && { band: spreadOf(runs[at] as Measurement) }),
+      })),
+    }),
+  );
+  charts.set(
+    'aggregated',
+    lineChart({
+      title: 'Neurons that no token has used so far',
+      x: 'tokens',
+      y: 'unused share',
+      yDomain: [0, 1],
+      lines: runs.flatMap((run, at): Line[] => {
+        const unused = meanCurve(run.layers, ({ use }) => use.aggregatedUnused);
+        const independent = unused.map((_, t) => meanOver(run.layers, ({ use }) => (1 - use.density) ** (t + 1)));
+        const random = meanCurve(run.layers, ({ use }) => use.randomUnused);
+        return [
+          { name: labels[at] as string, color: at, points: numbered(unused, 1) },
+          { name: 'random sets as large', color: at, dashed: true, inLegend: at === 0, points: numbered(random, 1) },
+          { name: 's^t', color: 7, dashed: true, inLegend: at === 0, points: numbered(independent, 1) },
+        ];
+      }),
+    }),
+  );
+  charts.set(
+    'hot-cold',
+    lineChart({
+      title: 'Hot and cold neurons',
+      x: 'hottest neurons, %',
+      y: 'share of activations',
+      yDomain: [0, 1],
+      lines: each(({ layers }) => numbered(meanCurve(layers, ({ use }) => use.hotCurve))),
+    }),
+  );
+  charts.set(
+    'window-union',
+    lineChart({
+      title: 'Neurons that consecutive tokens use together',
+      x: 'tokens in the window',
+      y: 'share of neurons',
+      lines: each(({ layers }) =>
+        numbered(
+          meanCurve(layers, ({ use }) => use.windowUnion),
+          1,
+        ),
+      ),
+    }),
+  );
+  charts.set('speculation', speculationChart(runs, labels));
+  if (runs.some(({ reuse }) => reuse)) charts.set('reuse', reuseChart(runs, labels));
+  return charts;
+}
+
+function speculationChart(runs: readonly Measurement[], labels: readonly string[]): string {
+  const speedUps = (unread: readonly number[]) =>
+    numbered(
+      unread.map((share, at) => overDenseSpeculation({ gamma: at + 1, c: draftCost, unread: share })),
+      1,
+    );
+  const lines = runs.flatMap((run, at): Line[] => [
+    { name: labels[at] as string, color: at, points: speedUps(run.unreadWeights) },
+    {
+      name: 'if tokens were independent',
+      color: at,
+      dashed: true,
+      inLegend: at === 0,
+      points: speedUps(unreadIfIndependent(run)),
+    },
+  ]);
+  const most = Math.max(1, ...lines.flatMap(({ points }) => points.map(([, times]) => times)));
+  return lineChart({
+    title: 'Speculative decoding over a dense target, computed',
+    x: `tokens drafted, each ${draftCost} of a pass of the target`,
+    y: 'times as fast',
+    yDomain: [1, most + 0.05 * (most - 1) || 2],
+    lines,
+  });
+}
+
+/** What gamma tokens would leave unread if one's neurons said nothing about the next one's. */
+function unreadIfIndependent({ layers, unreadWeights }: Measurement): number[] {
+  const idle = (tokens: number) => meanOver(layers, ({ use }) => (1 - use.density) ** tokens);
+  const one = idle(1);
+  return unreadWeights.map((_, at) => (one === 0 ? 0 : ((unreadWeights[0] ?? 0) * idle(at + 1)) / one));
+}
+
+function reuseChart(runs: readonly Measurement[], labels: readonly string[]): string {
+  const lines = runs.flatMap(({ reuse }, at): Line[] => {
+    if (reuse === undefined) return [];
+    const above = (perplexity: number) => Math.log(perplexity / reuse.densePerplexity);
+    return [
+      {
+        name: labels[at] as string,
+        color: at,
+        dots: true,
+        points: reuse.points.map(({ gamma, perplexity }) => [gamma, above(perplexity)]),
+      },
+      {
+        name: 'random sets as large',
+        color: at,
+        dashed: true,
+        inLegend: at === runs.findIndex((run) => run.reuse),
+        points: reuse.points.map(({ gamma, randomPerplexity }) => [gamma, above(randomPerplexity)]),
+      },
+    ];
+  });
+  return lineChart({
+    title: 'Neurons of gamma tokens serve the next gamma',
+    x: 'gamma, tokens',
+    y: 'loss above the model as it is',
+    xLog: true,
+    lines,
+  });
+}
+
+/** One standard deviation over tokens to either side. */
+const spreadOf = ({ layers }: Measurement): NonNullable<Line['band']> =>
+  layers.map(({ density: { down } }, layer) => [layer, down.mean - down.deviation, down.mean + down.deviation]);
+
+/** Lines that lie on each other become one, with all their names. */
+function merged(lines: readonly Line[]): Line[] {
+  const byPoints = new Map<string, Line>();
+  for (const line of lines) {
+    const key = JSON.stringify(line.points);
+    const same = byPoints.get(key);
+    byPoints.set(key, same ? { ...same, name: `${same.name}, ${line.name}` } : line);
+  }
+  return [...byPoints.values()];
+}
+
+/** Charts of one run, by file name. */
+export function runCharts(run: Measurement): Map<string, string> {
+  const { layers } = run;
+  const charts = new Map<string, string>();
+  charts.set(
+    'sites-by-layer',
+    lineChart({
+      title: 'Density by site',
+      x: 'layer',
+      y: 'share of entries that are not zero',
+      yDomain: [0, 1],
+      lines: merged(
+        (['qkv', 'o', 'upGate', 'down'] as const).map((site) => ({
+          name: site,
+          points: numbered(layers.map(({ density }) => density[site].mean)),
+        })),
+      ),
+    }),
+  );
+  charts.set('pre-activations', preActivationChart(layers));
+  charts.set(
+    'aggregated-by-layer',
+    lineChart({
+      title: 'Unused neurons, layer by layer',
+      x: 'tokens',
+      y: 'unused share',
+      yDomain: [0, 1],
+      lines: pick(layers, 6).map(({ layer, use }) => ({
+        name: `layer ${layer}`,
+        points: numbered(use.aggregatedUnused, 1),
+      })),
+    }),
+  );
+  charts.set('layer-token', heatMap({ title: 'Density, layer by token', x: 'token', y: 'layer', rows: run.series }));
+  const searched = layers.filter(({ cett }) => cett !== undefined);
+  if (searched.length > 0) charts.set('cett', cettChart(searched));
+  charts.set(
+    'dead-always',
+    barChart({
+      title: 'Dead and always active neurons',
+      x: 'layer',
+      y: 'share of neurons',
+      labels: layers.map(({ layer }) => String(layer)),
+      series: [
+        { name: 'never active', bars: layers.map(({ use }) => ({ value: use.dead / use.neurons })) },
+        { name: 'always active', bars: layers.map(({ use }) => ({ value: use.alwaysOn / use.neurons })) },
+      ],
+    }),
+  );
+  return charts;
+}
+
+/** From the natural sparsity up, where zeros are left out for nothing. */
+function cettChart(layers: readonly LayerMeasurement[]): string {
+  const lines = pick(layers, 6).map(({ layer, cett }) => ({
+    name: `layer ${layer}`,
+    points: (cett?.curve ?? []).flatMap(([, error, sparsity]) => (error <= 0.6 ? [[error, sparsity] as const] : [])),
+  }));
+  const least = Math.min(1, ...lines.flatMap(({ points }) => points.map(([, sparsity]) => sparsity)));
+  return lineChart({
+    title: 'What leaving out small neurons costs',
+    x: 'CETT: relative error of the layer',
+    y: 'neurons left out',
+    yDomain: [Math.floor(Math.min(least, 0.9) * 10) / 10, 1],
+    lines,
+  });
+}
+
+/** The same range for all layers, so that they can be laid over each other. */
+function preActivationChart(layers: readonly LayerMeasurement[]): string {
+  return lineChart({
+    title: 'What the activation is applied to',
+    x: 'pre-activation',
+    y: 'share of values per unit',
+    lines: pick(layers, 6).map(({ layer, preActivation: { low, high, bins } }) => {
+      const width = (high - low) / bins.length;
+      return {
+        name: `layer ${layer}`,
+        points: bins.map((share, at) => [low + (at + 0.5) * width, share / width] as const),
+      };
+    }),
+  });
+}
+
+/** First, last, and some evenly between. */
+function pick<T>(items: readonly T[], most: number): T[] {
+  if (items.length <= most) return [...items];
+  return Array.from({ length: most }, (_, at) => items[Math.round((at * (items.length - 1)) / (most - 1))] as T);
+}
