@@ -115,6 +115,11 @@ test('bad input is one clear error', async () => {
   await expect(evaluate(fakeModel(), { tasks: [broken], groups: [] }, { dataFolder: folder })).rejects.toThrow(
     /broken__test.jsonl: expected a JSON object in line 2/,
   );
+  writeFileSync(join(folder, 'nothing__test.jsonl'), '\n');
+  const nothing = { ...selection.tasks[0]!, dataset_path: 'nothing' };
+  await expect(evaluate(fakeModel(), { tasks: [nothing], groups: [] }, { dataFolder: folder })).rejects.toThrow(
+    /colours: expected documents in .*nothing__test.jsonl, got none\. Check the data\./,
+  );
 });
 
 test('contexts that are too long are cut on the left, and counted', async () => {

@@ -44,14 +44,24 @@ test('a torn header is no run; a line that is no JSON is named', () => {
   fs.writeFileSync(path, '{"format":1,"mod');
   RequestLog.open(path, header, false).close();
   expect(fs.readFileSync(path, 'utf8')).toBe(`${JSON.stringify(header)}\n`);
-  fs.appendFileSync(path, 'garbage\n');
-  expect(() => RequestLog.open(path, header, true)).toThrow('torn.jsonl line 2: expected JSON, got "garbage"');
+  fs.appendFileSync(path, '{"d":0}\ngarbage\n');
+  expect(() => RequestLog.open(path, header, true)).toThrow('torn.jsonl line 3: expected JSON, got "garbage"');
 });
 
 test('another run is not continued, and the difference is named', () => {
   const path = join(folder, 'other.jsonl');
-  RequestLog.open(path, header, false).close();
+  const log = RequestLog.open(path, header, false);
+  log.append({ d: 0 });
+  log.close();
   expect(() => RequestLog.open(path, { ...header, model: 'n' }, true)).toThrow(
     'expected a run with model "n", got one with "m"',
   );
+});
+
+test("a run that ended before it scored anything is in nobody's way", () => {
+  const path = join(folder, 'nothing.jsonl');
+  RequestLog.open(path, header, false).close();
+  const other = { ...header, limit: 5 };
+  RequestLog.open(path, other, false).close();
+  expect(fs.readFileSync(path, 'utf8')).toBe(`${JSON.stringify(other)}\n`);
 });

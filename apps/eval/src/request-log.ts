@@ -24,7 +24,9 @@ export class RequestLog {
     const before = readIfThere(path);
     const wanted = JSON.stringify(header);
     const whole = before === undefined ? '' : before.slice(0, before.lastIndexOf('\n') + 1);
-    const lines = whole.split('\n').slice(0, -1);
+    const written = whole.split('\n').slice(0, -1);
+    // a header alone holds nothing: that run ended before it scored
+    const lines = written.length > 1 ? written : [];
     if (lines.length > 0) {
       if (!resume)
         throw new RelufyError(

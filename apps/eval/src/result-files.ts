@@ -1,7 +1,7 @@
 // The files of a run's folder: results.json (lm-evaluation-harness's schema), scores.json (a number a document, no text),
 // table.md, samples on request. Each appears whole or not at all. Does not own the log (request-log.ts).
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { z } from 'zod';
@@ -10,11 +10,36 @@ import { filtered } from './metrics.js';
 import { type CostResult, toLmEvalJson, toTable } from './results.js';
 import type { TaskConfig } from './task-file.js';
 
-/** A temporary name first: whoever reads the folder never sees half a file. */
+/**
+ * A temporary name first: whoever reads the folder never sees half a file.
+ * @throws RelufyError `io` when the disk is full, or the folder may not be written to.
+ */
 export function writeWhole(path: string, text: string): void {
   const unfinished = `${path}.tmp`;
-  writeFileSync(unfinished, text);
-  renameSync(unfinished, path);
+  try {
+    writeFileSync(unfinished, text);
+    renameSync(unfinished, path);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw new RelufyError(
+      'io',
+      `${path}: expected to write it, got ${(error as Error).message}. Correct that and go on with --resume: what was scored is in the log.`,
+      { cause: error },
+    );
+  }
+}
+
+/** @throws RelufyError `io` when the folder cannot be made. */
+export function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new RelufyError(
+      'io',
+      `${folder}: expected a folder to write to, got ${(error as Error).message}. Name another with --out.`,
+      { cause: error },
+    );
+  }
 }
 
 export function writeResults(

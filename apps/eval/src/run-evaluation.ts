@@ -1,6 +1,5 @@
 // `relufy eval` from a loaded model to a folder of results: log, resume, progress, cost, files, table.
 // Does not own the command line (the relufy package) or loading.
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model } from '@relufy/models';
 import { measureCost } from './cost.js';
@@ -10,7 +9,7 @@ import { type EvaluateOptions, evaluate, logHeader } from './evaluate.js';
 import { lockFolder } from './folder-lock.js';
 import { progressLine } from './progress-line.js';
 import { RequestLog } from './request-log.js';
-import { readRun, writeResults, writeWhole } from './result-files.js';
+import { makeFolder, readRun, writeResults, writeWhole } from './result-files.js';
 import { type EvalResults, toTable } from './results.js';
 import type { TaskSelection } from './task-registry.js';
 
@@ -40,7 +39,7 @@ export async function runEvaluation(
   selection: TaskSelection,
   { out, resume = false, logSamples = false, addBosToken, modelName, modelArgs, stderr, ...options }: RunOptions,
 ): Promise<FinishedEvaluation> {
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const wrapped = evalModel(model, addBosToken === undefined ? {} : { addBosToken });
   const asked = {
     ...wrapped,

@@ -63,6 +63,38 @@ test.each([
   expect(result.stderr.trimEnd().split('\n')).toHaveLength(1);
 });
 
+test.each([
+  ['random.txt', '--data: expected a text file in UTF-8'],
+  ['random.gz', '--data: expected a text file in UTF-8, plain or gzipped (.gz), got'],
+  ['empty.txt', 'expected a text of at least two tokens'],
+  ['.', '--data: expected a text file'],
+])('measure refuses %s as a text in one line', async (file, message) => {
+  const bytes = Uint8Array.from({ length: 300 }, (_, i) => (i * 151 + 200) % 256);
+  for (const name of ['random.txt', 'random.gz']) writeFileSync(join(folder, name), bytes);
+  writeFileSync(join(folder, 'empty.txt'), '');
+  const { code, stderr } = await runCli([
+    'measure',
+    'llama-tales',
+    '--data',
+    join(folder, file),
+    '--out',
+    join(folder, 'no'),
+  ]);
+  expect([code, stderr]).toEqual([expect.any(Number), expect.stringContaining(message)]);
+  expect(code).not.toBe(0);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+});
+
+test('a folder that cannot be made is told before anything is computed', async () => {
+  const file = join(folder, 'text.txt');
+  const measured = await runCli(['measure', 'llama-tales', '--data', file, '--out', join(file, 'x')]);
+  expect(measured).toMatchObject({ code: 1, stdout: '' });
+  expect(measured.stderr).toMatch(/^--out: expected a folder to write to, got ENOTDIR[^\n]*\n$/);
+  const scored = await evaluate(join('text.txt', 'x'));
+  expect(scored).toMatchObject({ code: 1, stdout: '' });
+  expect(scored.stderr).toMatch(/expected a folder to write to, got ENOTDIR[^\n]*--out\.\n$/);
+});
+
 test('measure writes JSON, CSV, charts and a page; several make one page', { timeout: 120_000 }, async () => {
   const out = join(folder, 'measured');
   const args = [

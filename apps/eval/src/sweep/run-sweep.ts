@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { costRows } from '../compare.js';
 import { evalPage, scoresOf } from '../eval-report.js';
-import { readRun, writeWhole } from '../result-files.js';
+import { makeFolder, readRun, writeWhole } from '../result-files.js';
 import { markdownTable } from '../results.js';
 import { finishedFiles } from './job-process.js';
 import type { JobOutcome, JobQueue } from './job-queue.js';
@@ -25,7 +25,7 @@ export interface SweepOptions {
  */
 export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: SweepOptions): Promise<string> {
   const { out, signal, onOutcome } = options;
-  mkdirSync(jobFolder(out), { recursive: true });
+  makeFolder(jobFolder(out));
   const missing = jobs.filter(({ id }) => finishedFiles(join(jobFolder(out), id)) === undefined);
   await queue.add(missing);
   const failed: string[] = [];

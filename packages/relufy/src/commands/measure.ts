@@ -24,7 +24,7 @@ import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { withModel } from '../with-model.js';
-import { writeReport } from '../write-report.js';
+import { makeFolder, writeReport } from '../write-report.js';
 
 const examples = `
 Examples:
@@ -93,6 +93,7 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
   if (values.threshold !== undefined && values.cett !== undefined)
     throw usageError('--threshold: expected it without --cett, got both.');
   const text = await readText(values.data);
+  await makeFolder(values.out);
   const load = studyOptionsOf(values);
   const observer = new NeuronObserver((await createBackend(load)).backend);
   try {
@@ -194,8 +195,16 @@ async function readMeasurement(path: string): Promise<Measurement> {
 }
 
 async function readText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((error: Error) => {
-    throw usageError(`--data: expected a text file, got ${error.message}.`);
-  });
-  return (path.endsWith('.gz') ? await promisify(gunzip)(bytes) : bytes).toString('utf8');
+  const fail = (got: string): never => {
+    throw usageError(`--data: expected a text file in UTF-8, plain or gzipped (.gz), got ${got}.`);
+  };
+  const stored = await readFile(path).catch((error: Error) => fail(error.message));
+  const bytes = path.endsWith('.gz')
+    ? await promisify(gunzip)(stored).catch((error: Error) => fail(`${JSON.stringify(path)}: ${error.message}`))
+    : stored;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return fail(`other bytes in ${JSON.stringify(path)}`);
+  }
 }
