@@ -53,7 +53,7 @@ test('eval writes a table and files, refuses to overwrite, resumes, compares', {
 test.each([
   [['eval', 'llama-tales'], 2, '--tasks: expected names'],
   [['eval', 'llama-tales', '--tasks', 'nothing', '--out', 'x'], 1, 'Did you mean'],
-  [['eval', '--sweep', 'nowhere.yaml', '--out', 'x'], 1, 'nowhere.yaml'],
+  [['eval', '--sweep', 'nowhere.yaml', '--out', 'x'], 2, '--sweep: expected a YAML file, got "nowhere.yaml": ENOENT'],
   [['measure', 'llama-tales', '--out', 'x'], 2, '--data: expected a text file'],
   [['measure', 'llama-tales', '--reuse', '4,x', '--out', 'x'], 2, '--reuse: expected a whole number >= 1, got "x"'],
   [['measure', 'llama-tales', '--data', 'nowhere.txt', '--out', 'x'], 2, '--data: expected a text file'],

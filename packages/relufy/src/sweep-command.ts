@@ -2,6 +2,7 @@
 // Each job is a `relufy eval` of its own. Does not own jobs, queues or results (@relufy/eval).
 import { readFile } from 'node:fs/promises';
 import { jobFolder, jobProcess, LocalQueue, RedisQueue, readSweep, runSweep, workForQueue } from '@relufy/eval';
+import { usageError } from './failure.js';
 import { untilInterrupted } from './with-model.js';
 
 const command = (): string[] => [process.execPath, process.argv[1] as string, 'eval'];
@@ -11,7 +12,10 @@ const tell = (line: string): void => {
 
 /** Ends with the table of all jobs. */
 export async function sweep(path: string, out: string, workers: number, queueUrl: string | undefined): Promise<void> {
-  const jobs = readSweep(path, await readFile(path, 'utf8'));
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw usageError(`--sweep: expected a YAML file, got ${JSON.stringify(path)}: ${error.message}.`);
+  });
+  const jobs = readSweep(path, text);
   await untilInterrupted(async (signal) => {
     const queue =
       queueUrl === undefined

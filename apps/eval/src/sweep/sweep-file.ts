@@ -1,7 +1,7 @@
 // A sweep as its YAML file says it: models x settings x tasks, and the jobs that this makes. A job is a command line of
 // `relufy eval` without its folder, under an id that follows from it. Does not own queues (job-queue.ts).
 import { createHash } from 'node:crypto';
-import { RelufyError } from '@relufy/tensor';
+import { RelufyError, show } from '@relufy/tensor';
 import { z } from 'zod';
 import { parseYaml } from '../task-file.js';
 
@@ -15,16 +15,22 @@ export interface Job {
   readonly args: readonly string[];
 }
 
-const settingSchema = z.union([
-  z.enum(['exact', 'dense']),
-  z.strictObject({
-    name: z.string(),
-    sparsity: z.enum(['exact', 'dense']).optional(),
-    dtype: z.enum(['auto', 'f32', 'bf16', 'int8', 'int4']).optional(),
-    stage: z.union([z.literal(1), z.literal(2)]).optional(),
-    shift: z.number().min(0).optional(),
-  }),
-]);
+const settingSchema = z.union(
+  [
+    z.enum(['exact', 'dense']),
+    z.strictObject({
+      name: z.string(),
+      sparsity: z.enum(['exact', 'dense']).optional(),
+      dtype: z.enum(['auto', 'f32', 'bf16', 'int8', 'int4']).optional(),
+      stage: z.union([z.literal(1), z.literal(2)]).optional(),
+      shift: z.number().min(0).optional(),
+    }),
+  ],
+  {
+    error: ({ input }) =>
+      `expected exact, dense, or { name, sparsity, dtype, stage, shift } of which the name must be there, got ${show(input)}`,
+  },
+);
 
 const sweepSchema = z.strictObject({
   models: z.array(z.string()).min(1),

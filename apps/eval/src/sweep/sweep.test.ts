@@ -98,6 +98,9 @@ test('jobs have ids that follow from what they do', () => {
   expect(jobs()).toEqual([a, b]);
   expect(() => readSweep('s.yaml', 'models: []\ntasks: [x]\n')).toThrow('s.yaml "models"');
   expect(() => readSweep('s.yaml', 'models: [a]\ntasks: [x]\nfoo: 1\n')).toThrow('Unrecognized key');
+  expect(() => readSweep('s.yaml', 'models: [a]\ntasks: [x]\nsettings: [sparse]\n')).toThrow(
+    's.yaml "settings.0": expected exact, dense, or { name,',
+  );
 });
 
 test('a folder is locked for one process, and a dead one gives way', () => {
