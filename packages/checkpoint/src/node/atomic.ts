@@ -9,12 +9,10 @@ import { RelufyError } from '@relufy/tensor';
 /** For `catch`: an error of the file system becomes one that names the file and what to do. */
 export const toWriteError =
   (path: string, what = 'it') =>
-  (cause: NodeJS.ErrnoException): never => {
-    const remedy =
-      cause.code === 'ENOSPC' ? 'The disk is full; free some space.' : 'Check that the folder can be written.';
-    throw new RelufyError('io', `${path}: expected to write ${what}, got ${cause.code ?? cause.message}. ${remedy}`, {
-      cause,
-    });
+  (cause: unknown): never => {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const remedy = code === 'ENOSPC' ? 'The disk is full; free some space.' : 'Check that the folder can be written.';
+    throw new RelufyError('io', `${path}: expected to write ${what}, got ${code ?? message}. ${remedy}`, { cause });
   };
 
 /** Any pieces -> a file, by way of a temporary file beside it. On an error or abort the file at `path` is as it was. */
