@@ -34,10 +34,7 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
       title: 'Active neurons by layer',
       x: 'layer',
       y: 'density at down',
-      lines: each(({ layers }) => numbered(layers.map(({ use }) => use.density))).map((line, at) => ({
-        ...line,
-        ...(runs.length === 1 && { band: spreadOf(runs[at] as Measurement) }),
-      })),
+      lines: densityLines(runs, labels),
     }),
   );
   charts.set(
@@ -86,6 +83,20 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
   charts.set('speculation', speculationChart(runs, labels));
   if (runs.some(({ reuse }) => reuse)) charts.set('reuse', reuseChart(runs, labels));
   return charts;
+}
+
+/** Over the text, and what the runtime read of each down projection while it decoded. */
+function densityLines(runs: readonly Measurement[], labels: readonly string[]): Line[] {
+  const first = runs.findIndex(({ decode }) => decode.density.down?.length);
+  return runs.flatMap((run, at): Line[] => {
+    const points = numbered(run.layers.map(({ use }) => use.density));
+    const read = run.decode.density.down ?? [];
+    const decoding: Line = { name: 'read while decoding', color: at, dashed: true, points: numbered(read) };
+    return [
+      { name: labels[at] as string, color: at, points, ...(runs.length === 1 && { band: spreadOf(run) }) },
+      ...(read.length > 0 ? [{ ...decoding, inLegend: at === first }] : []),
+    ];
+  });
 }
 
 function speculationChart(runs: readonly Measurement[], labels: readonly string[]): string {

@@ -86,6 +86,26 @@ test('CSV has a row a layer and site, quoted where it must be', () => {
   expect(rows[1]).toMatch(/^m,"a, ""text"" & <more>",0,qkv,16,nonzero,0,0.5,0.1/);
 });
 
+test('what is read while decoding stands beside the density over the text', () => {
+  const run = measurement('m');
+  const decoded = { ...run, decode: { ...run.decode, density: { qkv: [1, 1, 1], down: [0.25, 0.5, 0.625] } } };
+  const [head = '', ...rows] = measurementCsv([decoded]).trimEnd().split('\n');
+  // the text is quoted and holds a comma
+  const column = head.split(',').indexOf('decodeDensity') + 1;
+  expect(rows.map((row) => row.split(',')[column])).toEqual(
+    [0.25, 0.5, 0.625].flatMap((down) => ['1', '', '', String(down)]),
+  );
+  const page = measurementPage([decoded]);
+  expect(page).toMatch(/read at down while decoding<\/td><td>45.8 %/);
+  expect(page).toContain('>62.5 %</td>');
+  const lines = (of: Measurement) =>
+    measurementFiles([of])
+      .get('density-by-layer.svg')
+      ?.match(/class="line s0/g)?.length;
+  expect([lines(run), lines(decoded)]).toEqual([1, 4]);
+  expect(measurementPage([run])).not.toContain('while decoding');
+});
+
 test('charts take what they are given: nothing, one point, no spread', () => {
   const text = { title: 't', x: 'x', y: 'y' };
   for (const svg of [

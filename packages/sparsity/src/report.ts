@@ -21,6 +21,10 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
       row('activation, sparsity', ({ activation, sparsity }) => `${activation}, ${sparsity}`),
       row('perplexity', ({ perplexity }) => perplexity.toFixed(3)),
       row('density at down', ({ layers }) => percent(meanOver(layers, ({ use }) => use.density))),
+      row('read at down while decoding', ({ decode }) => {
+        const read = decode.density.down ?? [];
+        return read.length === 0 ? '' : percent(read.reduce((sum, share) => sum + share, 0) / read.length);
+      }),
       row('density at qkv, upGate', ({ layers }) =>
         [
           percent(meanOver(layers, ({ density }) => density.qkv.mean)),
@@ -96,13 +100,15 @@ export function measurementPage(runs: readonly Measurement[]): string {
   return page(`Activation sparsity: ${labels.join(', ')}`, sections);
 }
 
-function layerTable({ layers }: Measurement): PageTable {
+function layerTable({ layers, decode }: Measurement): PageTable {
+  const shareOf = (read: number | undefined) => (read === undefined ? '' : percent(read));
   return {
-    head: ['layer', 'density', 'spread', 'dead', 'always', '80 % by', 'reuse', 'below 0', 'CETT threshold'],
+    head: ['layer', 'density', 'spread', 'decoding', 'dead', 'always', '80 % by', 'reuse', 'below 0', 'CETT threshold'],
     rows: layers.map(({ layer, density, use, preActivation, cett }) => [
       String(layer),
       percent(use.density),
       percent(density.down.deviation),
+      shareOf(decode.density.down?.[layer]),
       String(use.dead),
       String(use.alwaysOn),
       percent(use.hotShare80),
@@ -128,13 +134,14 @@ export function measurementCsv(runs: readonly Measurement[]): string {
     'value',
     'density',
     'deviation',
+    'decodeDensity',
     'reuseNext',
     'hotShare80',
     'dead',
     'alwaysOn',
     ...marks.map((t) => `unused@${t}`),
   ];
-  const rows = runs.flatMap(({ model, text, tokens, criterion, layers }) =>
+  const rows = runs.flatMap(({ model, text, tokens, criterion, layers, decode }) =>
     layers.flatMap(({ layer, density, use }) =>
       (['qkv', 'o', 'upGate', 'down'] as const).map((site) => {
         const own = site === 'down';
@@ -148,6 +155,7 @@ export function measurementCsv(runs: readonly Measurement[]): string {
           own ? criterion.value : 0,
           density[site].mean,
           density[site].deviation,
+          decode.density[site]?.[layer] ?? '',
           ...(own
             ? [
                 use.reuseNext,
