@@ -119,7 +119,16 @@ test('measure writes JSON, CSV, charts and a page; several make one page', { tim
   expect(record.reuse.points.map(({ gamma }: { gamma: number }) => gamma)).toEqual([1, 4]);
   expect(record.decode.weightBytesPerToken).toBeLessThan(record.decode.denseWeightBytesPerToken);
   const files = readdirSync(out);
-  expect(files).toEqual(expect.arrayContaining(['report.html', 'layers.csv', 'layer-token.svg', 'aggregated.svg']));
+  expect(files).toEqual(
+    expect.arrayContaining([
+      'report.html',
+      'layers.csv',
+      'runs.csv',
+      'curves.csv',
+      'layer-token.svg',
+      'aggregated.svg',
+    ]),
+  );
   const named = (extension: string) =>
     files.filter((file) => file.endsWith(extension)).map((file) => file.slice(0, -extension.length));
   expect(named('.png')).toEqual(named('.svg'));

@@ -1,6 +1,6 @@
 // The table of ReLU Strikes Back: printed densities in, the digest's "blocks only" and "with head" figures out.
 import { expect, test } from 'vitest';
-import { countMacs, type MacShape } from './macs.js';
+import { countMacs, type MacShape, weightBytes } from './macs.js';
 
 const opt = (d: number, layers: number): MacShape => ({
   hiddenSize: d,
@@ -38,4 +38,11 @@ test('the rows of up behind a closed gate may be left out as well', () => {
   const both =
     countMacs(stage2(llama), density).blocks - countMacs(stage2(llama), density, { skipUpRows: true }).blocks;
   expect(both).toBeCloseTo(32 * 0.5 * 0.9 * 4096 * 11008, 0);
+});
+
+test('bytes go with MACs, and there are none before a step was counted', () => {
+  const macs = { dense: countMacs(llama, {}), measured: countMacs(llama, { down: 0.38 }) };
+  const bytes = weightBytes(macs, 2 * macs.dense.withHead);
+  expect(bytes).toEqual({ blocks: 2 * macs.measured.blocks, withHead: 2 * macs.measured.withHead });
+  expect(weightBytes(macs, 0)).toBeUndefined();
 });

@@ -58,3 +58,16 @@ export function countMacs(
   const blocks = numHiddenLayers * (attention + ffn);
   return { blocks, withHead: blocks + vocabSize * d };
 }
+
+/**
+ * Bytes of the weights that are multiplied with. `denseBytes`, what a dense step reads, is spread evenly over its MACs;
+ * nothing where no step was counted.
+ */
+export function weightBytes(
+  macs: { readonly dense: MacCount; readonly measured: MacCount },
+  denseBytes: number,
+): MacCount | undefined {
+  if (!(denseBytes > 0)) return undefined;
+  const each = denseBytes / macs.dense.withHead;
+  return { blocks: macs.measured.blocks * each, withHead: macs.measured.withHead * each };
+}

@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
-import { LayerUse } from './active-sets.js';
 import { shortNames, tickText } from './charts/labels.js';
 import { barChart, heatMap, lineChart } from './charts/marks.js';
 import type { Measurement } from './record.js';
-import { measurementCsv, measurementFiles, measurementPage } from './report.js';
-import { Histogram } from './streaming.js';
+import { measurementFiles, measurementPage } from './report.js';
+import { measurement } from './testing/measurement.js';
 
 /** Every tag that is opened is closed, in order. */
 function expectWellFormed(text: string): void {
@@ -15,44 +14,6 @@ function expectWellFormed(text: string): void {
     else expect([tag, open.pop()]).toEqual([tag, name]);
   }
   expect(open).toEqual([]);
-}
-
-function measurement(model: string, layers = 3): Measurement {
-  const use = () => {
-    const layer = new LayerUse(8, 16);
-    layer.startSequence();
-    for (let t = 0; t < 16; t++)
-      layer.add(
-        Float32Array.from({ length: 8 }, (_, i) => Number((t + i) % 3 === 0)),
-        { threshold: 0 },
-      );
-    return layer.result();
-  };
-  const spread = { mean: 0.5, deviation: 0.1, min: 0.2, max: 0.9 };
-  const histogram = new Histogram(-2, 2, 8);
-  histogram.add(new Float32Array([-1, 0, 1]));
-  return {
-    format: 1,
-    model,
-    text: 'a, "text" & <more>',
-    tokens: 16,
-    window: 16,
-    criterion: { kind: 'nonzero', value: 0 },
-    backend: 'none',
-    sparsity: 'exact',
-    activation: 'relu',
-    layers: Array.from({ length: layers }, (_, layer) => ({
-      layer,
-      density: { qkv: spread, o: spread, upGate: spread, down: spread },
-      preActivation: histogram.result(),
-      use: use(),
-    })),
-    series: Array.from({ length: layers }, () => [0.1, 0.5, 0.9]),
-    macs: { dense: { blocks: 2e6, withHead: 3e6 }, measured: { blocks: 1e6, withHead: 2e6 } },
-    perplexity: 9,
-    unreadWeights: [0.1],
-    decode: { tokens: 4, tokensPerSecond: 1, weightBytesPerToken: 1, denseWeightBytesPerToken: 2, density: {} },
-  };
 }
 
 test('a page stands alone: well formed, escaped, no address, no script', () => {
@@ -78,23 +39,9 @@ test('the files of one run hold its charts, of several the comparison', () => {
   expect([...measurementFiles([measurement('a'), measurement('b')]).keys()]).not.toContain('layer-token.svg');
 });
 
-test('CSV has a row a layer and site, quoted where it must be', () => {
-  const rows = measurementCsv([measurement('m')])
-    .trimEnd()
-    .split('\n');
-  expect(rows).toHaveLength(1 + 3 * 4);
-  expect(rows[1]).toMatch(/^m,"a, ""text"" & <more>",0,qkv,16,nonzero,0,0.5,0.1/);
-});
-
 test('what is read while decoding stands beside the density over the text', () => {
   const run = measurement('m');
   const decoded = { ...run, decode: { ...run.decode, density: { qkv: [1, 1, 1], down: [0.25, 0.5, 0.625] } } };
-  const [head = '', ...rows] = measurementCsv([decoded]).trimEnd().split('\n');
-  // the text is quoted and holds a comma
-  const column = head.split(',').indexOf('decodeDensity') + 1;
-  expect(rows.map((row) => row.split(',')[column])).toEqual(
-    [0.25, 0.5, 0.625].flatMap((down) => ['1', '', '', String(down)]),
-  );
   const page = measurementPage([decoded]);
   expect(page).toMatch(/read at down while decoding<\/td><td>45.8 %/);
   expect(page).toContain('>62.5 %</td>');

@@ -1,7 +1,10 @@
-// A measurement as something to look at: CSV, and one HTML page of tables and charts that needs nothing else. Several
-// measurements stand side by side in one page. Does not own the charts (measurement-charts.ts) or writing files.
+// A measurement as something to look at: one HTML page of tables and charts that needs nothing else, and the files of a
+// report. Several measurements stand side by side in one page. Does not own the charts (measurement-charts.ts), CSV
+// (measurement-csv.ts) or writing files.
 import { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
+import { weightBytes } from './macs.js';
 import { comparisonCharts, meanOver, names, runCharts } from './measurement-charts.js';
+import { measurementCsvs } from './measurement-csv.js';
 import type { Measurement } from './record.js';
 import { bestGamma, draftCost, overDenseSpeculation, overSparseDecoding } from './speculative.js';
 
@@ -51,6 +54,10 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
         'MACs a token, with head (dense)',
         ({ macs }) => `${count(macs.measured.withHead)} (${count(macs.dense.withHead)})`,
       ),
+      row('weights a token by MACs, with head', ({ macs, decode }) => {
+        const counted = weightBytes(macs, decode.denseWeightBytesPerToken);
+        return counted ? mega(counted.withHead) : '';
+      }),
       row(
         'weights read a token (dense)',
         ({ decode }) => `${mega(decode.weightBytesPerToken)} (${mega(decode.denseWeightBytesPerToken)})`,
@@ -119,65 +126,9 @@ function layerTable({ layers, decode }: Measurement): PageTable {
   };
 }
 
-/** A row a layer and site, for other tools. */
-export function measurementCsv(runs: readonly Measurement[]): string {
-  const quote = (value: string | number) =>
-    /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
-  const marks = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-  const head = [
-    'model',
-    'text',
-    'layer',
-    'site',
-    'tokens',
-    'criterion',
-    'value',
-    'density',
-    'deviation',
-    'decodeDensity',
-    'reuseNext',
-    'hotShare80',
-    'dead',
-    'alwaysOn',
-    ...marks.map((t) => `unused@${t}`),
-  ];
-  const rows = runs.flatMap(({ model, text, tokens, criterion, layers, decode }) =>
-    layers.flatMap(({ layer, density, use }) =>
-      (['qkv', 'o', 'upGate', 'down'] as const).map((site) => {
-        const own = site === 'down';
-        return [
-          model,
-          text,
-          layer,
-          site,
-          tokens,
-          own ? criterion.kind : 'nonzero',
-          own ? criterion.value : 0,
-          density[site].mean,
-          density[site].deviation,
-          decode.density[site]?.[layer] ?? '',
-          ...(own
-            ? [
-                use.reuseNext,
-                use.hotShare80,
-                use.dead,
-                use.alwaysOn,
-                ...marks.map((t) => use.aggregatedUnused[t - 1] ?? ''),
-              ]
-            : ['', '', '', '', ...marks.map(() => '')]),
-        ];
-      }),
-    ),
-  );
-  return `${[head, ...rows].map((row) => row.map(quote).join(',')).join('\n')}\n`;
-}
-
 /** The files of a report: name -> content. */
 export function measurementFiles(runs: readonly Measurement[]): Map<string, string> {
-  const files = new Map([
-    ['report.html', measurementPage(runs)],
-    ['layers.csv', measurementCsv(runs)],
-  ]);
+  const files = new Map([['report.html', measurementPage(runs)], ...measurementCsvs(runs)]);
   for (const [name, svg] of comparisonCharts(runs)) files.set(`${name}.svg`, svg);
   if (runs.length === 1) for (const [name, svg] of runCharts(runs[0] as Measurement)) files.set(`${name}.svg`, svg);
   return files;

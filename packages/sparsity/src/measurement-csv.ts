@@ -1,0 +1,172 @@
+// Measurements as CSV for other tools: a row a layer and site, one quantity a row for whole runs, one point a row for
+// curves. Texts and long lists that only this package needs stay in measurement.json. Does not own the page (report.ts).
+import { weightBytes } from './macs.js';
+import { meanOver } from './measurement-charts.js';
+import type { LayerMeasurement, Measurement } from './record.js';
+
+type Cell = string | number | undefined;
+
+const quoted = (cell: Cell): string => {
+  const text = String(cell ?? '');
+  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+const csv = (head: readonly string[], rows: readonly (readonly Cell[])[]): string =>
+  `${[head, ...rows].map((row) => row.map(quoted).join(',')).join('\n')}\n`;
+
+/** By file name. */
+export function measurementCsvs(runs: readonly Measurement[]): Map<string, string> {
+  return new Map([
+    ['runs.csv', runsCsv(runs)],
+    ['layers.csv', layersCsv(runs)],
+    ['curves.csv', curvesCsv(runs)],
+  ]);
+}
+
+type Quantity = readonly [quantity: string, at: Cell, value: Cell];
+
+function runsCsv(runs: readonly Measurement[]): string {
+  const head = [
+    'model',
+    'text',
+    'tokens',
+    'window',
+    'criterion',
+    'criterionValue',
+    'backend',
+    'quantity',
+    'at',
+    'value',
+  ];
+  const rows = runs.flatMap((run) => {
+    const { model, text, tokens, window, criterion, backend } = run;
+    const known = quantitiesOf(run).filter(([, , value]) => value !== undefined);
+    return known.map((quantity) => [
+      model,
+      text,
+      tokens,
+      window,
+      criterion.kind,
+      criterion.value,
+      backend,
+      ...quantity,
+    ]);
+  });
+  return csv(head, rows);
+}
+
+/** `at` is gamma, or the p of CETT-PPL-p %. */
+function quantitiesOf({ layers, macs, perplexity, unreadWeights, decode, reuse, cettPpl }: Measurement): Quantity[] {
+  const counted = weightBytes(macs, decode.denseWeightBytesPerToken);
+  const ofDecoding = (value: number): Cell => (decode.tokens > 0 ? value : undefined);
+  return [
+    ['perplexity', '', perplexity],
+    ...(['qkv', 'o', 'upGate', 'down'] as const).map(
+      (site): Quantity => [`density.${site}`, '', meanOver(layers, ({ density }) => density[site].mean)],
+    ),
+    ...Object.entries(decode.density).flatMap(([site, read]): Quantity[] =>
+      read.length === 0
+        ? []
+        : [[`decodeDensity.${site}`, '', read.reduce((sum, share) => sum + share, 0) / read.length]],
+    ),
+    ['macs.dense.blocks', '', macs.dense.blocks],
+    ['macs.dense.withHead', '', macs.dense.withHead],
+    ['macs.measured.blocks', '', macs.measured.blocks],
+    ['macs.measured.withHead', '', macs.measured.withHead],
+    ['weightBytes.dense', '', ofDecoding(decode.denseWeightBytesPerToken)],
+    ['weightBytes.counted.blocks', '', counted?.blocks],
+    ['weightBytes.counted.withHead', '', counted?.withHead],
+    ['weightBytes.read', '', ofDecoding(decode.weightBytesPerToken)],
+    ['decode.tokens', '', decode.tokens],
+    ['decode.tokensPerSecond', '', ofDecoding(decode.tokensPerSecond)],
+    ...unreadWeights.map((share, at): Quantity => ['unreadWeights', at + 1, share]),
+    ['reuse.densePerplexity', '', reuse?.densePerplexity],
+    ...(reuse?.points ?? []).flatMap(({ gamma, ...values }) =>
+      Object.entries(values).map(([name, value]): Quantity => [`reuse.${name}`, gamma, value]),
+    ),
+    ...(cettPpl
+      ? (['target', 'sparsity', 'perplexity', 'densePerplexity'] as const).map(
+          (name): Quantity => [`cettPpl.${name}`, cettPpl.p, cettPpl[name]],
+        )
+      : []),
+  ];
+}
+
+/** The sites of a layer, and the rows of a gated FFN's up projection: these are counted only while decoding. */
+const rowSites = ['qkv', 'o', 'upGate', 'up', 'down'] as const;
+
+const atDown: Readonly<Record<string, (layer: LayerMeasurement) => Cell>> = {
+  neurons: ({ use }) => use.neurons,
+  reuseNext: ({ use }) => use.reuseNext,
+  hotShare80: ({ use }) => use.hotShare80,
+  dead: ({ use }) => use.dead,
+  rare: ({ use }) => use.rare,
+  alwaysOn: ({ use }) => use.alwaysOn,
+  preActivationNotPositive: ({ preActivation }) => preActivation.notPositive,
+  cettThreshold: ({ cett }) => cett?.threshold,
+  cett: ({ cett }) => cett?.cett,
+  cettSparsity: ({ cett }) => cett?.sparsity,
+};
+
+function layersCsv(runs: readonly Measurement[]): string {
+  const head = [
+    ...['model', 'text', 'layer', 'site', 'tokens', 'criterion', 'criterionValue'],
+    ...['density', 'deviation', 'min', 'max', 'decodeDensity'],
+    ...Object.keys(atDown),
+  ];
+  const rows = runs.flatMap(({ model, text, tokens, criterion, layers, decode }) =>
+    layers.flatMap((measured) =>
+      rowSites.flatMap((site): Cell[][] => {
+        const decoding = decode.density[site]?.[measured.layer];
+        if (site === 'up' && decoding === undefined) return [];
+        const spread = site === 'up' ? undefined : measured.density[site];
+        const isDown = site === 'down';
+        return [
+          [
+            ...[model, text, measured.layer, site, tokens],
+            ...[isDown ? criterion.kind : 'nonzero', isDown ? criterion.value : 0],
+            ...[spread?.mean, spread?.deviation, spread?.min, spread?.max, decoding],
+            ...Object.values(atDown).map((value) => (isDown ? value(measured) : undefined)),
+          ],
+        ];
+      }),
+    ),
+  );
+  return csv(head, rows);
+}
+
+type Point = readonly [x: Cell, y: Cell];
+
+const numbered = (values: readonly number[], first: number): Point[] =>
+  values.map((value, at): Point => [at + first, value]);
+
+/** What x and y are stands in the package's README. */
+function curvesOf({ use, preActivation, cett }: LayerMeasurement, series: readonly number[]): Record<string, Point[]> {
+  const { low, high, bins, below, above } = preActivation;
+  const edge = (bin: number) => low + (bin * (high - low)) / bins.length;
+  return {
+    density: numbered(series, 0),
+    preActivation: [
+      [Number.NEGATIVE_INFINITY, below],
+      ...bins.map((share, bin): Point => [edge(bin), share]),
+      [high, above],
+    ],
+    hotCurve: use.hotCurve.map((share, at): Point => [at / (use.hotCurve.length - 1), share]),
+    aggregatedUnused: numbered(use.aggregatedUnused, 1),
+    randomUnused: numbered(use.randomUnused, 1),
+    windowUnion: numbered(use.windowUnion, 1),
+    cett: (cett?.curve ?? []).map(([threshold, error]): Point => [threshold, error]),
+    cettSparsity: (cett?.curve ?? []).map(([threshold, , sparsity]): Point => [threshold, sparsity]),
+  };
+}
+
+function curvesCsv(runs: readonly Measurement[]): string {
+  const rows = runs.flatMap(({ model, text, layers, series }) =>
+    layers.flatMap((measured) =>
+      Object.entries(curvesOf(measured, series[measured.layer] ?? [])).flatMap(([curve, points]) =>
+        points.map((point): Cell[] => [model, text, measured.layer, curve, ...point]),
+      ),
+    ),
+  );
+  return csv(['model', 'text', 'layer', 'curve', 'x', 'y'], rows);
+}
