@@ -47,6 +47,11 @@ describeShared('golden checkpoints', 'golden/llama-relu', () => {
         const used = Array.from({ length: neurons }, (_, i) => rows.some((row) => row[i] !== 0));
         expect(use.dead).toBe(used.filter((is) => !is).length);
         expect(use.aggregatedUnused.at(-1)).toBeCloseTo(use.dead / neurons, 12);
+        const atUp = result.inputSeries?.upGate?.[layer];
+        if (name.endsWith('stage2')) {
+          expect(atUp).toHaveLength(tokens);
+          expect(atUp!.reduce((sum, share) => sum + share, 0) / tokens).toBeCloseTo(density.upGate.mean, 12);
+        } else expect(atUp).toBeUndefined();
         if (name.endsWith('stage2')) expect(density.upGate.mean).toBeLessThan(0.8);
         else expect(density.upGate.mean).toBe(1);
       }

@@ -38,6 +38,8 @@ export interface LayerThreshold extends CettPoint {
   readonly curve: readonly CettPoint[];
 }
 
+/** Sites whose inputs come as they are; what is active at `down` is a matter of the criterion. */
+const inputSites = ['qkv', 'o', 'upGate'] as const;
 /** Tokens whose densities are kept one by one. */
 const seriesTokens = 192;
 const histogramBins = 120;
@@ -61,11 +63,16 @@ class LayerMeter {
     down: new Running(),
   };
   readonly use: LayerUse;
-  readonly series: number[] = [];
+  readonly series: Record<Site, number[]> = { qkv: [], o: [], upGate: [], down: [] };
   histogram: Histogram | undefined;
 
   constructor(neurons: number, window: number) {
     this.use = new LayerUse(neurons, window);
+  }
+
+  addDensity(site: Site, density: number): void {
+    this.density[site].add(density);
+    if (this.series[site].length < seriesTokens) this.series[site].push(density);
   }
 }
 
@@ -121,12 +128,18 @@ export async function measure(
     sparsity: model.sparsity,
     activation: spec.ffn.activation.kind,
     layers,
-    series: meters.map(({ series }) => series),
+    series: meters.map(({ series }) => series.down),
+    inputSeries: inputSeries(meters),
     macs: { dense: countMacs(shape, {}), measured: countMacs(shape, skipped) },
     perplexity: Math.exp(nll / scored),
     unreadWeights: unreadWeights(model, layers),
     decode: await decode(model, firsts, options),
   };
+}
+
+function inputSeries(meters: readonly LayerMeter[]): NonNullable<Measurement['inputSeries']> {
+  const withZeros = inputSites.filter((site) => meters.some(({ series }) => series[site].some((share) => share < 1)));
+  return Object.fromEntries(withZeros.map((site) => [site, meters.map(({ series }) => series[site])]));
 }
 
 /** Inputs of layers that have zeros by design; a stray zero elsewhere skips nothing. */
@@ -146,8 +159,8 @@ async function measureWindow(
   const { captured } = await model.forward(ids, { capture });
   for (const [layer, meter] of meters.entries()) {
     const at = (kind: (typeof kinds)[number]) => captured[`${kind}.${layer}`] as Float32Array;
-    for (const site of ['qkv', 'o', 'upGate'] as const)
-      for (const row of rowsOf(at(site), ids.length)) meter.density[site].add(nonzeroShare(row));
+    for (const site of inputSites)
+      for (const row of rowsOf(at(site), ids.length)) meter.addDensity(site, nonzeroShare(row));
     const before = at('preActivation');
     meter.histogram ??= rangeOf(before);
     meter.histogram.add(before);
@@ -159,10 +172,7 @@ async function measureWindow(
           'state',
           `measure layer ${layer}: expected finite activations, got ${show(String(row[0]))}. The model's weights, or the format that they are held in (dtype), give none.`,
         );
-      const active = meter.use.add(row, activity);
-      const density = active / row.length;
-      meter.density.down.add(density);
-      if (meter.series.length < seriesTokens) meter.series.push(density);
+      meter.addDensity('down', meter.use.add(row, activity) / row.length);
     }
   }
 }

@@ -209,7 +209,11 @@ export function runCharts(run: Measurement): Map<string, string> {
       })),
     }),
   );
-  charts.set('layer-token', heatMap({ title: 'Density, layer by token', x: 'token', y: 'layer', rows: run.series }));
+  for (const [site, rows] of Object.entries({ down: run.series, ...run.inputSeries }))
+    charts.set(
+      site === 'down' ? 'layer-token' : `layer-token-${site}`,
+      heatMap({ title: `Density at ${site}, layer by token`, x: 'token', y: 'layer', rows }),
+    );
   const searched = layers.filter(({ cett }) => cett !== undefined);
   if (searched.length > 0) charts.set('cett', cettChart(searched));
   charts.set(

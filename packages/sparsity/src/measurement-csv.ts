@@ -141,11 +141,17 @@ const numbered = (values: readonly number[], first: number): Point[] =>
   values.map((value, at): Point => [at + first, value]);
 
 /** What x and y are stands in the package's README. */
-function curvesOf({ use, preActivation, cett }: LayerMeasurement, series: readonly number[]): Record<string, Point[]> {
+function curvesOf({ layer, use, preActivation, cett }: LayerMeasurement, run: Measurement): Record<string, Point[]> {
   const { low, high, bins, below, above } = preActivation;
   const edge = (bin: number) => low + (bin * (high - low)) / bins.length;
   return {
-    density: numbered(series, 0),
+    density: numbered(run.series[layer] ?? [], 0),
+    ...Object.fromEntries(
+      Object.entries(run.inputSeries ?? {}).map(([site, series]) => [
+        `density.${site}`,
+        numbered(series[layer] ?? [], 0),
+      ]),
+    ),
     preActivation: [
       [Number.NEGATIVE_INFINITY, below],
       ...bins.map((share, bin): Point => [edge(bin), share]),
@@ -161,10 +167,10 @@ function curvesOf({ use, preActivation, cett }: LayerMeasurement, series: readon
 }
 
 function curvesCsv(runs: readonly Measurement[]): string {
-  const rows = runs.flatMap(({ model, text, layers, series }) =>
-    layers.flatMap((measured) =>
-      Object.entries(curvesOf(measured, series[measured.layer] ?? [])).flatMap(([curve, points]) =>
-        points.map((point): Cell[] => [model, text, measured.layer, curve, ...point]),
+  const rows = runs.flatMap((run) =>
+    run.layers.flatMap((measured) =>
+      Object.entries(curvesOf(measured, run)).flatMap(([curve, points]) =>
+        points.map((point): Cell[] => [run.model, run.text, measured.layer, curve, ...point]),
       ),
     ),
   );

@@ -58,6 +58,8 @@ export const measurementSchema = z.object({
   layers: z.array(layerSchema).readonly(),
   /** Per layer: the density at `down` of the first tokens, one after the other. */
   series: z.array(numbers).readonly(),
+  /** The same of the other sites; a site whose inputs never have a zero there is absent. */
+  inputSeries: z.partialRecord(z.enum(['qkv', 'o', 'upGate']), z.array(numbers).readonly()).optional(),
   macs: z.object({ dense: macs, measured: macs }),
   perplexity: z.number(),
   /** Share of all weights that none of gamma consecutive tokens reads, gamma = 1..32. */
