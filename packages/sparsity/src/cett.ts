@@ -16,6 +16,16 @@ export interface CettPoint {
   readonly sparsity: number;
 }
 
+/** ||w_i||, of neuron i's output weights as row i of [neurons, width]. */
+export function neuronNorms(down: Float32Array, neurons: number): Float32Array {
+  const width = down.length / neurons;
+  return Float32Array.from({ length: neurons }, (_, i) => {
+    let sum = 0;
+    for (let j = 0; j < width; j++) sum += down[i * width + j]! ** 2;
+    return Math.sqrt(sum);
+  });
+}
+
 /** Neuron i's output weights as row i of [neurons, width]. */
 export class CettCurve {
   readonly #down: Float32Array;
@@ -32,12 +42,7 @@ export class CettCurve {
     this.#down = down;
     this.#neurons = neurons;
     this.#width = down.length / neurons;
-    this.norms = new Float32Array(neurons);
-    for (let i = 0; i < neurons; i++) {
-      let sum = 0;
-      for (let j = 0; j < this.#width; j++) sum += down[i * this.#width + j]! ** 2;
-      this.norms[i] = Math.sqrt(sum);
-    }
+    this.norms = neuronNorms(down, neurons);
   }
 
   /** One token. One whose output is (nearly) zero is skipped: its relative error says nothing. */

@@ -1,5 +1,5 @@
 export { LayerUse, type LayerUseResult } from './active-sets.js';
-export { CettCurve, type CettPoint } from './cett.js';
+export { CettCurve, type CettPoint, neuronNorms } from './cett.js';
 export { shortNames } from './charts/labels.js';
 export { type BarChart, barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 export { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
@@ -18,5 +18,12 @@ export {
   overSparseDecoding,
   type SpeculativeOptions,
 } from './speculative.js';
-export { Histogram, type HistogramResult, Running, type Spread } from './streaming.js';
+export {
+  Histogram,
+  type HistogramResult,
+  type MagnitudeResult,
+  Magnitudes,
+  Running,
+  type Spread,
+} from './streaming.js';
 export { ThresholdSearch } from './threshold-search.js';

@@ -5,6 +5,7 @@ import { loadModel } from '@relufy/models';
 import { createReferenceBackend } from '@relufy/tensor';
 import { expect, test } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
+import { neuronNorms } from './cett.js';
 import { measure } from './measure.js';
 import { NeuronObserver } from './observer.js';
 import { measurementSchema } from './record.js';
@@ -62,6 +63,43 @@ describeShared('golden checkpoints', 'golden/llama-relu', () => {
       await model.dispose();
     }
   });
+
+  test.each(['llama-relu', 'opt-pre-norm'])(
+    '%s: what neurons add is |h| times the norm of their weights',
+    async (name) => {
+      const { observer, model, file, ids } = await observed(name);
+      try {
+        const { data, shape } = tensor(file, 'down_input');
+        const [layers, tokens, neurons] = shape as [number, number, number];
+        const downs = Array.from({ length: layers }, (_, layer) => observer.downWeight(layer));
+        const norms = downs.map((down) => neuronNorms(down, neurons));
+        const result = await measure(model, [ids], {
+          text: name,
+          criterion: { kind: 'nonzero' },
+          decodeTokens: 0,
+          norms,
+        });
+        for (let layer = 0; layer < layers; layer++) {
+          const width = downs[layer]!.length / neurons;
+          const sizes = [...data.subarray(layer * tokens * neurons, (layer + 1) * tokens * neurons)].map(
+            (h, i) =>
+              Math.abs(h) * Math.hypot(...downs[layer]!.subarray((i % neurons) * width, ((i % neurons) + 1) * width)),
+          );
+          const others = Float64Array.from(sizes.filter((size) => size !== 0)).sort();
+          const { zero, max, quantiles } = result.layers[layer]!.magnitude!;
+          expect(zero).toBeCloseTo(1 - others.length / sizes.length, 12);
+          expect(max / others.at(-1)!).toBeCloseTo(1, 4);
+          for (const [share, size] of quantiles)
+            expect(Math.abs(Math.log(size / others[Math.ceil(share * others.length) - 1]!))).toBeLessThan(0.04);
+        }
+        expect(measurementSchema.parse(JSON.parse(JSON.stringify(result)))).toEqual(result);
+        const without = await measure(model, [ids], { text: name, criterion: { kind: 'nonzero' }, decodeTokens: 0 });
+        expect(without.layers[0]?.magnitude).toBeUndefined();
+      } finally {
+        await model.dispose();
+      }
+    },
+  );
 
   test('a CETT target of 0 changes nothing; a larger one trades perplexity for zeros', async () => {
     const { observer, model, ids } = await observed('llama-relu');

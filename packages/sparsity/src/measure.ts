@@ -7,7 +7,7 @@ import { type Activity, LayerUse } from './active-sets.js';
 import type { CettCurve, CettPoint } from './cett.js';
 import { countMacs, macShape } from './macs.js';
 import type { LayerMeasurement, Measurement } from './record.js';
-import { Histogram, Running } from './streaming.js';
+import { Histogram, type MagnitudeResult, Magnitudes, Running } from './streaming.js';
 
 /** What an active neuron is. */
 export type Criterion =
@@ -25,6 +25,8 @@ export interface MeasureOptions {
   readonly criterion: Criterion;
   /** Per layer, for the criterion `cett` and for the record: from `searchThresholds`. */
   readonly thresholds?: readonly LayerThreshold[];
+  /** Per layer, ||w_i|| of each neuron (`neuronNorms`): for what neurons add. Default: those of `thresholds`. */
+  readonly norms?: readonly Float32Array[];
   /** Tokens to decode behind the first windows. Default 64; 0 leaves it out. */
   readonly decodeTokens?: number;
   readonly signal?: AbortSignal;
@@ -65,9 +67,25 @@ class LayerMeter {
   readonly use: LayerUse;
   readonly series: Record<Site, number[]> = { qkv: [], o: [], upGate: [], down: [] };
   histogram: Histogram | undefined;
+  readonly #norms: Float32Array | undefined;
+  readonly #magnitudes = new Magnitudes();
+  readonly #sizes: Float32Array;
 
-  constructor(neurons: number, window: number) {
+  constructor(neurons: number, window: number, norms: Float32Array | undefined) {
     this.use = new LayerUse(neurons, window);
+    this.#norms = norms;
+    this.#sizes = new Float32Array(neurons);
+  }
+
+  /** What a token's neurons add. */
+  addOutputs(h: Float32Array): void {
+    if (this.#norms === undefined) return;
+    for (let i = 0; i < h.length; i++) this.#sizes[i] = Math.abs(h[i]!) * this.#norms[i]!;
+    this.#magnitudes.add(this.#sizes);
+  }
+
+  get magnitude(): MagnitudeResult | undefined {
+    return this.#norms && this.#magnitudes.result();
   }
 
   addDensity(site: Site, density: number): void {
@@ -93,7 +111,11 @@ export async function measure(
       'option',
       `measure "thresholds": expected one a layer (${spec.numHiddenLayers}) for the criterion cett, got ${show(thresholds?.length)}. Take them from searchThresholds.`,
     );
-  const meters = Array.from({ length: spec.numHiddenLayers }, () => new LayerMeter(spec.intermediateSize, window));
+  const norms = options.norms ?? thresholds?.map((threshold) => threshold.norms);
+  const meters = Array.from(
+    { length: spec.numHiddenLayers },
+    (_, layer) => new LayerMeter(spec.intermediateSize, window, norms?.[layer]),
+  );
   const firsts: (readonly number[])[] = [];
   let tokens = 0;
   let [nll, scored] = [0, 0];
@@ -173,6 +195,7 @@ async function measureWindow(
           `measure layer ${layer}: expected finite activations, got ${show(String(row[0]))}. The model's weights, or the format that they are held in (dtype), give none.`,
         );
       meter.addDensity('down', meter.use.add(row, activity) / row.length);
+      meter.addOutputs(row);
     }
   }
 }
@@ -198,7 +221,7 @@ function rangeOf(values: Float32Array): Histogram {
 }
 
 function layerResult(meter: LayerMeter, layer: number, threshold: LayerThreshold | undefined): LayerMeasurement {
-  const { density } = meter;
+  const { density, magnitude } = meter;
   return {
     layer,
     density: {
@@ -209,6 +232,7 @@ function layerResult(meter: LayerMeter, layer: number, threshold: LayerThreshold
     },
     preActivation: (meter.histogram ?? new Histogram(-1, 1, histogramBins)).result(),
     use: meter.use.result(),
+    ...(magnitude && { magnitude }),
     ...(threshold && {
       cett: {
         threshold: threshold.threshold,

@@ -214,6 +214,8 @@ export function runCharts(run: Measurement): Map<string, string> {
       site === 'down' ? 'layer-token' : `layer-token-${site}`,
       heatMap({ title: `Density at ${site}, layer by token`, x: 'token', y: 'layer', rows }),
     );
+  const sized = layers.filter(({ magnitude }) => magnitude !== undefined);
+  if (sized.length > 0) charts.set('magnitudes', magnitudeChart(sized));
   const searched = layers.filter(({ cett }) => cett !== undefined);
   if (searched.length > 0) charts.set('cett', cettChart(searched));
   charts.set(
@@ -244,6 +246,25 @@ function cettChart(layers: readonly LayerMeasurement[]): string {
     x: 'CETT: relative error of the layer',
     y: 'neurons left out',
     yDomain: [Math.floor(Math.min(least, 0.9) * 10) / 10, 1],
+    lines,
+  });
+}
+
+/** From the share of zeros up: these have no place on a logarithmic axis. */
+function magnitudeChart(layers: readonly LayerMeasurement[]): string {
+  const lines = pick(layers, 6).map(({ layer, magnitude }) => ({
+    name: `layer ${layer}`,
+    points: (magnitude?.quantiles ?? []).map(
+      ([share, size]) => [size, (magnitude?.zero ?? 0) + (1 - (magnitude?.zero ?? 0)) * share] as const,
+    ),
+  }));
+  const least = Math.min(0.9, ...lines.flatMap(({ points }) => points.map(([, share]) => share)));
+  return lineChart({
+    title: 'How much neurons add',
+    x: '|h| ||w||, what one neuron adds to the output',
+    y: 'share of neurons that add less',
+    yDomain: [Math.floor(least * 10) / 10, 1],
+    xLog: true,
     lines,
   });
 }

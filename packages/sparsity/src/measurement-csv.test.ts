@@ -109,7 +109,9 @@ test('curves.csv: histograms add up to one, and each curve has its points', () =
   const [first, ...others] = decoded.layers;
   const curve = [0, 1, 2].map((x): [number, number, number] => [x, x / 10, x / 4]);
   const cett = { threshold: 1, cett: 0.1, sparsity: 0.25, curve };
-  const rows = table('curves.csv', { ...decoded, layers: [{ ...first!, cett }, ...others] });
+  const magnitude = { zero: 0.5, mean: 2, max: 4, quantiles: [[0.5, 1.5] as const, [0.99, 3.75] as const] };
+  const run = { ...decoded, layers: [{ ...first!, cett, magnitude }, ...others] };
+  const rows = table('curves.csv', run);
   const points = (name: string, layer = 0) =>
     rows
       .filter((row) => row.curve === name && row.layer === String(layer))
@@ -129,4 +131,7 @@ test('curves.csv: histograms add up to one, and each curve has its points', () =
   expect(points('cett')).toEqual(curve.map(([x, error]) => [x, error]));
   expect(points('cettSparsity')).toEqual(curve.map(([x, , share]) => [x, share]));
   expect(points('cett', 1)).toEqual([]);
+  expect(points('magnitude')).toEqual(magnitude.quantiles);
+  const down = table('layers.csv', run).find(({ site }) => site === 'down');
+  expect(down).toMatchObject({ magnitudeZero: '0.5', magnitudeMean: '2', magnitudeMax: '4', cettThreshold: '1' });
 });

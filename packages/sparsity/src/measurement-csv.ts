@@ -103,6 +103,9 @@ const atDown: Readonly<Record<string, (layer: LayerMeasurement) => Cell>> = {
   rare: ({ use }) => use.rare,
   alwaysOn: ({ use }) => use.alwaysOn,
   preActivationNotPositive: ({ preActivation }) => preActivation.notPositive,
+  magnitudeZero: ({ magnitude }) => magnitude?.zero,
+  magnitudeMean: ({ magnitude }) => magnitude?.mean,
+  magnitudeMax: ({ magnitude }) => magnitude?.max,
   cettThreshold: ({ cett }) => cett?.threshold,
   cett: ({ cett }) => cett?.cett,
   cettSparsity: ({ cett }) => cett?.sparsity,
@@ -141,7 +144,8 @@ const numbered = (values: readonly number[], first: number): Point[] =>
   values.map((value, at): Point => [at + first, value]);
 
 /** What x and y are stands in the package's README. */
-function curvesOf({ layer, use, preActivation, cett }: LayerMeasurement, run: Measurement): Record<string, Point[]> {
+function curvesOf(measured: LayerMeasurement, run: Measurement): Record<string, readonly Point[]> {
+  const { layer, use, preActivation, magnitude, cett } = measured;
   const { low, high, bins, below, above } = preActivation;
   const edge = (bin: number) => low + (bin * (high - low)) / bins.length;
   return {
@@ -157,6 +161,7 @@ function curvesOf({ layer, use, preActivation, cett }: LayerMeasurement, run: Me
       ...bins.map((share, bin): Point => [edge(bin), share]),
       [high, above],
     ],
+    magnitude: magnitude?.quantiles ?? [],
     hotCurve: use.hotCurve.map((share, at): Point => [at / (use.hotCurve.length - 1), share]),
     aggregatedUnused: numbered(use.aggregatedUnused, 1),
     randomUnused: numbered(use.randomUnused, 1),

@@ -31,6 +31,16 @@ const layerSchema = z.object({
     windowUnion: numbers,
     reuseNext: z.number(),
   }),
+  /** |h_i| * ||w_i||, what a neuron adds: quantiles over those that are not zero. Absent where norms were not given. */
+  magnitude: z
+    .object({
+      zero: z.number(),
+      mean: z.number(),
+      max: z.number(),
+      /** [share, size that this share lies below] */
+      quantiles: z.array(z.tuple([z.number(), z.number()]).readonly()).readonly(),
+    })
+    .optional(),
   /** At the CETT target; absent where it was not asked for. */
   cett: z
     .object({

@@ -92,6 +92,21 @@ test('reuse and speculation are drawn, and told in the summary', () => {
   expect([...measurementFiles([measurement('m')]).keys()]).not.toContain('reuse.svg');
 });
 
+test('what neurons add is drawn from the share of zeros up, where it was measured', () => {
+  const run = measurement('m', 1);
+  const magnitude = { zero: 0.75, mean: 2, max: 4, quantiles: [[0.5, 0.25] as const, [0.9, 4] as const] };
+  const layers = run.layers.map((layer) => ({ ...layer, magnitude }));
+  const svg = measurementFiles([{ ...run, layers }]).get('magnitudes.svg') as string;
+  expectWellFormed(svg);
+  // 0.875 of the way from 0.8 to 1 and 0.975: (256 - y) / (256 - 34)
+  const [, low = 0, high = 0] = (/class="line s0" d="M56 ([\d.]+)L504 ([\d.]+)"/.exec(svg) ?? []).map(Number);
+  expect([(256 - low) / 222, (256 - high) / 222].map((share) => 0.8 + 0.2 * share)).toEqual([
+    expect.closeTo(0.875, 3),
+    expect.closeTo(0.975, 3),
+  ]);
+  expect(measurementFiles([run]).has('magnitudes.svg')).toBe(false);
+});
+
 test('a chart marks the points of a line that asks for it', () => {
   const points = [
     [0, 1],

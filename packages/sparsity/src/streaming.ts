@@ -1,4 +1,5 @@
-// Statistics that take one value at a time: mean and spread, and a histogram over a fixed range.
+// Statistics that take values as they come, in memory that does not grow: mean and spread, a histogram over a fixed range,
+// and quantiles of sizes whose range nobody knows before.
 
 export class Running {
   #count = 0;
@@ -82,4 +83,62 @@ export interface HistogramResult {
   readonly above: number;
   /** What a ReLU would make zero. */
   readonly notPositive: number;
+}
+
+/** Bits of a float32 below its sign that tell bins apart: 8 of the exponent, 5 of the fraction, so 32 bins an octave. */
+const magnitudeBits = 13;
+/** Shares that a result names: enough for a curve, and both tails. */
+const quantileShares = [0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
+
+/** Sizes >= 0 of any order: bins are as wide as 1/32 of what is in them, so a quantile is within 3.2 % of its value. */
+export class Magnitudes {
+  readonly #bins = new Float64Array(2 ** magnitudeBits);
+  #zeros = 0;
+  #count = 0;
+  #sum = 0;
+  #max = 0;
+
+  add(values: Float32Array): void {
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      if (value === 0) {
+        this.#zeros++;
+        continue;
+      }
+      this.#bins[bits[i]! >>> (31 - magnitudeBits)]!++;
+      this.#sum += value;
+      if (value > this.#max) this.#max = value;
+    }
+    this.#count += values.length;
+  }
+
+  result(): MagnitudeResult {
+    const others = this.#count - this.#zeros;
+    return {
+      zero: this.#count === 0 ? 0 : this.#zeros / this.#count,
+      mean: others === 0 ? 0 : this.#sum / others,
+      max: this.#max,
+      quantiles: others === 0 ? [] : quantileShares.map((share) => [share, this.#quantile(share * others)]),
+    };
+  }
+
+  /** The size that `rank` of those that are not zero lie below: a bin's are taken as spread evenly over it. */
+  #quantile(rank: number): number {
+    let before = 0;
+    let bin = 0;
+    for (; bin < this.#bins.length - 1 && before + this.#bins[bin]! < rank; bin++) before += this.#bins[bin]!;
+    const [low, high] = [edgeOf(bin), edgeOf(bin + 1)];
+    return Math.min(this.#max, low + ((rank - before) / Math.max(1, this.#bins[bin]!)) * (high - low));
+  }
+}
+
+const edgeOf = (bin: number): number => new Float32Array(Uint32Array.of(bin << (31 - magnitudeBits)).buffer)[0]!;
+
+export interface MagnitudeResult {
+  /** Share of exact zeros; the rest is over the others. */
+  readonly zero: number;
+  readonly mean: number;
+  readonly max: number;
+  readonly quantiles: readonly (readonly [share: number, size: number])[];
 }

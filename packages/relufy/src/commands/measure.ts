@@ -15,6 +15,7 @@ import {
   measurementFiles,
   measurementSchema,
   NeuronObserver,
+  neuronNorms,
   reusePerplexity,
   ThresholdSearch,
 } from '@relufy/sparsity';
@@ -124,6 +125,10 @@ async function measureText(
   for (const sequence of search ? calibration : []) await search?.add(sequence, signal);
   const target = criterion.kind === 'cett' ? criterion.value : 0.2;
   const thresholds = search?.thresholds(target);
+  const { numHiddenLayers, intermediateSize } = model.spec;
+  const norms =
+    thresholds?.map((threshold) => threshold.norms) ??
+    Array.from({ length: numHiddenLayers }, (_, layer) => neuronNorms(observer.downWeight(layer), intermediateSize));
   const reuse =
     values.reuse &&
     (await reusePerplexity(model, observer, calibration, {
@@ -137,6 +142,7 @@ async function measureText(
     window,
     criterion,
     decodeTokens: values.decodeTokens,
+    norms,
     ...(thresholds && { thresholds }),
     signal,
     onProgress: ({ tokens }) => {
