@@ -156,7 +156,7 @@ function reuseChart(runs: readonly Measurement[], labels: readonly string[]): st
     title: 'Neurons of gamma tokens serve the next gamma',
     x: 'gamma, tokens',
     y: 'loss above the model as it is',
-    xLog: true,
+    xLog: 2,
     lines,
   });
 }
@@ -264,7 +264,7 @@ function magnitudeChart(layers: readonly LayerMeasurement[]): string {
     x: '|h| ||w||, what one neuron adds to the output',
     y: 'share of neurons that add less',
     yDomain: [Math.floor(least * 10) / 10, 1],
-    xLog: true,
+    xLog: 10,
     lines,
   });
 }

@@ -70,7 +70,7 @@ test('charts take what they are given: nothing, one point, no spread', () => {
 
 test('powers of two stand at equal distances', () => {
   const points = [1, 4, 16].map((x) => [x, 1] as const);
-  const svg = lineChart({ title: 't', x: 'x', y: 'y', xLog: true, lines: [{ name: 'l', points, dots: true }] });
+  const svg = lineChart({ title: 't', x: 'x', y: 'y', xLog: 2, lines: [{ name: 'l', points, dots: true }] });
   const [a = 0, b = 0, c = 0] = [...svg.matchAll(/cx="([\d.]+)"/g)].map(([, x]) => Number(x));
   expect(b - a).toBeCloseTo(c - b, 1);
   expect(svg).toMatch(/>4<\/text>.*>16<\/text>/);

@@ -46,14 +46,15 @@ export interface LineChart extends ChartText {
   readonly yDomain?: readonly [number, number];
   /** Default: from the smallest to the largest value. */
   readonly xDomain?: readonly [number, number];
-  /** Powers of two at equal distances. */
-  readonly xLog?: boolean;
+  /** Powers of this at equal distances. */
+  readonly xLog?: 2 | 10;
 }
 
-export function lineChart({ lines, yDomain, xDomain, xLog = false, ...text }: LineChart): string {
+export function lineChart({ lines, yDomain, xDomain, xLog, ...text }: LineChart): string {
   if (xLog) {
-    const turned = lines.map((line) => ({ ...line, points: line.points.map(([x, y]) => [Math.log2(x), y] as const) }));
-    return drawLines(turned, text, yDomain, xDomain, (tick) => tickText(2 ** tick));
+    const power = xLog === 2 ? Math.log2 : Math.log10;
+    const turned = lines.map((line) => ({ ...line, points: line.points.map(([x, y]) => [power(x), y] as const) }));
+    return drawLines(turned, text, yDomain, xDomain, (tick) => tickText(xLog ** tick));
   }
   return drawLines(lines, text, yDomain, xDomain);
 }
@@ -75,7 +76,7 @@ function drawLines(
   ]);
   const x = wholeTicks(
     xScale(xDomain ?? extent(all.map(([value]) => value))),
-    all.every(([value]) => Number.isInteger(value)),
+    say !== undefined || all.every(([value]) => Number.isInteger(value)),
   );
   const y = yScale(yDomain ?? fromZero(top), legendRows(entries));
   const marks = lines.map(({ name, points, band, dashed, dots, color }, at) => {
