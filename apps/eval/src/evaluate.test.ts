@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
+import { readDocs } from './data-files.js';
 import { evaluate, logHeader } from './evaluate.js';
 import { RequestLog } from './request-log.js';
 import { toLmEvalJson, toTable } from './results.js';
+import { loadDocs } from './task-data.js';
 import { TaskRegistry, type TaskSelection } from './task-registry.js';
+import { docChoices, docTarget, docText } from './task-values.js';
 import { fakeModel } from './testing/fake-model.js';
 
 let folder: string;
@@ -100,6 +103,12 @@ test('bad input is one clear error', async () => {
   const run = (options: object) => evaluate(fakeModel(), selection, { dataFolder: folder, ...options });
   await expect(run({ dataFolder: tmpdir() })).rejects.toThrow(/colours: expected the split "test" of "mine\/colours"/);
   await expect(run({ split: 'validation' })).rejects.toThrow('There is train and test: choose it with --split');
+  const unlearned = { ...selection.tasks[0]!, training_split: 'nowhere' };
+  await expect(
+    evaluate(fakeModel(), { tasks: [unlearned], groups: [] }, { dataFolder: folder, numFewshot: 2 }),
+  ).rejects.toThrow(
+    /expected the split "nowhere" of "mine\/colours".* got no such file\. Few-shot examples come from it: add the file, or use --num-fewshot 0/,
+  );
   await expect(run({ limit: 0 })).rejects.toThrow('expected a limit of at least one document');
   await expect(run({ numFewshot: 20 })).rejects.toThrow('expected at least 20 documents');
   const nan = fakeModel({
@@ -130,7 +139,6 @@ test('contexts that are too long are cut on the left, and counted', async () => 
 describeShared('every built-in task runs on the data of ../shared/eval', 'eval', () => {
   test('one document each', async () => {
     const registry = await TaskRegistry.open();
-    const names = registry.taskNames.filter((name) => name !== 'arc_challenge' && name !== 'arc_easy');
     const run = async (chosen: readonly string[], options: object) =>
       evaluate(fakeModel({ maxLength: 100_000 }), await registry.select(chosen), {
         dataFolder: shared('eval'),
@@ -138,7 +146,7 @@ describeShared('every built-in task runs on the data of ../shared/eval', 'eval',
         bootstrapIterations: 0,
         ...options,
       });
-    const others = names.filter((name) => !['openbookqa', 'sciq'].includes(name));
+    const others = registry.taskNames.filter((name) => name !== 'sciq');
     const { results, samples } = await run(['mmlu', 'blimp', ...others], {});
     expect(results.groups).toHaveLength(6);
     expect(results.tasks.every(({ metrics }) => metrics.every(({ value }) => Number.isFinite(value)))).toBe(true);
@@ -156,6 +164,36 @@ describeShared('every built-in task runs on the data of ../shared/eval', 'eval',
       },
     ]);
     await run(['arc_easy', 'arc_challenge', 'openbookqa', 'sciq'], { split: 'validation' });
+  });
+
+  test.each([
+    ['arc_easy', 2376],
+    ['arc_challenge', 1172],
+  ])('%s: the test split as it is, with three to five choices', async (name, count) => {
+    const [task] = (await (await TaskRegistry.open()).select([name])).tasks;
+    const docs = await loadDocs(task!, 'test', { folder: shared('eval') });
+    expect(docs).toHaveLength(count);
+    // another copy of the same questions, which has four choices everywhere
+    const copies = await readDocs(shared(`eval/${name}_test.jsonl.gz`));
+    let same = 0;
+    for (const [at, doc] of docs.entries()) {
+      const [choices, copied] = [docChoices(task!, doc), copies[at]!.choices as string[]];
+      expect(docText(task!, doc)).toBe(`${copies[at]!.query}\nAnswer:`);
+      expect(docTarget(task!, doc)).toBeLessThan(choices.length);
+      if (choices.length !== 4) continue;
+      expect(choices).toEqual(copied);
+      // where answers are numbered from 1, that copy is off by one
+      const ahead = Number(copies[at]!.gold) - Number(docTarget(task!, doc));
+      expect(ahead).toBe(ahead === 0 || !String(doc.id).startsWith('NYSEDREGENTS') ? 0 : 1);
+      same++;
+    }
+    expect([count - same, new Set(docs.map((doc) => docChoices(task!, doc).length))]).toEqual([
+      name === 'arc_easy' ? 11 : 7,
+      new Set([3, 4, 5]),
+    ]);
+    const [genes] = docs.filter(({ id }) => id === 'NYSEDREGENTS_2010_8_13');
+    if (genes) expect(docChoices(task!, genes)[Number(docTarget(task!, genes))]).toBe('DNA');
+    expect(genes !== undefined).toBe(name === 'arc_easy');
   });
 
   test('MMLU with five examples begins as in lm-evaluation-harness', async () => {

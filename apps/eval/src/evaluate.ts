@@ -141,7 +141,7 @@ async function prepareTask(task: TaskConfig, options: EvaluateOptions): Promise<
     numFewshot === 0
       ? []
       : (task.fewshot_config?.samples ??
-        (fewshotSplit(task) === split ? docs : await loadDocs(task, fewshotSplit(task), source)));
+        (fewshotSplit(task) === split ? docs : await loadDocs(task, fewshotSplit(task), source, 'few-shot')));
   const fewshot = fewshotContext(task, examples, numFewshot, options.fewshotSeed ?? defaultFewshotSeed);
   for (const { metric, ...rest } of task.metric_list ?? []) metricKind(task.task, { metric, ...rest });
   const limited = docs.slice(0, limitOf(options.limit, docs.length));

@@ -24,6 +24,19 @@ test('hellaswag texts lose their marks', () => {
   });
 });
 
+test('arc and openbookqa: original documents as they are, of OLMo the whole question', () => {
+  const docs = processor('task', 'arc.process_docs', 'docs');
+  const original = { question: 'Why?', choices: { text: ['a', 'b', 'c'], label: ['1', '2', '3'] }, answerKey: '2' };
+  expect(docs([original])).toEqual([original]);
+  const olmo = { query: 'Question: Why?\nAnswer:', choices: ['a', 'b', 'c'], gold: 1 };
+  expect(docs([olmo])[0]).toMatchObject({
+    question: 'Why?',
+    choices: { text: ['a', 'b', 'c'], label: ['A', 'B', 'C'] },
+    answerKey: 'B',
+  });
+  expect(processor('task', 'openbookqa.process_docs', 'docs')([olmo])[0]).toMatchObject({ question_stem: 'Why?' });
+});
+
 test('winogrande: contexts end in an option, the continuation is the rest', () => {
   const doc = { sentence: 'Ann beat Bo so _ cried. ', option1: 'Ann', option2: 'Bo', answer: '2' };
   expect(value('winogrande.doc_to_choice')(doc)).toEqual(['Ann beat Bo so Ann', 'Ann beat Bo so Bo']);

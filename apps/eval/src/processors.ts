@@ -59,6 +59,21 @@ function hellaswagDoc(doc: Doc): Doc {
   };
 }
 
+// arc, openbookqa
+
+/** OLMo's copy holds the whole question and the index of the answer. */
+function olmoQuestion(doc: Doc, question: string): Doc {
+  const { query, choices, gold } = doc;
+  if (typeof query !== 'string' || !Array.isArray(choices)) return doc;
+  const label = choices.map((_, at) => String.fromCharCode(65 + at));
+  return {
+    ...doc,
+    [question]: query.replace(/^Question: /, '').replace(/\nAnswer:$/, ''),
+    choices: { text: choices, label },
+    answerKey: label[Number(gold)],
+  };
+}
+
 // winogrande
 
 function pronoun(doc: Doc): { before: string; after: string } {
@@ -132,6 +147,8 @@ const copaConnectors: Readonly<Record<string, string>> = { cause: 'because', eff
 
 const processors: Readonly<Record<string, Processor>> = {
   'hellaswag.process_docs': { docs: (docs) => docs.map(hellaswagDoc) },
+  'arc.process_docs': { docs: (docs) => docs.map((doc) => olmoQuestion(doc, 'question')) },
+  'openbookqa.process_docs': { docs: (docs) => docs.map((doc) => olmoQuestion(doc, 'question_stem')) },
   'winogrande.doc_to_text': { value: (doc) => ({ 1: 0, 2: 1 })[text(doc, 'answer') as '1' | '2'] },
   'winogrande.doc_to_target': { value: (doc) => pronoun(doc).after },
   'winogrande.doc_to_choice': {

@@ -35,12 +35,22 @@ export function fewshotSplit(task: TaskConfig): Split {
   );
 }
 
+/** What documents are for: another split may be scored at once, examples are a matter of the task. */
+export type DocsUse = 'scored' | 'few-shot';
+
 /**
  * The documents of a split.
  * @throws RelufyError `input` when no file holds the split, saying what was looked for.
  */
-export async function loadDocs(task: TaskConfig, split: Split, source: DataSource): Promise<Doc[]> {
-  const paths = isOnHub(task, source) ? await hubFilesOf(task, split, source) : [await findFile(task, split, source)];
+export async function loadDocs(
+  task: TaskConfig,
+  split: Split,
+  source: DataSource,
+  use: DocsUse = 'scored',
+): Promise<Doc[]> {
+  const paths = isOnHub(task, source)
+    ? await hubFilesOf(task, split, source, use)
+    : [await findFile(task, split, source, use)];
   const docs: Doc[] = [];
   for (const path of paths)
     for (const doc of await readDocs(path, { header: task.dataset_kwargs?.header !== false })) docs.push(doc);
@@ -54,7 +64,15 @@ export async function loadDocs(task: TaskConfig, split: Split, source: DataSourc
 const isOnHub = ({ dataset_path: path, dataset_kwargs: given }: TaskConfig, { folder, hub }: DataSource): boolean =>
   folder === undefined && hub !== false && given?.data_files === undefined && parseHubId(path ?? '') !== undefined;
 
-async function hubFilesOf(task: TaskConfig, split: Split, { hub }: DataSource): Promise<readonly string[]> {
+const fewshotRemedy = (other: string): string =>
+  `Few-shot examples come from it: ${other}, or use --num-fewshot 0, or name another "fewshot_split" in a copy of the task file.`;
+
+async function hubFilesOf(
+  task: TaskConfig,
+  split: Split,
+  { hub }: DataSource,
+  use: DocsUse,
+): Promise<readonly string[]> {
   const { dataset_path: id = '', dataset_name: name } = task;
   let listed: readonly string[] = [];
   const wanted = (paths: readonly string[]) => {
@@ -63,10 +81,14 @@ async function hubFilesOf(task: TaskConfig, split: Split, { hub }: DataSource): 
   };
   const found = await hubDataFiles(id, wanted, hub === false ? {} : hub);
   if (found.length > 0) return found;
+  const remedy =
+    use === 'few-shot'
+      ? fewshotRemedy('download the data and name its folder with --data')
+      : 'Choose another --split, or download the data and name its folder with --data.';
   const known = listed.filter((path) => dataPattern.test(path)).slice(0, 6);
   throw new RelufyError(
     'input',
-    `${task.task}: expected the split ${show(split)}${name ? ` of ${show(name)}` : ''} in the data set ${show(id)}, got ${known.length > 0 ? known.join(', ') : 'no data files'}. Choose another --split, or download the data and name its folder with --data.`,
+    `${task.task}: expected the split ${show(split)}${name ? ` of ${show(name)}` : ''} in the data set ${show(id)}, got ${known.length > 0 ? known.join(', ') : 'no data files'}. ${remedy}`,
   );
 }
 
@@ -110,12 +132,12 @@ function candidates(task: TaskConfig, split: Split, folder: string | undefined):
   const last = task.dataset_path?.split('/').at(-1);
   const name = task.dataset_name ?? undefined;
   const stems = [
-    ...(task.local_files?.[split] ?? []),
     [last, name, split].filter((part) => part !== undefined).join('__'),
     [last, split].join('__'),
     ...(name === undefined ? [] : [`${name}__${split}`]),
     [last, name, split].filter((part) => part !== undefined).join('/'),
     ...(name === undefined ? [] : [`${name}/${split}`]),
+    ...(task.local_files?.[split] ?? []),
     split,
   ];
   return stems.flatMap((stem) => {
@@ -126,9 +148,15 @@ function candidates(task: TaskConfig, split: Split, folder: string | undefined):
   });
 }
 
-async function findFile(task: TaskConfig, split: Split, { folder }: DataSource): Promise<string> {
+async function findFile(task: TaskConfig, split: Split, { folder }: DataSource, use: DocsUse): Promise<string> {
   const looked = candidates(task, split, folder);
   for (const path of looked) if (await exists(path)) return path;
+  const missing = (remedy: string): RelufyError =>
+    new RelufyError(
+      'input',
+      `${task.task}: expected the split ${show(split)} of ${show(task.dataset_path ?? task.task)} in ${folder === undefined ? 'a data folder' : show(folder)}${looked[0] ? `, as ${show(looked[0].slice((folder?.length ?? -1) + 1))} for example` : ''}, got no such file. ${remedy}`,
+    );
+  if (use === 'few-shot') throw missing(fewshotRemedy('add the file'));
   const others = [task.training_split, task.validation_split, task.test_split].filter(
     (other): other is string => other != null && other !== split,
   );
@@ -140,10 +168,7 @@ async function findFile(task: TaskConfig, split: Split, { folder }: DataSource):
     present.length > 0
       ? `There is ${present.join(' and ')}: choose it with --split.`
       : 'Name the folder that holds the data with --data.';
-  throw new RelufyError(
-    'input',
-    `${task.task}: expected the split ${show(split)} of ${show(task.dataset_path ?? task.task)} in ${folder === undefined ? 'a data folder' : show(folder)}${looked[0] ? `, as ${show(looked[0].slice((folder?.length ?? -1) + 1))} for example` : ''}, got no such file. ${remedy}`,
-  );
+  throw missing(remedy);
 }
 
 async function exists(path: string): Promise<boolean> {
