@@ -3,8 +3,6 @@
 // (@relufy/sparsity).
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
 import { wholeFrom } from '@relufy/chat';
 import { createBackend, type LoadOptions, type Model } from '@relufy/models';
 import {
@@ -24,6 +22,7 @@ import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
+import { readText, sequencesOf, textIds } from '../text-ids.js';
 import { withModel } from '../with-model.js';
 import { makeFolder, writeReport } from '../write-report.js';
 
@@ -93,14 +92,15 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
   if (values.data === undefined) throw usageError('--data: expected a text file, got none.');
   if (values.threshold !== undefined && values.cett !== undefined)
     throw usageError('--threshold: expected it without --cett, got both.');
-  const text = await readText(values.data);
+  const { data } = values;
+  // what is no text is told before the model is loaded
+  for await (const _ of readText(data)) break;
   await makeFolder(values.out);
   const load = studyOptionsOf(values);
   const observer = new NeuronObserver((await createBackend(load)).backend);
   try {
     await withModel(source, { ...withoutBackend(load), backend: observer.backend }, async (model, signal) => {
-      const ids = (await model.encode(text)).slice(0, values.tokens);
-      const run = await measureText(model, observer, ids, values, signal);
+      const run = await measureText(model, observer, data, values, signal);
       await writeMeasurements(values.out, [{ ...run, model: values.name ?? model.name }]);
     });
   } finally {
@@ -113,7 +113,7 @@ const withoutBackend = ({ backend: _, threads: __, ...others }: LoadOptions): Lo
 async function measureText(
   model: Model,
   observer: NeuronObserver,
-  ids: readonly number[],
+  data: string,
   values: MeasureValues,
   signal: AbortSignal,
 ): Promise<Measurement> {
@@ -121,7 +121,15 @@ async function measureText(
   const window = Math.min(values.window, model.contextLength);
   const search =
     criterion.kind === 'cett' || values.ppl !== undefined ? new ThresholdSearch(model, observer) : undefined;
-  const calibration = windowsOf(ids.slice(0, values.calibrationTokens), window);
+  const sequences = (most: number) =>
+    sequencesOf(
+      textIds(readText(data), (...asked) => model.encode(...asked)),
+      window,
+      Math.min(most, values.tokens),
+    );
+  const calibration: (readonly number[])[] = [];
+  if (search || values.reuse)
+    for await (const ids of sequences(values.calibrationTokens)) if (ids.length > 1) calibration.push(ids);
   for (const sequence of search ? calibration : []) await search?.add(sequence, signal);
   const target = criterion.kind === 'cett' ? criterion.value : 0.2;
   const thresholds = search?.thresholds(target);
@@ -137,8 +145,8 @@ async function measureText(
       ...(thresholds && { thresholds }),
       signal,
     }));
-  const result = await measure(model, [ids], {
-    text: basename(values.data as string),
+  const result = await measure(model, sequences(values.tokens), {
+    text: basename(data),
     window,
     criterion,
     decodeTokens: values.decodeTokens,
@@ -146,7 +154,8 @@ async function measureText(
     ...(thresholds && { thresholds }),
     signal,
     onProgress: ({ tokens }) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r\u{1b}[2KMeasured ${tokens} of ${ids.length} tokens`);
+      if (process.stderr.isTTY)
+        process.stderr.write(`\r\u{1b}[2KMeasured ${tokens} of at most ${values.tokens} tokens`);
     },
   });
   if (process.stderr.isTTY) process.stderr.write('\r\u{1b}[2K');
@@ -163,12 +172,6 @@ const gammasOf = (text: string): number[] => text.split(',').map((gamma) => numb
 function criterionOf(model: Model, { threshold, cett }: MeasureValues): Criterion {
   if (threshold !== undefined) return { kind: 'absolute', value: threshold };
   return cett === undefined ? defaultCriterion(model) : { kind: 'cett', value: cett };
-}
-
-function windowsOf(ids: readonly number[], window: number): number[][] {
-  const count = Math.ceil(ids.length / window);
-  const windows = Array.from({ length: count }, (_, at) => ids.slice(at * window, (at + 1) * window));
-  return windows.filter(({ length }) => length > 1);
 }
 
 async function writeMeasurements(folder: string, runs: readonly Measurement[]): Promise<void> {
@@ -198,19 +201,4 @@ async function readMeasurement(path: string): Promise<Measurement> {
   }
   const parsed = measurementSchema.safeParse(value);
   return parsed.success ? parsed.data : fail(parsed.error.issues[0]?.message ?? 'another file', parsed.error);
-}
-
-async function readText(path: string): Promise<string> {
-  const fail = (got: string): never => {
-    throw usageError(`--data: expected a text file in UTF-8, plain or gzipped (.gz), got ${got}.`);
-  };
-  const stored = await readFile(path).catch((error: Error) => fail(error.message));
-  const bytes = path.endsWith('.gz')
-    ? await promisify(gunzip)(stored).catch((error: Error) => fail(`${JSON.stringify(path)}: ${error.message}`))
-    : stored;
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return fail(`other bytes in ${JSON.stringify(path)}`);
-  }
 }

@@ -1,0 +1,124 @@
+// A text of any length as token ids, read and encoded in pieces, so that memory does not grow with it. Pieces end at line
+// ends at which the ids are those of the whole: the ids of what stands on both sides together are those of the two, one
+// after the other. Text without such a line end is held until one comes. Does not own the tokenizer (@relufy/tokenizer).
+import { createReadStream } from 'node:fs';
+import { pipeline, type Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import type { Model } from '@relufy/models';
+import { usageError } from './failure.js';
+
+/** The text of a file, plain or gzipped, as it is read. */
+export async function* readText(path: string): AsyncGenerator<string> {
+  const fail = (got: string): never => {
+    throw usageError(`--data: expected a text file in UTF-8, plain or gzipped (.gz), got ${got}.`);
+  };
+  const stored = createReadStream(path, { highWaterMark: pieceLength });
+  // the error of either reaches the loop below
+  const bytes: Readable = path.endsWith('.gz') ? pipeline(stored, createGunzip(), () => {}) : stored;
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const decode = (chunk?: Uint8Array): string => {
+    try {
+      return decoder.decode(chunk, { stream: chunk !== undefined });
+    } catch {
+      return fail(`other bytes in ${JSON.stringify(path)}`);
+    }
+  };
+  const chunks = bytes[Symbol.asyncIterator]();
+  try {
+    while (true) {
+      const next = await chunks.next().catch((error: Error) => fail(`${JSON.stringify(path)}: ${error.message}`));
+      if (next.done) break;
+      yield decode(next.value as Uint8Array);
+    }
+  } finally {
+    bytes.destroy();
+    stored.destroy();
+  }
+  yield decode();
+}
+
+/** Characters of a piece, at least; and of what is compared on either side of its end. */
+const pieceLength = 1 << 16;
+const reach = 256;
+
+type Encode = Model['encode'];
+
+/** The ids that `encode` gives for all texts together, in several arrays. */
+export async function* textIds(
+  texts: AsyncIterable<string> | Iterable<string>,
+  encode: Encode,
+): AsyncGenerator<readonly number[]> {
+  const plain = (text: string) => encode(text, { addSpecialTokens: false });
+  let lead: number | undefined;
+  /** Of text behind a line end: nothing is put in front of it, as it may be at the start of a text. */
+  const behindLine = async (text: string) => {
+    lead ??= (await plain('\n')).length;
+    return (await plain(`\n${text}`)).slice(lead);
+  };
+  const isSafe = async (left: string, right: string): Promise<boolean> => {
+    const both = await plain(left + right);
+    const apart = [...(await plain(left)), ...(await behindLine(right))];
+    return both.length === apart.length && both.every((id, at) => id === apart[at]);
+  };
+  let held = '';
+  let frame: { readonly before: number[]; readonly after: number[] } | undefined;
+  for await (const text of texts) {
+    held += text;
+    const end = held.length < pieceLength ? undefined : await safeEnd(held, isSafe);
+    if (end === undefined) continue;
+    const piece = held.slice(0, end);
+    held = held.slice(end);
+    if (frame) yield await behindLine(piece);
+    else {
+      frame = await frameOf(encode);
+      yield [...frame.before, ...(await plain(piece))];
+    }
+  }
+  yield frame ? [...(await behindLine(held)), ...frame.after] : await encode(held);
+}
+
+/** The last of a few line ends that is safe. */
+async function safeEnd(
+  text: string,
+  isSafe: (left: string, right: string) => Promise<boolean>,
+): Promise<number | undefined> {
+  let at = text.length - reach;
+  for (let tries = 0; tries < 8; tries++) {
+    // between the two of Windows as well
+    at = Math.max(text.lastIndexOf('\n', at - 1), text.lastIndexOf('\r', at - 1));
+    const end = at + 1;
+    if (end < reach) return undefined;
+    if (await isSafe(text.slice(end - reach, end), text.slice(end, end + reach))) return end;
+  }
+  return undefined;
+}
+
+/** What stands before and behind a whole text. */
+async function frameOf(encode: Encode): Promise<{ before: number[]; after: number[] }> {
+  const [whole, inner] = [await encode('a'), await encode('a', { addSpecialTokens: false })];
+  let at = 0;
+  while (!inner.every((id, i) => id === whole[at + i])) at++;
+  return { before: whole.slice(0, at), after: whole.slice(at + inner.length) };
+}
+
+/** The first `most` ids of pieces, in sequences of `length`; the last may be shorter. */
+export async function* sequencesOf(
+  pieces: AsyncIterable<readonly number[]>,
+  length: number,
+  most: number,
+): AsyncGenerator<readonly number[]> {
+  let ids: number[] = [];
+  let left = most;
+  for await (const piece of pieces) {
+    for (const id of piece) {
+      if (left === 0) break;
+      left--;
+      ids.push(id);
+      if (ids.length < length) continue;
+      yield ids;
+      ids = [];
+    }
+    if (left === 0) break;
+  }
+  if (ids.length > 0) yield ids;
+}
