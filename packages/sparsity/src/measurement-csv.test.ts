@@ -71,7 +71,7 @@ test('layers.csv: a row a layer and site, texts quoted, what was read while deco
 test('runs.csv: MACs with and without head, bytes counted and read, reuse and CETT-PPL', () => {
   const rows = table('runs.csv', decoded, { ...measurement('other'), criterion: { kind: 'absolute', value: 0.5 } });
   const of = (model: string) =>
-    Object.fromEntries(rows.filter((row) => row.model === model).map((row) => [row.quantity + row.at, row.value]));
+    Object.fromEntries(rows.filter((row) => row.model === model).map((row) => [`${row.quantity}${row.at}`, row.value]));
   expect(of('m')).toMatchObject({
     perplexity: '9',
     'density.down': '0.5',
