@@ -1,13 +1,15 @@
 // Texts in pieces have the ids of the whole, whatever the tokenizer: byte-level BPE, and SentencePiece that begins every
 // text with a space.
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { createTokenizer } from '../../tokenizer/src/index.js';
-import { readText, sequencesOf, textIds } from './text-ids.js';
+import { openText, readText, sequencesOf, textIds } from './text-ids.js';
 
 const lines = (count: number, line: (at: number) => string) =>
   Array.from({ length: count }, (_, at) => line(at)).join('');
@@ -74,6 +76,22 @@ test('a file is read in pieces, gzipped or not; letters between two chunks stay 
   await expect(read('none.gz')).rejects.toThrow(/--data: expected a text file in UTF-8, .* ENOENT/);
   rmSync(folder, { recursive: true });
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a pipe is read once, and gives its text as often as it is asked',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'relufy-pipe-'));
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const [open] = await Promise.all([openText(pipe), writeFile(pipe, 'one text')]);
+    for (let time = 0; time < 2; time++) {
+      let text = '';
+      for await (const part of open()) text += part;
+      expect(text).toBe('one text');
+    }
+    rmSync(folder, { recursive: true });
+  },
+);
 
 test('sequences go on across pieces, and end at the most tokens', async () => {
   async function* pieces() {

@@ -2,10 +2,26 @@
 // ends at which the ids are those of the whole: the ids of what stands on both sides together are those of the two, one
 // after the other. Text without such a line end is held until one comes. Does not own the tokenizer (@relufy/tokenizer).
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Model } from '@relufy/models';
 import { usageError } from './failure.js';
+
+/**
+ * The text of a file, to be read as often as it is asked for; a pipe's is held, since it comes once.
+ * @throws a usage error when its beginning is no text.
+ */
+export async function openText(path: string): Promise<() => AsyncIterable<string> | Iterable<string>> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() === false) {
+    const parts: string[] = [];
+    for await (const part of readText(path)) parts.push(part);
+    return () => parts;
+  }
+  for await (const _ of readText(path)) break;
+  return () => readText(path);
+}
 
 /** The text of a file, plain or gzipped, as it is read. */
 export async function* readText(path: string): AsyncGenerator<string> {

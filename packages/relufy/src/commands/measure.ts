@@ -22,7 +22,7 @@ import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
-import { readText, sequencesOf, textIds } from '../text-ids.js';
+import { openText, sequencesOf, textIds } from '../text-ids.js';
 import { withModel } from '../with-model.js';
 import { makeFolder, writeReport } from '../write-report.js';
 
@@ -92,15 +92,13 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
   if (values.data === undefined) throw usageError('--data: expected a text file, got none.');
   if (values.threshold !== undefined && values.cett !== undefined)
     throw usageError('--threshold: expected it without --cett, got both.');
-  const { data } = values;
-  // what is no text is told before the model is loaded
-  for await (const _ of readText(data)) break;
+  const text = await openText(values.data);
   await makeFolder(values.out);
   const load = studyOptionsOf(values);
   const observer = new NeuronObserver((await createBackend(load)).backend);
   try {
     await withModel(source, { ...withoutBackend(load), backend: observer.backend }, async (model, signal) => {
-      const run = await measureText(model, observer, data, values, signal);
+      const run = await measureText(model, observer, text, values, signal);
       await writeMeasurements(values.out, [{ ...run, model: values.name ?? model.name }]);
     });
   } finally {
@@ -113,7 +111,7 @@ const withoutBackend = ({ backend: _, threads: __, ...others }: LoadOptions): Lo
 async function measureText(
   model: Model,
   observer: NeuronObserver,
-  data: string,
+  text: Awaited<ReturnType<typeof openText>>,
   values: MeasureValues,
   signal: AbortSignal,
 ): Promise<Measurement> {
@@ -123,7 +121,7 @@ async function measureText(
     criterion.kind === 'cett' || values.ppl !== undefined ? new ThresholdSearch(model, observer) : undefined;
   const sequences = (most: number) =>
     sequencesOf(
-      textIds(readText(data), (...asked) => model.encode(...asked)),
+      textIds(text(), (...asked) => model.encode(...asked)),
       window,
       Math.min(most, values.tokens),
     );
@@ -146,7 +144,7 @@ async function measureText(
       signal,
     }));
   const result = await measure(model, sequences(values.tokens), {
-    text: basename(data),
+    text: basename(values.data as string),
     window,
     criterion,
     decodeTokens: values.decodeTokens,
