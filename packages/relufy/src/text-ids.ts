@@ -112,8 +112,10 @@ async function safeEnd(
 /** What stands before and behind a whole text. */
 async function frameOf(encode: Encode): Promise<{ before: number[]; after: number[] }> {
   const [whole, inner] = [await encode('a'), await encode('a', { addSpecialTokens: false })];
-  let at = 0;
-  while (!inner.every((id, i) => id === whole[at + i])) at++;
+  const at = Math.max(
+    0,
+    whole.findIndex((_, start) => inner.every((id, i) => id === whole[start + i])),
+  );
   return { before: whole.slice(0, at), after: whole.slice(at + inner.length) };
 }
 
