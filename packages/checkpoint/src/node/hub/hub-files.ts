@@ -58,23 +58,22 @@ interface Job extends HubRequests {
 
 /** The files of `facebook/opt-125m`, `hf:user/model@revision` or `hf:user/model:Q4_K_M`, downloaded where needed. */
 export async function hubFiles(id: string, options: HubOptions = {}): Promise<ModelFiles> {
-  const env: Environment = process.env;
-  const job = await prepare(id, options, env);
-  if (options.localFilesOnly ?? isOffline(env))
-    return fromCache(job, options.localFilesOnly ? 'localFilesOnly' : 'HF_HUB_OFFLINE');
-  let plan: Plan;
-  try {
-    plan = await makePlan(job);
-  } catch (error) {
-    options.signal?.throwIfAborted();
-    if (!(error instanceof Unreachable)) throw error;
-    const files = await fromCache(job, 'the network').catch(() => {
-      throw error;
-    });
-    options.onProgress?.({ status: 'cached', name: job.repository, reason: error.message });
-    return files;
-  }
-  return carryOut(job, plan);
+  const job = await prepare(id, options);
+  const files = await onlineOrCached(
+    options,
+    async () => {
+      const plan = await makePlan(job);
+      return () => carryOut(job, plan);
+    },
+    async (because, failure) => {
+      const cached = await fromCache(job, because);
+      return async () => {
+        if (failure) options.onProgress?.({ status: 'cached', name: job.repository, reason: failure.message });
+        return cached;
+      };
+    },
+  );
+  return files();
 }
 
 /**
@@ -86,38 +85,46 @@ export async function hubDataFiles(
   wanted: (paths: readonly string[]) => readonly string[],
   options: HubOptions = {},
 ): Promise<string[]> {
-  const env: Environment = process.env;
-  const job = await prepare(id, options, env, 'dataset');
-  const cached = async (because: string) => {
-    const folder = await cachedFolder(job, because);
-    const present = await readdir(folder, { recursive: true });
-    return wanted(present.map((path) => path.split(sep).join('/')).sort()).map((path) => join(folder, path));
-  };
-  if (options.localFilesOnly ?? isOffline(env))
-    return cached(options.localFilesOnly ? 'localFilesOnly' : 'HF_HUB_OFFLINE');
+  const job = await prepare(id, options, 'dataset');
+  return onlineOrCached(
+    options,
+    async () => {
+      const commit = await resolveCommit(job);
+      const listed = await listRepository(job, commit);
+      const chosen = wanted(listed.map(({ path }) => path));
+      const files = listed.filter(({ path }) => chosen.includes(path));
+      await fetchFiles(job, commit, files);
+      await job.cache.remember(job.revision, commit);
+      return chosen.map((path) => join(job.cache.snapshot(commit), job.folder, path));
+    },
+    async (because) => {
+      const folder = await cachedFolder(job, because);
+      const present = await readdir(folder, { recursive: true });
+      return wanted(present.map((path) => path.split(sep).join('/')).sort()).map((path) => join(folder, path));
+    },
+  );
+}
+
+/** What the hub gives; what is cached where nobody may ask it, or (after `failure`) where it does not answer. */
+async function onlineOrCached<T>(
+  { localFilesOnly, signal }: HubOptions,
+  online: () => Promise<T>,
+  cached: (because: string, failure?: Unreachable) => Promise<T>,
+): Promise<T> {
+  if (localFilesOnly ?? isOffline(process.env)) return cached(localFilesOnly ? 'localFilesOnly' : 'HF_HUB_OFFLINE');
   try {
-    const commit = await resolveCommit(job);
-    const listed = await listRepository(job, commit);
-    const chosen = wanted(listed.map(({ path }) => path));
-    const files = listed.filter(({ path }) => chosen.includes(path));
-    await fetchFiles(job, commit, files);
-    await job.cache.remember(job.revision, commit);
-    return chosen.map((path) => join(job.cache.snapshot(commit), job.folder, path));
+    return await online();
   } catch (error) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     if (!(error instanceof Unreachable)) throw error;
-    return cached('the network').catch(() => {
+    return cached('the network', error).catch(() => {
       throw error;
     });
   }
 }
 
-async function prepare(
-  id: string,
-  options: HubOptions,
-  env: Environment,
-  kind: RepositoryKind = 'model',
-): Promise<Job> {
+async function prepare(id: string, options: HubOptions, kind: RepositoryKind = 'model'): Promise<Job> {
+  const env: Environment = process.env;
   const { repository, revision, gguf } = requireHubId(id, options.revision);
   if (options.subfolder !== undefined) checkFileName('subfolder', options.subfolder);
   const requests: HubRequests = {
