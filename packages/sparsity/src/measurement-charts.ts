@@ -8,6 +8,12 @@ import { draftCost, overDenseSpeculation } from './speculative.js';
 export const meanOver = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => number): number =>
   layers.reduce((sum, layer) => sum + of(layer), 0) / Math.max(1, layers.length);
 
+/** Over the layers; undefined where nothing was counted. */
+export function meanWhileDecoding({ decode }: Measurement, site: string): number | undefined {
+  const read = decode.density[site] ?? [];
+  return read.length === 0 ? undefined : read.reduce((sum, share) => sum + share, 0) / read.length;
+}
+
 const meanCurve = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => readonly number[]): number[] =>
   Array.from({ length: Math.min(...layers.map((layer) => of(layer).length)) }, (_, at) =>
     meanOver(layers, (layer) => of(layer)[at] ?? 0),

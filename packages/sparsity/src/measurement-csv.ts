@@ -1,7 +1,7 @@
 // Measurements as CSV for other tools: a row a layer and site, one quantity a row for whole runs, one point a row for
 // curves. Texts and long lists that only this package needs stay in measurement.json. Does not own the page (report.ts).
 import { weightBytes } from './macs.js';
-import { meanOver } from './measurement-charts.js';
+import { meanOver, meanWhileDecoding } from './measurement-charts.js';
 import type { LayerMeasurement, Measurement } from './record.js';
 
 type Cell = string | number | undefined;
@@ -56,7 +56,8 @@ function runsCsv(runs: readonly Measurement[]): string {
 }
 
 /** `at` is gamma, or the p of CETT-PPL-p %. */
-function quantitiesOf({ layers, macs, perplexity, unreadWeights, decode, reuse, cettPpl }: Measurement): Quantity[] {
+function quantitiesOf(run: Measurement): Quantity[] {
+  const { layers, macs, perplexity, unreadWeights, decode, reuse, cettPpl } = run;
   const counted = weightBytes(macs, decode.denseWeightBytesPerToken);
   const ofDecoding = (value: number): Cell => (decode.tokens > 0 ? value : undefined);
   return [
@@ -64,11 +65,7 @@ function quantitiesOf({ layers, macs, perplexity, unreadWeights, decode, reuse, 
     ...(['qkv', 'o', 'upGate', 'down'] as const).map(
       (site): Quantity => [`density.${site}`, '', meanOver(layers, ({ density }) => density[site].mean)],
     ),
-    ...Object.entries(decode.density).flatMap(([site, read]): Quantity[] =>
-      read.length === 0
-        ? []
-        : [[`decodeDensity.${site}`, '', read.reduce((sum, share) => sum + share, 0) / read.length]],
-    ),
+    ...Object.keys(decode.density).map((site): Quantity => [`decodeDensity.${site}`, '', meanWhileDecoding(run, site)]),
     ['macs.dense.blocks', '', macs.dense.blocks],
     ['macs.dense.withHead', '', macs.dense.withHead],
     ['macs.measured.blocks', '', macs.measured.blocks],

@@ -3,12 +3,13 @@
 // (measurement-csv.ts) or writing files.
 import { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 import { weightBytes } from './macs.js';
-import { comparisonCharts, meanOver, names, runCharts } from './measurement-charts.js';
+import { comparisonCharts, meanOver, meanWhileDecoding, names, runCharts } from './measurement-charts.js';
 import { measurementCsvs } from './measurement-csv.js';
 import type { Measurement } from './record.js';
 import { bestGamma, draftCost, overDenseSpeculation, overSparseDecoding } from './speculative.js';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const percentOf = (share: number | undefined): string => (share === undefined ? '' : percent(share));
 
 function summaryTable(runs: readonly Measurement[]): PageTable {
   const labels = names(runs);
@@ -24,10 +25,7 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
       row('activation, sparsity', ({ activation, sparsity }) => `${activation}, ${sparsity}`),
       row('perplexity', ({ perplexity }) => perplexity.toFixed(3)),
       row('density at down', ({ layers }) => percent(meanOver(layers, ({ use }) => use.density))),
-      row('read at down while decoding', ({ decode }) => {
-        const read = decode.density.down ?? [];
-        return read.length === 0 ? '' : percent(read.reduce((sum, share) => sum + share, 0) / read.length);
-      }),
+      row('read at down while decoding', (run) => percentOf(meanWhileDecoding(run, 'down'))),
       row('density at qkv, upGate', ({ layers }) =>
         [
           percent(meanOver(layers, ({ density }) => density.qkv.mean)),
@@ -108,14 +106,13 @@ export function measurementPage(runs: readonly Measurement[]): string {
 }
 
 function layerTable({ layers, decode }: Measurement): PageTable {
-  const shareOf = (read: number | undefined) => (read === undefined ? '' : percent(read));
   return {
     head: ['layer', 'density', 'spread', 'decoding', 'dead', 'always', '80 % by', 'reuse', 'below 0', 'CETT threshold'],
     rows: layers.map(({ layer, density, use, preActivation, cett }) => [
       String(layer),
       percent(use.density),
       percent(density.down.deviation),
-      shareOf(decode.density.down?.[layer]),
+      percentOf(decode.density.down?.[layer]),
       String(use.dead),
       String(use.alwaysOn),
       percent(use.hotShare80),
