@@ -58,12 +58,12 @@ static inline void lastTileAxpy(
   }
 }
 
-/** Columns c .. c + columns of the member rows, zeros beyond. */
+/** Columns c .. c + columns of `count` rows from row `first` on, zeros beyond. */
 template <class W>
 static inline void packColumns(
-    const Floats<W>& w, const int32_t* members, int count, int c, int columns, float* panel, float*) {
+    const Floats<W>& w, int first, int count, int c, int columns, float* panel, float*) {
   for (int i = 0; i < count; i++, panel += panelColumns) {
-    const W* from = reinterpret_cast<const W*>(w.row(members[i])) + c;
+    const W* from = reinterpret_cast<const W*>(w.row(first + i)) + c;
     for (int j = 0; j < panelColumns; j += lanes) {
       const int n = most(0, least(lanes, columns - j));
       store(panel + j, n == lanes ? load(from + j) : loadFirst(from + j, n));
@@ -74,9 +74,9 @@ static inline void packColumns(
 /** The same without scales, which go to scales[panelBlocks][coefficientStride]. */
 template <class F>
 static inline void packColumns(
-    const Blocks<F>& w, const int32_t* members, int count, int c, int columns, float* panel, float* scales) {
+    const Blocks<F>& w, int first, int count, int c, int columns, float* panel, float* scales) {
   for (int i = 0; i < count; i++, panel += panelColumns) {
-    const char* weights = w.row(members[i]);
+    const char* weights = w.row(first + i);
     for (int t = 0; t < panelBlocks; t++) {
       const int b = c / blockSize + t;
       const bool inside = b < w.blocks;
@@ -93,14 +93,6 @@ static inline void packColumns(
         store(panel + column, inside && column < columns ? q[from] : zero());
       }
     }
-  }
-}
-
-/** x of some members of a part, side by side: `count` from place `from` on, runs of 16, every partCount-th. */
-static inline void gatherInputs(const float* x, int part, int partCount, int from, int count, float* to) {
-  for (int i = 0; i < count; i += partRun) {
-    const int run = ((from + i) / partRun * partCount + part) * partRun;
-    memcpy(to + i, x + run, static_cast<size_t>(least(partRun, count - i)) * sizeof(float));
   }
 }
 
@@ -135,10 +127,10 @@ constexpr int partLevels = 3;
 /** Rows that pass together: their sums stay in L2. */
 constexpr int transposedRows = 32 * tileRows;
 
-static inline size_t gemmTransposedScratch(int allRows, int inWidth) {
+static inline size_t gemmTransposedScratch(int allRows) {
   const int rows = least(allRows, transposedRows);
   const int panel = panelInputs * panelColumns + coefficientStride * (panelBlocks + tileRows * panelBlocks);
-  const int floats = panel + parts * partInputs(inWidth) + (1 + partLevels) * rows * panelColumns + 64;
+  const int floats = panel + (1 + partLevels) * rows * panelColumns + 64;
   return static_cast<size_t>(floats) * sizeof(float);
 }
 
@@ -147,30 +139,28 @@ template <class W, class M>
 static inline void gemmTransposed(const Product& p, const M& w, int first, int last, float* scratch) {
   constexpr int scaleCount = coefficientsPerInput<W>;
   const int partCount = partsOf(p.inWidth);
-  const int inputs = partInputs(p.inWidth);
   const int sumCount = p.rows * panelColumns;
   float* panel = scratch;
   float* scales = panel + panelInputs * panelColumns;
   float* coefficients = scales + coefficientStride * panelBlocks;
-  int32_t* members = reinterpret_cast<int32_t*>(coefficients + coefficientStride * tileRows * panelBlocks);
-  float* sums = reinterpret_cast<float*>(members + partCount * inputs);
+  float* sums = coefficients + coefficientStride * tileRows * panelBlocks;
   float* levels = sums + sumCount;
-  int counts[parts];
-  sortByPart(nullptr, p.inWidth, p.inWidth, members, counts);
   for (int c = first; c < last; c += panelColumns) {
     const int columns = least(panelColumns, last - c);
     for (int part = 0; part < partCount; part++) {
-      for (int from = 0; from < counts[part]; from += panelInputs) {
-        const int count = least(panelInputs, counts[part] - from);
-        packColumns(w, members + part * inputs + from, count, c, columns, panel, scales);
+      const int start = partStart(p.inWidth, part);
+      const int end = partStart(p.inWidth, part + 1);
+      for (int from = start; from < end; from += panelInputs) {
+        const int count = least(panelInputs, end - from);
+        packColumns(w, from, count, c, columns, panel, scales);
         for (int r = 0; r < p.rows; r += tileRows) {
           const int rows = least(tileRows, p.rows - r);
           for (int i = 0; i < rows * scaleCount; i++) {
             float* to = coefficients + i * coefficientStride;
-            gatherInputs(row(p.x, r + i / scaleCount, p.inWidth), part, partCount, from, count, to);
+            memcpy(to, row(p.x, r + i / scaleCount, p.inWidth) + from, static_cast<size_t>(count) * sizeof(float));
             if constexpr (isBlocks<W>) scaleInputs(to, scales + i % scaleCount * coefficientStride, count);
           }
-          lastTileAxpy<tileRows, scaleCount>(rows, panel, coefficients, count, from == 0, sums + r * panelColumns);
+          lastTileAxpy<tileRows, scaleCount>(rows, panel, coefficients, count, from == start, sums + r * panelColumns);
         }
       }
       addParts(sums, levels, part, partCount, sumCount);

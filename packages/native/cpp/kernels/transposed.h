@@ -20,8 +20,7 @@ struct ActiveInputs {
   const int32_t* active;
   const int32_t* counts;
   int inWidth;
-  RELUFY_INLINE const int32_t* list(int r) const { return row(active, r, inWidth); }
-  RELUFY_INLINE int count(int r) const { return counts != nullptr ? counts[r] : inWidth; }
+  RELUFY_INLINE Inputs of(int r) const { return {row(active, r, inWidth), 0, counts != nullptr ? counts[r] : inWidth}; }
 };
 
 static inline size_t fewRowsShared(int inWidth, int outWidth) {
@@ -33,20 +32,18 @@ static inline void fewRows(const Call& call, const Product& p, const M& w, const
   const int partCount = partsOf(p.inWidth);
   const int padded = paddedColumns(p.outWidth);
   float* all = reinterpret_cast<float*>(call.shared);
-  int32_t* members = reinterpret_cast<int32_t*>(call.scratch);
   const auto sumsOf = [&](int r, int part) { return row(all, r * partCount + part, padded); };
   const int first = share(partCount, 1, call.thread, call.threads);
   const int last = share(partCount, 1, call.thread + 1, call.threads);
-  const int stride = partInputs(p.inWidth);
   for (int r = 0; r < p.rows; r++) {
-    int counts[parts];
-    sortByPart(inputs.list(r), inputs.count(r), p.inWidth, members, counts);
+    Inputs mine = inputs.of(r);
+    mine.count = mine.before(partStart(p.inWidth, last));
+    mine = mine.from(mine.before(partStart(p.inWidth, first)));
     for (int part = first; part < last; part++) {
-      const int32_t* mine = members + part * stride;
+      const int count = mine.before(partStart(p.inWidth, part + 1));
       memset(sumsOf(r, part), 0, static_cast<size_t>(padded) * sizeof(float));
-      addRows(
-          sumsOf(r, part), w, 0, p.outWidth, row(p.x, r, p.inWidth), mine, counts[part], true, mine + stride,
-          part + 1 < last ? counts[part + 1] : 0);
+      addRows(sumsOf(r, part), w, 0, p.outWidth, row(p.x, r, p.inWidth), mine, count, true);
+      mine = mine.from(count);
     }
   }
   // a thread whose parts are a branch of the tree adds them before the others need to see them
@@ -67,10 +64,8 @@ static inline void fewRows(const Call& call, const Product& p, const M& w, const
   }
 }
 
-static inline size_t manySparseScratch(int inWidth, int columns) {
-  const size_t sums = static_cast<size_t>(sparseRowBlock * (1 + partLevels)) * static_cast<size_t>(columns);
-  const size_t members = static_cast<size_t>(sparseRowBlock * parts * partInputs(inWidth));
-  return (sums + members) * sizeof(float) + 64;
+static inline size_t manySparseScratch(int columns) {
+  return static_cast<size_t>(sparseRowBlock * (1 + partLevels)) * static_cast<size_t>(columns) * sizeof(float) + 64;
 }
 
 template <class M>
@@ -81,20 +76,17 @@ static inline void manySparseRows(
   const int sumCount = sparseRowBlock * columns;
   float* sums = reinterpret_cast<float*>(scratch);
   float* levels = sums + sumCount;
-  int32_t* members = reinterpret_cast<int32_t*>(levels + partLevels * sumCount);
   for (int r0 = 0; r0 < p.rows; r0 += sparseRowBlock) {
     const int rows = least(sparseRowBlock, p.rows - r0);
-    int counts[sparseRowBlock][parts];
-    const int stride = partInputs(p.inWidth);
-    for (int r = 0; r < rows; r++)
-      sortByPart(
-          inputs.list(r0 + r), inputs.count(r0 + r), p.inWidth, row(members, r, partCount * stride), counts[r]);
+    Inputs left[sparseRowBlock];
+    for (int r = 0; r < rows; r++) left[r] = inputs.of(r0 + r);
     for (int part = 0; part < partCount; part++) {
       memset(sums, 0, static_cast<size_t>(rows * columns) * sizeof(float));
-      for (int r = 0; r < rows; r++)
-        addRows(
-            sums + r * columns, w, first, last - first, row(p.x, r0 + r, p.inWidth),
-            row(members, r * partCount + part, stride), counts[r][part], false);
+      for (int r = 0; r < rows; r++) {
+        const int count = left[r].before(partStart(p.inWidth, part + 1));
+        addRows(sums + r * columns, w, first, last - first, row(p.x, r0 + r, p.inWidth), left[r], count, false);
+        left[r] = left[r].from(count);
+      }
       addParts(sums, levels, part, partCount, rows * columns);
     }
     for (int r = 0; r < rows; r++)
@@ -128,7 +120,7 @@ static inline bool hasSparseInputs(const Product& p) {
 constexpr int sparseColumns = 512;
 
 static inline size_t denseBySparseScratch(int inWidth) {
-  return manySparseScratch(inWidth, sparseColumns) + static_cast<size_t>(sparseRowBlock * inWidth) * sizeof(int32_t) + 64;
+  return manySparseScratch(sparseColumns) + static_cast<size_t>(sparseRowBlock * inWidth) * sizeof(int32_t) + 64;
 }
 
 template <class M>
@@ -188,10 +180,9 @@ RELUFY_INLINE static int columnsOf(int outWidth, int threads) {
 
 static inline size_t transposedScratch(int inWidth, int outWidth, int rows, int threads, bool sparse) {
   const auto larger = [](size_t a, size_t b) { return a > b ? a : b; };
-  const size_t few = static_cast<size_t>(parts * partInputs(inWidth)) * sizeof(int32_t);
-  if (rows < manyRows) return few;
-  if (sparse) return larger(few, manySparseScratch(inWidth, columnsOf(outWidth, threads)));
-  return larger(few, larger(gemmTransposedScratch(rows, inWidth), denseBySparseScratch(inWidth)));
+  if (rows < manyRows) return 0;
+  if (sparse) return manySparseScratch(columnsOf(outWidth, threads));
+  return larger(gemmTransposedScratch(rows), denseBySparseScratch(inWidth));
 }
 
 }  // namespace relufy::RELUFY_ISA
