@@ -104,33 +104,32 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
 }
 
 /**
- * sum, with four blocks more. The partial sums of a block are stored before the next block is loaded, and constants are
- * loaded: V8 moves all loads of a loop body to its front, up to the next store, and spills what its 16 registers do not
+ * The integer dots of four blocks. The partial sums of a block are stored before the next block is loaded, and constants
+ * are loaded: V8 moves all loads of a loop body to its front, up to the next store, and spills what its 16 registers do not
  * hold; and it makes constants anew in every round.
  */
-@inline function addGroup<F>(sum: v128, w: usize, scales: usize, x: usize, scratch: usize): v128 {
+@inline function groupDots<F>(w: usize, x: usize, scratch: usize): v128 {
   const step: usize = isInt8<F>() ? 32 : 16;
   v128.store(scratch, blockDot<F>(w, x));
   v128.store(scratch, blockDot<F>(w + step, x + 64), 16);
   v128.store(scratch, blockDot<F>(w + 2 * step, x + 128), 32);
   v128.store(scratch, blockDot<F>(w + 3 * step, x + 192), 48);
-  let dots = laneSums(v128.load(scratch), v128.load(scratch, 16), v128.load(scratch, 32), v128.load(scratch, 48));
-  if (!isInt8<F>()) dots = i32x4.sub(dots, v128.load(x, sumsOffset));
-  const scale = fromHalves(
-    v128.load_ext<i16>(scales), v128.load(scratch, signAt), v128.load(scratch, biasAt), v128.load(scratch, leastAt),
-  );
-  return madd(sum, f32x4.convert_i32x4_s(dots), f32x4.mul(scale, v128.load(x, scalesOffset)));
+  const dots = laneSums(v128.load(scratch), v128.load(scratch, 16), v128.load(scratch, 32), v128.load(scratch, 48));
+  return isInt8<F>() ? dots : i32x4.sub(dots, v128.load(x, sumsOffset));
 }
 
 @inline export function groupStep<F>(): usize {
   return isInt8<F>() ? 128 : 64;
 }
 
-/** Bytes of scratch: partial sums and constants. */
-export const dotBlocksScratch: usize = 128;
 const signAt: usize = 64;
 const biasAt: usize = 80;
 const leastAt: usize = 96;
+const dotsAt: usize = 128;
+/** Groups whose dots are held at a time. */
+const heldGroups: i32 = 64;
+/** Bytes of scratch: partial sums, constants and dots. */
+export const dotBlocksScratch: usize = dotsAt + 16 * <usize>heldGroups;
 
 /** Puts the constants where the dot products look for them: once for each op. */
 export function startDots(scratch: usize): void {
@@ -139,10 +138,26 @@ export function startDots(scratch: usize): void {
   v128.store(scratch, splat(leastHalf), leastAt);
 }
 
-/** One weight row, whole; `x` is prepared. */
+/**
+ * One weight row, whole; `x` is prepared. First the dots, then the scales: the row is read from its beginning to its end,
+ * which is what the processor's prefetcher can follow (WebAssembly has no prefetch of its own).
+ */
 export function dotBlocks<F>(w: usize, scales: usize, x: usize, groups: i32, scratch: usize): f32 {
   let sum = splat(0);
-  for (const end = x + <usize>groups * groupBytes; x < end; x += groupBytes, w += groupStep<F>(), scales += 8)
-    sum = addGroup<F>(sum, w, scales, x, scratch);
+  const dots = scratch + dotsAt;
+  while (groups > 0) {
+    const held = min(groups, heldGroups);
+    const end = dots + (<usize>held << 4);
+    let xScales = x + scalesOffset;
+    for (let at = dots; at < end; at += 16, x += groupBytes, w += groupStep<F>())
+      v128.store(at, groupDots<F>(w, x, scratch));
+    for (let at = dots; at < end; at += 16, xScales += groupBytes, scales += 8) {
+      const scale = fromHalves(
+        v128.load_ext<i16>(scales), v128.load(scratch, signAt), v128.load(scratch, biasAt), v128.load(scratch, leastAt),
+      );
+      sum = madd(sum, f32x4.convert_i32x4_s(v128.load(at)), f32x4.mul(scale, v128.load(xScales)));
+    }
+    groups -= held;
+  }
   return hsum(sum);
 }
