@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, extname } from 'node:path/posix';
+import parseChangeset from '@changesets/parse';
 import { parseSync } from 'rolldown/utils';
 import { expect, test } from 'vitest';
 import { packages, repositoryFiles, root } from './workspace.js';
@@ -64,4 +65,18 @@ test('README.md has a line for every package', () => {
   expect(
     packages.filter(({ folder }) => !readme.includes(`\n  ${basename(folder)} `)).map(({ folder }) => folder),
   ).toEqual([]);
+});
+
+test('every changeset is one that the release reads, of packages that exist', () => {
+  const names = packages.map(({ name }) => name);
+  const changesets = repositoryFiles.filter((file) => /^\.changeset\/(?!README).*\.md$/.test(file));
+  for (const file of changesets) {
+    const { releases, summary } = parseChangeset(read(file));
+    expect(
+      releases.filter(({ name }) => !names.includes(name)),
+      file,
+    ).toEqual([]);
+    expect(releases.length, file).toBeGreaterThan(0);
+    expect(summary, file).not.toBe('');
+  }
 });
