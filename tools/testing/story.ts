@@ -3,5 +3,5 @@
 
 export const question = 'Tell me a story about a fox.';
 export const maxNewTokens = 80;
-export const story = `Once upon a time, there was a little girl named Lily. She loved to play with her toys and play with her toys. One day, she found a big box in her room. She was very happy and wanted to play with it.
-Lily went to the store with her mom. She saw the box and wanted to play with it. She asked her mom, "Can I play with`;
+export const story = `Once upon a time, there was a little fox. He was very excited because he had a big, strong bear. He wanted to be friends with the fox.
+One day, the fox met a little fox. He was very excited. He wanted to be friends with the fox. So, he asked the fox if he could join them. The fox said`;

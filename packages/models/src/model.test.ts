@@ -30,7 +30,7 @@ describe('generate', () => {
     expect(pieces).toHaveLength(30);
     expect(textOf(pieces)).toBe(result.text);
     expect(pieces.map(({ tokenId }) => tokenId)).toEqual(result.tokenIds);
-    expect(result.text).toMatch(/^Once upon a time, there was a little girl named Lily\./);
+    expect(result.text).toMatch(/^Once upon a time, there was a little fox\./);
     expect(result.finishReason).toBe('length');
     expect(result.usage).toMatchObject({ promptTokens: 12, completionTokens: 30 });
     expect(result.stats.density.down).toHaveLength(8);
@@ -66,17 +66,17 @@ describe('generate', () => {
   });
 
   it('stops at a stop string, which is not part of the text', async () => {
-    const stream = model.generate(messages, { maxNewTokens: 50, temperature: 0, stop: 'Lily' });
+    const stream = model.generate(messages, { maxNewTokens: 50, temperature: 0, stop: 'fox' });
     const result = await stream.result;
-    expect(result.text).toBe('Once upon a time, there was a little girl named ');
-    expect(result).toMatchObject({ finishReason: 'stop', stopString: 'Lily' });
+    expect(result.text).toBe('Once upon a time, there was a little ');
+    expect(result).toMatchObject({ finishReason: 'stop', stopString: 'fox' });
   });
 
   it('stops at the ids that it is told, or never', async () => {
     const period = (await model.encode('.', { addSpecialTokens: false }))[0] as number;
     const stopped = await model.generate(messages, { maxNewTokens: 60, temperature: 0, stopTokenIds: [period] }).result;
     expect(stopped.finishReason).toBe('stop');
-    expect(stopped.text).toBe('Once upon a time, there was a little girl named Lily');
+    expect(stopped.text).toBe('Once upon a time, there was a little fox');
     expect(stopped.tokenIds.at(-1)).toBe(period);
     const poem = [{ role: 'user', content: 'Write a poem about the sea.' }];
     const ended = await model.generate(poem, { maxNewTokens: 120, temperature: 0 }).result;

@@ -90,7 +90,7 @@ describe('relufy models', () => {
     expect(stdout).toBe(`${modelsTable()}\n`);
     const json = JSON.parse((await runCli(['models', '--json'])).stdout);
     expect(json).toHaveLength(sparseModels.length);
-    expect(json[0]).toMatchObject({ id: 'llama-tales', activeShare: 0.11, assumed: false });
+    expect(json[0]).toMatchObject({ id: 'llama-tales', activeShare: 0.077, assumed: false });
     expect(json[0].bytesPerToken.int8.speedup).toBeGreaterThan(1.3);
   });
 });

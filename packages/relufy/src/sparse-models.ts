@@ -63,7 +63,7 @@ export const sparseModels: readonly SparseModel[] = [
       num_key_value_heads: 4,
       tie_word_embeddings: true,
     },
-    density: { down: 0.11 },
+    density: { down: 0.077 },
     evidence: 'measured',
     source: 'held-out text, mean of the layers (its model card)',
     licence: 'Apache-2.0; built with Llama, see its model card',

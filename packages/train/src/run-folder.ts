@@ -85,7 +85,7 @@ export class RunFolder {
   async drawCurve(): Promise<void> {
     const points: readonly CurvePoint[] = await this.#metrics();
     const file = this.path('loss.svg');
-    if (points.length > 0) await writeFile(file, lossCurve('loss', points)).catch(toWriteError(file));
+    if (points.length > 0) await writeFile(file, lossCurve(points)).catch(toWriteError(file));
   }
 
   async #metrics(): Promise<Metrics[]> {
