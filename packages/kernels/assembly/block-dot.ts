@@ -104,9 +104,8 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
 }
 
 /**
- * The integer dots of four blocks. The partial sums of a block are stored before the next block is loaded, and constants
- * are loaded: V8 moves all loads of a loop body to its front, up to the next store, and spills what its 16 registers do not
- * hold; and it makes constants anew in every round.
+ * The integer dots of four blocks. The partial sums of a block are stored before the next block is loaded: V8 moves all
+ * loads of a loop body to its front, up to the next store, and spills what its 16 registers do not hold.
  */
 @inline function groupDots<F>(w: usize, x: usize, scratch: usize): v128 {
   const step: usize = isInt8<F>() ? 32 : 16;
@@ -131,7 +130,7 @@ const heldGroups: i32 = 64;
 /** Bytes of scratch: partial sums, constants and dots. */
 export const dotBlocksScratch: usize = dotsAt + 16 * <usize>heldGroups;
 
-/** Puts the constants where the dot products look for them: once for each op. */
+/** Puts the constants where the dot products load them from: once for each op. V8 would make them anew in every round. */
 export function startDots(scratch: usize): void {
   v128.store(scratch, i32x4.splat(halfSign), signAt);
   v128.store(scratch, i32x4.splat(halfBias), biasAt);

@@ -1,5 +1,6 @@
 // The charts of measurements, each a whole SVG by file name: those that compare runs, and those of one run. Does not own
 // drawing (charts/) or tables (report.ts).
+import { sites } from '@relufy/models';
 import { shortNames } from './charts/labels.js';
 import { barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 import type { LayerMeasurement, Measurement } from './record.js';
@@ -19,7 +20,8 @@ const meanCurve = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasure
     meanOver(layers, (layer) => of(layer)[at] ?? 0),
   );
 
-const numbered = (values: readonly number[], first = 0): (readonly [number, number])[] =>
+/** A point a value: x counts from `first`. */
+export const numbered = (values: readonly number[], first = 0): (readonly [number, number])[] =>
   values.map((value, at) => [at + first, value]);
 
 /** How runs are told apart. */
@@ -194,7 +196,7 @@ export function runCharts(run: Measurement): Map<string, string> {
       y: 'share of entries that are not zero',
       yDomain: [0, 1],
       lines: merged(
-        (['qkv', 'o', 'upGate', 'down'] as const).map((site) => ({
+        sites.map((site) => ({
           name: site,
           points: numbered(layers.map(({ density }) => density[site].mean)),
         })),

@@ -1,7 +1,8 @@
 // Measurements as CSV for other tools: a row a layer and site, one quantity a row for whole runs, one point a row for
 // curves. Texts and long lists that only this package needs stay in measurement.json. Does not own the page (report.ts).
+import { sites } from '@relufy/models';
 import { weightBytes } from './macs.js';
-import { meanOver, meanWhileDecoding } from './measurement-charts.js';
+import { meanOver, meanWhileDecoding, numbered } from './measurement-charts.js';
 import type { LayerMeasurement, Measurement } from './record.js';
 
 type Cell = string | number | undefined;
@@ -62,9 +63,7 @@ function quantitiesOf(run: Measurement): Quantity[] {
   const ofDecoding = (value: number): Cell => (decode.tokens > 0 ? value : undefined);
   return [
     ['perplexity', '', perplexity],
-    ...(['qkv', 'o', 'upGate', 'down'] as const).map(
-      (site): Quantity => [`density.${site}`, '', meanOver(layers, ({ density }) => density[site].mean)],
-    ),
+    ...sites.map((site): Quantity => [`density.${site}`, '', meanOver(layers, ({ density }) => density[site].mean)]),
     ...Object.keys(decode.density).map((site): Quantity => [`decodeDensity.${site}`, '', meanWhileDecoding(run, site)]),
     ['macs.dense.blocks', '', macs.dense.blocks],
     ['macs.dense.withHead', '', macs.dense.withHead],
@@ -137,21 +136,15 @@ function layersCsv(runs: readonly Measurement[]): string {
 
 type Point = readonly [x: Cell, y: Cell];
 
-const numbered = (values: readonly number[], first: number): Point[] =>
-  values.map((value, at): Point => [at + first, value]);
-
 /** What x and y are stands in the package's README. */
 function curvesOf(measured: LayerMeasurement, run: Measurement): Record<string, readonly Point[]> {
   const { layer, use, preActivation, magnitude, cett } = measured;
   const { low, high, bins, below, above } = preActivation;
   const edge = (bin: number) => low + (bin * (high - low)) / bins.length;
   return {
-    density: numbered(run.series[layer] ?? [], 0),
+    density: numbered(run.series[layer] ?? []),
     ...Object.fromEntries(
-      Object.entries(run.inputSeries ?? {}).map(([site, series]) => [
-        `density.${site}`,
-        numbered(series[layer] ?? [], 0),
-      ]),
+      Object.entries(run.inputSeries ?? {}).map(([site, series]) => [`density.${site}`, numbered(series[layer] ?? [])]),
     ),
     preActivation: [
       [Number.NEGATIVE_INFINITY, below],

@@ -90,15 +90,20 @@ export function criterionText({ kind, value }: Measurement['criterion']): string
   return kind === 'absolute' ? `|h| >= ${value}` : `|h| ||w|| above the threshold for CETT ${value}`;
 }
 
+/** Every chart of a report, by file name: drawn once, for the page and for the files. */
+const chartsOf = (runs: readonly Measurement[]) => ({ comparison: comparisonCharts(runs), each: runs.map(runCharts) });
+
 /** One page: a table of all runs, charts that compare them, then the charts of each. */
-export function measurementPage(runs: readonly Measurement[]): string {
+export const measurementPage = (runs: readonly Measurement[]): string => pageOf(runs, chartsOf(runs));
+
+function pageOf(runs: readonly Measurement[], { comparison, each }: ReturnType<typeof chartsOf>): string {
   const labels = names(runs);
   const sections: PageSection[] = [
     { title: 'Summary', html: tableHtml(summaryTable(runs)) },
-    { title: runs.length > 1 ? 'Side by side' : 'Over all layers', charts: [...comparisonCharts(runs).values()] },
+    { title: runs.length > 1 ? 'Side by side' : 'Over all layers', charts: [...comparison.values()] },
     ...runs.map((run, at) => ({
       title: labels[at] as string,
-      charts: [...runCharts(run).values()],
+      charts: [...(each[at]?.values() ?? [])],
       html: tableHtml(layerTable(run)),
     })),
   ];
@@ -125,8 +130,9 @@ function layerTable({ layers, decode }: Measurement): PageTable {
 
 /** The files of a report: name -> content. */
 export function measurementFiles(runs: readonly Measurement[]): Map<string, string> {
-  const files = new Map([['report.html', measurementPage(runs)], ...measurementCsvs(runs)]);
-  for (const [name, svg] of comparisonCharts(runs)) files.set(`${name}.svg`, svg);
-  if (runs.length === 1) for (const [name, svg] of runCharts(runs[0] as Measurement)) files.set(`${name}.svg`, svg);
+  const charts = chartsOf(runs);
+  const files = new Map([['report.html', pageOf(runs, charts)], ...measurementCsvs(runs)]);
+  const [only] = runs.length === 1 ? charts.each : [];
+  for (const [name, svg] of [...charts.comparison, ...(only ?? [])]) files.set(`${name}.svg`, svg);
   return files;
 }

@@ -65,7 +65,10 @@ describe('a run', () => {
     expect(metrics[29]?.validationLoss).toBeLessThan(3.5);
     expect(events.map(({ kind }) => kind)).toContain('checkpoint');
     expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['step-00000027', 'step-00000030']);
-    expect(readFileSync(join(folder, 'loss.svg'), 'utf8')).toContain('Loss of a token');
+    const curve = readFileSync(join(folder, 'loss.svg'), 'utf8');
+    expect(curve).toContain('Loss of a token');
+    // training and held-out, each with its sample in the legend
+    expect(curve.match(/<path class="line /g)).toHaveLength(4);
     // what goes with the model says nothing of the machine
     expect(readFileSync(join(folder, 'model/training.json'), 'utf8')).not.toContain(tiny.folder);
     const model = await loadModel(join(folder, 'model'), { backend: 'reference' });
