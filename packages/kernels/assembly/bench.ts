@@ -1,4 +1,5 @@
-// Kernels that only measure: how fast the team reads memory. Not in the op table; their records are made by stream.ts.
+// Kernels that only measure: how fast the team reads memory. Not in the op table; their records are made by streaming.ts of
+// @relufy/tensor.
 //
 //   streamRead: every thread reads its share of a buffer once, four vectors at a time, and stores their sum
 

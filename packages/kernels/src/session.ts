@@ -10,6 +10,7 @@ import {
   type MemoryPlan,
   type Program,
   planMemory,
+  type RecordSession,
   RelufyError,
   type Session,
   type Step,
@@ -49,7 +50,7 @@ const worthCollecting = 2 ** 25;
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
-export class MemorySession implements WasmSession {
+export class MemorySession implements WasmSession, RecordSession {
   readonly #engine: Engine;
   readonly #threads: number;
   readonly #limits: StepLimits;
@@ -133,7 +134,7 @@ export class MemorySession implements WasmSession {
     };
   }
 
-  /** Loads hand-made records that are not in the op table (measuring kernels); see stream.ts. */
+  /** Loads hand-made records that are not in the op table (measuring kernels); see streaming.ts of @relufy/tensor. */
   loadRecords(ops: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
     const plan = { offsets: new Map<string, number>(), totalUnits: 0 };
     const placed = this.#place({ records, ops, kernels: 'inference', scratchUnits: 1, plan, unit: 0 });

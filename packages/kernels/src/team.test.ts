@@ -132,6 +132,10 @@ describe('team', () => {
 
   it('measures streaming bandwidth', async () => {
     expect(await streamBandwidth(2, 2 ** 24)).toBeGreaterThan(0.1);
+    expect(await streamBandwidth(1, 2 ** 24 + 1, { of: 'median' })).toBeGreaterThan(0.1);
+    await expect(streamBandwidth(1, 2 ** 20, { of: 'worst' as 'best' })).rejects.toThrow(
+      'streamBandwidth option "of": expected best or median, got worst.',
+    );
   });
 
   it('frees the memory of a disposed session in all threads', async () => {

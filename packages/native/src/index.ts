@@ -1,3 +1,4 @@
+export { measureStreaming as streamBandwidth } from '@relufy/tensor';
 export {
   createNativeBackend,
   type NativeAvailability,
@@ -6,4 +7,3 @@ export {
   nativeAvailability,
 } from './backend.js';
 export type { NativeLoadedProgram, NativeSession } from './session.js';
-export { streamBandwidth } from './stream.js';

@@ -13,6 +13,7 @@ import {
   opDefinition,
   type Program,
   planMemory,
+  type RecordSession,
   RelufyError,
   type Session,
   type Step,
@@ -50,7 +51,7 @@ export interface Engine {
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
-export class MemorySession implements NativeSession {
+export class MemorySession implements NativeSession, RecordSession {
   readonly #engine: Engine;
   readonly #limits: StepLimits;
   readonly #buffers: ReadonlyMap<string, BufferDecl>;
@@ -154,7 +155,7 @@ export class MemorySession implements NativeSession {
     };
   }
 
-  /** Loads hand-made records that are not in the op table (measuring kernels); see stream.ts. */
+  /** Loads hand-made records that are not in the op table (measuring kernels); see streaming.ts of @relufy/tensor. */
   loadRecords(ops: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
     const words = records((buffer) => this.#unitOf(buffer));
     const native = this.#encode(words, 0);

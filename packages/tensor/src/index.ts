@@ -52,5 +52,6 @@ export { createReferenceBackend } from './reference/executor.js';
 export { activationFunctions } from './reference/kernels.js';
 export { checkProgram, checkStep, viewLength, viewTypes } from './session-checks.js';
 export { countCodes, dtypeCodes } from './shapes.js';
+export { measureStreaming, type RecordSession, type StreamingOptions } from './streaming.js';
 export { partSize, scheduleFields, trainingOpTable } from './training-ops.js';
 export { yieldToEventLoop } from './yield.js';

@@ -1,4 +1,5 @@
-// A kernel that only measures: how fast the team reads memory. Not in the op table; its records are made by stream.ts.
+// A kernel that only measures: how fast the team reads memory. Not in the op table; its records are made by streaming.ts of
+// @relufy/tensor.
 //
 //   streamRead: every thread reads its share of a buffer once, four vectors at a time, and stores their sum
 //   record: 1 buffer, in units; 2 its length, in units; 3 where the sums go, in units (a unit a thread)

@@ -2,10 +2,8 @@
 // the streaming bandwidth that speeds are held against is measured in the same run.
 
 import { wholeFrom } from '@relufy/chat';
-import type { WasmBackend } from '@relufy/kernels';
 import type { WeightDType } from '@relufy/models';
-import type { NativeBackend } from '@relufy/native';
-import type { Backend, DType } from '@relufy/tensor';
+import { type Backend, type DType, measureStreaming } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
@@ -75,10 +73,10 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
   );
   try {
     const tables: Table[] = [];
-    const bandwidth = await streamBandwidth(backend);
+    const bandwidth = await measureStreaming(backend, 1e9, { of: 'median' });
     tables.push({
       title: 'Streaming reads',
-      note: '1 GB, each byte read once, best of 7 passes.',
+      note: '1 GB, each byte read once, median of 7 passes.',
       columns: ['threads', 'GB/s'],
       rows: [[backend.threads, bandwidth.toFixed(1)]],
     });
@@ -98,12 +96,6 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
   } finally {
     await backend.dispose();
   }
-}
-
-/** By the backend's own streaming kernel, in GB/s. */
-async function streamBandwidth(backend: Backend): Promise<number> {
-  if (backend.name === 'native') return (await import('@relufy/native')).streamBandwidth(backend as NativeBackend, 1e9);
-  return (await import('@relufy/kernels')).streamBandwidth(backend as WasmBackend, 1e9);
 }
 
 async function kernelTable(
