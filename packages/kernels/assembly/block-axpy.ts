@@ -2,8 +2,8 @@
 //
 //   for k in list, in order: for each of my columns c:  sums[c] += q[k][c] * (x[k] * scale[k][c / 32])
 //
-// The coefficient x * scale is rounded once. This order, strictly by k from +0, is the contract of transposed block
-// formats, as that of axpy.ts is: a skipped k would add x[k] = 0 times a finite weight.
+// The coefficient x * scale is rounded once. This order, by k from +0, is the contract within a part of the inputs
+// (parts.ts): a skipped k would add x[k] = 0 times a finite weight.
 // 1. Coefficients of eight rows are made first, up to 64 blocks of columns of each; then the columns pass, 16 at a time,
 //    with the rows in two halves of four: eight rows wait for memory together.
 // 2. Integers are converted at the top of a word (block-format.ts); the power of two is in the coefficients.
@@ -11,10 +11,12 @@
 // Memory: `sums` are whole blocks, private to the thread.
 import { blockBytes, halves, isInt8, nibbles, rawUnit, rawHigh, rawLow, wordsHigh, wordsLow } from './block-format';
 import { floats, madd, splat } from './simd';
-import { touch, touchedRows } from './touch';
+import { mostTouched, touch } from './touch';
 
 /** Bytes of scratch: coefficients, and addresses of rows to touch. */
 export const axpyBlocksScratch: usize = 2048 + 64;
+/** Of each scattered row, the scales and so much of its beginning are touched; the processor's prefetcher goes on from there. */
+const touchedBytes: usize = 256;
 /** Share of the inputs, in a hundred, from which on rows count as following each other. */
 const denseShare: i64 = 85;
 /** Blocks of columns whose coefficients have fixed places, and the bytes from one row's to the next's. */
@@ -135,13 +137,13 @@ export function axpyBlocks<F>(
     const offset = <usize>(first + pass) * blockBytes<F>();
     const scales = scalesAt + (<usize>(first + pass) << 1);
     const from = sums + (<usize>pass << 7);
-    const together = scattered ? touchedRows(<usize>some * blockBytes<F>()) : count;
+    const together = scattered ? mostTouched : count;
     for (let i = 0; i < count; i += 8) {
       if (scattered && i % together == 0) {
         const rows = min(together, count - i);
         for (let j = 0; j < rows; j++) store<u32>(addresses + floats(j), <u32>(w + <usize>rowAt(list, i + j) * stride));
-        const sum = touch(addresses, rows, offset, <usize>some * blockBytes<F>());
-        store<i32>(addresses, sum + touch(addresses, rows, scales, <usize>some << 1));
+        const sum = touch(addresses, rows, scales, <usize>some << 1);
+        store<i32>(addresses, sum + touch(addresses, rows, offset, min(touchedBytes, <usize>some * blockBytes<F>())));
       }
       for (let j = 0; j < 8; j++) {
         const k = rowAt(list, min(i + j, last));

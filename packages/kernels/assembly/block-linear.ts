@@ -81,8 +81,10 @@ function gemvBlocks<F>(
 }
 
 /** `linear`, for both layouts. */
-export function linearBlocks<F>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
-  if (Linear.transposed(op)) return linearTransposedBlocks<F>(op, rows, thread, threads, scratch);
+export function linearBlocks<F>(
+  op: usize, rows: i32, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
+  if (Linear.transposed(op)) return linearTransposedBlocks<F>(op, rows, thread, threads, scratch, shared, sync);
   const inWidth = Linear.inWidth(op);
   const outWidth = Linear.outWidth(op);
   const first = share(outWidth, 16, thread, threads);

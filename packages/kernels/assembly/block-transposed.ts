@@ -1,16 +1,22 @@
-// linear over a transposed weight in a block format, and axpyRows: which path a call takes. Columns are dealt to the
-// threads in whole blocks, and every path sums in the order of block-axpy.ts: sparse equals dense, bit for bit.
+// linear over a transposed weight in a block format, and axpyRows: which path a call takes. Every path sums in the order
+// of parts.ts, and within a part in that of block-axpy.ts: sparse equals dense, bit for bit.
 //
-//   few rows, or sparse ones:  blocks of k stay in L2 while each row adds up its own
-//   many rows, dense:          sixteen columns are packed into a panel of f32 that stays in L1 while every row passes
+//   one row:               parts of the inputs are dealt to the threads, which read whole rows; a barrier; columns are dealt
+//                          and the parts joined. A share of the columns would be a piece of a kilobyte of every row, which
+//                          memory gives at 0.8 of the speed
+//   few rows, or sparse:   columns are dealt in whole blocks; blocks of k stay in L2 while each row adds up its own
+//   many rows, dense:      sixteen columns are packed into a panel of f32 that stays in L1 while every row passes
 //
-// Scratch: coefficients of axpyBlocks; then sums of some rows and their cursors, or the panel, its scales and sums.
+// Scratch: coefficients of axpyBlocks; then cursors, sums of some rows and the levels of their parts, or the panel, its
+// scales, sums and levels. Shared by the threads: the sums of every part of one row.
 import { axpyBlocks, axpyBlocksScratch } from './block-axpy';
 import { blockBytes, blockRowBytes, blocksOf, blockSize, half, rawUnit, scalesAt, widenBlock } from './block-format';
 import { at, finishRun } from './finish';
 import { AxpyRows, Linear } from './generated/ops';
 import { lowerBound } from './lists';
+import { addPart, joinParts, partStart, partsOf } from './parts';
 import { floats, madd, share } from './simd';
+import { barrier } from './team';
 
 /** From this many rows on, packing pays; and below which density of their inputs it does not. */
 const gemmRows = 8;
@@ -26,10 +32,12 @@ const panelBytes: usize = 16384;
 const gemmSumRows = 128;
 
 /** A product over a transposed weight, whatever op it belongs to: x, bias, residual and out are whole. */
-export function transposedBlocks<F>(
+function transposedBlocks<F>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32,
-  active: usize, counts: usize, thread: i32, threads: i32, scratch: usize,
+  active: usize, counts: usize, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
 ): void {
+  if (rows == 1 && partsOf(inWidth) > 1)
+    return oneRow<F>(x, w, bias, residual, out, inWidth, outWidth, active, counts, thread, threads, scratch, shared, sync);
   const blocks = blocksOf(outWidth);
   const first = share(blocks, 1, thread, threads);
   const last = share(blocks, 1, thread + 1, threads);
@@ -38,46 +46,85 @@ export function transposedBlocks<F>(
   if (active) for (let r = 0; r < rows; r++) total += load<i32>(counts + floats(r));
   if (rows >= gemmRows && <f32>total >= denseRows * <f32>(rows * inWidth))
     return gemmTransposedBlocks<F>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
-  const cursors = scratch + axpyBlocksScratch;
-  const sums = cursors + floats(sumRows);
   // one row: all columns at once, since a weight row is read in one run
   const step = rows == 1 ? last - first : sumBlocks;
   for (let b = first; b < last; b += step)
     for (let r0 = 0; r0 < rows; r0 += sumRows)
       addRows<F>(
-        x, w, bias, residual, out, r0, min(rows, r0 + sumRows), inWidth, outWidth, active, counts, b, min(step, last - b),
-        scratch, sums, cursors,
+        x, w, bias, residual, out, r0, min(rows, r0 + sumRows), inWidth, outWidth, active, counts, b, min(step, last - b), scratch,
       );
+}
+
+/** One row, whose inputs have parts: this thread's parts, then its columns of all of them. */
+function oneRow<F>(
+  x: usize, w: usize, bias: usize, residual: usize, out: usize, inWidth: i32, outWidth: i32, active: usize, counts: usize,
+  thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
+  const parts = partsOf(inWidth);
+  const blocks = blocksOf(outWidth);
+  const columns = blocks * blockSize;
+  const stride = blockRowBytes<F>(outWidth);
+  const scales = scalesAt<F>(outWidth);
+  const lastPart = share(parts, 1, thread + 1, threads);
+  for (let part = share(parts, 1, thread, threads); part < lastPart; part++) {
+    const sums = shared + floats(part * columns);
+    const k = partStart(inWidth, part);
+    const end = partStart(inWidth, part + 1);
+    memory.fill(sums, 0, floats(columns));
+    if (!active) {
+      axpyBlocks<F>(sums, w + <usize>k * stride, stride, scales, 0, blocks, x + floats(k), 0, end - k, scratch);
+      continue;
+    }
+    const from = lowerBound(active, load<i32>(counts), k);
+    const to = lowerBound(active, load<i32>(counts), end);
+    axpyBlocks<F>(sums, w, stride, scales, 0, blocks, x, active + floats(from), to - from, scratch);
+  }
+  barrier(sync, threads);
+  const c = share(blocks, 1, thread, threads) * blockSize;
+  const own = share(blocks, 1, thread + 1, threads) * blockSize - c;
+  if (own == 0) return;
+  joinParts(shared + floats(c), floats(columns), parts, own);
+  finishRun(out + floats(c), at(residual, c), at(bias, c), shared + floats(c), min(own, outWidth - c));
 }
 
 /** Rows [r0, r1), the columns of `blocks` blocks from `first` on. */
 function addRows<F>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, r0: i32, r1: i32, inWidth: i32, outWidth: i32,
-  active: usize, counts: usize, first: i32, blocks: i32, scratch: usize, sums: usize, cursors: usize,
+  active: usize, counts: usize, first: i32, blocks: i32, scratch: usize,
 ): void {
   const stride = blockRowBytes<F>(outWidth);
   const scales = scalesAt<F>(outWidth);
   const columns = blocks * blockSize;
-  memory.fill(sums, 0, floats((r1 - r0) * columns));
+  const count = (r1 - r0) * columns;
+  const cursors = scratch + axpyBlocksScratch;
+  const sums = cursors + floats(sumRows);
+  const levels = sums + floats(count);
   memory.fill(cursors, 0, floats(r1 - r0));
+  const parts = partsOf(inWidth);
   const chunk = r1 - r0 == 1 ? inWidth : max(8, <i32>(chunkBytes / (<usize>blocks * blockBytes<F>())) & ~7);
-  for (let k = 0; k < inWidth; k += chunk)
-    for (let r = r0; r < r1; r++) {
-      const mine = sums + floats((r - r0) * columns);
-      const row = x + floats(r * inWidth);
-      if (!active) {
-        const some = min(chunk, inWidth - k);
-        axpyBlocks<F>(mine, w + <usize>k * stride, stride, scales, first, blocks, row + floats(k), 0, some, scratch);
-        continue;
+  for (let part = 0; part < parts; part++) {
+    memory.fill(sums, 0, floats(count));
+    const end = partStart(inWidth, part + 1);
+    for (let k = partStart(inWidth, part); k < end; k += chunk) {
+      const next = min(end, k + chunk);
+      for (let r = r0; r < r1; r++) {
+        const mine = sums + floats((r - r0) * columns);
+        const row = x + floats(r * inWidth);
+        if (!active) {
+          axpyBlocks<F>(mine, w + <usize>k * stride, stride, scales, first, blocks, row + floats(k), 0, next - k, scratch);
+          continue;
+        }
+        const cursor = cursors + floats(r - r0);
+        const from = load<i32>(cursor);
+        const list = active + floats(r * inWidth + from);
+        const left = load<i32>(counts + floats(r)) - from;
+        const some = next == inWidth ? left : lowerBound(list, left, next);
+        store<i32>(cursor, from + some);
+        axpyBlocks<F>(mine, w, stride, scales, first, blocks, row, list, some, scratch);
       }
-      const cursor = cursors + floats(r - r0);
-      const from = load<i32>(cursor);
-      const list = active + floats(r * inWidth + from);
-      const left = load<i32>(counts + floats(r)) - from;
-      const count = k + chunk >= inWidth ? left : lowerBound(list, left, k + chunk);
-      store<i32>(cursor, from + count);
-      axpyBlocks<F>(mine, w, stride, scales, first, blocks, row, list, count, scratch);
     }
+    addPart(sums, levels, part, parts, count);
+  }
   const c = first * blockSize;
   for (let r = r0; r < r1; r++) {
     const place = r * outWidth + c;
@@ -136,26 +183,32 @@ function gemmTransposedBlocks<F>(
 ): void {
   const scales = scratch + panelBytes;
   const sums = scales + floats(blockK);
+  const levels = sums + (<usize>(min(rows, gemmSumRows) + 1) << 7);
+  const parts = partsOf(inWidth);
   const stride = blockRowBytes<F>(outWidth);
   const scaleAt = scalesAt<F>(outWidth);
   for (let r0 = 0; r0 < rows; r0 += gemmSumRows) {
     const r1 = min(rows, r0 + gemmSumRows);
     for (let b = first; b < last; b++) {
-      memory.fill(sums, 0, <usize>(r1 - r0 + 1) << 7);
-      for (let k = 0; k < inWidth; k += blockK) {
-        const count = min(inWidth - k, blockK);
-        for (let i = 0; i < count; i++) {
-          const row = w + <usize>(k + i) * stride;
-          widenBlock<F>(scratch + (<usize>i << 7), row + <usize>b * blockBytes<F>());
-          store<f32>(scales + floats(i), half(row + scaleAt + (<usize>b << 1)) * rawUnit<F>());
+      for (let part = 0; part < parts; part++) {
+        memory.fill(sums, 0, <usize>(r1 - r0 + 1) << 7);
+        const end = partStart(inWidth, part + 1);
+        for (let k = partStart(inWidth, part); k < end; k += blockK) {
+          const count = min(end - k, blockK);
+          for (let i = 0; i < count; i++) {
+            const row = w + <usize>(k + i) * stride;
+            widenBlock<F>(scratch + (<usize>i << 7), row + <usize>b * blockBytes<F>());
+            store<f32>(scales + floats(i), half(row + scaleAt + (<usize>b << 1)) * rawUnit<F>());
+          }
+          for (let r = r0; r < r1; r += 2) {
+            const x0 = x + floats(r * inWidth + k);
+            const x1 = r + 1 < r1 ? x0 + floats(inWidth) : x0;
+            const sum = sums + (<usize>(r - r0) << 7);
+            tileTransposedBlocks(scratch, scales, count, x0, x1, sum, sum + 128);
+            tileTransposedBlocks(scratch + 64, scales, count, x0, x1, sum + 64, sum + 192);
+          }
         }
-        for (let r = r0; r < r1; r += 2) {
-          const x0 = x + floats(r * inWidth + k);
-          const x1 = r + 1 < r1 ? x0 + floats(inWidth) : x0;
-          const sum = sums + (<usize>(r - r0) << 7);
-          tileTransposedBlocks(scratch, scales, count, x0, x1, sum, sum + 128);
-          tileTransposedBlocks(scratch + 64, scales, count, x0, x1, sum + 64, sum + 192);
-        }
+        addPart(sums, levels, part, parts, (r1 - r0) * blockSize);
       }
       const c = b * blockSize;
       for (let r = r0; r < r1; r++) {
@@ -168,16 +221,20 @@ function gemmTransposedBlocks<F>(
   }
 }
 
-export function linearTransposedBlocks<F>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+export function linearTransposedBlocks<F>(
+  op: usize, rows: i32, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
   transposedBlocks<F>(
     Linear.x(op), Linear.w(op), Linear.bias(op), Linear.residual(op), Linear.out(op), rows, Linear.inWidth(op),
-    Linear.outWidth(op), 0, 0, thread, threads, scratch,
+    Linear.outWidth(op), 0, 0, thread, threads, scratch, shared, sync,
   );
 }
 
-export function axpyRowsBlocks<F>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+export function axpyRowsBlocks<F>(
+  op: usize, rows: i32, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
   transposedBlocks<F>(
     AxpyRows.x(op), AxpyRows.w(op), AxpyRows.bias(op), AxpyRows.residual(op), AxpyRows.out(op), rows, AxpyRows.inWidth(op),
-    AxpyRows.outWidth(op), AxpyRows.active(op), AxpyRows.activeCount(op), thread, threads, scratch,
+    AxpyRows.outWidth(op), AxpyRows.active(op), AxpyRows.activeCount(op), thread, threads, scratch, shared, sync,
   );
 }

@@ -41,13 +41,14 @@ import { barrier } from './team';
 
 /**
  * `program` is the address of the first record; `rows` and `outputs` are the step's sizes; `scratch` is this thread's
- * own; `sync` is the session's barrier block.
+ * own, `shared` the team's, in which no op leaves anything; `sync` is the session's barrier block.
  */
 export function run(
-  program: usize, from: i32, to: i32, rows: i32, outputs: i32, thread: i32, threads: i32, scratch: usize, sync: usize,
+  program: usize, from: i32, to: i32, rows: i32, outputs: i32, thread: i32, threads: i32, scratch: usize, shared: usize,
+  sync: usize,
 ): void {
   for (let i = from; i < to; i++) {
-    step(program + <usize>i * recordBytes, rows, outputs, thread, threads, scratch);
+    step(program + <usize>i * recordBytes, rows, outputs, thread, threads, scratch, shared, sync);
     barrier(sync, threads);
   }
 }
@@ -57,7 +58,9 @@ export function run(
 }
 
 /** This thread's share of one op. */
-export function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
+export function step(
+  op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
   switch (load<i32>(op)) {
     case Gather.code: return gather(op, pick(Gather.count(op), rows, outputs), t, threads, scratch);
     case RmsNorm.code: return rmsNorm(op, pick(RmsNorm.count(op), rows, outputs), t, threads);
@@ -65,9 +68,10 @@ export function step(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, s
     case Activate.code: return activate(op, pick(Activate.count(op), rows, outputs), t, threads);
     case Multiply.code: return multiply(op, pick(Multiply.count(op), rows, outputs), t, threads);
     case SelectActive.code: return selectActive(op, pick(SelectActive.count(op), rows, outputs), t, threads);
-    case Linear.code: return linear(op, pick(Linear.count(op), rows, outputs), t, threads, scratch);
+    case Linear.code: return linear(op, pick(Linear.count(op), rows, outputs), t, threads, scratch, shared, sync);
     case GemvRows.code: return gemvRows(op, pick(GemvRows.count(op), rows, outputs), t, threads, scratch);
-    case AxpyRows.code: return axpyRows(op, pick(AxpyRows.count(op), rows, outputs), t, threads, scratch);
+    case AxpyRows.code:
+      return axpyRows(op, pick(AxpyRows.count(op), rows, outputs), t, threads, scratch, shared, sync);
     case Rope.code: return rope(op, pick(Rope.count(op), rows, outputs), t, threads);
     case StoreKv.code: return storeKv(op, pick(StoreKv.count(op), rows, outputs), t, threads);
     case Attention.code: return attention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);

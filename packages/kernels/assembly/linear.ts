@@ -92,12 +92,14 @@ function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: u
   );
 }
 
-export function linear(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+export function linear(
+  op: usize, rows: i32, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
   switch (Linear.dtype(op)) {
     case dtypeF32: return linearOf<f32>(op, rows, thread, threads, scratch);
     case dtypeBf16: return linearOf<u16>(op, rows, thread, threads, scratch);
-    case dtypeInt8: return linearBlocks<Int8>(op, rows, thread, threads, scratch);
-    case dtypeInt4: return linearBlocks<Int4>(op, rows, thread, threads, scratch);
+    case dtypeInt8: return linearBlocks<Int8>(op, rows, thread, threads, scratch, shared, sync);
+    case dtypeInt4: return linearBlocks<Int4>(op, rows, thread, threads, scratch, shared, sync);
     default: unreachable();
   }
 }

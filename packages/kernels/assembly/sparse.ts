@@ -203,12 +203,14 @@ function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
   }
 }
 
-export function axpyRows(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+export function axpyRows(
+  op: usize, rows: i32, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
   switch (AxpyRows.dtype(op)) {
     case dtypeF32: return axpyRowsOf<f32>(op, rows, thread, threads, scratch);
     case dtypeBf16: return axpyRowsOf<u16>(op, rows, thread, threads, scratch);
-    case dtypeInt8: return axpyRowsBlocks<Int8>(op, rows, thread, threads, scratch);
-    case dtypeInt4: return axpyRowsBlocks<Int4>(op, rows, thread, threads, scratch);
+    case dtypeInt8: return axpyRowsBlocks<Int8>(op, rows, thread, threads, scratch, shared, sync);
+    case dtypeInt4: return axpyRowsBlocks<Int4>(op, rows, thread, threads, scratch, shared, sync);
     default: unreachable();
   }
 }

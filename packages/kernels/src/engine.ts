@@ -34,8 +34,8 @@ export class LocalEngine implements Engine {
 
   async run(call: StepCall): Promise<void> {
     await yieldToEventLoop();
-    const { program, from, to, rows, outputs, scratch, barrier } = call;
-    this.#instance(call)(program, from, to, rows, outputs, 0, 1, scratch, barrier);
+    const { program, from, to, rows, outputs, scratch, shared, barrier } = call;
+    this.#instance(call)(program, from, to, rows, outputs, 0, 1, scratch, shared, barrier);
   }
 
   async profile(call: StepCall): Promise<Float64Array> {

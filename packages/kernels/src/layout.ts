@@ -1,9 +1,9 @@
 // Where everything of a session lies in its memory. Pure arithmetic in units of 64 bytes; session.ts owns the memory.
 //
-//   unit 0: reserved, so that offset 0 means "absent" | barrier | buffers (do not move) | programs | scratch | arena
+//   unit 0: reserved, so that offset 0 means "absent" | barrier | buffers (do not move) | programs | scratch | shared | arena
 //
 // What follows the buffers is laid out anew at each load: every program has its own records, all share one scratch (the
-// largest need, a part for each thread) and one arena of activations (the largest plan).
+// largest need, a part for each thread), what threads share in an op, and one arena of activations (the largest plan).
 import {
   type BufferDecl,
   byteCount,
@@ -66,8 +66,13 @@ const [attentionRows, attentionRun] = [33, 64];
 const preparedBytes = (inWidth: number): number => Math.ceil(inWidth / 128) * 288;
 /** What assembly/block-gemm.ts and block-dot.ts keep before the cursors and the prepared rows. */
 const blockRowsAt = 18432;
-/** Coefficients, cursors and sums of assembly/block-transposed.ts for several rows. */
-const blockColumnsBytes = 2112 + 64 * 4 + 64 * 512 * 4;
+/** Coefficients and cursors of assembly/block-transposed.ts; a row's sums of 512 columns; the panel's f32, scales and rows. */
+const blockColumnsAt = 2112 + 64 * 4;
+const sumBytes = 512 * 4;
+const [blockPanelBytes, blockPanelRows] = [16384 + 512, 129];
+/** Parts of the inputs of a transposed weight in a block format (assembly/parts.ts), and the levels that join them. */
+const partsOf = (inWidth: number): number => (inWidth < 1024 ? 1 : 8);
+const levelsOf = (inWidth: number): number => Math.log2(partsOf(inWidth));
 
 const blockCodes: readonly number[] = [dtypeCodes.int8, dtypeCodes.int4];
 
@@ -83,7 +88,12 @@ function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: 
   };
   const cursors = upTo(maxRows * 4, unitBytes);
   // of weights in block formats: by columns of a transposed matrix, or by its rows
-  const byColumns = () => blockColumnsBytes + upTo(Math.ceil(of('outWidth') / threads), columnUnit) * 4;
+  const byColumns = () => {
+    const own = upTo(Math.ceil(of('outWidth') / threads), columnUnit) * 4;
+    const sets = 1 + levelsOf(of('inWidth'));
+    const few = blockColumnsAt + Math.max(own, Math.min(maxRows, 64) * sumBytes) * sets;
+    return Math.max(few, blockPanelBytes + Math.min(maxRows + 1, blockPanelRows) * columnUnit * 4 * sets);
+  };
   const byRows = () => blockRowsAt + cursors + maxRows * preparedBytes(of('inWidth'));
   const inBlocks = blockCodes.includes(of('dtype'));
   const scores = () => attentionRows * (upTo(of('capacity'), 16) + 16) * 4;
@@ -124,6 +134,18 @@ export function scratchUnits(program: Program, threads: number): number {
   });
   // one unit more, so that the last line of one thread and the first of the next are never prefetched as a pair
   return toUnits(bytes) + 1;
+}
+
+/** Units that the threads share for a program: the sums of every part of one row (assembly/block-transposed.ts). */
+export function sharedUnits(program: Program): number {
+  const needs = program.ops.map((op, index) => {
+    if (op.kind !== 'linear' && op.kind !== 'axpyRows') return 0;
+    const { dtype, transposed, inWidth, outWidth } = opFields(program, op, index) as Record<string, number>;
+    const columns = op.kind === 'axpyRows' || transposed === 1;
+    if (!columns || !blockCodes.includes(dtype as number) || partsOf(inWidth as number) === 1) return 0;
+    return toUnits(partsOf(inWidth as number) * upTo(outWidth as number, columnUnit) * 4);
+  });
+  return Math.max(0, ...needs);
 }
 
 export const pagesOf = (units: number): number => Math.ceil((units * unitBytes) / pageBytes);

@@ -17,7 +17,8 @@ export const controlWord = {
   outputs: 7,
   scratch: 8,
   scratchStride: 9,
-  barrier: 10,
+  shared: 10,
+  barrier: 11,
 } as const;
 export const controlWords = 16;
 
@@ -43,6 +44,7 @@ export interface StepCall {
   readonly outputs: number;
   readonly scratch: number;
   readonly scratchStride: number;
+  readonly shared: number;
   readonly barrier: number;
 }
 
@@ -75,6 +77,7 @@ export type RunKernel = (
   thread: number,
   threads: number,
   scratch: number,
+  shared: number,
   barrier: number,
 ) => void;
 
@@ -89,7 +92,7 @@ export function profileOps(run: RunKernel, call: StepCall, thread: number, threa
   const scratch = call.scratch + thread * call.scratchStride;
   let before = performance.now();
   for (let op = call.from; op < call.to; op++) {
-    run(call.program, op, op + 1, call.rows, call.outputs, thread, threads, scratch, call.barrier);
+    run(call.program, op, op + 1, call.rows, call.outputs, thread, threads, scratch, call.shared, call.barrier);
     const now = performance.now();
     times[op - call.from] = now - before;
     before = now;

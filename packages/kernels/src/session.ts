@@ -23,7 +23,16 @@ import {
   viewTypes,
 } from '@relufy/tensor';
 import type { Engine } from './engine.js';
-import { type BufferLayout, layOutBuffers, maxPages, pageBytes, pagesOf, recordUnits, scratchUnits } from './layout.js';
+import {
+  type BufferLayout,
+  layOutBuffers,
+  maxPages,
+  pageBytes,
+  pagesOf,
+  recordUnits,
+  scratchUnits,
+  sharedUnits,
+} from './layout.js';
 import type { KernelSet } from './modules.js';
 import type { StepCall } from './protocol.js';
 
@@ -41,6 +50,7 @@ interface Placed {
   readonly ops: number;
   readonly kernels: KernelSet;
   readonly scratchUnits: number;
+  readonly sharedUnits: number;
   readonly plan: MemoryPlan;
   unit: number;
 }
@@ -64,6 +74,7 @@ export class MemorySession implements WasmSession, RecordSession {
   #running = 0;
   #scratchUnit = 0;
   #scratchStride = 0;
+  #sharedUnit = 0;
   #arenaUnit = 0;
 
   private constructor(engine: Engine, threads: number, buffers: readonly BufferDecl[], limits: StepLimits) {
@@ -111,6 +122,7 @@ export class MemorySession implements WasmSession, RecordSession {
       ops: program.ops.length,
       kernels: program.ops.some(({ kind }) => kind in trainingOpTable) ? 'training' : 'inference',
       scratchUnits: scratchUnits(program, this.#threads),
+      sharedUnits: sharedUnits(program),
       plan: planMemory(program),
       unit: 0,
     });
@@ -137,7 +149,7 @@ export class MemorySession implements WasmSession, RecordSession {
   /** Loads hand-made records that are not in the op table (measuring kernels); see streaming.ts of @relufy/tensor. */
   loadRecords(ops: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array> {
     const plan = { offsets: new Map<string, number>(), totalUnits: 0 };
-    const placed = this.#place({ records, ops, kernels: 'inference', scratchUnits: 1, plan, unit: 0 });
+    const placed = this.#place({ records, ops, kernels: 'inference', scratchUnits: 1, sharedUnits: 0, plan, unit: 0 });
     const none: Step = { rows: 0, outputs: 0 };
     return () => this.#track(placed, () => this.#engine.profile(this.#call(placed, none, 0, ops)));
   }
@@ -163,13 +175,15 @@ export class MemorySession implements WasmSession, RecordSession {
     });
     const scratchUnit = unit;
     const scratchStride = Math.max(...programs.map((program) => program.scratchUnits));
-    const arenaUnit = scratchUnit + scratchStride * this.#threads;
+    const sharedUnit = scratchUnit + scratchStride * this.#threads;
+    const arenaUnit = sharedUnit + Math.max(...programs.map((program) => program.sharedUnits));
     const total = arenaUnit + Math.max(...programs.map(({ plan }) => plan.totalUnits));
     const missing = checkPages(total, [...this.#buffers.values()]) - memory.buffer.byteLength / pageBytes;
     if (missing > 0) claim(() => memory.grow(missing), total);
     this.#programs.push(added);
     this.#scratchUnit = scratchUnit;
     this.#scratchStride = scratchStride;
+    this.#sharedUnit = sharedUnit;
     this.#arenaUnit = arenaUnit;
     programs.forEach((program, index) => {
       program.unit = units[index] as number;
@@ -197,6 +211,7 @@ export class MemorySession implements WasmSession, RecordSession {
       outputs,
       scratch: this.#scratchUnit * unitBytes,
       scratchStride: this.#scratchStride * unitBytes,
+      shared: this.#sharedUnit * unitBytes,
       barrier: this.#layout.barrierUnit * unitBytes,
     };
   }

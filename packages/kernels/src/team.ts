@@ -134,6 +134,7 @@ class Team {
     control[controlWord.outputs] = call.outputs;
     control[controlWord.scratch] = call.scratch;
     control[controlWord.scratchStride] = call.scratchStride;
+    control[controlWord.shared] = call.shared;
     control[controlWord.barrier] = call.barrier;
   }
 

@@ -75,6 +75,7 @@ function serve(port: Port): void {
           index,
           threads,
           scratch,
+          word('shared'),
           word('barrier'),
         );
         if (index === 0) port.post(0);

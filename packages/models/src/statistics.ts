@@ -25,6 +25,13 @@ export interface ModelStats {
   readonly density: Readonly<Record<Site | 'up', readonly number[]>>;
 }
 
+/** How many rows of each weight a decoding step read: the counts that it left behind. */
+export function rowsRead({ reads }: Pick<DecoderProgram, 'reads'>, loaded: LoadedProgram): number[] {
+  return reads.map(({ activeCount, rows }) =>
+    activeCount === undefined ? rows : (loaded.view(activeCount)[0] as number),
+  );
+}
+
 export class StepStatistics {
   #prefillTokens = 0;
   #prefillMs = 0;
@@ -44,12 +51,12 @@ export class StepStatistics {
     this.#prefillMs += ms;
   }
 
-  /** One decoded token: reads the counts that the step left behind. */
-  decode(ms: number, { reads }: Pick<DecoderProgram, 'reads'>, loaded: LoadedProgram): void {
+  /** One decoded token, and how many rows of each weight it read: `rowsRead`. */
+  decode(ms: number, { reads }: Pick<DecoderProgram, 'reads'>, rowsOf: readonly number[]): void {
     this.#decodeTokens++;
     this.#decodeMs += ms;
-    for (const read of reads) {
-      const rows = read.activeCount === undefined ? read.rows : (loaded.view(read.activeCount)[0] as number);
+    for (const [i, read] of reads.entries()) {
+      const rows = rowsOf[i] as number;
       this.#bytes += rows * read.rowBytes;
       this.#denseBytes += read.rows * read.rowBytes;
       if (read.layer >= 0) this.#site(read)[read.layer]! += rows / read.rows;

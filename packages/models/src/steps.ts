@@ -5,7 +5,7 @@ import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
-import type { StepStatistics } from './statistics.js';
+import { rowsRead, type StepStatistics } from './statistics.js';
 
 export interface ForwardResult {
   /** [rows, vocab], row-major. */
@@ -117,9 +117,10 @@ export class Steps {
     const start = performance.now();
     if (!(await this.#prefill(program, ids, cached, ids.length, signal))) return undefined;
     const ms = performance.now() - start;
-    for (const each of statistics) {
-      if (ids.length - cached > 1) each.prefill(ids.length - cached, ms);
-      else each.decode(ms, program.built, program.loaded);
+    if (ids.length - cached > 1) for (const each of statistics) each.prefill(ids.length - cached, ms);
+    else {
+      const rows = rowsRead(program.built, program.loaded);
+      for (const each of statistics) each.decode(ms, program.built, rows);
     }
     return { logits: this.#logits(program, 1), cached };
   }

@@ -35,15 +35,18 @@ import { trainingProduct } from './product';
 import { place, scatterAdd } from './rows';
 
 export function run(
-  program: usize, from: i32, to: i32, rows: i32, outputs: i32, thread: i32, threads: i32, scratch: usize, sync: usize,
+  program: usize, from: i32, to: i32, rows: i32, outputs: i32, thread: i32, threads: i32, scratch: usize, shared: usize,
+  sync: usize,
 ): void {
   for (let i = from; i < to; i++) {
-    trainingStep(program + <usize>i * recordBytes, rows, outputs, thread, threads, scratch);
+    trainingStep(program + <usize>i * recordBytes, rows, outputs, thread, threads, scratch, shared, sync);
     barrier(sync, threads);
   }
 }
 
-function trainingStep(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
+function trainingStep(
+  op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
   switch (load<i32>(op)) {
     case LinearBackward.code:
       return linearBackward(op, pick(LinearBackward.count(op), rows, outputs), t, threads, scratch);
@@ -63,18 +66,20 @@ function trainingStep(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, 
     case SumSquares.code: return sumSquares(op, t, threads);
     case Clip.code: return clip(op, t);
     case AdamW.code: return adamW(op, t, threads);
-    default: return forwardStep(op, rows, outputs, t, threads, scratch);
+    default: return forwardStep(op, rows, outputs, t, threads, scratch, shared, sync);
   }
 }
 
 /** Ops of every model, two of which have kernels here that are made for thousands of rows of f32. */
-function forwardStep(op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize): void {
+function forwardStep(
+  op: usize, rows: i32, outputs: i32, t: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+): void {
   const code = load<i32>(op);
   if (code == Linear.code && Linear.dtype(op) == dtypeF32)
     return linear(op, pick(Linear.count(op), rows, outputs), t, threads, scratch);
   if (code == Attention.code && Attention.dtype(op) == dtypeF32)
     return blockAttention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);
-  step(op, rows, outputs, t, threads, scratch);
+  step(op, rows, outputs, t, threads, scratch, shared, sync);
 }
 
 function linear(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {

@@ -34,7 +34,7 @@ const densities = [0, 0.05, 0.5, 1];
 
 const vector = (name: string, width: number) => buffer(name, 'f32', [width], normal);
 /** Formats of weights that cases are made for. A backend says which it takes. */
-const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const;
+export const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const;
 
 const matrix = (name: string, width: Dim, fill: Fill = normal) => buffer(name, 'f32', ['rows', width], fill);
 

@@ -5,10 +5,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Backend, createReferenceBackend, isBlockDType, ProgramBuilder, RelufyError } from '../index.js';
 import { buffer, type OpCase, sentinel } from './case.js';
-import { opCases, quantizable } from './cases.js';
+import { opCases, quantizable, weightDTypes } from './cases.js';
 import { backendGradients, finiteDifferences } from './gradient-case.js';
 import { gradientCases } from './gradient-cases.js';
 import { type CaseResult, runCase } from './run-case.js';
+import { wideProducts, wideShapes } from './wide-products.js';
 
 export interface BackendSuite {
   readonly name: string;
@@ -19,6 +20,8 @@ export interface BackendSuite {
   /** Bound on |difference| / (largest |value| of the reference), for every op. */
   readonly tolerance: number;
   readonly skip?: readonly { readonly reason: string; readonly cases: RegExp }[];
+  /** Whether wide products are run too (default): too slow for the reference, which they would compare with itself. */
+  readonly wide?: boolean;
 }
 
 export function runBackendSuite(suite: BackendSuite): void {
@@ -110,6 +113,29 @@ export function runBackendSuite(suite: BackendSuite): void {
         { numRuns: 100 },
       );
     });
+
+    for (const dtype of suite.wide === false ? [] : weightDTypes)
+      for (const [layout, products] of Object.entries(wideProducts))
+        it(`wide products, ${dtype} ${layout}: as the reference, sparse as dense, a row alone as among others`, async () => {
+          for (const shape of wideShapes) {
+            const [dense, sparse] = products(dtype, shape);
+            if (!takes(backends, dense)) return;
+            const expected = await wideReference(dense);
+            const first = await runCase(backends[0] as Backend, dense, 2);
+            expectClose(dense.name, first, expected, suite.tolerance);
+            for (const backend of backends) {
+              expectSameBits(dense.name, await runCase(backend, dense, 2), first);
+              const out = (await runCase(backend, sparse, 2)).out as Float32Array;
+              const wanted = (first.out as Float32Array).slice();
+              if (sparse.op === 'gemvRows')
+                for (let i = 0; i < out.length; i++) if (out[i] === sentinel) wanted[i] = sentinel;
+              expectSameBits(sparse.name, { out }, { out: wanted });
+              const alone = (await runCase(backend, { ...sparse, rows: 1 }, 2)).out as Float32Array;
+              const own = [alone, out].map((rows) => ({ out: rows.subarray(0, shape.outWidth) }));
+              expectSameBits(`${sparse.name}, alone`, own[0] as CaseResult, own[1] as CaseResult);
+            }
+          }
+        });
 
     it('a step of no rows changes nothing', async () => {
       const opCase = opCases.find(({ op }) => op === 'linear') as OpCase;
@@ -252,6 +278,14 @@ export function expectSameBits(name: string, actual: CaseResult, expected: CaseR
 
 function bitsOf(values: CaseResult[string]): ArrayLike<number> {
   return values instanceof Float32Array ? new Uint32Array(values.buffer, values.byteOffset, values.length) : values;
+}
+
+/** What the reference gives for wide products: it is slow, and a file may run several suites. */
+const wideResults = new Map<string, Promise<CaseResult>>();
+function wideReference(opCase: OpCase): Promise<CaseResult> {
+  const { name } = opCase;
+  if (!wideResults.has(name)) wideResults.set(name, runCase(createReferenceBackend(), opCase, 2));
+  return wideResults.get(name) as Promise<CaseResult>;
 }
 
 /** Every backend takes the formats of the case's weights. */

@@ -5,7 +5,13 @@ import { createReferenceBackend, ProgramBuilder, RelufyError } from '../index.js
 import { erf } from './erf.js';
 import { activationFunctions } from './kernels.js';
 
-runBackendSuite({ name: 'reference', create: async () => createReferenceBackend(), threads: [1], tolerance: 0 });
+runBackendSuite({
+  name: 'reference',
+  create: async () => createReferenceBackend(),
+  threads: [1],
+  tolerance: 0,
+  wide: false,
+});
 
 describe('formulas', () => {
   it('erf has the tabulated values', () => {
