@@ -143,7 +143,7 @@ describe('generate', () => {
     expect((await kept.result).finishReason).toBe('abort');
 
     const during = new AbortController();
-    const prompt = new Array(900).fill(5);
+    const prompt = new Array(500).fill(5);
     const early = model.generate(prompt, { signal: during.signal, onAbort: 'return' });
     setTimeout(() => during.abort(reason), 5);
     expect(await early.result).toMatchObject({ finishReason: 'abort', tokenIds: [] });
@@ -176,10 +176,10 @@ describe('generate', () => {
     ['something else', 7 as unknown as Prompt, {}, 'input', 'prompt: expected a text, messages or token ids, got 7.'],
     [
       'a prompt beyond the context',
-      new Array(1025).fill(5),
+      new Array(513).fill(5),
       {},
       'input',
-      'expected at most 1024 (the context), got 1025.',
+      'expected at most 512 (the context), got 513.',
     ],
   ];
   it.each(failures)('refuses %s, once, for the reader and the result', async (_, prompt, options, code, message) => {
@@ -236,8 +236,8 @@ describe('forward and score', () => {
     }
     await expect(model.scoreContinuations(context, [[]])).rejects.toThrowError(/at least one id/);
     await expect(model.scoreContinuations([], [[1]])).rejects.toThrowError(/at least one/);
-    await expect(model.scoreContinuations(new Array(1020).fill(5), [new Array(6).fill(5)])).rejects.toThrowError(
-      /at most 1024/,
+    await expect(model.scoreContinuations(new Array(508).fill(5), [new Array(6).fill(5)])).rejects.toThrowError(
+      /at most 512/,
     );
   });
 
@@ -346,14 +346,14 @@ describe('loading', () => {
 
   it('keeps keys and values in f16: half the cache, nearly the same numbers, on every backend', async () => {
     const ids = await model.encode('Once upon a time there was a fox who lived');
-    await using exact = await loadModel(bundled, { backend: 'wasm', contextLength: 1024 });
+    await using exact = await loadModel(bundled, { backend: 'wasm', contextLength: 512 });
     const expected = (await exact.forward(ids, { logits: 'all' })).logits;
     const results: Float32Array[] = [];
     for (const backend of ['reference', 'auto', 'wasm'] as const) {
-      await using half = await loadModel(bundled, { backend, kvCache: 'f16', contextLength: 1024 });
+      await using half = await loadModel(bundled, { backend, kvCache: 'f16', contextLength: 512 });
       results.push((await half.forward(ids, { logits: 'all' })).logits);
       const { numHiddenLayers, attention } = half.spec;
-      const cacheBytes = 2 * numHiddenLayers * attention.numKeyValueHeads * 1024 * attention.headDim * 2;
+      const cacheBytes = 2 * numHiddenLayers * attention.numKeyValueHeads * 512 * attention.headDim * 2;
       if (backend === 'wasm') expect(exact.memoryBytes - half.memoryBytes).toBe(cacheBytes);
     }
     const furthest = (a: Float32Array, b: Float32Array) =>
@@ -374,7 +374,7 @@ describe('loading', () => {
     [{ dtype: 'int3' }, 'loadModel option "dtype": expected auto, f32, bf16, int8, int4, got "int3".'],
     [{ sparsity: 'most' }, 'loadModel option "sparsity": expected exact or dense, got "most".'],
     [{ kvCache: 'int2' }, 'loadModel option "kvCache": expected f32 or f16, got "int2".'],
-    [{ contextLength: 5000 }, "expected at most 1024 (the model's max_position_embeddings), got 5000."],
+    [{ contextLength: 5000 }, "expected at most 512 (the model's max_position_embeddings), got 5000."],
     [{ relufy: { stage: 3 } }, 'relufy "stage": expected 1 or 2, got 3.'],
   ])('refuses %o', async (options, message) => {
     const error = await loadModel(bundled, options as object).catch((thrown: unknown) => thrown);

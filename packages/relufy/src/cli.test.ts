@@ -152,7 +152,7 @@ describe('relufy itself', () => {
 
   test.each([
     [['chat', '--model', './nowhere'], 1, /^model: expected "llama-tales" \(bundled\), .* got "\.\/nowhere"\./],
-    [['chat', '--context-length', '9999'], 1, /contextLength.*at most 1024.*got 9999/],
+    [['chat', '--context-length', '9999'], 1, /contextLength.*at most 512.*got 9999/],
     [['chat', '--temperature', 'hot'], 2, /^--temperature: expected a number >= 0, got "hot"\.$/],
     [['chat', '--tempature', '1'], 2, /^unknown option '--tempature' \(Did you mean --temperature\?\)$/],
     [['chat', '--backend', 'gpu'], 2, /^--backend: expected auto, native, wasm or reference, got "gpu"\.$/],

@@ -31,7 +31,7 @@ describe('inspectModel', () => {
     expect(inspection.memory.kvCache).toBe(2 * 8 * 4 * 64 * 32 * 4);
     expect(inspection.sites.every(({ sparse }) => !sparse)).toBe(true);
     await expect(inspectModel(await openModelFiles(modelUrl), { contextLength: 2000 })).rejects.toThrow(
-      "contextLength: expected at most 1024 (the model's max_position_embeddings), got 2000.",
+      "contextLength: expected at most 512 (the model's max_position_embeddings), got 2000.",
     );
   });
 
