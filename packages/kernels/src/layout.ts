@@ -140,10 +140,11 @@ export function scratchUnits(program: Program, threads: number): number {
 export function sharedUnits(program: Program): number {
   const needs = program.ops.map((op, index) => {
     if (op.kind !== 'linear' && op.kind !== 'axpyRows') return 0;
-    const { dtype, transposed, inWidth, outWidth } = opFields(program, op, index) as Record<string, number>;
-    const columns = op.kind === 'axpyRows' || transposed === 1;
-    if (!columns || !blockCodes.includes(dtype as number) || partsOf(inWidth as number) === 1) return 0;
-    return toUnits(partsOf(inWidth as number) * upTo(outWidth as number, columnUnit) * 4);
+    const fields = opFields(program, op, index);
+    const of = (name: string) => fields[name] as number;
+    if (!blockCodes.includes(of('dtype')) || (op.kind === 'linear' && of('transposed') === 0)) return 0;
+    const parts = partsOf(of('inWidth'));
+    return parts === 1 ? 0 : toUnits(parts * upTo(of('outWidth'), columnUnit) * 4);
   });
   return Math.max(0, ...needs);
 }

@@ -1,7 +1,7 @@
 // The Node entry; index.ts is the same for browsers.
-import { measureStreaming, type StreamingOptions } from '@relufy/tensor';
 import { createBackend, type WasmBackend, type WasmBackendOptions } from './backend.js';
 import { nodePlatform } from './node-platform.js';
+import { streamBandwidthOn } from './streaming.js';
 
 export type { WasmBackend, WasmBackendOptions } from './backend.js';
 export type { WasmProgram, WasmSession } from './session.js';
@@ -12,12 +12,4 @@ export function createWasmBackend(options: WasmBackendOptions = {}): Promise<Was
 }
 
 /** Streaming-read bandwidth in GB/s over a buffer of so many bytes, with a backend's team or with so many threads. */
-export async function streamBandwidth(
-  backendOrThreads: WasmBackend | number,
-  bytes: number,
-  options: StreamingOptions = {},
-): Promise<number> {
-  if (typeof backendOrThreads !== 'number') return measureStreaming(backendOrThreads, bytes, options);
-  const backend = await createWasmBackend({ threads: backendOrThreads });
-  return measureStreaming(backend, bytes, options).finally(() => backend.dispose());
-}
+export const streamBandwidth = /* @__PURE__ */ streamBandwidthOn(nodePlatform);

@@ -59,7 +59,7 @@ export async function measureStreaming(
     });
     await pass();
     const times: Float64Array[] = [];
-    for (let i = 0; i < passes; i++) times.push((await pass()).slice());
+    for (let i = 0; i < passes; i++) times.push(await pass());
     const read = (session.view('sums') as Float32Array).reduce((sum, value) => sum + value, 0);
     if (read !== (units * unitBytes) / 4) throw new Error('internal: the streaming kernel read something else');
     return totalBytes / (of === 'best' ? bestPass(times) : medianPass(times)) / 1e6;

@@ -115,10 +115,10 @@ export function runBackendSuite(suite: BackendSuite): void {
     });
 
     for (const dtype of suite.wide === false ? [] : weightDTypes)
-      for (const [layout, products] of Object.entries(wideProducts))
-        it(`wide products, ${dtype} ${layout}: as the reference, sparse as dense, a row alone as among others`, async () => {
+      for (const transposed of [false, true])
+        it(`wide products, ${dtype} ${transposed ? 'transposed' : 'row-major'}: as the reference, sparse as dense, a row alone as among others`, async () => {
           for (const shape of wideShapes) {
-            const [dense, sparse] = products(dtype, shape);
+            const [dense, sparse] = wideProducts(dtype, transposed, shape);
             if (!takes(backends, dense)) return;
             const expected = await wideReference(dense);
             const first = await runCase(backends[0] as Backend, dense, 2);

@@ -2,6 +2,7 @@
 // kernel takes at once. Each is a dense product and the sparse one over the same numbers.
 import type { DType } from '../index.js';
 import { buffer, type OpCase, sentinel } from './case.js';
+import { quantizable } from './cases.js';
 
 export interface WideShape {
   readonly inWidth: number;
@@ -21,51 +22,30 @@ export const wideShapes: readonly WideShape[] = [
   { inWidth: 1024, outWidth: 8, rows: 131, density: 0.7 },
 ];
 
-function transposedProducts(dtype: DType, { inWidth, outWidth, rows, density }: WideShape): [OpCase, OpCase] {
-  const x = buffer('x', 'f32', ['rows', inWidth], { kind: 'sparse', density });
+/** A dense product, and the sparse one by the non-zeros of x (transposed) or of a mask over the outputs. */
+export function wideProducts(
+  dtype: DType,
+  transposed: boolean,
+  { inWidth, outWidth, rows, density }: WideShape,
+): [OpCase, OpCase] {
+  const x = buffer('x', 'f32', ['rows', inWidth], transposed ? { kind: 'sparse', density } : { kind: 'normal' });
+  const mask = transposed ? x : buffer('mask', 'f32', ['rows', outWidth], { kind: 'sparse', density });
   const operands = {
-    x,
-    w: buffer('w', dtype, [inWidth, outWidth], { kind: 'normal' }, true),
+    ...quantizable(dtype, transposed, inWidth, x),
+    w: buffer('w', dtype, transposed ? [inWidth, outWidth] : [outWidth, inWidth], { kind: 'normal' }, transposed),
     bias: buffer('bias', 'f32', [outWidth], { kind: 'normal' }),
-    residual: buffer('residual', 'f32', ['rows', outWidth], { kind: 'normal' }),
+    ...(transposed && { residual: buffer('residual', 'f32', ['rows', outWidth], { kind: 'normal' }) }),
     out: buffer('out', 'f32', ['rows', outWidth], { kind: 'constant', value: sentinel }),
   };
-  const active = buffer('active', 'i32', ['rows', inWidth], { kind: 'indicesOf', mask: x });
-  const activeCount = buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', mask: x });
-  const base = { rows, maxRows: rows + 1, attributes: {}, results: ['out'] };
-  const name = `${dtype} [${rows}, ${inWidth}] -> ${outWidth} transposed, density ${density}`;
-  return [
-    { ...base, name: `linear ${name}`, op: 'linear', operands },
-    { ...base, name: `axpyRows ${name}`, op: 'axpyRows', operands: { ...operands, active, activeCount } },
-  ];
-}
-
-function rowMajorProducts(dtype: DType, { inWidth, outWidth, rows, density }: WideShape): [OpCase, OpCase] {
-  const x = buffer('x', 'f32', ['rows', inWidth], { kind: 'normal' });
-  const blocks = Math.ceil(inWidth / 32);
-  const input =
-    dtype === 'int8' || dtype === 'int4'
-      ? {
-          x: buffer('x', 'i8', ['rows', blocks * 32], { kind: 'quantizedOf', source: x, part: 'values' }),
-          xScales: buffer('xScales', 'f32', ['rows', blocks], { kind: 'quantizedOf', source: x, part: 'xScales' }),
-          xSums: buffer('xSums', 'i32', ['rows', blocks], { kind: 'quantizedOf', source: x, part: 'xSums' }),
-        }
-      : { x };
-  const mask = buffer('mask', 'f32', ['rows', outWidth], { kind: 'sparse', density });
-  const operands = {
-    ...input,
-    w: buffer('w', dtype, [outWidth, inWidth], { kind: 'normal' }),
-    bias: buffer('bias', 'f32', [outWidth], { kind: 'normal' }),
-    out: buffer('out', 'f32', ['rows', outWidth], { kind: 'constant', value: sentinel }),
+  const lists = {
+    active: buffer('active', 'i32', mask.decl.shape, { kind: 'indicesOf', mask }),
+    activeCount: buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', mask }),
   };
-  const active = buffer('active', 'i32', ['rows', outWidth], { kind: 'indicesOf', mask });
-  const activeCount = buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', mask });
   const base = { rows, maxRows: rows + 1, attributes: {}, results: ['out'] };
-  const name = `${dtype} [${rows}, ${inWidth}] -> ${outWidth}, density ${density}`;
+  const name = `${dtype} [${rows}, ${inWidth}] -> ${outWidth}${transposed ? ' transposed' : ''}, density ${density}`;
+  const sparse = transposed ? 'axpyRows' : 'gemvRows';
   return [
     { ...base, name: `linear ${name}`, op: 'linear', operands },
-    { ...base, name: `gemvRows ${name}`, op: 'gemvRows', operands: { ...operands, active, activeCount } },
+    { ...base, name: `${sparse} ${name}`, op: sparse, operands: { ...operands, ...lists } },
   ];
 }
-
-export const wideProducts = { 'row-major': rowMajorProducts, transposed: transposedProducts } as const;
