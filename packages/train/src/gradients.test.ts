@@ -1,6 +1,6 @@
 // The gradient of a whole model, for every golden checkpoint: the loss falls along it as fast as its norm says. Finite
 // differences of one op cannot show that the ops are put together right; this does, for every family and stage.
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import type { ModelSpec } from '@relufy/models';
 import { expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
@@ -9,9 +9,9 @@ import { goldenSession, partOf } from './testing/golden.js';
 const update = { learningRate: 0, maxNorm: 0 };
 
 const cases = (folder: string): string[] =>
-  readdirSync(shared(folder), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !['training', 'zoo', 'lm-eval'].includes(entry.name))
-    .map((entry) => `${folder}/${entry.name}`);
+  readdirSync(shared(folder))
+    .map((name) => `${folder}/${name}`)
+    .filter((path) => existsSync(shared(`${path}/config.json`)));
 
 /** No attention; 8-bit inputs, which have no slope; FATReLU, which jumps. */
 const without = /rwkv|bitnet|fatrelu/;
