@@ -1,7 +1,7 @@
 // What an answer costs on this machine: a few tokens decoded behind contexts of the tasks, with the runtime's own counters
 // of what was read. Scores do not depend on it.
 import type { Model } from '@relufy/models';
-import { countMacs, macShape } from '@relufy/sparsity';
+import { countMacs } from '@relufy/sparsity';
 import type { Sample } from './evaluate.js';
 import type { CostResult } from './results.js';
 
@@ -42,14 +42,13 @@ export function costOf(model: Model): CostResult {
   const mean = (values: readonly number[]) =>
     values.length === 0 ? 1 : values.reduce((sum, value) => sum + value, 0) / values.length;
   const density = Object.fromEntries(Object.entries(stats.density).map(([site, values]) => [site, mean(values)]));
-  const shape = macShape(model.spec);
   return {
     tokens: stats.decode.tokens,
     tokensPerSecond: stats.tokensPerSecond,
     weightBytesPerToken: stats.weightBytesPerToken,
     denseWeightBytesPerToken: stats.denseWeightBytesPerToken,
     density,
-    macsPerToken: countMacs(shape, density).withHead,
-    denseMacsPerToken: countMacs(shape, {}).withHead,
+    macsPerToken: countMacs(model.spec, density).withHead,
+    denseMacsPerToken: countMacs(model.spec, {}).withHead,
   };
 }

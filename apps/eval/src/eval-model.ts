@@ -1,5 +1,5 @@
 // What an evaluation needs of a model, and a loaded Model as one. Small, so that tests bring their own.
-import type { Model, ScoreRequest } from '@relufy/models';
+import { type Model, type ScoreRequest, sparseSites } from '@relufy/models';
 import type { GenerationSettings } from './requests.js';
 import type { Encoding } from './token-pairs.js';
 
@@ -36,7 +36,7 @@ export function evalModel(model: Model, { addBosToken = true }: EvalModelOptions
       backend: model.backend,
       sparsity: model.sparsity,
       activation: model.spec.ffn.activation.kind,
-      stage_2: model.spec.norm.relu,
+      stage_2: sparseSites(model.spec).has('qkv'),
       context_length: model.contextLength,
       add_bos_token: addBosToken,
     },

@@ -22,7 +22,7 @@ import {
   fillBuffer,
   type WeightSources,
 } from './load-weights.js';
-import { isStored, packedAlignment, packedMetadata, packedTensor } from './packed.js';
+import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planModel, readJson } from './plan-model.js';
 import { relufiedConfig } from './relufied-config.js';
 import type { ModelSpec, RelufyOptions } from './spec.js';
@@ -97,8 +97,12 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
       return { texts, tensors, metadata: { format: 'pt' }, alignment: 8, close };
     }
     const tensors = decoder.buffers
-      .filter(isStored)
-      .map((decl) => packedTensor(decl, () => bufferBytes(checkpoint, sources.map.get(decl.name) ?? [], decl, fill)));
+      .filter(({ kind }) => kind === 'weight')
+      .map((decl) =>
+        packedTensor(decl, () =>
+          bufferBytes(checkpoint, sources.map.get(decl.name) as readonly WeightPart[], decl, fill),
+        ),
+      );
     return { texts, tensors, metadata: packedMetadata(decoder.buffers), alignment: packedAlignment, close };
   } catch (error) {
     await checkpoint.close();

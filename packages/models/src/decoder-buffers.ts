@@ -1,8 +1,8 @@
 // The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
 // Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
 import type { BufferDecl, Dim, DType, StepLimits } from '@relufy/tensor';
-import { headRows } from './families/family.js';
-import { isReluLike, type ModelSpec } from './spec.js';
+import { type Projection, projections, type Role } from './projections.js';
+import { headRows, type ModelSpec } from './spec.js';
 
 /** f16 halves the cache, and rounds keys and values to 11 bits. */
 export type KvCacheDType = 'f32' | 'f16';
@@ -19,24 +19,6 @@ export interface DecoderOptions {
   readonly trained?: boolean;
 }
 
-/**
- * Which weights are stored transposed, [in, out]: those whose input is sparse, so that what one zero skips is one
- * contiguous row. The layout follows from the spec alone, so dense and sparse programs share the weights.
- */
-export function isTransposed(spec: ModelSpec, role: 'qkv' | 'o' | 'gate' | 'up' | 'down'): boolean {
-  switch (role) {
-    case 'down':
-      return isReluLike(spec.ffn.activation);
-    case 'qkv':
-    case 'gate':
-      return spec.norm.relu;
-    case 'up': // behind a gate, the gate's zeros say which rows of up matter
-      return spec.norm.relu && spec.ffn.kind === 'plain';
-    case 'o':
-      return false;
-  }
-}
-
 /** Every buffer that outlives a step. */
 export function declareBuffers(spec: ModelSpec, options: DecoderOptions): BufferDecl[] {
   const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm } = spec;
@@ -50,7 +32,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     if (norm.weight) vector(`${name}.weight`, hiddenSize);
     if (norm.bias) vector(`${name}.bias`, hiddenSize);
   };
-  const { q, all } = headRows(spec);
+  const linears = new Map(projections(spec).map((one) => [one.role, one]));
 
   matrix('embedTokens', spec.vocabSize, embeddingSize);
   if (!spec.tieWordEmbeddings) matrix('lmHead', spec.vocabSize, embeddingSize);
@@ -60,27 +42,29 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   }
   const { positions } = spec;
   if (positions.kind === 'learned') add('weight', 'embedPositions', 'f32', [spec.maxPositionEmbeddings, hiddenSize]);
-  if (positions.kind === 'rope') add('weight', 'ropeTable', 'f32', [options.contextLength, positions.rotaryDim]);
-  if (positions.kind === 'alibi') add('weight', 'alibi', 'f32', [attention.numAttentionHeads, options.contextLength]);
+  if (positions.kind === 'rope') add('constant', 'ropeTable', 'f32', [options.contextLength, positions.rotaryDim]);
+  if (positions.kind === 'alibi') add('constant', 'alibi', 'f32', [attention.numAttentionHeads, options.contextLength]);
   for (let i = 0; i < spec.numHiddenLayers; i++) {
     const layer = `layers.${i}`;
-    const linear = (role: Parameters<typeof isTransposed>[1], out: number, input: number, bias: boolean) => {
-      matrix(`${layer}.${role}.weight`, out, input, isTransposed(spec, role));
+    // an input that is zero skips one contiguous row; dense and sparse programs share the weights
+    const linear = (role: Role) => {
+      const { in: input, out, bias, skips } = linears.get(role) as Projection;
+      matrix(`${layer}.${role}.weight`, out, input, skips === 'inputs');
       if (bias) vector(`${layer}.${role}.bias`, out);
     };
     normOf(`${layer}.attentionNorm`);
-    linear('qkv', all, hiddenSize, attention.qkvBias);
+    linear('qkv');
     const { headNorm } = attention;
     const normedHeads = [attention.numAttentionHeads + attention.numKeyValueHeads, attention.headDim];
     if (headNorm?.weight) add('weight', `${layer}.headNorm.weight`, 'f32', normedHeads);
     if (headNorm?.bias) add('weight', `${layer}.headNorm.bias`, 'f32', normedHeads);
-    if (attention.outNorm) vector(`${layer}.outNorm.weight`, q);
+    if (attention.outNorm) vector(`${layer}.outNorm.weight`, headRows(spec).q);
     if (ffn.downNorm) vector(`${layer}.downNorm.weight`, intermediateSize);
-    linear('o', hiddenSize, q, attention.outBias);
+    linear('o');
     if (!hasOneNorm(spec)) normOf(`${layer}.ffnNorm`);
-    if (ffn.kind === 'gated') linear('gate', intermediateSize, hiddenSize, ffn.bias);
-    linear('up', intermediateSize, hiddenSize, ffn.bias);
-    linear('down', hiddenSize, intermediateSize, ffn.bias);
+    if (ffn.kind === 'gated') linear('gate');
+    linear('up');
+    linear('down');
   }
   if (spec.embeddingNorm) normOf('embeddingNorm');
   if (spec.finalNorm) normOf('finalNorm');

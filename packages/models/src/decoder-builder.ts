@@ -2,9 +2,9 @@
 // and never a family's name. Does not own the buffers (decoder-buffers.ts) or who asks for programs (decoder.ts).
 import { activationCodes, type BufferDecl, type Dim, type ProgramBuilder, RelufyError, rowBytes } from '@relufy/tensor';
 import { hasOneNorm } from './decoder-buffers.js';
-import type { DecoderForward, DecoderProgram, ProgramOptions, WeightRead } from './decoder-program.js';
-import { headRows } from './families/family.js';
-import { isReluLike, type ModelSpec } from './spec.js';
+import type { DecoderForward, DecoderProgram, ProgramOptions, Site, WeightRead } from './decoder-program.js';
+import { type Projection, projections, type Role, sparseSites } from './projections.js';
+import { headRows, type ModelSpec } from './spec.js';
 
 /** An activation and, when it is sparse, the list of its non-zero channels. */
 interface SiteInput {
@@ -21,6 +21,8 @@ export class DecoderBuilder {
   readonly #taps = new Map<string, string>();
   readonly #reads: WeightRead[] = [];
   readonly #exact: boolean;
+  readonly #projections: ReadonlyMap<Role, Projection>;
+  readonly #sparse: ReadonlySet<Site>;
 
   constructor(
     spec: ModelSpec,
@@ -33,6 +35,8 @@ export class DecoderBuilder {
     this.#options = options;
     this.#exact = options.sparsity === 'exact';
     this.#builder = builder;
+    this.#projections = new Map(projections(spec).map((one) => [one.role, one]));
+    this.#sparse = sparseSites(spec);
   }
 
   forward(): DecoderForward {
@@ -147,7 +151,8 @@ export class DecoderBuilder {
     const { hiddenSize } = this.#spec;
     const out = this.#activation(`${norm}.${layer}`, hiddenSize);
     this.#norm(`layers.${layer}.${norm}`, x, out);
-    if (!this.#spec.norm.relu) return { x: this.#rounded(out, hiddenSize) };
+    const site = norm === 'attentionNorm' ? 'qkv' : 'upGate';
+    if (!this.#sparse.has(site)) return { x: this.#rounded(out, hiddenSize) };
     const rectified = this.#activation(`${norm}.relu.${layer}`, hiddenSize);
     this.#builder.op('activate', { x: out, out: rectified }, { kind: activationCodes.relu, threshold: 0 });
     return this.#select(`${norm}.${layer}`, this.#rounded(rectified, hiddenSize), hiddenSize);
@@ -176,7 +181,7 @@ export class DecoderBuilder {
     const { q, kv, all } = headRows(this.#spec);
     this.#taps.set(`qkv.${layer}`, input.x);
     const qkv = this.#activation(`qkvOut.${layer}`, all);
-    this.#product('qkv', layer, `layers.${layer}.qkv`, input, qkv);
+    this.#project(layer, 'qkv', input, qkv);
     const rows = { positions: this.#use('positions'), slots: this.#use('slots') };
     if (attention.headNorm?.when === 'beforeRope') this.#headNorm(layer, qkv);
     if (positions.kind === 'rope' && (positions.layers?.[layer] ?? true)) {
@@ -197,7 +202,7 @@ export class DecoderBuilder {
     if (attention.outNorm) mixed = this.#innerNorm(layer, 'outNorm', mixed, q);
     mixed = this.#rounded(mixed, q);
     this.#taps.set(`o.${layer}`, mixed);
-    this.#product('o', layer, `layers.${layer}.o`, { x: this.#branch(mixed) }, out, residual);
+    this.#project(layer, 'o', { x: this.#branch(mixed) }, out, residual);
   }
 
   /** Queries and keys, a head at a time, in place. */
@@ -239,16 +244,17 @@ export class DecoderBuilder {
     const up = this.#activation(name('up'), intermediateSize);
     let h = this.#activation(name('down'), intermediateSize);
     if (ffn.kind === 'plain') {
-      this.#product('upGate', layer, `layers.${layer}.up`, input, up);
+      this.#project(layer, 'up', input, up);
       this.#taps.set(`preActivation.${layer}`, up);
       this.#activate(up, h);
     } else {
       const gate = this.#activation(name('gate'), intermediateSize);
       const gated = this.#activation(name('gated'), intermediateSize);
-      this.#product('upGate', layer, `layers.${layer}.gate`, input, gate);
+      this.#project(layer, 'gate', input, gate);
       this.#taps.set(`preActivation.${layer}`, gate);
       this.#activate(gate, gated);
-      const neurons = isReluLike(ffn.activation) ? this.#select(name('gated'), gated, intermediateSize) : { x: gated };
+      const behindGate = this.#projections.get('up')?.skips === 'outputs';
+      const neurons = behindGate ? this.#select(name('gated'), gated, intermediateSize) : { x: gated };
       this.#rows(layer, `layers.${layer}.up`, input.x, neurons, up);
       const b = ffn.activateUp ? this.#activation(name('upActivated'), intermediateSize) : up;
       if (ffn.activateUp) this.#activate(up, b);
@@ -258,8 +264,8 @@ export class DecoderBuilder {
     h = this.#rounded(h, intermediateSize);
     this.#taps.set(`down.${layer}`, h);
     h = this.#branch(h);
-    const hidden = isReluLike(ffn.activation) ? this.#select(name('down'), h, intermediateSize) : { x: h };
-    this.#product('down', layer, `layers.${layer}.down`, hidden, out, residual);
+    const hidden = this.#sparse.has('down') ? this.#select(name('down'), h, intermediateSize) : { x: h };
+    this.#project(layer, 'down', hidden, out, residual);
   }
 
   #activate(x: string, out: string): void {
@@ -278,6 +284,12 @@ export class DecoderBuilder {
     this.#builder.op('activate', { x, out: inner }, { kind: scale, threshold });
     this.#builder.op('activate', { x: inner, out: outer }, { kind: silu, threshold: 0 });
     this.#builder.op('activate', { x: outer, out }, { kind: scale, threshold: 1 / threshold });
+  }
+
+  /** A linear layer of a block. */
+  #project(layer: number, role: Role, input: SiteInput, out: string, residual?: string): void {
+    const { site } = this.#projections.get(role) as Projection;
+    this.#product(site, layer, `layers.${layer}.${role}`, input, out, residual);
   }
 
   /** A linear layer: input channels that are listed as active, or all. */

@@ -4,7 +4,6 @@ import { type BufferDecl, ProgramBuilder } from '@relufy/tensor';
 import { type DecoderOptions, declareBuffers } from './decoder-buffers.js';
 import { DecoderBuilder } from './decoder-builder.js';
 import type { DecoderForward, DecoderProgram, ProgramOptions } from './decoder-program.js';
-import { isStored } from './packed.js';
 import type { ModelSpec } from './spec.js';
 
 export interface Decoder {
@@ -17,7 +16,7 @@ export interface Decoder {
 
 export function buildDecoder(spec: ModelSpec, options: DecoderOptions): Decoder {
   const declared = declareBuffers(spec, options).map(
-    (buffer): BufferDecl => (options.trained && isStored(buffer) ? { ...buffer, kind: 'state' } : buffer),
+    (buffer): BufferDecl => (options.trained && buffer.kind === 'weight' ? { ...buffer, kind: 'state' } : buffer),
   );
   const buffers = new Map(declared.map((buffer) => [buffer.name, buffer]));
   const builder = (name: string, programOptions: ProgramOptions) =>

@@ -24,14 +24,14 @@ export {
   type WeightDType,
 } from './load-model.js';
 export type { ForwardOptions, Model } from './model.js';
-export { isStored } from './packed.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
 export { alibiTable, ropeTable } from './positions.js';
+export { isSparse, type Projection, parameterCount, projections, type Role, sparseSites } from './projections.js';
 export { relufiedConfig } from './relufied-config.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
 export { loadModel, type ModelSource, openModelFiles } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
-export { isReluLike, parameterCount, relufy } from './spec.js';
+export { headRows, isReluLike, relufy } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';
 export type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './steps.js';

@@ -90,6 +90,9 @@ async function loadWeights(checkpoint: Checkpoint, map: WeightMap, options: Load
     if (decl === undefined) throw new Error(`internal: the decoder has no buffer "${buffer}"`);
     return decl;
   };
+  for (const { name, kind } of options.buffers)
+    if (kind === 'weight' && !map.has(name))
+      throw new Error(`internal: no tensor of the checkpoint fills the buffer "${name}"`);
   for (const [buffer, parts] of map) checkShapes(options.name, parts, declOf(buffer), checkpoint);
   for (const [buffer, parts] of map) {
     const target = () => options.session.view(buffer);

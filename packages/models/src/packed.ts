@@ -23,13 +23,8 @@ const buffersKey = 'relufy.buffers';
 const layoutVersion = '1';
 const chunkBytes = 4 << 20;
 
-/** Buffers that come from the checkpoint; the others (positions, caches) are computed. */
-export function isStored({ kind, name }: BufferDecl): boolean {
-  return kind === 'weight' && name !== 'ropeTable' && name !== 'alibi';
-}
-
 export function packedMetadata(buffers: readonly BufferDecl[]): Record<string, string> {
-  const described = buffers.filter(isStored).map((decl) => [decl.name, describeBuffer(decl)]);
+  const described = buffers.filter(({ kind }) => kind === 'weight').map((decl) => [decl.name, describeBuffer(decl)]);
   return { format: 'relufy', [layoutKey]: layoutVersion, [buffersKey]: JSON.stringify(Object.fromEntries(described)) };
 }
 
@@ -81,7 +76,7 @@ async function loadPacked(
   formats: ReadonlyMap<string, string>,
   { name, session, buffers, signal, onBytes }: LoadWeightsOptions,
 ): Promise<void> {
-  const stored = buffers.filter(isStored);
+  const stored = buffers.filter(({ kind }) => kind === 'weight');
   for (const decl of stored) check(name, checkpoint, formats, decl);
   const mapped = adopt(checkpoint, session, stored);
   for (const decl of mapped) {

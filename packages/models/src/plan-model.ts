@@ -7,7 +7,8 @@ import { type ParsedConfig, parseConfig } from './families/index.js';
 import type { LoadOptions } from './load-model.js';
 import { locateWeights, type WeightSources } from './load-weights.js';
 import { locatePacked } from './packed.js';
-import { isReluLike, type ModelSpec, relufy } from './spec.js';
+import { isSparse } from './projections.js';
+import { type ModelSpec, relufy } from './spec.js';
 import { unpackTernary } from './ternary.js';
 
 /** Tokens in one step of a prefill: enough for the tiled product, few enough to stay in the caches. */
@@ -63,7 +64,7 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       contextLength,
       slots,
       limits,
-      sparsity: options.sparsity ?? (isReluLike(spec.ffn.activation) || spec.norm.relu ? 'exact' : 'dense'),
+      sparsity: options.sparsity ?? (isSparse(spec) ? 'exact' : 'dense'),
       decoder: buildDecoder(spec, { limits, slots, contextLength, matrixDType, kvCache: options.kvCache ?? 'f32' }),
       sources,
       checkpoint,

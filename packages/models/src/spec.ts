@@ -114,6 +114,19 @@ export interface ModelSpec {
   };
 }
 
+/** Rows of queries, keys and values. */
+export interface HeadRows {
+  readonly q: number;
+  readonly kv: number;
+  readonly all: number;
+}
+
+export function headRows({ attention }: ModelSpec): HeadRows {
+  const q = attention.numAttentionHeads * attention.headDim;
+  const kv = attention.numKeyValueHeads * attention.headDim;
+  return { q, kv, all: q + 2 * kv };
+}
+
 /** Gives exact zeros, so that a neuron's weights can be skipped without changing the answer. */
 export function isReluLike(activation: Activation): boolean {
   return activation.kind === 'relu' || activation.kind === 'relu2' || activation.kind === 'fatrelu';
@@ -162,38 +175,4 @@ export function relufy(spec: ModelSpec, options: RelufyOptions): ModelSpec {
     norm: { ...spec.norm, relu: spec.norm.relu || stage === 2 },
     ffn: { ...spec.ffn, activation, ...(activateUp && { activateUp }) },
   };
-}
-
-/** The number of parameters of a model, tied weights once. */
-export function parameterCount(spec: ModelSpec): number {
-  const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm, block } = spec;
-  const heads = attention.numAttentionHeads * attention.headDim;
-  const qkv = heads + 2 * attention.numKeyValueHeads * attention.headDim;
-  const normSize = hiddenSize * (Number(norm.weight) + Number(norm.bias));
-  const ffnMatrices = ffn.kind === 'gated' ? 3 : 2;
-  const ffnBias = ffn.bias ? intermediateSize * (ffnMatrices - 1) + hiddenSize : 0;
-  const headNormSize =
-    ((attention.headNorm?.weight ? 1 : 0) + (attention.headNorm?.bias ? 1 : 0)) * 2 * attention.headDim;
-  const layer =
-    headNormSize +
-    (attention.outNorm ? heads : 0) +
-    (ffn.downNorm ? intermediateSize : 0) +
-    hiddenSize * qkv +
-    (attention.qkvBias ? qkv : 0) +
-    heads * hiddenSize +
-    (attention.outBias ? hiddenSize : 0) +
-    ffnMatrices * hiddenSize * intermediateSize +
-    ffnBias +
-    normSize * (block.kind === 'parallel' ? block.norms : 2);
-  const projections = embeddingSize === hiddenSize ? 0 : 2 * embeddingSize * hiddenSize;
-  const positions = spec.positions.kind === 'learned' ? spec.maxPositionEmbeddings * hiddenSize : 0;
-  const head = spec.tieWordEmbeddings ? 0 : spec.vocabSize * embeddingSize;
-  return (
-    spec.vocabSize * embeddingSize +
-    head +
-    positions +
-    projections +
-    (spec.finalNorm ? normSize : 0) +
-    spec.numHiddenLayers * layer
-  );
 }

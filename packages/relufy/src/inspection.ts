@@ -84,7 +84,8 @@ function memoryOf(buffers: readonly BufferDecl[], program: Program, limits: Step
   let kvCache = 0;
   for (const buffer of buffers) {
     const bytes = byteCount(buffer, limits);
-    if (buffer.kind === 'weight') weights[buffer.dtype] = (weights[buffer.dtype] ?? 0) + bytes;
+    if (buffer.kind === 'weight' || buffer.kind === 'constant')
+      weights[buffer.dtype] = (weights[buffer.dtype] ?? 0) + bytes;
     if (buffer.kind === 'state') kvCache += bytes;
   }
   const activations = planMemory(program).totalUnits * unitBytes;

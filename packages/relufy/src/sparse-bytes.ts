@@ -1,7 +1,7 @@
 // What one decoded token reads of a model's weights, dense and sparse, from its config and its density alone.
 // Counted from the program that would run (formats, padding and which products are sparse included); nothing is allocated.
 // Does not own measured densities (model.stats()) nor speed: bytes are a bound on it.
-import { buildDecoder, isReluLike, parameterCount, parseConfig, type WeightDType } from '@relufy/models';
+import { buildDecoder, parameterCount, parseConfig, sparseSites, type WeightDType } from '@relufy/models';
 import type { Density } from './sparse-models.js';
 
 export interface TokenBytes {
@@ -29,6 +29,6 @@ export function bytesPerToken(config: unknown, dtype: WeightDType, density: Dens
     const share = activeCount === undefined ? 1 : site === 'down' ? down : site === 'up' ? up : 1;
     sparse += bytes * share;
   }
-  if (!isReluLike(spec.ffn.activation)) sparse = dense;
+  if (!sparseSites(spec).has('down')) sparse = dense;
   return { parameters: parameterCount(spec), dense, sparse, speedup: dense / sparse };
 }

@@ -1,19 +1,17 @@
 // The table of ReLU Strikes Back: printed densities in, the digest's "blocks only" and "with head" figures out.
+import { type ModelSpec, parseConfig, relufy } from '@relufy/models';
 import { expect, test } from 'vitest';
-import { countMacs, type MacShape, weightBytes } from './macs.js';
+import { countMacs, weightBytes } from './macs.js';
 
-const opt = (d: number, layers: number): MacShape => ({
-  hiddenSize: d,
-  intermediateSize: 4 * d,
-  numHiddenLayers: layers,
-  vocabSize: 50272,
-  kvSize: d,
-  gated: false,
-  stage2: false,
-});
-const falcon: MacShape = { ...opt(4544, 32), vocabSize: 65024, kvSize: 64 };
-const llama: MacShape = { ...opt(4096, 32), intermediateSize: 11008, vocabSize: 32000, gated: true };
-const stage2 = (shape: MacShape): MacShape => ({ ...shape, stage2: true });
+const optConfig = { model_type: 'opt', vocab_size: 50272, num_attention_heads: 32 };
+const llamaConfig = { vocab_size: 32000, hidden_size: 4096, intermediate_size: 11008, num_attention_heads: 32 };
+const specOf = (config: Record<string, unknown>): ModelSpec => parseConfig(config).spec;
+const opt = (d: number, layers: number) =>
+  specOf({ ...optConfig, hidden_size: d, ffn_dim: 4 * d, num_hidden_layers: layers });
+const falconConfig = { model_type: 'falcon', vocab_size: 65024, hidden_size: 4544, num_attention_heads: 71 };
+const falcon = specOf({ ...falconConfig, num_hidden_layers: 32, activation: 'relu' });
+const llama = specOf({ ...llamaConfig, model_type: 'llama', num_hidden_layers: 32, hidden_act: 'relu' });
+const stage2 = (spec: ModelSpec): ModelSpec => relufy(spec, { stage: 2 });
 
 test.each([
   ['OPT 1.3B', opt(2048, 24), [0, 96, 0], 0.82, 0.92],

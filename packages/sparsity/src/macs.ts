@@ -1,22 +1,7 @@
 // Multiply-accumulates and bytes of weights for one decoded token, from a spec's sizes and the densities at its sites.
 // The accounting of ReLU Strikes Back (arXiv 2310.04564): only weight matrices count, scores and values of attention do
 // not. Measured densities come from elsewhere.
-import type { ModelSpec, Site } from '@relufy/models';
-
-/** The sizes that MACs depend on. */
-export interface MacShape {
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  readonly numHiddenLayers: number;
-  readonly vocabSize: number;
-  /** Outputs of the key projection, and of the value projection. */
-  readonly kvSize: number;
-  readonly gated: boolean;
-  /** ReLU after the norms: the inputs of qkv, gate and up are sparse. */
-  readonly stage2: boolean;
-  /** Outputs of the query projection, when they are not hiddenSize. */
-  readonly querySize?: number;
-}
+import { type ModelSpec, projections, type Site, sparseSites } from '@relufy/models';
 
 export interface MacCount {
   /** Attention and FFN of all layers. */
@@ -25,38 +10,23 @@ export interface MacCount {
   readonly withHead: number;
 }
 
-export function macShape(spec: ModelSpec): MacShape {
-  const { numAttentionHeads, numKeyValueHeads, headDim } = spec.attention;
-  return {
-    hiddenSize: spec.hiddenSize,
-    intermediateSize: spec.intermediateSize,
-    numHiddenLayers: spec.numHiddenLayers,
-    vocabSize: spec.vocabSize,
-    kvSize: numKeyValueHeads * headDim,
-    querySize: numAttentionHeads * headDim,
-    gated: spec.ffn.kind === 'gated',
-    stage2: spec.norm.relu,
-  };
-}
-
 /**
  * MACs of one token at mean densities of layer inputs (1: nothing is skipped). The table of the paper does not cut the up
  * projection of a gated stage-2 model by the gate's zeros as well; `skipUpRows` does.
  */
 export function countMacs(
-  shape: MacShape,
+  spec: ModelSpec,
   density: Readonly<Partial<Record<Site, number>>>,
   { skipUpRows = false }: { readonly skipUpRows?: boolean } = {},
 ): MacCount {
-  const { hiddenSize: d, intermediateSize: f, kvSize, numHiddenLayers, vocabSize, gated, stage2 } = shape;
-  const { querySize = d } = shape;
-  const { qkv = 1, o = 1, upGate = 1, down = 1 } = density;
-  const attention = qkv * d * (querySize + 2 * kvSize) + o * querySize * d;
-  const gate = gated ? upGate * d * f : 0;
-  const upRows = gated && (!stage2 || skipUpRows) ? down : 1;
-  const ffn = gate + upGate * upRows * d * f + down * f * d;
-  const blocks = numHiddenLayers * (attention + ffn);
-  return { blocks, withHead: blocks + vocabSize * d };
+  // whatever the activation: a density of neurons may come from a threshold
+  const cutsRows = spec.ffn.kind === 'gated' && (skipUpRows || !sparseSites(spec).has('upGate'));
+  const macs = projections(spec).map((one) => {
+    const rows = one.role === 'up' && cutsRows ? (density.down ?? 1) : 1;
+    return (density[one.site] ?? 1) * rows * one.in * one.out;
+  });
+  const blocks = spec.numHiddenLayers * macs.reduce((sum, each) => sum + each, 0);
+  return { blocks, withHead: blocks + spec.vocabSize * spec.hiddenSize };
 }
 
 /**

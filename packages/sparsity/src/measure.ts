@@ -1,11 +1,11 @@
 // Measures a model over a text, one pass: densities at every site, pre-activations, use of neurons, MACs; then a short
 // decode for what the runtime really reads. Streaming: memory depends on the model and the window, not on the text.
 // Does not own thresholds (threshold-search.ts), files or plots.
-import { isReluLike, type Model, type Site, sites } from '@relufy/models';
+import { type Model, type Site, sites, sparseSites } from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
 import { type Activity, LayerUse } from './active-sets.js';
 import type { CettCurve, CettPoint } from './cett.js';
-import { countMacs, macShape } from './macs.js';
+import { countMacs } from './macs.js';
 import type { LayerMeasurement, Measurement } from './record.js';
 import { Histogram, type MagnitudeResult, Magnitudes, Running } from './streaming.js';
 
@@ -48,7 +48,7 @@ const histogramBins = 120;
 
 /** What a model does by default: ReLU-like ones have zeros, for the others a threshold must be stated. */
 export function defaultCriterion(model: Pick<Model, 'spec'>): Criterion {
-  return isReluLike(model.spec.ffn.activation) ? { kind: 'nonzero' } : { kind: 'cett', value: 0.2 };
+  return sparseSites(model.spec).has('down') ? { kind: 'nonzero' } : { kind: 'cett', value: 0.2 };
 }
 
 /** The criterion in one layer. */
@@ -137,7 +137,6 @@ export async function measure(
     throw new RelufyError('input', 'measure: expected a text of at least two tokens, got none. Check the file.');
   const layers = meters.map((meter, layer) => layerResult(meter, layer, thresholds?.[layer]));
   const mean = (site: Site) => layers.reduce((sum, { density }) => sum + density[site].mean, 0) / layers.length;
-  const shape = macShape(spec);
   const skipped = skippableDensity(model, mean);
   return {
     format: 1,
@@ -152,7 +151,7 @@ export async function measure(
     layers,
     series: meters.map(({ series }) => series.down),
     inputSeries: inputSeries(meters),
-    macs: { dense: countMacs(shape, {}), measured: countMacs(shape, skipped) },
+    macs: { dense: countMacs(spec, {}), measured: countMacs(spec, skipped) },
     perplexity: Math.exp(nll / scored),
     unreadWeights: unreadWeights(model, layers),
     decode: await decode(model, firsts, options),
@@ -166,8 +165,8 @@ function inputSeries(meters: readonly LayerMeter[]): NonNullable<Measurement['in
 
 /** Inputs of layers that have zeros by design; a stray zero elsewhere skips nothing. */
 function skippableDensity(model: Model, mean: (site: Site) => number): Partial<Record<Site, number>> {
-  const { spec } = model;
-  return { down: mean('down'), ...(spec.norm.relu && { qkv: mean('qkv'), upGate: mean('upGate') }) };
+  const skippable = inputSites.filter((site) => sparseSites(model.spec).has(site));
+  return { down: mean('down'), ...Object.fromEntries(skippable.map((site) => [site, mean(site)])) };
 }
 
 async function measureWindow(
@@ -246,12 +245,11 @@ function layerResult(meter: LayerMeter, layer: number, threshold: LayerThreshold
 
 /** ReLU Strikes Back 5.2: a neuron that gamma tokens leave alone saves its rows of up and down; the rest is always read. */
 function unreadWeights({ spec }: Model, layers: readonly LayerMeasurement[]): number[] {
-  const shape = macShape(spec);
-  const whole = countMacs(shape, {}).withHead;
+  const whole = countMacs(spec, {}).withHead;
   const windows = layers[0]?.use.windowUnion.length ?? 0;
   return Array.from({ length: windows }, (_, at) => {
     const idle = layers.reduce((sum, { use }) => sum + (1 - (use.windowUnion[at] ?? 1)), 0);
-    return (idle * shape.intermediateSize * 2 * shape.hiddenSize) / whole;
+    return (idle * spec.intermediateSize * 2 * spec.hiddenSize) / whole;
   });
 }
 

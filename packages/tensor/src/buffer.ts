@@ -10,12 +10,13 @@ import { bytesPerElement, type DType } from './dtype.js';
 export type Dim = number | 'rows' | 'outputs';
 
 /**
- * - `weight`: written once, when a model is loaded;
+ * - `weight`: comes from a checkpoint, written once, when a model is loaded;
+ * - `constant`: computed when a model is loaded (tables of positions);
  * - `state`: lives between steps (the KV cache);
  * - `input`: written by the host before a step (token ids, positions);
  * - `activation`: lives within one step, planned into an arena.
  */
-export type BufferKind = 'weight' | 'state' | 'input' | 'activation';
+export type BufferKind = 'weight' | 'constant' | 'state' | 'input' | 'activation';
 
 export interface BufferDecl {
   readonly name: string;

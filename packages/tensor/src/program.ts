@@ -147,7 +147,7 @@ export function validateProgram(program: Program): void {
         throw opError(program, op, index, `"${operand}": buffer "${name}" is read before an op writes it`);
       if (rule.access !== 'read') {
         const kind = program.buffers.get(name)?.kind;
-        if (kind === 'weight' || kind === 'input')
+        if (kind === 'weight' || kind === 'constant' || kind === 'input')
           throw opError(
             program,
             op,
@@ -208,7 +208,7 @@ function f32Attributes({ kind, attributes }: Op): OpFields {
 /** The program as text, one line an op, for people and for reviewed snapshots. */
 export function printProgram(program: Program): string {
   const lines = [`program ${program.name} (rows <= ${program.maxRows}, outputs <= ${program.maxOutputs})`];
-  for (const kind of ['weight', 'state', 'input', 'activation'] as const) {
+  for (const kind of ['weight', 'constant', 'state', 'input', 'activation'] as const) {
     const buffers = [...program.buffers.values()].filter((buffer) => buffer.kind === kind);
     if (buffers.length === 0) continue;
     lines.push(`${kind}s`);

@@ -1,8 +1,8 @@
 // Falcon: the 7B shape (multi-query, parallel block), the 40B shape (grouped queries, two norms), and RW (ALiBi,
 // biases, sequential block). Its fused QKV comes in three layouts, which are undone here, at load.
-import type { ModelSpec } from '../spec.js';
+import { headRows, type ModelSpec } from '../spec.js';
 import type { ConfigReader } from './config-reader.js';
-import { affine, type Family, headRows, slice, type WeightMap, type WeightPart, whole } from './family.js';
+import { affine, type Family, linears, slice, type WeightMap, type WeightPart, whole } from './family.js';
 import { ropePositions } from './rope-config.js';
 
 export const falcon: Family = {
@@ -61,7 +61,7 @@ function alibiTimes(config: ConfigReader): 1 | 2 {
 
 function weights(spec: ModelSpec): WeightMap {
   const map = new Map<string, readonly WeightPart[]>();
-  const { hiddenSize, intermediateSize, attention, ffn, block } = spec;
+  const { hiddenSize, block } = spec;
   map.set('embedTokens', whole('transformer.word_embeddings.weight', spec.vocabSize));
   for (let i = 0; i < spec.numHiddenLayers; i++) {
     const [to, from] = [`layers.${i}`, `transformer.h.${i}`];
@@ -70,11 +70,12 @@ function weights(spec: ModelSpec): WeightMap {
     if (twoNorms) affine(map, `${to}.ffnNorm`, `${from}.ln_mlp`, hiddenSize, spec.norm);
     if (block.kind === 'preNorm')
       affine(map, `${to}.ffnNorm`, `${from}.post_attention_layernorm`, hiddenSize, spec.norm);
-    for (const kind of attention.qkvBias ? ['weight', 'bias'] : ['weight'])
-      map.set(`${to}.qkv.${kind}`, fusedQkv(spec, `${from}.self_attention.query_key_value.${kind}`));
-    affine(map, `${to}.o`, `${from}.self_attention.dense`, hiddenSize, { bias: attention.outBias });
-    affine(map, `${to}.up`, `${from}.mlp.dense_h_to_4h`, intermediateSize, ffn);
-    affine(map, `${to}.down`, `${from}.mlp.dense_4h_to_h`, hiddenSize, ffn);
+    const tensors = {
+      o: `${from}.self_attention.dense`,
+      up: `${from}.mlp.dense_h_to_4h`,
+      down: `${from}.mlp.dense_4h_to_h`,
+    };
+    linears(map, spec, to, tensors, (part) => fusedQkv(spec, `${from}.self_attention.query_key_value.${part}`));
   }
   affine(map, 'finalNorm', 'transformer.ln_f', hiddenSize, spec.norm);
   if (!spec.tieWordEmbeddings) map.set('lmHead', whole('lm_head.weight', spec.vocabSize));

@@ -1,6 +1,7 @@
 // What a family owes: a parser from config.json to a spec, and where each buffer's numbers lie in a checkpoint.
 // Owns the types, and the vocabulary to describe fused and stacked tensors. The families are data beside this file.
-import type { ModelSpec } from '../spec.js';
+import { projections, type Role } from '../projections.js';
+import { headRows, type ModelSpec } from '../spec.js';
 import type { ConfigReader } from './config-reader.js';
 
 /** A run of rows of a checkpoint tensor. A 1-d tensor counts as one column. */
@@ -54,15 +55,30 @@ export function affine(
   if (has.bias) map.set(`${buffer}.bias`, whole(`${tensor}.bias`, rows));
 }
 
-/** Rows of queries, keys and values, per head. */
-export interface HeadRows {
-  readonly q: number;
-  readonly kv: number;
-  readonly all: number;
+/** The tensors of a block's linear layers, but for queries, keys and values. */
+export type LinearTensors = Readonly<Partial<Record<Exclude<Role, 'qkv'>, string>>>;
+
+/** The linear layers of one block: one tensor each, and `qkv` as the family stores it. */
+export function linears(
+  map: Map<string, readonly WeightPart[]>,
+  spec: ModelSpec,
+  layer: string,
+  tensors: LinearTensors,
+  qkv: (part: 'weight' | 'bias') => readonly WeightPart[],
+): void {
+  for (const { role, out, bias } of projections(spec))
+    if (role === 'qkv') {
+      map.set(`${layer}.qkv.weight`, qkv('weight'));
+      if (bias) map.set(`${layer}.qkv.bias`, qkv('bias'));
+    } else {
+      const tensor = tensors[role];
+      if (tensor === undefined) throw new Error(`internal: the family names no tensor for "${role}"`);
+      affine(map, `${layer}.${role}`, tensor, out, { bias });
+    }
 }
 
-export function headRows({ attention }: ModelSpec): HeadRows {
-  const q = attention.numAttentionHeads * attention.headDim;
-  const kv = attention.numKeyValueHeads * attention.headDim;
-  return { q, kv, all: q + 2 * kv };
+/** Queries, keys and values in tensors of their own; `tensor` names each. */
+export function separateQkv(spec: ModelSpec, tensor: (part: 'q' | 'k' | 'v') => string): readonly WeightPart[] {
+  const { q, kv } = headRows(spec);
+  return [slice(tensor('q'), q, 0, q), slice(tensor('k'), kv, 0, kv), slice(tensor('v'), kv, 0, kv)];
 }

@@ -1,8 +1,8 @@
 // What Llama and its relatives share: names of tensors, and the keys of a config that mean the same in all of them.
 // A relative is this plus its differences, as data; see llama.ts and llama-relatives.ts.
-import type { ModelSpec } from '../spec.js';
+import { headRows, type ModelSpec } from '../spec.js';
 import type { ConfigReader } from './config-reader.js';
-import { affine, headRows, slice, type WeightMap, type WeightPart, whole } from './family.js';
+import { affine, linears, separateQkv, slice, type WeightMap, type WeightPart, whole } from './family.js';
 import { ropePositions } from './rope-config.js';
 
 /** Reads the common keys, as Llama means them. A family overrides what differs. */
@@ -64,7 +64,7 @@ export function llamaWeights(names: LlamaNames): (spec: ModelSpec) => WeightMap 
   return (spec) => {
     const map = new Map<string, readonly WeightPart[]>();
     const { hiddenSize, intermediateSize, attention, ffn, norm, block } = spec;
-    const { q, kv } = headRows(spec);
+    const { q } = headRows(spec);
     const root = names.root ?? 'model';
     const normOf = (buffer: string, tensor: string) => {
       affine(map, buffer, tensor, hiddenSize, norm);
@@ -81,27 +81,22 @@ export function llamaWeights(names: LlamaNames): (spec: ModelSpec) => WeightMap 
       normOf(`${to}.attentionNorm`, `${from}.${names.attentionNorm ?? 'input_layernorm'}`);
       if (block.kind !== 'parallel' || block.norms === 2)
         normOf(`${to}.ffnNorm`, `${from}.${names.ffnNorm ?? 'post_attention_layernorm'}`);
-      for (const kind of attention.qkvBias ? ['weight', 'bias'] : ['weight'])
-        map.set(
-          `${to}.qkv.${kind}`,
-          names.fusedQkv
-            ? fusedByHead(spec, `${from}.${names.fusedQkv}.${kind}`)
-            : [
-                slice(`${from}.self_attn.q_proj.${kind}`, q, 0, q),
-                slice(`${from}.self_attn.k_proj.${kind}`, kv, 0, kv),
-                slice(`${from}.self_attn.v_proj.${kind}`, kv, 0, kv),
-              ],
-        );
+      const tensors = {
+        o: `${from}.${names.o ?? 'self_attn.o_proj'}`,
+        gate: `${from}.${names.gate ?? 'mlp.gate_proj'}`,
+        up: `${from}.${names.up ?? 'mlp.up_proj'}`,
+        down: `${from}.${names.down ?? 'mlp.down_proj'}`,
+      };
+      linears(map, spec, to, tensors, (part) =>
+        names.fusedQkv
+          ? fusedByHead(spec, `${from}.${names.fusedQkv}.${part}`)
+          : separateQkv(spec, (one) => `${from}.self_attn.${one}_proj.${part}`),
+      );
       for (const part of ['weight', 'bias'] as const)
         if (attention.headNorm?.[part] && names.headNorm)
           map.set(`${to}.headNorm.${part}`, headNorms(spec, from, part, names.headNorm));
-      affine(map, `${to}.o`, `${from}.${names.o ?? 'self_attn.o_proj'}`, hiddenSize, { bias: attention.outBias });
       if (attention.outNorm) affine(map, `${to}.outNorm`, `${from}.${names.outNorm}`, q, { bias: false });
-      if (ffn.kind === 'gated')
-        affine(map, `${to}.gate`, `${from}.${names.gate ?? 'mlp.gate_proj'}`, intermediateSize, ffn);
-      affine(map, `${to}.up`, `${from}.${names.up ?? 'mlp.up_proj'}`, intermediateSize, ffn);
       if (ffn.downNorm) affine(map, `${to}.downNorm`, `${from}.${names.downNorm}`, intermediateSize, { bias: false });
-      affine(map, `${to}.down`, `${from}.${names.down ?? 'mlp.down_proj'}`, hiddenSize, ffn);
     }
     normOf('finalNorm', names.finalNorm ?? `${root}.norm`);
     if (!spec.tieWordEmbeddings) map.set('lmHead', whole(names.head ?? 'lm_head.weight', spec.vocabSize));

@@ -1,7 +1,7 @@
 // OPT: learned positions, LayerNorm before (or, in the 350m shape, after) each part, plain FFN, ReLU as published.
 import type { ModelSpec } from '../spec.js';
 import type { ConfigReader } from './config-reader.js';
-import { affine, type Family, headRows, slice, type WeightMap, type WeightPart, whole } from './family.js';
+import { affine, type Family, linears, separateQkv, slice, type WeightMap, type WeightPart, whole } from './family.js';
 
 /** The position table begins with two rows that no token uses. */
 const positionOffset = 2;
@@ -46,8 +46,7 @@ function parse(config: ConfigReader): ModelSpec {
 
 function weights(spec: ModelSpec): WeightMap {
   const map = new Map<string, readonly WeightPart[]>();
-  const { hiddenSize, intermediateSize, maxPositionEmbeddings, attention, ffn } = spec;
-  const { q, kv } = headRows(spec);
+  const { hiddenSize, maxPositionEmbeddings } = spec;
   const root = 'model.decoder';
   map.set('embedTokens', whole(`${root}.embed_tokens.weight`, spec.vocabSize));
   map.set('embedPositions', [
@@ -66,15 +65,8 @@ function weights(spec: ModelSpec): WeightMap {
     const [to, from] = [`layers.${i}`, `${root}.layers.${i}`];
     affine(map, `${to}.attentionNorm`, `${from}.self_attn_layer_norm`, hiddenSize, spec.norm);
     affine(map, `${to}.ffnNorm`, `${from}.final_layer_norm`, hiddenSize, spec.norm);
-    for (const kind of attention.qkvBias ? ['weight', 'bias'] : ['weight'])
-      map.set(`${to}.qkv.${kind}`, [
-        slice(`${from}.self_attn.q_proj.${kind}`, q, 0, q),
-        slice(`${from}.self_attn.k_proj.${kind}`, kv, 0, kv),
-        slice(`${from}.self_attn.v_proj.${kind}`, kv, 0, kv),
-      ]);
-    affine(map, `${to}.o`, `${from}.self_attn.out_proj`, hiddenSize, { bias: attention.outBias });
-    affine(map, `${to}.up`, `${from}.fc1`, intermediateSize, ffn);
-    affine(map, `${to}.down`, `${from}.fc2`, hiddenSize, ffn);
+    const tensors = { o: `${from}.self_attn.out_proj`, up: `${from}.fc1`, down: `${from}.fc2` };
+    linears(map, spec, to, tensors, (part) => separateQkv(spec, (one) => `${from}.self_attn.${one}_proj.${part}`));
   }
   if (spec.finalNorm) affine(map, 'finalNorm', `${root}.final_layer_norm`, hiddenSize, spec.norm);
   if (!spec.tieWordEmbeddings) map.set('lmHead', whole('lm_head.weight', spec.vocabSize));

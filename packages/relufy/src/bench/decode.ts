@@ -63,7 +63,7 @@ export async function benchDecode(
   const session = await backend.createSession(decoder.buffers, limits);
   try {
     decoder.buffers.forEach((decl, seed) => {
-      if (decl.kind === 'weight') fillRandom(session.view(decl.name), decl, seed + 1);
+      if (decl.kind === 'weight' || decl.kind === 'constant') fillRandom(session.view(decl.name), decl, seed + 1);
     });
     const { program, reads } = decoder.build({ sparsity: 'dense' });
     const loaded = session.load(program);

@@ -123,7 +123,7 @@ class Synthetic {
       if (/[nN]orm\.weight$/.test(decl.name)) view.fill(1);
       else if (/bias$/.test(decl.name)) view.fill(0);
       // neurons that repeat are active together: those that decide repeat late
-      else if (decl.kind === 'weight')
+      else if (decl.kind === 'weight' || decl.kind === 'constant')
         fillRandom(view, decl, seed + 1, /(gate|up)\.weight$/.test(decl.name) ? 1024 : 61);
     });
     session.view('slots').fill(0);

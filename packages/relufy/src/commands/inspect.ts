@@ -1,7 +1,7 @@
 // `relufy inspect`: what a model is and what it would take to run, from its headers alone, for people or as JSON.
 // Does not own the facts (inspection.ts).
 import { formatBytes, formatShare, threeDigits } from '@relufy/chat';
-import type { ModelSpec } from '@relufy/models';
+import { type ModelSpec, sparseSites } from '@relufy/models';
 import { printProgram } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { type Inspection, inspectModel, type SiteReads, type TensorListing } from '../inspection.js';
@@ -89,7 +89,7 @@ function specRows(spec: ModelSpec): [string, string][] {
       'attention',
       `${attention.numAttentionHeads} heads of ${attention.headDim}, ${attention.numKeyValueHeads} for keys and values`,
     ],
-    ['norm', `${norm.kind}, eps ${norm.eps}${norm.relu ? ', ReLU after it (stage 2)' : ''}`],
+    ['norm', `${norm.kind}, eps ${norm.eps}${sparseSites(spec).has('qkv') ? ', ReLU after it (stage 2)' : ''}`],
     ['positions', `${positions.kind}${rope}, at most ${spec.maxPositionEmbeddings}`],
     ['vocabulary', `${spec.vocabSize}, ${spec.tieWordEmbeddings ? 'head tied to the embedding' : 'head of its own'}`],
     ...(spec.embeddingSize === spec.hiddenSize
