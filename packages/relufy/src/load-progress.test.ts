@@ -34,6 +34,17 @@ test('a slow load shows one line, and takes it away', () => {
   expect(written).toEqual(['\r\u{1b}[2KLoading tales: f 50 %', '\r\u{1b}[2K']);
 });
 
+test('a server that is asked is named at once, and why it is asked again', () => {
+  const { written, progress } = show(true);
+  const asked = { status: 'connect', name: 'user/model', endpoint: 'https://hub' } as const;
+  progress.hear(asked);
+  progress.hear({ ...asked, reason: 'ENOTFOUND' });
+  expect(written.map((line) => line.slice('\r\u{1b}[2K'.length))).toEqual([
+    'Asking https://hub for user/model',
+    'Asking https://hub for user/model: ENOTFOUND, once more',
+  ]);
+});
+
 test('without a terminal there is no line', () => {
   const { written, progress } = show(false);
   vi.advanceTimersByTime(600);

@@ -16,9 +16,12 @@ export function showProgress(model: string, stream: Pick<NodeJS.WriteStream, 'is
   let cleared = !stream.isTTY;
   return {
     hear: (event) => {
-      if (cleared || event.status !== 'progress' || performance.now() - start < patienceMs) return;
+      if (cleared) return;
+      const line = lineOf(model, event);
+      // a server may take its time: what is asked of one is said at once
+      if (line === undefined || (event.status === 'progress' && performance.now() - start < patienceMs)) return;
       shown = true;
-      stream.write(`\r\u{1b}[2KLoading ${model}: ${event.file} ${Math.floor(event.progress)} %`);
+      stream.write(`\r\u{1b}[2K${line}`);
     },
     clear: () => {
       if (shown) stream.write('\r\u{1b}[2K');
@@ -26,4 +29,10 @@ export function showProgress(model: string, stream: Pick<NodeJS.WriteStream, 'is
       cleared = true;
     },
   };
+}
+
+function lineOf(model: string, event: ProgressEvent): string | undefined {
+  if (event.status === 'progress') return `Loading ${model}: ${event.file} ${Math.floor(event.progress)} %`;
+  if (event.status !== 'connect') return undefined;
+  return `Asking ${event.endpoint} for ${event.name}${event.reason === undefined ? '' : `: ${event.reason}, once more`}`;
 }

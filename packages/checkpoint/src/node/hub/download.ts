@@ -7,6 +7,7 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { lock as lockFile } from 'proper-lockfile';
+import { watched } from '../../bounded.js';
 import { type HubCache, sizeOf } from './cache.js';
 import type { RepositoryKind } from './id.js';
 import { pause, reasonOf } from './request.js';
@@ -99,7 +100,7 @@ async function fetchInto(state: Partial, file: RepositoryFile, options: Download
   try {
     const { offset, body } = await options.openBody(file, state.size);
     if (offset !== state.size) await restart(state, file);
-    for await (const piece of watched(body, options)) {
+    for await (const piece of watched(body, { idleMs: options.timeoutMs, signal: options.signal })) {
       if (state.size + piece.byteLength > file.size)
         throw new RelufyError(
           'io',
@@ -142,57 +143,6 @@ async function hashBeginning(state: Partial, path: string, signal: AbortSignal |
 /** Git's blob hash begins with a header; the SHA-256 of a large file is that of the bytes alone. */
 function newHash({ hash, size }: RepositoryFile): Hash {
   return hash.kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-}
-
-/** The pieces of a body; one that does not come within the limit is an error. */
-async function* watched(
-  body: AsyncIterable<Uint8Array>,
-  { timeoutMs, signal }: DownloadOptions,
-): AsyncGenerator<Uint8Array> {
-  const iterator = body[Symbol.asyncIterator]();
-  let ended = false;
-  try {
-    for (;;) {
-      signal?.throwIfAborted(); // an abort before the wait below would not be heard in it
-      const next = await orTimeout(iterator.next(), timeoutMs, signal);
-      if (next.done) {
-        ended = true;
-        return;
-      }
-      yield next.value;
-    }
-  } finally {
-    // Not awaited: a body that stands still would not answer.
-    if (!ended) iterator.return?.().catch(() => undefined);
-  }
-}
-
-function orTimeout<T>(promise: Promise<T>, milliseconds: number, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const settle = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    };
-    const abort = (): void => {
-      settle();
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      settle();
-      reject(new Error(`no byte within ${milliseconds} ms`));
-    }, milliseconds);
-    signal?.addEventListener('abort', abort, { once: true });
-    promise.then(
-      (value) => {
-        settle();
-        resolve(value);
-      },
-      (error: unknown) => {
-        settle();
-        reject(error);
-      },
-    );
-  });
 }
 
 /** Runs while this process holds the lock; waits for others. */

@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { RelufyError, show } from '@relufy/tensor';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -22,8 +23,21 @@ export const hfHome = (env: Environment): string =>
 export const hubCacheDir = (env: Environment): string =>
   expand(pick(env, 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') ?? join(hfHome(env), 'hub'));
 
-export const hubEndpoint = (env: Environment): string =>
-  (pick(env, 'HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '');
+export function hubEndpoint(env: Environment): string {
+  const endpoint = (pick(env, 'HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '');
+  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol))
+    throw new RelufyError(
+      'option',
+      `HF_ENDPOINT: expected an address such as "https://huggingface.co", got ${show(endpoint)}. Correct it, or unset it.`,
+    );
+  const { username, password } = new URL(endpoint);
+  if (username !== '' || password !== '')
+    throw new RelufyError(
+      'option',
+      'HF_ENDPOINT: expected an address without a user name or password, got one with them. Remove them; HF_TOKEN holds the token.',
+    );
+  return endpoint;
+}
 
 export const isOffline = (env: Environment): boolean => isTrue(pick(env, 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'));
 

@@ -21,8 +21,9 @@ import {
 } from './environment.js';
 import { type RepositoryKind, requireHubId } from './id.js';
 import { type HubProgress, ProgressOfFiles } from './progress.js';
-import { type HubRequests, hubFetch, Unreachable } from './request.js';
+import { type HubRequests, hubFetch, protocolError, Unreachable } from './request.js';
 import { type RepositoryFile, type Selection, selectFiles } from './select.js';
+import { checkToken } from './token.js';
 
 export interface HubOptions {
   /** A branch, tag or commit. Default: what the id says after "@", else `main`. */
@@ -43,13 +44,19 @@ export interface HubOptions {
   readonly retry?: { readonly attempts?: number; readonly pauseMs?: number };
 }
 
+/** Of a listing; the hub puts 1000 files on each. */
+const maxPages = 200;
+/** In one listing, whatever its pages hold. */
+const maxFiles = 200_000;
+/** Of the description of a file in Xet's storage: some 2 kB for each 64 MB. */
+const maxXetBytes = 2 ** 24;
+
 /** Everything that one call works with. */
 interface Job extends HubRequests {
   readonly revision: string;
   readonly gguf: string | undefined;
   readonly folder: string;
   readonly cache: HubCache;
-  readonly token: string | undefined;
   readonly fetch: typeof fetch;
   readonly xet: boolean;
   readonly parallel: number;
@@ -89,6 +96,7 @@ export async function hubDataFiles(
   return onlineOrCached(
     options,
     async () => {
+      job.progress.connect(job.endpoint);
       const commit = await resolveCommit(job);
       const listed = await listRepository(job, commit);
       const chosen = wanted(listed.map(({ path }) => path));
@@ -127,14 +135,17 @@ async function prepare(id: string, options: HubOptions, kind: RepositoryKind = '
   const env: Environment = process.env;
   const { repository, revision, gguf } = requireHubId(id, options.revision);
   if (options.subfolder !== undefined) checkFileName('subfolder', options.subfolder);
+  const endpoint = hubEndpoint(env);
   const requests: HubRequests = {
     kind,
     repository,
-    endpoint: hubEndpoint(env),
+    endpoint,
+    token: checkToken(options.token === false ? undefined : (options.token ?? (await hubToken(env)))),
     timeoutMs: downloadTimeoutMs(env),
     attempts: options.retry?.attempts ?? 5,
     pauseMs: options.retry?.pauseMs ?? 500,
     signal: options.signal,
+    onWait: (reason) => options.onProgress?.({ status: 'connect', name: repository, endpoint, reason }),
   };
   return {
     ...requests,
@@ -142,7 +153,6 @@ async function prepare(id: string, options: HubOptions, kind: RepositoryKind = '
     gguf,
     folder: options.subfolder === undefined ? '' : `${options.subfolder}/`,
     cache: hubCache(options.cacheDir ?? hubCacheDir(env), repository, kind),
-    token: options.token === false ? undefined : (options.token ?? (await hubToken(env))),
     fetch: hubFetch(requests),
     xet: !isXetDisabled(env),
     parallel: options.parallel ?? 4,
@@ -179,6 +189,7 @@ interface Plan extends Selection {
 }
 
 async function makePlan(job: Job): Promise<Plan> {
+  job.progress.connect(job.endpoint);
   const commit = await resolveCommit(job);
   const listed = await listRepository(job, commit);
   return { ...selectFiles(job.repository, listed, job.gguf), commit, listed };
@@ -201,8 +212,6 @@ async function carryOut(job: Job, { commit, listed, files, index, gguf }: Plan):
 /** Errors shall speak of the model, not of a folder with a commit in its path. */
 const named = (job: Job, files: ModelFiles): ModelFiles => ({ ...files, name: job.repository });
 
-const credentials = ({ token }: Job) => (token === undefined ? {} : { accessToken: token });
-
 async function resolveCommit(job: Job): Promise<string> {
   const { datasetInfo, modelInfo } = await import('@huggingface/hub');
   const asked = {
@@ -210,7 +219,6 @@ async function resolveCommit(job: Job): Promise<string> {
     revision: job.revision,
     hubUrl: job.endpoint,
     fetch: job.fetch,
-    ...credentials(job),
   };
   const { sha } = await (job.kind === 'dataset'
     ? datasetInfo({ ...asked, additionalFields: ['sha'] })
@@ -229,8 +237,7 @@ async function listRepository(job: Job, commit: string): Promise<RepositoryFile[
     recursive: job.kind === 'dataset' || (job.gguf?.includes('/') ?? false),
     ...(job.folder === '' ? {} : { path: job.folder.slice(0, -1) }),
     hubUrl: job.endpoint,
-    fetch: job.fetch,
-    ...credentials(job),
+    fetch: fetchOfPages(job),
   });
   try {
     for await (const { type, path, size, oid, lfs } of entries) {
@@ -243,11 +250,24 @@ async function listRepository(job: Job, commit: string): Promise<RepositoryFile[
       if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash.hex) || !Number.isSafeInteger(length) || length < 0)
         throw unexpected(job, `size and hash of ${show(name)}`, { size: length, hash: hash.hex });
       files.push({ path: name, size: length, hash });
+      if (files.length > maxFiles) throw protocolError(job, `at most ${maxFiles} files`, 'more');
     }
   } catch (error) {
     toHubError(job)(error);
   }
   return files;
+}
+
+/** A listing comes page by page, each of which names the next: one that was there before, or too many, is no listing. */
+function fetchOfPages(job: Job): typeof fetch {
+  const seen = new Set<string>();
+  return (input, init) => {
+    const page = String(input);
+    if (seen.has(page)) throw protocolError(job, 'a list of files that ends', `the page ${show(page)} twice`);
+    if (seen.size >= maxPages) throw protocolError(job, `a list of files of at most ${maxPages} pages`, 'more');
+    seen.add(page);
+    return job.fetch(page, init);
+  };
 }
 
 /** Brings files into the snapshot, a few at a time; the first error ends all. */
@@ -306,29 +326,37 @@ function bodyOpener(job: Job, commit: string, signal: AbortSignal): OpenBody {
   let xetFailed = false;
   return async (file, offset) => {
     const hub = await import('@huggingface/hub');
-    const request = {
-      repo: { type: job.kind, name: job.repository },
-      path: job.folder + file.path,
-      revision: commit,
-      hubUrl: job.endpoint,
-      fetch: hubFetch({ ...job, signal }),
-      ...credentials(job),
-    };
-    const info = await hub.fileDownloadInfo(request).catch(toHubError(job));
+    const requests = { ...job, signal };
+    const asked = { repo: { type: job.kind, name: job.repository }, path: job.folder + file.path, revision: commit };
+    let answeredBy: string | undefined;
+    const info = await hub
+      .fileDownloadInfo({
+        ...asked,
+        hubUrl: job.endpoint,
+        async fetch(input, init) {
+          const response = await hubFetch(requests, 'headers')(input, init);
+          answeredBy = response.url;
+          return response;
+        },
+      })
+      .catch(toHubError(job));
     if (!info) throw unexpected(job, `the file ${show(file.path)}`, null);
     if (info.size !== file.size) throw unexpected(job, `${file.size} bytes of ${show(file.path)}`, info.size);
-    if (info.xet && job.xet && !xetFailed) {
-      const blob = await hub.downloadFile({ ...request, downloadInfo: info });
+    // Only the hub may say who sees the tokens of Xet: a host that a download was redirected to says the same headers.
+    const xet = info.xet && isOfHub(job, answeredBy) && isOfHub(job, info.xet.refreshUrl) ? info.xet : undefined;
+    if (xet && job.xet && !xetFailed) {
+      const isDescription = (url: URL): boolean =>
+        url.href === xet.refreshUrl.href || url.pathname.includes('/reconstructions/');
+      const blob = await hub.downloadFile({
+        ...asked,
+        hubUrl: job.endpoint,
+        fetch: hubFetch(requests, (url) => (isDescription(url) ? maxXetBytes : 'stream')),
+        downloadInfo: info,
+      });
       if (blob) return { offset, body: orElse(blob.slice(offset).stream(), () => (xetFailed = true)) };
     }
-    // Only the hub itself sees the token; its storage has signed addresses.
-    const sendsToken = job.token !== undefined && new URL(info.url).origin === new URL(job.endpoint).origin;
-    const response = await request.fetch(info.url, {
-      headers: {
-        ...(offset > 0 ? { Range: `bytes=${offset}-` } : {}),
-        ...(sendsToken ? { Authorization: `Bearer ${job.token}` } : {}),
-        'Accept-Encoding': 'identity',
-      },
+    const response = await hubFetch(requests, 'stream')(info.url, {
+      headers: { ...(offset > 0 ? { Range: `bytes=${offset}-` } : {}), 'Accept-Encoding': 'identity' },
     });
     const begin = Number(/^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1] ?? 0);
     if (begin !== 0 && begin !== offset) throw unexpected(job, `${show(file.path)} from byte ${offset} on`, begin);
@@ -336,24 +364,22 @@ function bodyOpener(job: Job, commit: string, signal: AbortSignal): OpenBody {
   };
 }
 
+const isOfHub = ({ endpoint }: Job, url: string | URL | undefined): boolean =>
+  url !== undefined && URL.canParse(String(url)) && new URL(url).origin === new URL(endpoint).origin;
+
 /** Where the chunked protocol fails, the next try is a plain download. */
 async function* orElse(body: AsyncIterable<Uint8Array>, failed: () => void): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
   } catch (error) {
     failed();
-    throw error;
+    throw RelufyError.is(error) ? new Error(error.message, { cause: error }) : error;
   }
 }
 
 async function* emptyBody(): AsyncGenerator<Uint8Array> {}
 
-function unexpected(job: Job, expected: string, got: unknown): RelufyError {
-  return new RelufyError(
-    'io',
-    `hub ${job.kind} ${show(job.repository)}: expected ${expected} from ${job.endpoint}, got ${show(got)}. The server does not speak the hub's protocol, or the repository changes just now.`,
-  );
-}
+const unexpected = (job: Job, expected: string, got: unknown): RelufyError => protocolError(job, expected, show(got));
 
 /** What the hub's client throws by itself: a malformed answer, a token of the wrong form. */
 function toHubError(job: Job): (error: unknown) => never {

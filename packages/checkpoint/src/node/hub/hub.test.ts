@@ -85,7 +85,8 @@ describe('a model of the hub', () => {
     vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
     const events: HubProgress[] = [];
     expect(await (await load({ onProgress: (event) => events.push(event) })).readText('config.json')).toBeDefined();
-    expect(events).toMatchObject([{ status: 'cached' }]);
+    expect(events[0]).toMatchObject({ status: 'connect', endpoint: 'http://127.0.0.1:9' });
+    expect(events.at(-1)).toMatchObject({ status: 'cached' });
     expect(await messageOf(() => load({}, 'user/other'), 'io')).toMatch(
       /expected an answer from http:\/\/127.0.0.1:9, got .*3 times/,
     );

@@ -20,6 +20,8 @@ export type HubProgress =
       readonly progress: number;
       readonly files: Readonly<Record<string, { readonly loaded: number; readonly total: number }>>;
     }
+  /** The hub is asked what it has; nothing is known of the files yet. `reason`: why it is asked once more. */
+  | { readonly status: 'connect'; readonly name: string; readonly endpoint: string; readonly reason?: string }
   /** The hub could not be reached; the copy in the cache is used. */
   | { readonly status: 'cached'; readonly name: string; readonly reason: string };
 
@@ -34,6 +36,10 @@ export class ProgressOfFiles {
   constructor(name: string, send: ((event: HubProgress) => void) | undefined) {
     this.#name = name;
     this.#send = send;
+  }
+
+  connect(endpoint: string): void {
+    this.#send?.({ status: 'connect', name: this.#name, endpoint });
   }
 
   /** All files must be known before the first one starts, or the total would grow while it is shown. */

@@ -1,15 +1,13 @@
 // `fetch` by way of the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name. Node's own fetch reads these
 // variables only from version 24 on, and only when told so.
-// Owns: choosing the proxy, the tunnel (CONNECT) for https, absolute requests for http, redirects between hosts.
-// Does not own: retries (request.ts). Without a proxy for a URL, the global fetch is used as it is.
+// Owns: choosing the proxy, the tunnel (CONNECT) for https, absolute requests for http.
+// Does not own: redirects, retries (request.ts), who sees the token (token.ts). Without a proxy for a URL, the global fetch is used as it is.
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import type { ReadableStream as NodeStream } from 'node:stream/web';
 import { connect as connectTls } from 'node:tls';
 import type { Environment } from './environment.js';
-
-const maxRedirects = 10;
 
 /** The proxy for a URL, or undefined. */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
@@ -35,29 +33,14 @@ function isExcluded({ hostname, port, protocol }: URL, list: string): boolean {
   });
 }
 
+/** One request and its answer; a redirect is an answer where the request says `manual`, and always by way of a proxy. */
 export const proxyFetch: typeof fetch = async (input, init) => {
   const url = new URL(input instanceof Request ? input.url : input);
   if (!proxyFor(url, process.env)) return fetch(input, init);
   const request = new Request(input, init);
   const body = request.body ? Buffer.from(await request.arrayBuffer()) : undefined;
-  return follow(url, request, body);
+  return toResponse(await send(url, request, request.headers, body), url);
 };
-
-async function follow(first: URL, request: Request, body: Buffer | undefined): Promise<Response> {
-  let url = first;
-  const headers = new Headers(request.headers);
-  for (let redirects = 0; redirects <= maxRedirects; redirects++) {
-    const message = await send(url, request, headers, body);
-    const { statusCode = 0 } = message;
-    const location = message.headers.location;
-    if (![301, 302, 303, 307, 308].includes(statusCode) || location === undefined) return toResponse(message, url);
-    message.resume();
-    const next = new URL(location, url);
-    if (next.origin !== url.origin) headers.delete('authorization'); // the token is for the hub, not for its storage
-    url = next;
-  }
-  throw new Error(`more than ${maxRedirects} redirects`);
-}
 
 function toResponse(message: IncomingMessage, url: URL): Response {
   const headers = new Headers();
