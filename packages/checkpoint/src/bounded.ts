@@ -16,6 +16,10 @@ export interface BodyBounds {
 /** A body that stood still, or took too long: the connection may be tried again. */
 export class Stalled extends Error {}
 
+/** Slower than any modem, for so long: a server that keeps a connection busy, not one that sends a file. */
+const leastBytesPerSecond = 256;
+const crawlMs = 60_000;
+
 /** The pieces of a body, none later than `idleMs` after the one before. */
 export async function* watched(
   body: AsyncIterable<Uint8Array>,
@@ -23,6 +27,7 @@ export async function* watched(
 ): AsyncGenerator<Uint8Array> {
   const iterator = body[Symbol.asyncIterator]();
   const start = performance.now();
+  let bytes = 0;
   let ended = false;
   try {
     for (;;) {
@@ -32,7 +37,10 @@ export async function* watched(
         ended = true;
         return;
       }
-      if (performance.now() - start > totalMs) throw new Stalled(`no end within ${totalMs} ms`);
+      const ms = performance.now() - start;
+      if (ms > totalMs) throw new Stalled(`no end within ${totalMs} ms`);
+      bytes += next.value.byteLength;
+      if (ms > crawlMs && (1000 * bytes) / ms < leastBytesPerSecond) throw new Stalled('a few bytes a second');
       yield next.value;
     }
   } finally {

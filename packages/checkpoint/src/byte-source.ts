@@ -17,7 +17,7 @@ export interface ByteSource {
 }
 
 export interface ReadTextOptions {
-  /** A longer file is an error and is not read. Default: 128 MiB. */
+  /** A longer file is an error and is not read. Default: 64 MiB; the largest tokenizers have half of it. */
   readonly limitBytes?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -52,11 +52,14 @@ export function checkRange(source: { name: string; size: number }, offset: numbe
     );
 }
 
+/** Of a text for which nobody names a limit. */
+export const maxTextBytes = 2 ** 26;
+
 /** `readText` for any `open`. */
 export async function readTextThrough(
   open: ModelFiles['open'],
   file: string,
-  { limitBytes = 128 * 2 ** 20, signal }: ReadTextOptions = {},
+  { limitBytes = maxTextBytes, signal }: ReadTextOptions = {},
 ): Promise<string | undefined> {
   const source = await open(file, signal);
   if (!source) return undefined;

@@ -1,13 +1,16 @@
 // A model's folder behind a URL, read by `fetch` with Range requests: only the bytes asked for travel.
 // Owns: finding out size and Range support in the first request, checking every answer, retrying what may pass.
-// A server that ignores Range (it answers 200) is read whole, once, into memory; there is no other way to be right.
+// A server that ignores Range (it answers 200) is read whole, once, into memory; there is no other way to be right. It
+// may send what it said, or where it said nothing, no more than a text may have; every answer comes within a time.
 // Does not own: the hub (node/hub), caching.
 import { RelufyError } from '@relufy/tensor';
+import { readBounded, Stalled, within } from './bounded.js';
 import {
   type ByteSource,
   checkFileName,
   checkRange,
   type ModelFiles,
+  maxTextBytes,
   memorySource,
   readTextThrough,
 } from './byte-source.js';
@@ -20,6 +23,10 @@ export interface HttpFilesInit {
   readonly fetch?: typeof fetch;
   /** How often a request is tried when the connection breaks or the server is busy (429, 5xx). Default 3. */
   readonly attempts?: number;
+  /** How long a server may leave a request without an answer, or an answer without a byte. Default 10,000 ms. */
+  readonly timeoutMs?: number;
+  /** The names of the files in the folder itself, where the caller knows them: no other is asked for there. */
+  readonly files?: readonly string[] | (() => Promise<readonly string[] | undefined>);
 }
 
 /** The first request asks for this much, so that a header or a small file costs one round trip. */
@@ -33,18 +40,28 @@ export function httpFiles(baseUrl: URL | string, init: HttpFilesInit = {}): Mode
   if (!single && !base.pathname.endsWith('/')) base.pathname += '/';
   const name = base.origin === 'null' ? base.href : base.origin + base.pathname;
 
-  const open: ModelFiles['open'] = async (file, signal) => {
+  let listing: Promise<readonly string[] | undefined> | undefined;
+  const list = (): Promise<readonly string[] | undefined> => {
+    if (single) return Promise.resolve([decodeURIComponent(single)]);
+    listing ??= Promise.resolve(typeof init.files === 'function' ? init.files() : init.files);
+    listing.catch(() => {
+      listing = undefined; // a broken connection must not stick
+    });
+    return listing;
+  };
+  const openWithin = async (file: string, limitBytes: number | undefined, signal: AbortSignal | undefined) => {
     checkFileName(name, file);
-    if (single && file !== decodeURIComponent(single)) return undefined;
+    if (!file.includes('/') && (await list())?.includes(file) === false) return undefined;
     const url = new URL(file.split('/').map(encodeURIComponent).join('/'), base);
     url.search = base.search; // where a signature may stand
-    return openUrl(url, single ? name : name + file, init, signal);
+    return openUrl(url, single ? name : name + file, init, signal, limitBytes);
   };
   return withGguf({
     name,
-    open,
-    readText: (file, options) => readTextThrough(open, file, options),
-    ...(single ? { list: async () => [decodeURIComponent(single)] } : {}),
+    open: (file, signal) => openWithin(file, undefined, signal),
+    readText: (file, options) =>
+      readTextThrough((path, signal) => openWithin(path, options?.limitBytes ?? maxTextBytes, signal), file, options),
+    ...(single || init.files ? { list: async () => (await list()) ?? [] } : {}),
   });
 }
 
@@ -53,25 +70,26 @@ async function openUrl(
   name: string,
   init: HttpFilesInit,
   signal: AbortSignal | undefined,
+  limitBytes: number | undefined,
 ): Promise<ByteSource | undefined> {
   return attempt(name, init, signal, async () => {
     const response = await request(url, 0, firstBytes, init, signal);
     if (response.status === 404 || response.status === 410 || isFallbackPage(response, name)) {
-      await response.body?.cancel();
+      discard(response);
       return undefined;
     }
     if (response.status === 416) {
-      await response.body?.cancel();
+      discard(response);
       if (contentRange(response)?.size === 0) return memorySource(name, new Uint8Array(0));
       throw answered(name, response);
     }
-    if (response.status === 200) return memorySource(name, await readBody(response, name, undefined));
+    if (response.status === 200) return memorySource(name, await readWhole(response, name, init, signal, limitBytes));
     const range = response.status === 206 ? contentRange(response) : undefined;
     if (range?.begin !== 0) {
-      await response.body?.cancel();
+      discard(response);
       throw answered(name, response);
     }
-    const head = await readBody(response, name, Math.min(firstBytes, range.size));
+    const head = await readRange(response, name, Math.min(firstBytes, range.size), init, signal);
     return rangeSource(url, name, range.size, response.headers.get('etag'), head, init);
   });
 }
@@ -97,7 +115,7 @@ function rangeSource(
         const range = response.status === 206 ? contentRange(response) : undefined;
         const changed = range && (range.size !== size || response.headers.get('etag') !== etag);
         if (!range || range.begin !== offset || changed) {
-          await response.body?.cancel();
+          discard(response);
           if (changed)
             throw new RelufyError(
               'io',
@@ -105,25 +123,39 @@ function rangeSource(
             );
           throw answered(name, response);
         }
-        return readBody(response, name, length);
+        return readRange(response, name, length, init, signal);
       });
     },
     async close() {},
   };
 }
 
-function request(
+async function request(
   url: URL,
   offset: number,
   length: number,
   init: HttpFilesInit,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
-  return (init.fetch ?? fetch)(url, {
+  const stop = new AbortController();
+  const asked = (init.fetch ?? fetch)(url, {
     headers: { ...init.headers, Range: `bytes=${offset}-${offset + length - 1}` },
     ...(init.credentials ? { credentials: init.credentials } : {}),
-    ...(signal ? { signal } : {}),
+    signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   });
+  try {
+    return await within(asked, idleMs(init), signal);
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  }
+}
+
+const idleMs = ({ timeoutMs = 10_000 }: HttpFilesInit): number => timeoutMs;
+
+/** Not awaited: a body that stands still would not answer. */
+function discard(response: Response): void {
+  response.body?.cancel().catch(() => undefined);
 }
 
 /** Development servers answer a missing file with their start page and status 200. */
@@ -135,30 +167,62 @@ function contentRange(response: Response): { begin: number; size: number } | und
   return match ? { begin: Number(match[1] ?? 0), size: Number(match[2]) } : undefined;
 }
 
-/** Reads a body of exactly `length` bytes, or, where that is unknown, as long as it is. */
-async function readBody(response: Response, name: string, length: number | undefined): Promise<Uint8Array> {
-  if (length === undefined) return new Uint8Array(await response.arrayBuffer());
-  const out = new Uint8Array(length);
-  let done = 0;
-  const reader = response.body?.getReader();
-  for (;;) {
-    const piece = await reader?.read();
-    if (!piece || piece.done) break;
-    if (done + piece.value.byteLength > length) {
-      await reader?.cancel();
-      throw new RelufyError(
+/** The body of a range of `length` bytes. */
+async function readRange(
+  response: Response,
+  name: string,
+  length: number,
+  init: HttpFilesInit,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const body = await readBounded(response.body, {
+    limitBytes: length,
+    idleMs: idleMs(init),
+    signal,
+    tooLong: () =>
+      new RelufyError(
         'io',
         `${name}: expected ${length} bytes, got more. The server does not keep to the range asked for.`,
-      );
-    }
-    out.set(piece.value, done);
-    done += piece.value.byteLength;
+      ),
+  });
+  if (body.byteLength < length) throw new Transient(`${name}: expected ${length} bytes, got ${body.byteLength}`);
+  return body;
+}
+
+/** A whole file from a server that knows no ranges: as much as it announced, or as a text may have. */
+async function readWhole(
+  response: Response,
+  name: string,
+  init: HttpFilesInit,
+  signal: AbortSignal | undefined,
+  limitBytes = Number.POSITIVE_INFINITY,
+): Promise<Uint8Array> {
+  const { headers } = response;
+  // The length of a packed body says nothing about what it unpacks to.
+  const announced = headers.has('content-encoding') ? undefined : (headers.get('content-length') ?? undefined);
+  const length = announced === undefined ? undefined : Number(announced);
+  const most = Math.min(limitBytes, length ?? maxTextBytes);
+  const tooLong = (): RelufyError =>
+    new RelufyError(
+      'io',
+      length === undefined && limitBytes > most
+        ? `${name}: expected a server that answers ranges or says a length, got more than ${most} bytes without either. Serve the folder by a server that knows Range requests.`
+        : `${name}: expected at most ${most} bytes, got more. Check the address.`,
+    );
+  if (length !== undefined && length > most) {
+    discard(response);
+    throw tooLong();
   }
-  if (done < length) throw new Transient(`${name}: expected ${length} bytes, got ${done}`);
-  return out;
+  const body = await readBounded(response.body, { limitBytes: most, idleMs: idleMs(init), signal, tooLong });
+  if (length !== undefined && body.byteLength < length)
+    throw new Transient(`${name}: expected ${length} bytes, got ${body.byteLength}`);
+  return body;
 }
 
 class Transient extends Error {}
+
+/** Standing still costs the whole limit each time. */
+const maxStalls = 2;
 
 function answered(name: string, response: Response): Error {
   const got = `${name}: expected the file, got status ${response.status} ${response.statusText}`.trimEnd();
@@ -175,13 +239,15 @@ async function attempt<T>(
   signal: AbortSignal | undefined,
   run: () => Promise<T>,
 ): Promise<T> {
+  let stalls = 0;
   for (let tried = 1; ; tried++) {
     try {
       return await run();
     } catch (error) {
       signal?.throwIfAborted();
       if (RelufyError.is(error)) throw error;
-      if (tried >= attempts) {
+      if (error instanceof Stalled) stalls++;
+      if (tried >= attempts || stalls >= maxStalls) {
         const got = error instanceof Transient ? error.message : `${name}: expected an answer, got ${reason(error)}`;
         throw new RelufyError('io', `${got} (tried ${tried} times). Try again later.`, { cause: error });
       }

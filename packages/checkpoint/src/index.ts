@@ -8,6 +8,7 @@ export { GgufFields, type GgufMetadata, type GgufNumbers, type GgufValue } from 
 export { openGguf } from './gguf/read.js';
 export { ggufTokenizer } from './gguf/tokenizer.js';
 export { type HttpFilesInit, httpFiles } from './http-files.js';
+export { type HubListingOptions, hubListing } from './hub-listing.js';
 export { memoryFiles } from './memory-files.js';
 export { openCheckpoint } from './open.js';
 export {

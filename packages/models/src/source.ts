@@ -1,5 +1,5 @@
 // What `loadModel` accepts where there is no file system: a URL of a folder, a name on the hub, or files of your own.
-import { httpFiles, type ModelFiles } from '@relufy/checkpoint';
+import { httpFiles, hubListing, type ModelFiles } from '@relufy/checkpoint';
 import { RelufyError, show } from '@relufy/tensor';
 import { checkLoadOptions, type LoadOptions, loadModelFiles, type SourceOptions } from './load-model.js';
 import type { Model } from './model.js';
@@ -29,7 +29,12 @@ export async function openModelFiles(source: ModelSource, options: SourceOptions
   if (id !== undefined) {
     const folder = options.subfolder === undefined ? '' : `${encodeURI(options.subfolder)}/`;
     const headers = options.token ? { headers: { authorization: `Bearer ${options.token}` } } : {};
-    return httpFiles(new URL(`${id}/resolve/${encodeURIComponent(revision)}/${folder}`, hub), headers);
+    const at = encodeURIComponent(revision);
+    const listing = new URL(`api/models/${id}/tree/${at}/${folder}`.replace(/\/$/, ''), hub);
+    return httpFiles(new URL(`${id}/resolve/${at}/${folder}`, hub), {
+      ...headers,
+      files: () => hubListing(listing, headers),
+    });
   }
   const base = typeof location === 'undefined' ? undefined : location.href;
   if (!URL.canParse(String(source), base))

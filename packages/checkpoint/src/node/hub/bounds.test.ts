@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createGzip, gzipSync } from 'node:zlib';
 import { describe, expect, it, vi } from 'vitest';
 import { messageOf } from '../../../testing/craft.js';
+import { flood, peakOf } from '../../../testing/flood.js';
 import { cacheDir, hub, load, useFakeHub } from '../../../testing/hub-setup.js';
 
 useFakeHub();
@@ -16,26 +17,6 @@ const faultAt = (path: RegExp, answer: (response: ServerResponse, url: string) =
     return true;
   };
 };
-
-async function costOf(run: () => Promise<unknown>): Promise<{ ms: number; bytes: number }> {
-  const start = performance.now();
-  const before = process.memoryUsage();
-  await run();
-  const after = process.memoryUsage();
-  const sum = ({ heapUsed, external }: NodeJS.MemoryUsage): number => heapUsed + external;
-  return { ms: performance.now() - start, bytes: sum(after) - sum(before) };
-}
-
-/** Writes as fast as it is read. */
-function flood(response: NodeJS.WritableStream & { destroyed?: boolean }): void {
-  const piece = Buffer.alloc(2 ** 16, ' ');
-  const more = (): void => {
-    while (!response.destroyed && response.write(piece));
-  };
-  response.on('drain', more);
-  response.on('error', () => undefined);
-  more();
-}
 
 describe('an answer of the hub', () => {
   for (const path of [/\/revision\//, /\/tree\//])
@@ -52,11 +33,11 @@ describe('an answer of the hub', () => {
           response.on('close', () => gzip.destroy());
           flood(gzip);
         });
-        const { ms, bytes } = await costOf(async () =>
+        const { ms, peak } = await peakOf(async () =>
           expect(await messageOf(() => load(), 'io')).toMatch(/expected an answer of at most \d+ bytes .*got more/),
         );
         expect(ms).toBeLessThan(3000);
-        expect(bytes).toBeLessThan(100e6);
+        expect(peak).toBeLessThan(100e6);
         faultAt(path, (response) =>
           response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(64e6))),
         );
@@ -96,11 +77,11 @@ describe('an answer of the hub', () => {
     expect(await messageOf(() => load(), 'io')).toMatch(/expected a list of files that ends .*twice/);
     for (const body of ['[]', JSON.stringify(Array.from({ length: 1000 }, (_, i) => file(`f${i}`)))]) {
       answer((url) => `${hub.url}${url.replace(/&cursor=.*/, '')}&cursor=${page++}`, body);
-      const { ms, bytes } = await costOf(async () =>
+      const { ms, peak } = await peakOf(async () =>
         expect(await messageOf(() => load({ cacheDir: join(cacheDir, 'x') }), 'io')).toContain('at most 200 pages'),
       );
       expect(ms).toBeLessThan(10_000);
-      expect(bytes).toBeLessThan(100e6);
+      expect(peak).toBeLessThan(100e6);
     }
   });
 
