@@ -34,11 +34,11 @@ export interface ModelFiles {
   list?(signal?: AbortSignal): Promise<readonly string[]>;
 }
 
-/** Refuses every name that could leave the folder: `..`, absolute paths, drive letters, backslashes, NUL. */
+/** Refuses every name that could leave the folder (`..`, absolute paths, drive letters, backslashes) or a terminal's line. */
 export function checkFileName(where: string, file: string): void {
   const leaves = file.split('/').some((part) => part === '' || part === '.' || part === '..');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL in a path ends it early in C.
-  if (leaves || /[\\\u0000]|^[A-Za-z]:/.test(file))
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL in a path ends it early in C, others move a cursor.
+  if (leaves || file.length > 1000 || /[\\\u0000-\u001f\u007f-\u009f]|^[A-Za-z]:/.test(file))
     throw malformed(where, `file name, expected one inside the folder, got ${show(file)}`, 'Do not trust this model.');
 }
 

@@ -1,6 +1,7 @@
 // A pull reader of JSON for headers that strangers wrote. It differs from JSON.parse in three ways that matter there:
 // a name given twice is an error (JSON.parse keeps the last), a value of the wrong kind is an error where it stands
-// (so nothing large is built from a lie), and integers are exact or refused.
+// (so nothing large is built from a lie), and integers are exact or refused. What nobody reads may be NaN or Infinity,
+// as Python writes them.
 // Does not own: what the keys mean (the caller's `visit` reads the values).
 import { show } from '@relufy/tensor';
 import { malformed } from './malformed.js';
@@ -80,7 +81,7 @@ export class JsonReader {
     else if (first === '[') this.array(() => this.skip());
     else if (first === '"') this.string();
     else {
-      const token = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.])/.exec(
+      const token = /^(?:true|false|null|NaN|-?(?:Infinity|0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.])/.exec(
         this.#text.slice(this.#at, this.#at + 400),
       );
       if (!token) throw this.#error(`JSON, expected a value, got ${this.#excerpt()}`);

@@ -1,5 +1,6 @@
 // Picks the weights of a model's folder and opens them.
-// Owns: the order in which formats are looked for, and the one error when there are none.
+// Owns: the order in which formats are looked for, and the one error when there are none. A whole file comes before an
+// index, as in transformers: an index beside one is left over from a checkpoint in parts.
 // Does not own: the formats.
 import type { ModelFiles } from './byte-source.js';
 import { type Checkpoint, joinFiles, type OpenedFile } from './checkpoint.js';
@@ -23,15 +24,15 @@ const maxIndexBytes = 2 ** 25;
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
   for (const file of weightFiles) {
     const { format, open } = formats[file];
+    if (await has(files, file, signal)) {
+      const opened = await openAll(files, [file], open, signal, () => noWeights(files));
+      return join(format, files, [...opened.values()]);
+    }
     const indexFile = indexOf(file);
     const index = await files.readText(indexFile, { limitBytes: maxIndexBytes, signal });
     if (index !== undefined) {
       const weightMap = parseShardIndex(`${files.name}/${indexFile}`, index);
       return join(format, files, await openShards(files, indexFile, weightMap, open, signal));
-    }
-    if (await has(files, file, signal)) {
-      const opened = await openAll(files, [file], open, signal, () => noWeights(files));
-      return join(format, files, [...opened.values()]);
     }
   }
   const gguf = await findGguf(files, signal);

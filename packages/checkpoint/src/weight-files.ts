@@ -7,7 +7,7 @@ export const weightFiles = ['model.safetensors', 'pytorch_model.bin'] as const;
 export const indexOf = (file: string): string => `${file}.index.json`;
 
 /** All names of weights that are no GGUF. */
-export const weightNames: readonly string[] = weightFiles.flatMap((file) => [indexOf(file), file]);
+export const weightNames: readonly string[] = weightFiles.flatMap((file) => [file, indexOf(file)]);
 
 /** What belongs to a model besides its weights. */
 export const descriptionFiles: readonly string[] = [

@@ -35,7 +35,8 @@ export function zip(entries: readonly CraftedEntry[], changes: ZipChanges = {}):
     const text = [...new TextEncoder().encode(name)];
     const padding = [0x46, 0x42, 3, 0, 0, 0, 0]; // torch aligns data by an extra field that the directory lacks
     out.push(...u32(0x04034b50), ...u16(20, flags, method, 0, 0), ...u32(0, size, size), ...u16(text.length, 7));
-    out.push(...text, ...padding, ...data);
+    out.push(...text, ...padding);
+    for (const byte of data) out.push(byte); // too many for arguments
     const extra = wide ? [...u16(1, 24), ...u64(size, size, offset)] : [];
     const all = 0xffffffff;
     directory.push(...u32(0x02014b50), ...u16(20, 20, flags, method, 0, 0), ...u32(0));

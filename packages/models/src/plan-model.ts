@@ -1,7 +1,14 @@
 // From a model's headers to a plan of how it runs: config, spec, limits, decoder and where the weights lie. Nothing large
 // is read or allocated, so loading, inspecting and converting all begin here.
 import { type Checkpoint, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
-import { bytesPerElement, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
+import {
+  bytesPerElement,
+  type DType,
+  RelufyError,
+  parseJson as readAsPython,
+  type StepLimits,
+  show,
+} from '@relufy/tensor';
 import { buildDecoder, type Decoder } from './decoder.js';
 import { type ParsedConfig, parseConfig } from './families/index.js';
 import type { LoadOptions } from './load-model.js';
@@ -15,6 +22,8 @@ import { unpackTernary } from './ternary.js';
 const maxRows = 128;
 /** Logits of one step: at most 64 MiB. */
 const maxLogits = 1 << 24;
+/** The largest known config, with names of 21,000 classes, has 1 MB. */
+const maxConfigBytes = 1 << 22;
 /** Positions of the KV cache where nothing else is asked for. */
 const defaultContextLength = 4096;
 
@@ -95,7 +104,7 @@ function slotsOf(spec: ModelSpec, contextLength: number, { slots = 1, kvCache = 
 
 /** A file that must be there, as JSON. */
 export async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
-  const text = await files.readText(file, { limitBytes: 16 << 20, signal });
+  const text = await files.readText(file, { limitBytes: maxConfigBytes, signal });
   if (text === undefined)
     throw new RelufyError(
       'io',
@@ -106,7 +115,7 @@ export async function readJson(files: ModelFiles, file: string, signal?: AbortSi
 
 export function parseJson(name: string, file: string, text: string): unknown {
   try {
-    return JSON.parse(text);
+    return readAsPython(text);
   } catch (cause) {
     throw new RelufyError(
       'config',

@@ -32,8 +32,59 @@ export class RelufyError extends Error {
   }
 }
 
-/** A value as an error message shows it: quoted, and never longer than a line. */
+/**
+ * A value as an error message shows it: as JSON, never longer than a line, without characters that a terminal would act
+ * on. Takes anything, and reads no more of it than it shows: what a file holds may be huge, circular or no JSON at all.
+ */
 export function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  const text = write(value, 0);
+  return text.length > mostShown ? `${text.slice(0, mostShown - 3)}...` : text;
+}
+
+const mostShown = 80;
+
+/** At least the first `mostShown` characters of the JSON of a value. */
+function write(value: unknown, depth: number): string {
+  if (typeof value === 'string') return writeText(value);
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (depth > 8) return '...';
+  try {
+    if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+      return writeAll('[', value as unknown as Iterable<unknown>, ']', (item) => write(item, depth + 1));
+    const { toJSON } = value as { toJSON?: unknown };
+    if (typeof toJSON === 'function') return write(toJSON.call(value), depth + 1);
+    if (Array.isArray(value)) return writeAll('[', value, ']', (item) => write(item, depth + 1));
+    return writeAll('{', ownKeys(value), '}', (key) => {
+      const item = (value as Record<string, unknown>)[key];
+      return item === undefined ? undefined : `${writeText(key)}:${write(item, depth + 1)}`;
+    });
+  } catch {
+    return 'a value that cannot be shown';
+  }
+}
+
+function* ownKeys(value: object): Generator<string> {
+  for (const key in value) if (Object.hasOwn(value, key)) yield key;
+}
+
+function writeAll<T>(open: string, items: Iterable<T>, close: string, item: (item: T) => string | undefined): string {
+  let text = open;
+  for (const next of items) {
+    const written = item(next);
+    if (written === undefined) continue;
+    text += text === open ? written : `,${written}`;
+    if (text.length > mostShown) return text;
+  }
+  return text + close;
+}
+
+/** DEL, the second set of control codes, and what reverses or hides text; JSON itself escapes the first set. */
+const acting = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+function writeText(text: string): string {
+  return JSON.stringify(text.slice(0, mostShown + 1)).replace(
+    acting,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

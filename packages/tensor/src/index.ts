@@ -35,6 +35,7 @@ export {
 export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloats } from './encode.js';
 export { type ErrorCode, RelufyError, show } from './errors.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
+export { parseJson } from './json.js';
 export type { Access, OpDefinition } from './op-rules.js';
 export { type ActivationKind, activationCodes, type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';
 export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';

@@ -1,7 +1,7 @@
 // Reading of untrusted JSON: parse a file's text and take typed fields out of it.
 // Every complaint names the tokenizer, the file and the key, so that callers need no checks of their own.
 // What the fields mean is not known here.
-import { RelufyError, show } from '@relufy/tensor';
+import { parseJson, RelufyError, show } from '@relufy/tensor';
 
 export type JsonObject = { readonly [key: string]: unknown };
 
@@ -28,7 +28,7 @@ export function parseObject(text: unknown, source: Source): JsonObject {
   }
   let value: unknown;
   try {
-    value = JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+    value = parseJson(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
   } catch (error) {
     throw malformed(source, `is not JSON (${reason(error)})`, 'Download it again.', error);
   }

@@ -15,7 +15,7 @@ import {
   tokenizerFiles,
   type WeightMap,
 } from '@relufy/models';
-import { RelufyError, show } from '@relufy/tensor';
+import { parseJson, RelufyError, show } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { RunConfig } from './config.js';
 import { Random } from './random.js';
@@ -136,7 +136,7 @@ async function loaded(files: ModelFiles, run: RunConfig): Promise<Base> {
     name: files.name,
     config: plan.config,
     spec,
-    configJson: JSON.parse(text) as Readonly<Record<string, unknown>>,
+    configJson: parseJson(text) as Readonly<Record<string, unknown>>,
     map,
     remainder,
     load: async (session) => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type Checkpoint, type ModelFiles, openCheckpoint, type TensorToWrite } from '@relufy/checkpoint';
 import { writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
 import { companionFiles, type Model, parseConfig, relufiedConfig } from '@relufy/models';
-import { RelufyError } from '@relufy/tensor';
+import { parseJson, RelufyError } from '@relufy/tensor';
 import { operate, type SurgeryOptions } from './start-model.js';
 
 /** Tokens of one pass, and of all. */
@@ -68,7 +68,7 @@ export async function relufyModel(files: ModelFiles, options: RelufyModelOptions
   await writeFolder(options.out, async (staging) => {
     const text = await files.readText('config.json');
     if (text === undefined) throw new RelufyError('io', `${files.name}: expected a config.json, got none.`);
-    const configJson = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    const configJson = parseJson(text) as Readonly<Record<string, unknown>>;
     const config = relufiedConfig(configJson, operate(parseConfig(configJson).spec, options.surgery));
     const checkpoint = await openCheckpoint(files, options.signal);
     try {

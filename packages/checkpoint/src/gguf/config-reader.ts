@@ -1,6 +1,6 @@
 // Typed access to a config.json, with errors that name the key.
 // Does not own: what a family needs of it (models does, in full; here only what GGUF writes down).
-import { show } from '@relufy/tensor';
+import { parseJson, show } from '@relufy/tensor';
 import { malformed } from '../malformed.js';
 import type { ConfigReader, JsonObject } from './architecture.js';
 
@@ -38,7 +38,7 @@ export function configReader(where: string, config: JsonObject): ConfigReader {
 /** A JSON object, or an error. */
 export function parseObject(where: string, text: string): JsonObject {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
   } catch {}
   throw malformed(where, `expected a JSON object, got ${show(text.slice(0, 40))}`);

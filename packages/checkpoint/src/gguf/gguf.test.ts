@@ -8,6 +8,7 @@ import { type CraftedGguf, gguf, text, textField, u32, u32Field, u64 } from '../
 import { type Checkpoint, memoryFiles, openCheckpoint, openGguf } from '../index.js';
 import { folderFiles } from '../node.js';
 import { dequantize, readableTypes } from './dequantize.js';
+import { GgufFields, UndecodedText } from './metadata.js';
 import { quantize, type WritableType } from './quantize.js';
 
 const openBytes = (bytes: Uint8Array) => openGguf(memoryFiles('memory', { 'model.gguf': bytes }));
@@ -26,6 +27,49 @@ describe('blocks', async () => {
       const values = new Float32Array(bytes(block.values).buffer);
       expect(quantize(type as WritableType, values)).toEqual(bytes(block.bytes));
     });
+});
+
+describe('texts that are not UTF-8', () => {
+  const latin = [...u64(4), 0x4d, 0xfc, 0x6c, 0x6c];
+  const fields = [
+    textField('general.architecture', 'llama'),
+    ['general.author', [...u32(8), ...latin]],
+    ['general.tags', [...u32(9, 8), ...u64(3), ...text('a'), ...latin, ...text('b')]],
+    ['nested', [...u32(9, 9), ...u64(1), ...u32(8), ...u64(1), ...latin]],
+  ] as const;
+
+  it('load where nobody reads them', async () => {
+    const { ggufMetadata } = await openCrafted({ fields });
+    expect(ggufMetadata.get('general.architecture')).toBe('llama');
+    expect(ggufMetadata.get('general.author')).toEqual(new UndecodedText(Uint8Array.of(0x4d, 0xfc, 0x6c, 0x6c)));
+    expect(ggufMetadata.size).toBe(4);
+    // a key is a text too
+    const key = gguf({ fields: [...fields, textField('zzz', 'x')] });
+    key[Buffer.from(key).indexOf('zzz')] = 0xff;
+    expect((await openBytes(key)).ggufMetadata.size).toBe(5);
+  });
+
+  it('are errors that name the key where somebody does', async () => {
+    const read = new GgufFields('m', (await openCrafted({ fields })).ggufMetadata);
+    expect(() => read.string('general.author')).toThrow(
+      'm: metadata "general.author", expected text, got "4 bytes that are not UTF-8"',
+    );
+    expect(() => read.strings('general.tags')).toThrow(
+      'metadata "general.tags", expected UTF-8, got other bytes in text 1',
+    );
+  });
+});
+
+it('shows no more of a list than fits a line, where a value was expected', async () => {
+  const numbers = [...u32(9, 0), ...u64(20_000), ...new Array(20_000).fill(7)];
+  const texts = [...u32(9, 8), ...u64(5000), ...Array.from({ length: 5000 }, () => u64(0)).flat()];
+  for (const list of [numbers, texts, [...u32(9, 10), ...u64(2), ...u64(1, 2)]]) {
+    const message = await messageOf(() => openCrafted({ fields: [['general.alignment', list]] }));
+    expect(message).toMatch(/"general.alignment", expected a power of two/);
+    expect(message.length).toBeLessThan(300);
+    const files = memoryFiles('m', { 'model.gguf': gguf({ fields: [['general.architecture', list]] }) });
+    expect((await messageOf(async () => files.readText('config.json'))).length).toBeLessThan(300);
+  }
 });
 
 describe('reading', () => {
@@ -144,7 +188,13 @@ describe('refusing', () => {
     ['a text without end', gguf({ fields: [['a', [...u32(8), ...u64(1000)]]] }), /1000 more bytes/],
     ['a text of 2^63', gguf({ fields: [['a', [...u32(8), ...u64(2n ** 63n)]]] }), /below 2\^53/],
     ['a text of gigabytes', gguf({ fields: [['a', [...u32(8), ...u64(2 ** 32)]]] }), /at most 16777216/],
-    ['a text that is not UTF-8', gguf({ fields: [['a', [...u32(8), ...u64(1), 0xff]]] }), /UTF-8/],
+    [
+      'a tensor name that is not UTF-8',
+      gguf({ tensors: [{ name: '\u0000', dims: [1], type: 0, offset: 0 }], data: f32(1) }).map((byte, i) =>
+        i === 32 ? 0xff : byte,
+      ),
+      /UTF-8/,
+    ],
     ['an unknown type', gguf({ fields: [['a', u32(13, 0)]] }), /type from 0 to 12, got 13/],
     [
       'a list longer than the file',

@@ -6,7 +6,7 @@ import { type ByteSource, decodeUtf8 } from '../byte-source.js';
 import { elementCount } from '../checkpoint.js';
 import { malformed, mistakenFor } from '../malformed.js';
 import { type BlockFormat, blockFormatById } from './block-formats.js';
-import type { GgufNumbers, GgufValue } from './metadata.js';
+import { type GgufNumbers, type GgufValue, UndecodedText } from './metadata.js';
 
 export interface GgufTensor {
   readonly name: string;
@@ -47,7 +47,7 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
     );
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < fieldCount; i++) {
-    const key = await cursor.text();
+    const key = keyOf(await cursor.lenientText());
     if (metadata.has(key)) throw malformed(source.name, `metadata ${show(key)}, expected once, got it twice`);
     metadata.set(key, await readValue(cursor, await cursor.u32(), key, 0));
   }
@@ -69,6 +69,10 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
   const start = align(cursor.position, alignment);
   return { version, metadata, tensors: placeTensors(source, described, start, alignment) };
 }
+
+/** A key of other bytes is none that anybody asks for, yet must stay one of its own. */
+const keyOf = (key: string | UndecodedText): string =>
+  typeof key === 'string' ? key : String.fromCharCode(...key.bytes.subarray(0, 1000));
 
 async function readVersion(source: ByteSource, cursor: Cursor, signal: AbortSignal | undefined): Promise<number> {
   const head = await source.read(0, Math.min(source.size, 64), signal);
@@ -173,7 +177,7 @@ const string = 8;
 const array = 9;
 
 async function readValue(cursor: Cursor, type: number, key: string, depth: number): Promise<GgufValue> {
-  if (type === string) return cursor.text();
+  if (type === string) return cursor.lenientText();
   const kind = numbers[type];
   if (kind) {
     const value = kind.make(await cursor.copy(kind.bytes))[0] as number | bigint;
@@ -234,22 +238,38 @@ class Cursor {
   }
 
   async text(): Promise<string> {
+    const text = await this.lenientText();
+    if (typeof text === 'string') return text;
+    throw this.error('text, expected UTF-8, got other bytes');
+  }
+
+  /** A text that perhaps nobody reads. */
+  async lenientText(): Promise<string | UndecodedText> {
     const length = await this.size('length of a text');
     if (length > maxStringBytes) throw this.error(`text, expected at most ${maxStringBytes} bytes, got ${length}`);
     if (this.#lacks(length)) await this.#fill(length);
-    return this.#decode(length);
+    return this.#decodeLeniently(length);
   }
 
   /** Appends texts to a list until it holds `count`; without a promise for each, since vocabularies are long. */
   async texts(count: number, list: GgufValue[]): Promise<void> {
     while (list.length < count) {
-      list.push(await this.text());
+      list.push(await this.lenientText());
       while (list.length < count && !this.#lacks(8)) {
         const length = this.#view.getUint32(this.#at, true);
         if (this.#view.getUint32(this.#at + 4, true) !== 0 || this.#lacks(8 + length)) break;
         this.#at += 8;
-        list.push(this.#decode(length));
+        list.push(this.#decodeLeniently(length));
       }
+    }
+  }
+
+  #decodeLeniently(length: number): string | UndecodedText {
+    const at = this.#at;
+    try {
+      return this.#decode(length);
+    } catch {
+      return new UndecodedText(this.#window.slice(at, at + length));
     }
   }
 

@@ -15,8 +15,17 @@ export type GgufNumbers =
   | BigUint64Array
   | BigInt64Array;
 
+/** A text whose bytes are not UTF-8 (an author's name in Latin-1): an error for whoever reads it, and for nobody else. */
+export class UndecodedText {
+  constructor(readonly bytes: Uint8Array) {}
+
+  toJSON(): string {
+    return `${this.bytes.byteLength} bytes that are not UTF-8`;
+  }
+}
+
 /** Numbers are exact: a 64-bit integer beyond 2^53 is a bigint. An array of bool is a Uint8Array of 0 and 1. */
-export type GgufValue = string | number | bigint | boolean | GgufNumbers | readonly GgufValue[];
+export type GgufValue = string | UndecodedText | number | bigint | boolean | GgufNumbers | readonly GgufValue[];
 
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
@@ -47,11 +56,13 @@ export class GgufFields {
   }
 
   strings(key: string): readonly string[] | undefined {
-    return this.#optional(key, 'a list of texts', (value) =>
-      Array.isArray(value) && (value.length === 0 || typeof value[0] === 'string')
-        ? (value as readonly string[])
-        : undefined,
-    );
+    return this.#optional(key, 'a list of texts', (value) => {
+      if (!Array.isArray(value)) return undefined;
+      const other = value.findIndex((text) => typeof text !== 'string');
+      if (value[other] instanceof UndecodedText)
+        throw malformed(this.where, `metadata ${show(key)}, expected UTF-8, got other bytes in text ${other}`);
+      return other < 0 ? (value as readonly string[]) : undefined;
+    });
   }
 
   /** Numbers of one kind; not 64-bit integers. */

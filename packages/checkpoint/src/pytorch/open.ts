@@ -26,6 +26,8 @@ const storages: Readonly<Record<string, { dtype: string; bytes: number; float?: 
 };
 
 const maxPickleBytes = 2 ** 24; // a tensor takes some 150 bytes of it
+/** Tensors: many times what any model has. One of no elements takes 8 bytes of the file and much more of the memory. */
+const maxNames = 100_000;
 const resave = (file: string): string =>
   `Convert it once with Python: torch.save(torch.load(${show(file)}, map_location='cpu', weights_only=True), ${show(file)}).`;
 
@@ -49,6 +51,8 @@ export async function openPyTorch(source: ByteSource, file: string, signal?: Abo
       'state_dict, expected a dict of tensors, got another value',
       'Save model.state_dict() alone.',
     );
+  if (stateDict.entries.length > maxNames)
+    throw malformed(where, `tensors, expected at most ${maxNames}, got ${stateDict.entries.length}`);
   const tensors = new Map<string, StoredTensor>();
   let totalBytes = 0;
   for (const [name, value] of stateDict.entries) {

@@ -50,7 +50,7 @@ class Machine {
   readonly #stack: unknown[] = [];
   readonly #memo = new Map<number, unknown>();
   #at = 0;
-  /** Values inside lists and dicts, however they got there. */
+  /** Values inside tuples, lists and dicts, however they got there: copies count like what is written out. */
   #held = 0;
 
   constructor(where: string, bytes: Uint8Array) {
@@ -70,9 +70,15 @@ class Machine {
       }
       if (!this.#literal(opcode) && !this.#container(opcode) && !this.#call(opcode))
         throw this.#error(`opcode at ${at}, expected one that builds tensors, got ${show(opcode)}`);
-      if (this.#stack.length + this.#memo.size + this.#held > maxValues)
-        throw this.#error(`expected at most ${maxValues} values, got more`);
+      this.#hold(0);
     }
+  }
+
+  /** Counts values before they are put anywhere. */
+  #hold(count: number): void {
+    this.#held += count;
+    if (this.#stack.length + this.#memo.size + this.#held > maxValues)
+      throw this.#error(`expected at most ${maxValues} values, got more`);
   }
 
   #literal(opcode: string): boolean {
@@ -141,23 +147,27 @@ class Machine {
       case '\x85':
       case '\x86':
       case '\x87': {
+        this.#hold(opcode.charCodeAt(0) - 0x84);
         const items = Array.from({ length: opcode.charCodeAt(0) - 0x84 }, () => this.#pop());
         return this.#push(items.reverse());
       }
       case 't':
-      case 'l':
-        return this.#push(this.#popToMark());
+      case 'l': {
+        const items = this.#popToMark();
+        this.#hold(items.length);
+        return this.#push(items);
+      }
       case 'a': {
         const item = this.#pop();
+        this.#hold(1);
         this.#list().push(item);
-        this.#held++;
         return true;
       }
       case 'e': {
         const items = this.#popToMark();
         const list = this.#list();
+        this.#hold(items.length);
         for (const item of items) list.push(item);
-        this.#held += items.length;
         return true;
       }
       case '}':
@@ -230,7 +240,9 @@ class Machine {
 
   #orderedDict(args: readonly unknown[]): Dict {
     const dict = new Dict();
-    for (const pair of Array.isArray(args[0]) ? (args[0] as unknown[]) : []) {
+    const pairs = Array.isArray(args[0]) ? (args[0] as unknown[]) : [];
+    this.#hold(2 * pairs.length);
+    for (const pair of pairs) {
       if (!Array.isArray(pair) || pair.length !== 2) throw this.#error('OrderedDict, expected pairs, got other values');
       dict.entries.push([pair[0], pair[1]]);
     }
@@ -241,8 +253,8 @@ class Machine {
     const dict = this.#stack.at(-1);
     if (!(dict instanceof Dict) || items.length % 2 !== 0)
       throw this.#error('items, expected pairs for a dict, got others');
+    this.#hold(items.length);
     for (let i = 0; i < items.length; i += 2) dict.entries.push([items[i], items[i + 1]]);
-    this.#held += items.length;
     return true;
   }
 

@@ -3,6 +3,7 @@ import { widen } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
 import { f32, messageOf, random } from '../../testing/craft.js';
+import { peakOf } from '../../testing/flood.js';
 import { itSurvivesMutation } from '../../testing/fuzz.js';
 import { type CraftedEntry, type ZipChanges, zip } from '../../testing/zip.js';
 import { gatherRows } from '../gather.js';
@@ -234,6 +235,36 @@ describe('pickles', () => {
     endless.set([0x80, 2]);
     expect(() => unpickle('x', endless)).toThrow(/at most 1000000 values/);
   });
+
+  // each doubles or copies what a memo holds: a few bytes for a large structure
+  const many = (text: string, count: number) => text.repeat(count);
+  const multiplied: [string, string][] = [
+    ['copies of a list', `\x80\x02](${many('K\x01', 10_000)}eq\0${many('(h\0h\0h\0h\0t', 250_000)}`],
+    [
+      'dicts made of one list of pairs',
+      `\x80\x02](${many('NN\x86', 10_000)}e\x85q\0ccollections\nOrderedDict\nq\x01${many('h\x01h\0R0', 1000)}`,
+    ],
+    ['tuples that are dropped', `\x80\x02${many(`(${many('N', 9999)}t0`, 200)}`],
+    ['tuples of one', `\x80\x02N${many('\x85', 1_100_000)}`],
+    ['lists by appending', `\x80\x02]${many('Na', 1_100_000)}`],
+    ['dicts by items', `\x80\x02}${many('NNs', 600_000)}`],
+    ['duplicates', `\x80\x02N${many('2', 1_100_000)}`],
+    ['memos', `\x80\x02N${many('\x94', 1_100_000)}`],
+  ];
+  for (const [name, pickle] of multiplied)
+    it(`of ${name} are refused soon`, async () => {
+      const bytes = latin1(`${pickle}.`);
+      const { ms, peak } = await peakOf(async () =>
+        expect(() => unpickle('x', bytes)).toThrow(/at most 1000000 values/),
+      );
+      expect(ms).toBeLessThan(1000);
+      expect(peak).toBeLessThan(100e6);
+    });
+
+  it('with more tensors than any model has are refused', () =>
+    expect(messageOf(() => openBytes(archive(`\x80\x02}(${many('K\x01N', 100_001)}u.`)))).resolves.toMatch(
+      /tensors, expected at most 100000, got 100001/,
+    ));
 });
 
 itSurvivesMutation('pytorch', () =>

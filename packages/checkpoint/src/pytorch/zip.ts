@@ -17,6 +17,7 @@ export interface ZipEntry {
 
 const endRecordBytes = 22;
 const maxDirectoryBytes = 2 ** 24; // an entry takes some 70 bytes of it
+const maxEntries = 100_000;
 const saveAgain = 'Save it again with torch.save, which stores tensors uncompressed.';
 
 interface Directory {
@@ -34,6 +35,8 @@ export async function readZip(source: ByteSource, signal?: AbortSignal): Promise
       source.name,
       `zip directory, expected at most ${maxDirectoryBytes} bytes for its ${count} entries, got ${size}`,
     );
+  if (count > maxEntries)
+    throw malformed(source.name, `zip directory, expected at most ${maxEntries} entries, got ${count}`);
   const bytes = await source.read(offset, size, signal);
   const found: { name: string; size: number; headerOffset: number }[] = [];
   let at = 0;

@@ -192,7 +192,9 @@ describe('refusing', () => {
 describe('shards', () => {
   const shard = (name: string, value: number) => safetensors({ [name]: entry('F32', [1], 0, 4) }, f32(value));
   const index = (weight_map: unknown) =>
-    JSON.stringify({ metadata: { total_size: 8, nested: [{ a: null }] }, weight_map });
+    JSON.stringify({ metadata: { total_size: 8, nested: [{ a: null, b: 'nan' }, 'inf'] }, weight_map })
+      .replace('"nan"', 'NaN')
+      .replace('"inf"', '-Infinity'); // as Python writes them
   const files = {
     'model.safetensors.index.json': index({ a: 'model-1.safetensors', b: 'model-2.safetensors' }),
     'model-1.safetensors': shard('a', 1),
@@ -207,10 +209,19 @@ describe('shards', () => {
   const indexFile = 'model.safetensors.index.json';
 
   it('are one checkpoint', async () => {
-    const checkpoint = await openWith({ 'model.safetensors': shard('stale', 3) });
+    const checkpoint = await openWith({});
     expect([...checkpoint.tensors.keys()]).toEqual(['a', 'b']);
     expect(checkpoint.tensors.get('b')?.file).toBe('model-2.safetensors');
     expect(floats((await checkpoint.readRows('b', 0, 1)).data)).toEqual([2]);
+  });
+
+  it('give way to a whole file beside their index, there or gone, as in transformers', async () => {
+    const gone = { 'model-1.safetensors': undefined, 'model-2.safetensors': undefined };
+    for (const changes of [{}, gone, { [indexFile]: 'no JSON' }]) {
+      const checkpoint = await openWith({ ...changes, 'model.safetensors': shard('whole', 3) });
+      expect([...checkpoint.tensors.keys()]).toEqual(['whole']);
+    }
+    expect((await openWith({ 'pytorch_model.bin': new Uint8Array(3) })).format).toBe('safetensors');
   });
 
   it('that lie get one error, and every source is closed', async () => {
@@ -245,7 +256,7 @@ describe('shards', () => {
 
   it('missing altogether: the error names what was looked for', async () => {
     expect(await messageOf(() => openCheckpoint(memoryFiles('memory', {})))).toMatch(
-      /model.safetensors.index.json, model.safetensors/,
+      /model.safetensors, model.safetensors.index.json/,
     );
   });
 });

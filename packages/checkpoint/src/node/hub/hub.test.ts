@@ -45,6 +45,7 @@ describe('a model of the hub', () => {
 
   it('may be sharded, in a folder, at a revision, a .bin, a GGUF', async () => {
     const shard = (name: string) => safetensors({ [name]: entry('F32', [1], 0, 4) }, f32(1));
+    hub.files.delete('model.safetensors');
     hub.files.set('model.safetensors.index.json', {
       content: new TextEncoder().encode('{"weight_map":{"a":"one","b":"two"}}'),
     });

@@ -55,7 +55,11 @@ it('files are chosen as openCheckpoint looks for them', () => {
     'model.safetensors.index.json',
     'pytorch_model.bin',
   ];
-  expect(select(all)).toEqual(['config.json', 'model.safetensors.index.json']);
+  expect(select(all)).toEqual(['config.json', 'model.safetensors']);
+  expect(select(all.filter((name) => name !== 'model.safetensors'))).toEqual([
+    'config.json',
+    'model.safetensors.index.json',
+  ]);
   expect(select(all.slice(0, 3))).toEqual(['config.json', 'model.safetensors']);
   expect(select([...all.slice(0, 2), 'pytorch_model.bin', 'vocab.json', 'merges.txt'])).toEqual([
     'config.json',

@@ -25,10 +25,10 @@ export function selectFiles(repository: string, files: readonly RepositoryFile[]
   const described = found(descriptionFiles);
   if (gguf === undefined)
     for (const name of weightFiles) {
-      const index = byPath.get(indexOf(name));
-      if (index) return { files: described, index };
       const single = byPath.get(name);
       if (single) return { files: [...described, single] };
+      const index = byPath.get(indexOf(name));
+      if (index) return { files: described, index };
     }
   const parts = selectGguf(repository, files, gguf);
   if (parts) return { files: parts, gguf: (parts[0] as RepositoryFile).path };
