@@ -1,10 +1,11 @@
 // Writing without halves: a file or a folder is what it was, or wholly the new one, whatever interrupts the writing.
-// Owns: temporary names, fsync, rename, and what is said when a file system refuses. Does not own: what is written
-// (write-safetensors.ts, write-gguf.ts and the packages above), downloads that resume (hub/).
-import { randomUUID } from 'node:crypto';
+// Owns: fsync, rename, and what is said when a file system refuses. Does not own: what is written
+// (write-safetensors.ts, write-gguf.ts and the packages above), what a killed process leaves (leftovers.ts), downloads
+// that resume (hub/).
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
+import { beside, clearLeftovers, release } from './leftovers.js';
 
 /** For `catch`: an error of the file system becomes one that names the file and what to do. */
 export const toWriteError =
@@ -22,7 +23,9 @@ export async function writeAtomically(
   signal?: AbortSignal,
 ): Promise<void> {
   signal?.throwIfAborted();
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  const folder = dirname(resolve(path));
+  await clearLeftovers(folder);
+  const temporary = beside(resolve(path), 'tmp');
   let handle: FileHandle | undefined;
   try {
     handle = await open(temporary, 'wx').catch(toWriteError(path));
@@ -38,8 +41,10 @@ export async function writeAtomically(
     await handle?.close();
     await rm(temporary, { force: true });
     throw error;
+  } finally {
+    release(temporary);
   }
-  await syncFolder(dirname(path));
+  await syncFolder(folder);
 }
 
 export interface FolderWriteOptions {
@@ -59,10 +64,10 @@ export async function writeFolder(
   options: FolderWriteOptions = {},
 ): Promise<void> {
   const target = resolve(folder);
+  await clearLeftovers(dirname(target));
   if (options.replace !== true) await refuseOccupied(target);
-  const beside = (kind: string) => join(dirname(target), `.${basename(target)}.${randomUUID()}.${kind}`);
-  const staging = beside('tmp');
-  const replaced = beside('old');
+  const staging = beside(target, 'tmp');
+  const replaced = beside(target, 'old');
   try {
     await mkdir(staging, { recursive: true });
     await write(staging);
@@ -79,10 +84,12 @@ export async function writeFolder(
     });
   } catch (error) {
     await rm(staging, { recursive: true, force: true }).catch(() => {});
+    release(staging, replaced);
     if (isSystemError(error)) toWriteError(target, options.what)(error);
     throw error;
   }
   await rm(replaced, { recursive: true, force: true }).catch(() => {});
+  release(staging, replaced);
   await syncFolder(dirname(target));
 }
 

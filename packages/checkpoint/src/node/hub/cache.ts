@@ -3,10 +3,24 @@
 //   models--USER--NAME/blobs/HASH               the bytes
 //   models--USER--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/HASH
 // and datasets--USER--NAME likewise.
-// Owns: paths, refs and links. Does not own: getting the bytes (download.ts).
+// Owns: paths, refs and links. Nothing is ever written through a link: in a cache that several people share, anybody may
+// have put one there. Does not own: getting the bytes (download.ts).
 import { randomUUID } from 'node:crypto';
-import { copyFile, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import {
+  constants,
+  copyFile,
+  lstat,
+  mkdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { RelufyError } from '@relufy/tensor';
 import type { RepositoryKind } from './id.js';
 
 export interface HubCache {
@@ -17,6 +31,8 @@ export interface HubCache {
   /** The commit of a revision when it was last asked. */
   commitOf(revision: string): Promise<string | undefined>;
   remember(revision: string, commit: string): Promise<void>;
+  /** Makes a folder of the cache. @throws RelufyError where a link stands in its place. */
+  makeFolder(path: string): Promise<void>;
   /** Makes a blob appear in a snapshot. */
   link(commit: string, file: string, hex: string): Promise<void>;
 }
@@ -28,7 +44,23 @@ export function hubCache(cacheDir: string, repository: string, kind: RepositoryK
   const root = join(cacheDir, name);
   const blob = (hex: string): string => join(root, 'blobs', hex);
   const snapshot = (commit: string): string => join(root, 'snapshots', commit);
+  const makeFolder = async (path: string): Promise<void> => {
+    await mkdir(cacheDir, { recursive: true });
+    let at = cacheDir;
+    for (const part of relative(cacheDir, path).split(sep)) {
+      at = join(at, part);
+      await mkdir(at).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+      });
+      if (!(await lstat(at)).isDirectory())
+        throw new RelufyError(
+          'io',
+          `${at}: expected a folder of the cache, got a link or a file. Remove it, or name another cache by HF_HUB_CACHE.`,
+        );
+    }
+  };
   return {
+    makeFolder,
     blob,
     // Not Python's HASH.lock: that is a file with a lock of the kernel, this a folder.
     lock: (hex) => join(cacheDir, '.locks', name, `${hex}.relufy`),
@@ -41,17 +73,17 @@ export function hubCache(cacheDir: string, repository: string, kind: RepositoryK
     async remember(revision, commit) {
       const path = join(root, 'refs', revision);
       if (isCommit(revision) || (await readFile(path, 'utf8').catch(() => '')) === commit) return;
-      await mkdir(dirname(path), { recursive: true });
-      await writeThenRename(path, (temporary) => writeFile(temporary, commit));
+      await makeFolder(dirname(path));
+      await writeThenRename(path, (temporary) => writeFile(temporary, commit, { flag: 'wx' }));
     },
     async link(commit, file, hex) {
       const path = join(snapshot(commit), file);
       const target = relative(dirname(path), blob(hex));
       if ((await readlink(path).catch(() => undefined)) === target) return;
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       await writeThenRename(path, (temporary) =>
         // Windows gives links to few; there the snapshot gets a copy.
-        symlink(target, temporary).catch(() => copyFile(blob(hex), temporary)),
+        symlink(target, temporary).catch(() => copyFile(blob(hex), temporary, constants.COPYFILE_EXCL)),
       );
     },
   };

@@ -3,7 +3,7 @@
 // Owns: the partial file, the lock, the check. Does not own: requests (request.ts), the cache's layout (cache.ts).
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { constants, type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { lock as lockFile } from 'proper-lockfile';
@@ -36,8 +36,8 @@ export interface DownloadOptions {
 export async function downloadBlob(file: RepositoryFile, options: DownloadOptions): Promise<void> {
   const path = options.cache.blob(file.hash.hex);
   if (await isWhole(path, file, options)) return;
-  await mkdir(dirname(path), { recursive: true }).catch(toIoError(path));
-  await withLock(options.cache.lock(file.hash.hex), options.signal, async (signal) => {
+  await options.cache.makeFolder(dirname(path)).catch(toIoError(path));
+  await withLock(options.cache, file.hash.hex, options.signal, async (signal) => {
     if (await isWhole(path, file, options)) return; // another process was faster
     const partial = `${path}.relufy.incomplete`;
     for (let fresh = false; ; fresh = true) {
@@ -63,7 +63,7 @@ async function isWhole(path: string, file: RepositoryFile, { onBytes }: Download
 
 /** Brings the partial file to its full size; gives its hash. */
 async function complete(file: RepositoryFile, partial: string, options: DownloadOptions): Promise<string> {
-  const handle = await open(partial, 'a+').catch(toIoError(partial));
+  const handle = await openPartial(partial).catch(toIoError(partial));
   try {
     const state: Partial = { handle, hash: newHash(file), size: (await handle.stat()).size };
     if (state.size > file.size) await restart(state, file);
@@ -87,6 +87,14 @@ async function complete(file: RepositoryFile, partial: string, options: Download
   } finally {
     await handle.close();
   }
+}
+
+/** What was fetched before goes on; what is not a plain file of one name (somebody's link, a pipe) makes way for one. */
+async function openPartial(path: string): Promise<FileHandle> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found && !(found.isFile() && found.nlink === 1)) await rm(path, { recursive: true });
+  const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW = 0 } = constants; // Windows knows no O_NOFOLLOW
+  return open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o666);
 }
 
 interface Partial {
@@ -147,11 +155,13 @@ function newHash({ hash, size }: RepositoryFile): Hash {
 
 /** Runs while this process holds the lock; waits for others. */
 async function withLock(
-  path: string,
+  cache: HubCache,
+  hex: string,
   signal: AbortSignal | undefined,
   run: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true }).catch(toIoError(path));
+  const path = cache.lock(hex);
+  await cache.makeFolder(dirname(path)).catch(toIoError(path));
   const lost = new AbortController();
   let release: (() => Promise<void>) | undefined;
   while (!release) {
@@ -178,6 +188,7 @@ async function withLock(
 
 function toIoError(path: string): (error: unknown) => never {
   return (cause) => {
+    if (RelufyError.is(cause)) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
     const remedy =
       code === 'ENOSPC' ? 'The disk is full; free some space.' : 'Check the folder, or name another by HF_HUB_CACHE.';
