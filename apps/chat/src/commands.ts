@@ -1,6 +1,7 @@
 // The commands of a chat, `/name argument`, as a table, and how a line finds its command.
 // Does not own how anything looks (a command says plain text) nor what lines are (run-chat.ts).
-import { RelufyError } from '@relufy/models';
+
+import { nearest, RelufyError } from '@relufy/models';
 import type { ChatModel, Conversation } from './conversation.js';
 import { describeStats } from './describe.js';
 import { findSetting, parseNumber, settingTable } from './settings.js';
@@ -106,29 +107,4 @@ function helpText(): string {
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   const keys = settingTable.map(({ key }) => key).join(', ');
   return [...rows.map(([left, help]) => `${left.padEnd(width)}${help}`), `Settings: ${keys}.`].join('\n');
-}
-
-/** The name that was probably meant: at most two letters off, or begun. */
-function nearest(typed: string, names: readonly string[]): string | undefined {
-  const small = typed.toLowerCase();
-  const scored = names.map((name) => {
-    const begun = small.length >= 2 && name.toLowerCase().startsWith(small);
-    return { name, distance: begun ? 0 : editDistance(small, name.toLowerCase()) };
-  });
-  const best = scored.reduce((a, b) => (b.distance < a.distance ? b : a));
-  return best.distance <= 2 && best.distance < typed.length ? best.name : undefined;
-}
-
-/** Levenshtein: letters to insert, delete or replace. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] as number) + Number(a[i - 1] !== b[j - 1]);
-      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, replaced));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

@@ -1,5 +1,5 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
-export { type ErrorCode, RelufyError } from '@relufy/tensor';
+export { type ErrorCode, nearest, RelufyError } from '@relufy/tensor';
 export type { ChatMessage } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, companionFiles, planConversion, tokenizerFiles } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
@@ -30,7 +30,7 @@ export { isSparse, type Projection, parameterCount, projections, type Role, spar
 export { relufiedConfig } from './relufied-config.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
-export { loadModel, type ModelSource, openModelFiles } from './source.js';
+export { loadModel, looksLikePath, type ModelSource, openModelFiles } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
 export { headRows, isReluLike, relufy } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';

@@ -50,7 +50,7 @@ export function locatePacked(name: string, checkpoint: Checkpoint): WeightSource
   if (version !== layoutVersion)
     throw new RelufyError(
       'checkpoint',
-      `${name} metadata "${layoutKey}": expected ${layoutVersion}, got ${show(version)}. Convert the original checkpoint with this version.`,
+      `${name} metadata "${layoutKey}": expected ${layoutVersion}, got ${show(version).slice(1, -1)}. Convert the original checkpoint with this version.`,
     );
   const formats = parseDescriptions(name, described);
   return {
@@ -137,7 +137,7 @@ function check(name: string, checkpoint: Checkpoint, formats: ReadonlyMap<string
   if (got !== expected)
     throw new RelufyError(
       'checkpoint',
-      `${name} tensor "${decl.name}": expected ${expected}, got ${got === undefined ? 'none' : show(got)}. The weights were converted for other options (dtype, relufy); convert the original checkpoint again.`,
+      `${name} tensor "${decl.name}": expected ${expected}, got ${got === undefined ? 'none' : show(got).slice(1, -1)}. The weights were converted for other options (dtype, relufy); convert the original checkpoint again.`,
     );
   const shape = storedShape(decl);
   if (info?.dtype !== storedAs(decl.dtype) || info.shape.join() !== shape.join())

@@ -151,7 +151,8 @@ describe('relufy itself', () => {
   });
 
   test.each([
-    [['chat', '--model', './nowhere'], 1, /^model: expected "llama-tales" \(bundled\), .* got "\.\/nowhere"\./],
+    [['chat', '--model', './nowhere'], 1, /^model: no such file or folder: "\.\/nowhere"\. Check the path\.$/],
+    [['chat', '--model', 'llama-tale'], 1, /^model: expected .* got "llama-tale"\. Did you mean llama-tales\?$/],
     [['chat', '--context-length', '9999'], 1, /contextLength.*at most 512.*got 9999/],
     [['chat', '--temperature', 'hot'], 2, /^--temperature: expected a number >= 0, got "hot"\.$/],
     [['chat', '--tempature', '1'], 2, /^unknown option '--tempature' \(Did you mean --temperature\?\)$/],

@@ -34,10 +34,26 @@ describe('resolveSource', () => {
 
   test('anything else is one error that lists what is accepted', async () => {
     await expect(resolveSource('llama-tale', nowhere, open)).rejects.toThrow(
-      'model: expected "llama-tales" (bundled), a path or URL of a folder in Hugging Face layout or of a GGUF, or a name on the hub such as "facebook/opt-125m", got "llama-tale".',
+      'model: expected "llama-tales" (bundled), a path or URL of a folder in Hugging Face layout or of a GGUF, or a name on the hub such as "facebook/opt-125m", got "llama-tale". Did you mean llama-tales?',
     );
     await expect(browser.loadModel('nowhere')).rejects.toThrow(RelufyError);
-    await expect(loadModel('./nowhere')).rejects.toThrow(RelufyError);
+    const paths = [
+      './nope',
+      '../nope',
+      '/x/y.gguf',
+      '~/nope',
+      'x/y.gguf',
+      'a/b/c',
+      'nope.gguf',
+      'nope/',
+      '.\\nope',
+      'C:\\nope',
+    ];
+    for (const path of [...paths, 'file:///x/nope'])
+      await expect(loadModel(path)).rejects.toThrow(
+        `model: no such file or folder: ${JSON.stringify(path)}. Check the path.`,
+      );
+    await expect(loadModel('lama-tales')).rejects.toThrow('got "lama-tales". Did you mean llama-tales?');
     await expect(loadModel('nowhere')).rejects.toThrow('got "nowhere"');
   });
 });

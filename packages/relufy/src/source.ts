@@ -1,7 +1,7 @@
 // What a model can be named by: a bundled name, a URL, a path, a name on the hub, files of one's own. Turns names into
 // files, so that every entry (library, command, browser) accepts the same. Does not own opening them (@relufy/models).
-import type { ModelFiles, ModelSource } from '@relufy/models';
-import { RelufyError, show } from '@relufy/tensor';
+import { looksLikePath, type ModelFiles, type ModelSource } from '@relufy/models';
+import { nearest, RelufyError, show } from '@relufy/tensor';
 
 /** Models that are packages of their own: name -> the URL of their files. Imported when asked for. */
 const bundled: ReadonlyMap<string, () => Promise<URL>> = new Map([
@@ -27,10 +27,13 @@ export async function resolveSource(source: ModelSource, isLocal: LocalCheck, op
   if (typeof source !== 'string') return open(source);
   const findBundled = bundled.get(source);
   if (findBundled !== undefined) return renamed(await open(await findBundled()), source);
-  if (/^(https?|file|hf):|^[\w-][\w.-]*\/[\w.-]+/i.test(source) || (await isLocal(source))) return open(source);
+  if (/^(https?|file|hf):/i.test(source) || looksLikePath(source) || /^[\w-][\w.-]*\/[\w.-]+/.test(source))
+    return open(source);
+  if (await isLocal(source)) return open(source);
+  const meant = nearest(source, bundledNames);
   throw new RelufyError(
     'option',
-    `model: expected ${bundledNames.map(show).join(' or ')} (bundled), a path or URL of a folder in Hugging Face layout or of a GGUF, or a name on the hub such as "facebook/opt-125m", got ${show(source)}. Check the name.`,
+    `model: expected ${bundledNames.map(show).join(' or ')} (bundled), a path or URL of a folder in Hugging Face layout or of a GGUF, or a name on the hub such as "facebook/opt-125m", got ${show(source)}. ${meant === undefined ? 'Check the name.' : `Did you mean ${meant}?`}`,
   );
 }
 

@@ -36,6 +36,7 @@ export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloa
 export { type ErrorCode, RelufyError, show } from './errors.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
 export { parseJson } from './json.js';
+export { nearest } from './nearest.js';
 export type { Access, OpDefinition } from './op-rules.js';
 export { type ActivationKind, activationCodes, type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';
 export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';

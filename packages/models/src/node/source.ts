@@ -1,11 +1,13 @@
 // What `loadModel` accepts in Node: also a folder's or file's path, and names on the hub through the shared cache.
 import { stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { httpFiles, type ModelFiles } from '@relufy/checkpoint';
 import { folderFiles, hubFiles, parseHubId } from '@relufy/checkpoint/node';
+import { RelufyError, show } from '@relufy/tensor';
 import { checkLoadOptions, type LoadOptions, loadModelFiles, type SourceOptions } from '../load-model.js';
 import type { Model } from '../model.js';
-import type { ModelSource } from '../source.js';
+import { looksLikePath, type ModelSource } from '../source.js';
 import { createNodeBackend } from './backend.js';
 
 /**
@@ -22,11 +24,13 @@ export async function openModelFiles(source: ModelSource, options: SourceOptions
   if (typeof source === 'object' && !(source instanceof URL)) return source;
   const text = String(source);
   if (/^https?:/i.test(text)) return httpFiles(new URL(text));
-  if (/^file:/i.test(text)) return folderFiles(fileURLToPath(text));
+  if (/^hf:/.test(text)) return hubFiles(text, options);
+  const path = /^file:/i.test(text) ? fileURLToPath(text) : text.replace(/^~(?=$|[\\/])/, homedir());
   // what lies there wins over what the hub might have under the same name
-  const isName = parseHubId(text) !== undefined && text.includes('/') && !/^[./]/.test(text);
-  if (/^hf:/.test(text) || (isName && !(await exists(text)))) return hubFiles(text, options);
-  return folderFiles(text);
+  if (await exists(path)) return folderFiles(path);
+  if (!/^file:/i.test(text) && !looksLikePath(text) && parseHubId(text) !== undefined && text.includes('/'))
+    return hubFiles(text, options);
+  throw new RelufyError('io', `model: no such file or folder: ${show(text)}. Check the path.`);
 }
 
 function exists(path: string): Promise<boolean> {
