@@ -231,16 +231,16 @@ async function readEosTokenIds(
 /** undefined when the folder has no tokenizer: such a model runs on token ids. */
 export async function readTokenizer(files: ModelFiles, signal?: AbortSignal): Promise<Tokenizer | undefined> {
   const read = (file: string) => files.readText(file, { signal });
-  const [tokenizerJson, vocabJson, mergesTxt] = await Promise.all([
-    read('tokenizer.json'),
-    read('vocab.json'),
-    read('merges.txt'),
-  ]);
+  const tokenizerJson = await read('tokenizer.json');
+  const [vocabJson, mergesTxt] =
+    tokenizerJson === undefined ? await Promise.all([read('vocab.json'), read('merges.txt')]) : [];
   if (tokenizerJson === undefined && (vocabJson === undefined || mergesTxt === undefined)) return undefined;
-  const [tokenizerConfig, specialTokensMap, chatTemplateJinja] = await Promise.all([
-    read('tokenizer_config.json'),
-    read('special_tokens_map.json'),
-    read('chat_template.jinja'),
+  const tokenizerConfig = await read('tokenizer_config.json');
+  // Where nobody can list the files, one that is missing is an error in a browser's console: ask for no more than is needed.
+  const says = (key: string): boolean => !files.list && (tokenizerConfig?.includes(`"${key}"`) ?? false);
+  const [specialTokensMap, chatTemplateJinja] = await Promise.all([
+    says('bos_token') && says('eos_token') ? undefined : read('special_tokens_map.json'),
+    says('chat_template') ? undefined : read('chat_template.jinja'),
   ]);
   const present = { tokenizerJson, vocabJson, mergesTxt, tokenizerConfig, specialTokensMap, chatTemplateJinja };
   return createTokenizer({
