@@ -29,13 +29,13 @@ export function sparseModelRows(): readonly SparseModelRow[] {
 }
 
 /** `4.29 GB` */
-function size(bytes: number): string {
+export function size(bytes: number): string {
   return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 const share = (density: number): string => `${Math.round(100 * density)} %`;
 const times = ({ speedup }: TokenBytes): string => `${speedup.toFixed(2)}x`;
-const billions = ({ parameters }: TokenBytes): string =>
+export const billions = ({ parameters }: Pick<TokenBytes, 'parameters'>): string =>
   parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} G` : `${(parameters / 1e6).toFixed(0)} M`;
 
 function activeOf({ assumed, down, model }: SparseModelRow): string {
@@ -58,18 +58,23 @@ export function modelsTable(): string {
     times(row.int8),
     row.model.licence,
   ]);
+  return [
+    textTable(head, lines),
+    '',
+    `active: share of neurons that are not zero for a token; ~ as in models made alike; ? nobody has published it, ${share(assumedDensity)} taken.`,
+    'reads: weights that one token reads at that density, of all. Details and sources: docs/models.md, relufy models --json.',
+  ].join('\n');
+}
+
+/** Columns side by side. */
+export function textTable(head: readonly string[], lines: readonly (readonly string[])[]): string {
   const widths = widthsOf([head, ...lines]);
   const format = (line: readonly string[]) =>
     line
       .map((cell, i) => cell.padEnd(widths[i] as number))
       .join('  ')
       .trimEnd();
-  return [
-    ...[head, ...lines].map(format),
-    '',
-    `active: share of neurons that are not zero for a token; ~ as in models made alike; ? nobody has published it, ${share(assumedDensity)} taken.`,
-    'reads: weights that one token reads at that density, of all. Details and sources: docs/models.md, relufy models --json.',
-  ].join('\n');
+  return [head, ...lines].map(format).join('\n');
 }
 
 /** In Markdown, columns aligned as the formatter aligns them. */
