@@ -1,4 +1,6 @@
-// One line on a terminal while a model loads: only when that takes long enough to wonder, and gone afterwards.
+// One line on a terminal while a model loads: only when that takes long enough to wonder, and gone afterwards. The line
+// is never wider than the terminal, which would break it in two, and then only half of it could be drawn over.
+import { columnsOf, cutTo, escapeControls } from '@relufy/chat';
 import type { ProgressEvent } from '@relufy/models';
 
 export interface Progress {
@@ -7,32 +9,87 @@ export interface Progress {
   readonly clear: () => void;
 }
 
+type Terminal = Pick<NodeJS.WriteStream, 'isTTY' | 'write'> &
+  Partial<Pick<NodeJS.WriteStream, 'columns' | 'on' | 'off'>>;
+
 /** Before that nobody needs a line. */
 const patienceMs = 500;
+/** A terminal that does not know its width says 0 or nothing. */
+const usualColumns = 80;
 
-export function showProgress(model: string, stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>): Progress {
+export function showProgress(model: string, stream: Terminal): Progress {
   const start = performance.now();
-  let shown = false;
+  let drawn = '';
   let cleared = !stream.isTTY;
+  const width = () => stream.columns || usualColumns;
+  /** Takes the line away, all rows of it: a terminal that became narrower has broken it. */
+  const erase = () => {
+    const rows = Math.ceil(columnsOf(drawn) / width());
+    const up = rows > 1 ? `\u{1b}[${rows - 1}A` : '';
+    return `\r${up}\u{1b}[${rows > 1 ? 'J' : '2K'}`;
+  };
+  const draw = (line: (room: number) => string) => {
+    // after the last column the cursor would stand in the next row
+    const next = line(width() - 1);
+    if (next === drawn) return;
+    stream.write(erase() + next);
+    drawn = next;
+  };
+  let line: ((room: number) => string) | undefined;
+  const resized = () => {
+    if (!cleared && line !== undefined) draw(line);
+  };
+  if (!cleared) stream.on?.('resize', resized);
   return {
     hear: (event) => {
       if (cleared) return;
-      const line = lineOf(model, event);
+      const next = lineOf(model, event);
       // a server may take its time: what is asked of one is said at once
-      if (line === undefined || (event.status === 'progress' && performance.now() - start < patienceMs)) return;
-      shown = true;
-      stream.write(`\r\u{1b}[2K${line}`);
+      if (next === undefined || (event.status === 'progress' && performance.now() - start < patienceMs)) return;
+      line = next;
+      draw(line);
     },
     clear: () => {
-      if (shown) stream.write('\r\u{1b}[2K');
-      shown = false;
+      stream.off?.('resize', resized);
+      if (drawn !== '' && !cleared) stream.write(erase());
+      drawn = '';
       cleared = true;
     },
   };
 }
 
-function lineOf(model: string, event: ProgressEvent): string | undefined {
-  if (event.status === 'progress') return `Loading ${model}: ${event.file} ${Math.floor(event.progress)} %`;
+/** What an event says in `room` columns; undefined where it says nothing to people. */
+function lineOf(model: string, event: ProgressEvent): ((room: number) => string) | undefined {
+  const plain = (text: string) => escapeControls(text).replaceAll('\n', ' ');
+  if (event.status === 'progress') {
+    const name = plain(model);
+    const file = fileWithin(event.file, model);
+    const percent = Number.isFinite(event.progress) ? `${Math.floor(event.progress)} %` : '';
+    return (room) => fit({ name, file, percent }, room);
+  }
   if (event.status !== 'connect') return undefined;
-  return `Asking ${event.endpoint} for ${event.name}${event.reason === undefined ? '' : `: ${event.reason}, once more`}`;
+  const again = event.reason === undefined ? '' : `: ${event.reason}, once more`;
+  const text = plain(`Asking ${event.endpoint} for ${event.name}${again}`);
+  return (room) => text.slice(0, Math.max(0, room));
+}
+
+/** The file as the model's name does not say it already. */
+function fileWithin(file: string, model: string): string {
+  const plain = escapeControls(file).replaceAll('\n', ' ');
+  const base = plain.split(/[/\\]/).at(-1) ?? plain;
+  const own = model.split(/[/\\]/).at(-1);
+  return plain.startsWith(model) || base === own ? (base === own ? '' : base) : plain;
+}
+
+/** What fits: first the name loses its beginning, whose end tells models apart, then the file does, then all is cut. */
+function fit(
+  { name, file, percent }: { readonly name: string; readonly file: string; readonly percent: string },
+  room: number,
+): string {
+  const tail = file === '' ? ` ${percent}` : `: ${file} ${percent}`;
+  const forName = room - columnsOf(`Loading ${tail}`);
+  if (columnsOf(name) <= forName) return `Loading ${name}${tail}`;
+  if (forName >= 8) return `Loading ${cutTo(name, forName)}${tail}`;
+  const short = room - columnsOf(`Loading  ${percent}`);
+  return short >= 4 ? `Loading ${cutTo(name, short)} ${percent}` : percent.slice(0, Math.max(0, room));
 }
