@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Conversation } from './conversation.js';
 import { describeAnswer, describeStats, formatBytes, formatShare, threeDigits } from './describe.js';
 import { fakeModel, stats } from './testing/fake-chat.js';
 
@@ -30,13 +31,13 @@ describe('numbers for people', () => {
 });
 
 describe('describeAnswer', () => {
-  test('says speed, active share and bytes', () =>
-    expect(describeAnswer(result)).toBe('3 tokens · 200 tokens/s · 6.0 % active · reads 10.2 of 17.8 MB/token'));
+  test('says speed and the share of neurons, in words', () =>
+    expect(describeAnswer(result)).toBe('3 tokens, 200 tokens/s, 6 % of neurons used'));
 
   test('a dense model has no share', () => {
     const density = { ...stats.density, up: [1, 1], down: [1, 1] };
     const dense = { ...stats, density, weightBytesPerToken: stats.denseWeightBytesPerToken };
-    expect(describeAnswer({ ...result, stats: dense })).toBe('3 tokens · 200 tokens/s · reads 17.8 MB/token');
+    expect(describeAnswer({ ...result, stats: dense })).toBe('3 tokens, 200 tokens/s');
   });
 
   test('one token, no decode step', () => {
@@ -45,15 +46,21 @@ describe('describeAnswer', () => {
   });
 
   test('why it ended', () => {
-    expect(describeAnswer({ ...result, finishReason: 'abort' })).toMatch(/ · stopped$/);
-    expect(describeAnswer({ ...result, finishReason: 'length' }, 3)).toMatch(/ · cut at maxNewTokens$/);
-    expect(describeAnswer({ ...result, finishReason: 'length' }, 4)).toMatch(/ · cut: the context is full$/);
+    expect(describeAnswer({ ...result, finishReason: 'abort' })).toMatch(/, stopped$/);
+    expect(describeAnswer({ ...result, finishReason: 'length' }, 3)).toMatch(/, cut at maxNewTokens$/);
+    expect(describeAnswer({ ...result, finishReason: 'length' }, 4)).toMatch(/, cut: the context is full$/);
   });
 });
 
-test('describeStats lists the sites that skip', () => {
-  const text = describeStats('llama-tales', fakeModel(), 12);
-  expect(text).toContain('context  12 of 1000 tokens');
+test('describeStats lists the sites that skip, and the newest answer', async () => {
+  const model = fakeModel('one two');
+  const conversation = new Conversation(model);
+  expect(describeStats('llama-tales', conversation)).not.toContain('last ');
+  await conversation.answer('hello there');
+  const text = describeStats('llama-tales', conversation);
+  expect(text).toContain('context  4 of 1000 tokens');
+  expect(text).toContain('last     2 tokens in 0.02 s, 0.01 s of it before the first; prompt 2, 0 of it remembered');
+  expect(text).toContain('10.2 of 17.8 MB read per token');
   expect(text).toContain('down     6.0 % active; by layer 10 2.0');
   expect(text).not.toContain('qkv');
 });

@@ -1,7 +1,7 @@
 // Numbers of a model's work as text for people: the line after an answer, `/stats`, sizes and shares.
 // Plain text: where it goes and in which colour is screen.ts.
 import type { GenerateResult, ModelStats } from '@relufy/models';
-import type { ChatModel } from './conversation.js';
+import type { Conversation } from './conversation.js';
 
 /** `17.8 MB`: powers of 1000, three digits. */
 export function formatBytes(bytes: number): string {
@@ -26,33 +26,40 @@ export function formatShare(share: number): string {
   return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 }
 
-/** The line after an answer. */
+/** The line after an answer, in words; `/stats` says more. */
 export function describeAnswer({ usage, stats, finishReason }: GenerateResult, maxNewTokens?: number): string {
-  const parts = [`${usage.completionTokens} ${usage.completionTokens === 1 ? 'token' : 'tokens'}`];
+  const parts = [countOf(usage.completionTokens, 'token')];
   if (stats.decode.tokens > 0) {
     parts.push(`${threeDigits(stats.tokensPerSecond)} tokens/s`);
     const active = mean(stats.density.down);
-    if (active < 1) parts.push(`${formatShare(active)} active`);
-    parts.push(`reads ${describeBytes(stats)}/token`);
+    if (active < 1) parts.push(`${wholeShare(active)} of neurons used`);
   }
   if (finishReason === 'abort') parts.push('stopped');
   if (finishReason === 'length')
     parts.push(usage.completionTokens === maxNewTokens ? 'cut at maxNewTokens' : 'cut: the context is full');
-  return parts.join(' · ');
+  return parts.join(', ');
 }
 
-/** What `/stats` says: everything since the model was loaded. */
-export function describeStats(title: string, model: ChatModel, tokenCount: number): string {
+/** What `/stats` says: everything since the model was loaded, and the newest answer. */
+export function describeStats(title: string, conversation: Conversation): string {
+  const { model, lastResult: last, forgottenMessages: forgotten } = conversation;
   const stats = model.stats();
   const { prefill, decode, density } = stats;
   const lines = [
     `model    ${title}`,
     `backend  ${model.backend}, ${formatBytes(model.memoryBytes)}`,
-    `context  ${tokenCount} of ${model.contextLength} tokens`,
+    `context  ${conversation.tokenCount} of ${model.contextLength} tokens${forgotten === 0 ? '' : `, ${countOf(forgotten, 'message')} forgotten`}`,
     `prompt   ${prefill.tokens} tokens, ${threeDigits(prefill.tokensPerSecond)} tokens/s`,
     `answers  ${decode.tokens} tokens, ${threeDigits(decode.tokensPerSecond)} tokens/s`,
   ];
   if (decode.tokens === 0) return lines.join('\n');
+  if (last !== undefined) {
+    const { promptTokens, cachedTokens, completionTokens } = last.usage;
+    const { prefill: read, decode: written } = last.stats;
+    lines.push(
+      `last     ${countOf(completionTokens, 'token')} in ${threeDigits((read.ms + written.ms) / 1000)} s, ${threeDigits(read.ms / 1000)} s of it before the first; prompt ${promptTokens}, ${cachedTokens} of it remembered`,
+    );
+  }
   lines.push(`weights  ${describeBytes(stats)} read per token of an answer`);
   const sparse = Object.entries(density).filter(([, layers]) => layers.some((share) => share < 1));
   for (const [site, layers] of sparse)
@@ -60,6 +67,15 @@ export function describeStats(title: string, model: ChatModel, tokenCount: numbe
       `${site.padEnd(9)}${formatShare(mean(layers))} active; by layer ${layers.map((share) => formatShare(share).slice(0, -2)).join(' ')}`,
     );
   return lines.join('\n');
+}
+
+function countOf(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+/** `6 %`; below one per cent a digit more. */
+function wholeShare(share: number): string {
+  return `${(100 * share).toFixed(share > 0 && share < 0.01 ? 1 : 0)} %`;
 }
 
 /** `10.2 of 17.8 MB`, or all that there is. */

@@ -1,7 +1,11 @@
-export { type Command, type CommandContext, commands, isCommand, runCommand } from './commands.js';
+export { type Command, type CommandContext, commandOf, commands, isCommand, runCommand } from './commands.js';
+export { escapeControls } from './control-characters.js';
 export { type Answer, type AnswerOptions, type ChatModel, Conversation } from './conversation.js';
 export { describeAnswer, describeStats, formatBytes, formatShare, threeDigits } from './describe.js';
-export { type ChatEnd, defaultSettings, type RunChatOptions, runChat } from './run-chat.js';
+export { type ChatHistory, historyFile, openHistory } from './history.js';
+export type { Message } from './message-lines.js';
+export { type ChatEnd, defaultSettings, type RunChatOptions, requireChatTemplate, runChat } from './run-chat.js';
+export { readChat, type SavedChat, saveChat } from './saved-chat.js';
 export {
   findSetting,
   type NumberRule,
@@ -12,3 +16,4 @@ export {
   settingTable,
   wholeFrom,
 } from './settings.js';
+export { columnsOf, cutTo } from './word-wrap.js';

@@ -66,7 +66,7 @@ describe('runChat at a terminal', () => {
     await chat.sees('fake-1 · by hand · context 1000 · /help lists commands\n\n');
     await chat.sees('> ');
     chat.type('hello\r');
-    await chat.sees('\none two\n2 tokens · 200 tokens/s · 6.0 % active · reads 10.2 of 17.8 MB/token\n\n');
+    await chat.sees('\none two\n2 tokens, 200 tokens/s, 6 % of neurons used\n\n');
     chat.type('\u0004');
     expect(await chat.ended).toBe('ended');
     expect(chat.output()).not.toContain('\u{1b}[2m');
@@ -80,7 +80,7 @@ describe('runChat at a terminal', () => {
     expect(await chat.ended).toBe('ended');
   });
 
-  test('Ctrl-C stops the answer, and leaves at the prompt', async () => {
+  test('Ctrl-C stops the answer, and at the prompt asks once before it leaves', async () => {
     const model = fakeModel('one two three four five six');
     const chat = startChat(model, { terminal: true });
     model.afterPiece = () => {
@@ -90,6 +90,8 @@ describe('runChat at a terminal', () => {
     chat.type('hello\r');
     await chat.sees('stopped');
     expect(chat.output()).not.toContain('six');
+    chat.type('\u0003');
+    await chat.sees('Ctrl-C again leaves; /save keeps the conversation.\n\n');
     chat.type('\u0003');
     expect(await chat.ended).toBe('interrupted');
   });
@@ -139,7 +141,7 @@ describe('runChat at a terminal', () => {
   test('escape sequences of a model do not reach the terminal', async () => {
     const chat = startChat(fakeModel('a\u{1b}[2Jb'), { terminal: true });
     chat.type('hello\r');
-    await chat.sees('a\u{fffd}[2Jb');
+    await chat.sees('a\\x1b[2Jb');
     chat.type('/exit\r');
     await chat.ended;
   });

@@ -36,6 +36,26 @@ describe('relufy chat from a pipe', () => {
     expect(stdout).not.toMatch(/(?!\n)\p{Cc}|^>/mu);
   });
 
+  test('the model is an argument or an option, and not two models', async () => {
+    const args = ['--max-new-tokens', '3', '--temperature', '0'];
+    const results = [];
+    for (const named of [['llama-tales'], ['--model', 'llama-tales'], ['llama-tales', '--model', 'llama-tales'], []])
+      results.push(await runCli(['chat', ...named, ...args], { input: question }));
+    for (const result of results) expect(result).toEqual({ code: 0, stdout: results[0]?.stdout, stderr: '' });
+    expect(await runCli(['chat', 'llama-tales', '--model', 'other'])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'chat: expected one model, got "llama-tales" and --model "other". Name one.\n',
+    });
+    expect((await runCli(['chat', 'one', 'two'])).code).toBe(2);
+  }, 30_000);
+
+  test('a message that does not fit is told with its size', async () => {
+    const { code, stdout, stderr } = await runCli(['chat'], { input: `${'word '.repeat(600)}\n` });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^Your message is too long: \d{3,4} tokens, this model holds 512\.\n$/);
+  });
+
   test('two turns, and FORCE_COLOR colours no answer', async () => {
     const options = { input: `${question}\nGo on.`, env: { FORCE_COLOR: '1' } };
     const { code, stdout } = await runCli(['chat', '--max-new-tokens', '8', '--temperature', '0'], options);
@@ -85,6 +105,15 @@ describe('relufy generate', () => {
     expect(object.logprobs).toHaveLength(12);
     for (const { tokenId, logprob, topLogprobs } of object.logprobs)
       expect(topLogprobs[0]).toEqual({ tokenId, logprob });
+  });
+
+  test('a byte order mark before a prompt is no part of it', async () => {
+    const args = ['generate', '--prompt', '-', '--max-new-tokens', '4', '--temperature', '0', '--json'];
+    const results = [];
+    for (const input of ['Once', '\ufeffOnce', 'Once\r\n'])
+      results.push(JSON.parse((await runCli(args, { input })).stdout).tokenIds);
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2]).toEqual(results[0]);
   });
 
   test('the same seed gives the same text, at 1 and 2 threads', async () => {
@@ -158,7 +187,7 @@ describe('relufy itself', () => {
     [['chat', '--tempature', '1'], 2, /^unknown option '--tempature' \(Did you mean --temperature\?\)$/],
     [['chat', '--backend', 'gpu'], 2, /^--backend: expected auto, native, wasm or reference, got "gpu"\.$/],
     [['chta'], 2, /^unknown command 'chta' \(Did you mean chat\?\)$/],
-    [['chat', 'extra'], 2, /^too many arguments/],
+    [['chat', 'llama-tales', 'extra'], 2, /^too many arguments/],
     [['generate'], 2, /--prompt/],
     [['generate', '-p', 'x', '--messages'], 2, /^--messages: expected a prompt like .* got "x"\.$/],
     [['generate', '-p', 'x', '--logit-bias', '3'], 2, /^--logit-bias: expected ID=NUMBER, got "3"\.$/],

@@ -8,7 +8,7 @@ const suite = hasScript ? describe : describe.skip;
 suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
   const question = 'Tell me a story about a fox.';
 
-  test('Ctrl-C stops an answer, and leaves at the prompt with exit code 130', async () => {
+  test('Ctrl-C stops an answer, and twice at the prompt leaves with exit code 130', async () => {
     const terminal = openTerminal(['chat', '--seed', '3']);
     await terminal.sees('llama-tales · ');
     await terminal.sees('> ');
@@ -18,6 +18,8 @@ suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
     await terminal.sees('stopped');
     await terminal.sees('> ');
     terminal.type('\u0003');
+    await terminal.sees('Ctrl-C again leaves; /save keeps the conversation.');
+    terminal.type('\u0003');
     expect(await terminal.exit).toBe(130);
   });
 
@@ -25,7 +27,7 @@ suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
     const terminal = openTerminal(['chat', '--seed', '1', '--max-new-tokens', '8']);
     await terminal.sees('> ');
     terminal.type(`${question}\r`);
-    await terminal.sees('\u{1b}[2m8 tokens · ');
+    await terminal.sees('\u{1b}[2m8 tokens, ');
     await terminal.sees('cut at maxNewTokens');
     await terminal.sees('> ');
     terminal.type('/hepl\r');

@@ -14,9 +14,7 @@ export async function withModel<T>(
   use: (model: Model, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   return untilInterrupted(async (signal) => {
-    const progress = showProgress(source, process.stderr);
-    const { loadModel } = await import('./node/load-model.js');
-    const model = await loadModel(source, { ...options, signal, onProgress: progress.hear }).finally(progress.clear);
+    const model = await openModel(source, { ...options, signal });
     try {
       const result = await use(model, signal);
       signal.throwIfAborted();
@@ -25,6 +23,13 @@ export async function withModel<T>(
       await model.dispose();
     }
   });
+}
+
+/** Loads a model, showing progress. It is the caller's to dispose. */
+export async function openModel(source: string, options: LoadOptions): Promise<Model> {
+  const progress = showProgress(source, process.stderr);
+  const { loadModel } = await import('./node/load-model.js');
+  return loadModel(source, { ...options, onProgress: progress.hear }).finally(progress.clear);
 }
 
 /** Runs work whose signal aborts on Ctrl-C and SIGTERM. */

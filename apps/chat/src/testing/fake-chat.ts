@@ -1,4 +1,5 @@
-// A model and streams for tests: the model answers from a list, one word a token, and counts words as tokens.
+// A model and streams for tests: the model answers from a list, one word a token, counts words as tokens, and ends at its
+// context; a prompt of ids goes on with the answer where it was cut.
 import { PassThrough } from 'node:stream';
 import type { ChatMessage, GenerateOptions, GenerateResult, ModelStats, Piece } from '@relufy/models';
 import type { ChatModel } from '../conversation.js';
@@ -16,6 +17,8 @@ export const stats: ModelStats = {
 export interface FakeModel extends ChatModel {
   /** What `generate` was called with. */
   readonly calls: { readonly messages: readonly ChatMessage[]; readonly options: GenerateOptions }[];
+  /** The lengths of prompts that were ids: answers that went on. */
+  readonly wentOnWith: number[];
   contextLength: number;
   hasChatTemplate: boolean;
   /** Thrown by the next call. */
@@ -27,6 +30,7 @@ export interface FakeModel extends ChatModel {
 /** Answers the n-th call with the n-th text, the last one for ever. */
 export function fakeModel(...answers: readonly string[]): FakeModel {
   const words = (messages: readonly ChatMessage[]) => messages.flatMap(({ content }) => String(content).split(' '));
+  let answerLeft: string[] = [];
   const model: FakeModel = {
     name: 'fake',
     backend: 'by hand',
@@ -34,6 +38,7 @@ export function fakeModel(...answers: readonly string[]): FakeModel {
     contextLength: 1000,
     hasChatTemplate: true,
     calls: [],
+    wentOnWith: [],
     failure: undefined,
     afterPiece: () => {},
     get tokenizer() {
@@ -43,9 +48,16 @@ export function fakeModel(...answers: readonly string[]): FakeModel {
       };
     },
     stats: () => stats,
-    generate(messages, options) {
-      const answer = answers[Math.min(model.calls.length, answers.length - 1)] ?? '';
-      model.calls.push({ messages: structuredClone(messages), options });
+    generate(prompt, options) {
+      const isIds = typeof prompt[0] === 'number';
+      const messages = isIds ? [] : (prompt as readonly ChatMessage[]);
+      if (isIds) model.wentOnWith.push(prompt.length);
+      else {
+        answerLeft = [...(answers[Math.min(model.calls.length, answers.length - 1)] ?? '').split(/(?<= )/)];
+        model.calls.push({ messages: structuredClone(messages), options });
+      }
+      const promptTokens = isIds ? prompt.length : words(messages).length;
+      const room = Math.min(options.maxNewTokens ?? Number.POSITIVE_INFINITY, model.contextLength - promptTokens + 1);
       let finish: (result: GenerateResult) => void = () => {};
       const result = new Promise<GenerateResult>((resolve) => {
         finish = resolve;
@@ -56,9 +68,10 @@ export function fakeModel(...answers: readonly string[]): FakeModel {
         if (failure !== undefined) throw failure;
         let text = '';
         const tokenIds: number[] = [];
-        for (const piece of answer.split(/(?<= )/)) {
+        while (answerLeft.length > 0 && tokenIds.length < room) {
           await new Promise(setImmediate);
           if (options.signal?.aborted) break;
+          const piece = answerLeft.shift() as string;
           text += piece;
           tokenIds.push(tokenIds.length);
           yield { tokenId: tokenIds.length, text: piece };
@@ -67,8 +80,8 @@ export function fakeModel(...answers: readonly string[]): FakeModel {
         finish({
           text,
           tokenIds,
-          finishReason: options.signal?.aborted ? 'abort' : 'stop',
-          usage: { promptTokens: words(messages).length, cachedTokens: 0, completionTokens: tokenIds.length },
+          finishReason: options.signal?.aborted ? 'abort' : answerLeft.length > 0 ? 'length' : 'stop',
+          usage: { promptTokens, cachedTokens: 0, completionTokens: tokenIds.length },
           stats,
           seed: 1,
         });
@@ -83,7 +96,7 @@ export interface Typist {
   readonly ended: Promise<ChatEnd>;
   readonly output: () => string;
   readonly error: () => string;
-  readonly type: (text: string) => void;
+  readonly type: (text: string | Uint8Array) => void;
   /** Resolves when the output holds the text. */
   readonly sees: (text: string) => Promise<void>;
   readonly endInput: () => void;

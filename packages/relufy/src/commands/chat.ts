@@ -1,43 +1,119 @@
-// `relufy chat`: loads a model and hands it, with the process's streams, to the chat of @relufy/chat.
-import { defaultSettings, runChat, type Settings } from '@relufy/chat';
+// `relufy chat`: loads a model and hands it, with the process's streams, to the chat of @relufy/chat; loads the next one
+// for /model. Does not own the chat itself.
+import { defaultSettings, historyFile, openHistory, requireChatTemplate, runChat, type Settings } from '@relufy/chat';
+import type { Model } from '@relufy/models';
 import type { Command } from 'commander';
-import { Interruption } from '../failure.js';
-import { addLoadOptions, addSettingOptions, type LoadValues, loadOptionsOf, settingsOf } from '../options.js';
-import { withModel } from '../with-model.js';
+import { chatModelIds } from '../chat-models.js';
+import { Interruption, usageError } from '../failure.js';
+import {
+  addLoadOptions,
+  addSettingOptions,
+  type LoadValues,
+  loadOptionsOf,
+  modelHelp,
+  settingsOf,
+} from '../options.js';
+import { bundledNames } from '../source.js';
+import { openModel, withModel } from '../with-model.js';
 
 const examples = `
 Examples:
   $ relufy chat
-  $ relufy chat --model ./my-model --system "You are brief." --temperature 0.5
+  $ relufy chat HuggingFaceTB/SmolLM2-360M-Instruct
+  $ relufy chat ./my-model --system "You are brief." --temperature 0.5
   $ echo "Tell me a story about a fox." | relufy chat --seed 1
 
-At a terminal Ctrl-C stops the answer, and at the prompt it leaves; /help lists what else can be typed.
-From a pipe each line that is not empty is a turn, and only the answers are written to standard output.`;
+At a terminal Ctrl-C stops the answer or clears the line, and at an empty prompt a second one leaves; /help lists what
+else can be typed. A line that ends with a backslash goes on in the next one, as does what stands between two """.
+From a pipe each line that is not empty is a turn, and only the answers are written to standard output.
+What was typed is kept for the arrow keys in $XDG_STATE_HOME/relufy/chat-history (~/.local/state by default).
+"relufy models --chat" lists small models to chat with.`;
 
-export function define(command: Command): void {
-  command.option('-s, --system <text>', 'a system message, if the model knows them');
-  addLoadOptions(command);
-  addSettingOptions(command, defaultSettings);
-  command.addHelpText('after', examples).action(chat);
+interface ChatValues extends LoadValues, Settings {
+  readonly system?: string;
+  readonly history: boolean;
 }
 
-async function chat(values: LoadValues & Settings & { readonly system?: string }): Promise<void> {
-  await withModel(values.model, loadOptionsOf(values), async (model, signal) => {
-    const end = await runChat({
-      model,
-      title: values.model,
-      input: process.stdin,
-      output: process.stdout,
-      error: process.stderr,
-      system: values.system,
-      settings: settingsOf(values),
-      color: wantsColor(process.stdout, process.env),
-      signal,
-    });
-    // a pipe that its writer holds open must not hold us
-    if ('unref' in process.stdin) process.stdin.unref();
-    if (end === 'interrupted') throw signal.reason instanceof Interruption ? signal.reason : new Interruption(130);
+export function define(command: Command): void {
+  command.argument('[model]', `instead of --model: ${modelHelp}`);
+  command.usage('[model] [options]');
+  command.option('-s, --system <text>', 'a system message, if the model knows them');
+  command.option('--no-history', 'neither read nor keep what is typed (also RELUFY_HISTORY=0)');
+  addLoadOptions(command);
+  addSettingOptions(command, defaultSettings);
+  command
+    .addHelpText('after', examples)
+    .action((named: string | undefined, values: ChatValues) =>
+      chat(modelNamed(named, values, command.getOptionValueSource('model') === 'cli'), values),
+    );
+}
+
+/** The model that either way of naming it names. */
+function modelNamed(named: string | undefined, values: ChatValues, optionGiven: boolean): string {
+  if (named === undefined) return values.model;
+  if (optionGiven && named !== values.model)
+    throw usageError(
+      `chat: expected one model, got ${JSON.stringify(named)} and --model ${JSON.stringify(values.model)}. Name one.`,
+    );
+  return named;
+}
+
+async function chat(source: string, values: ChatValues): Promise<void> {
+  const { stdin: input, stdout: output, stderr: error, env } = process;
+  await withModel(source, loadOptionsOf(values), async (first, signal) => {
+    let current: Model | undefined;
+    // however we end, the terminal does not go on marking what is pasted
+    const unmark = () => output.write(pasteMarksOff);
+    const interactive = input.isTTY === true && output.isTTY === true && env.TERM !== 'dumb';
+    if (interactive) process.once('exit', unmark);
+    try {
+      const end = await runChat({
+        model: first,
+        title: source,
+        about: bundledNames.includes(source) ? aboutBundled : undefined,
+        input,
+        output,
+        error,
+        system: values.system,
+        settings: settingsOf(values),
+        color: wantsColor(output, env),
+        dumb: env.TERM === 'dumb',
+        history: interactive && values.history && wantsHistory(env) ? openHistory(historyFile(env)) : undefined,
+        modelNames: [...bundledNames, ...chatModelIds],
+        openModel: async (name, stop) => {
+          const { revision: _, ...others } = loadOptionsOf(values);
+          const next = await openModel(name, { ...others, signal: AbortSignal.any([signal, stop]) });
+          try {
+            requireChatTemplate(next, name);
+          } catch (refusal) {
+            await next.dispose();
+            throw refusal;
+          }
+          // the one before stays until its successor is there
+          await (current ?? first).dispose();
+          current = next;
+          return next;
+        },
+        signal,
+      });
+      // a pipe that its writer holds open must not hold us
+      if ('unref' in input) input.unref();
+      if (end === 'interrupted') throw signal.reason instanceof Interruption ? signal.reason : new Interruption(130);
+    } finally {
+      process.off('exit', unmark);
+      await current?.dispose();
+    }
   });
+}
+
+const pasteMarksOff = '\u{1b}[?2004l';
+
+const aboutBundled = `This small model tells short children's stories and knows nothing else. One that answers questions is a download away:
+/model HuggingFaceTB/SmolLM2-360M-Instruct, or any name that "relufy models --chat" lists.`;
+
+/** Unless RELUFY_HISTORY says no. */
+export function wantsHistory({ RELUFY_HISTORY: wish }: Readonly<Record<string, string | undefined>>): boolean {
+  return !/^(0|off|no|false)$/i.test(wish?.trim() ?? '');
 }
 
 /** On a terminal, unless NO_COLOR says no; FORCE_COLOR says yes anywhere (https://no-color.org, https://force-color.org). */

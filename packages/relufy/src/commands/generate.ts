@@ -102,12 +102,12 @@ async function readPrompt({ prompt, messages }: GenerateValues): Promise<Prompt>
   throw usageError(`--messages: expected a prompt like [{"role": "user", "content": "Hello"}], got ${got}.`);
 }
 
-/** The line break that ends a file is not part of what it says. */
+/** The line break that ends a file, and the byte order mark that begins one, are not part of what it says. */
 async function readStandardInput(): Promise<string> {
   process.stdin.setEncoding('utf8');
   let text = '';
   for await (const chunk of process.stdin) text += chunk;
-  return text.replace(/\r?\n$/, '');
+  return text.replace(/^\ufeff/, '').replace(/\r?\n$/, '');
 }
 
 function collectIds(text: string, previous: readonly number[] = []): readonly number[] {

@@ -50,7 +50,9 @@ export interface Terminal {
 export function openTerminal(args: readonly string[], env: Readonly<Record<string, string>> = {}): Terminal {
   const command = [process.execPath, cliPath, ...args].map((word) => `'${word}'`).join(' ');
   const { NO_COLOR: _, FORCE_COLOR: __, ...others } = process.env;
-  const child = spawn('script', ['-qefc', command, '/dev/null'], { env: { ...others, TERM: 'xterm', ...env } });
+  const child = spawn('script', ['-qefc', command, '/dev/null'], {
+    env: { ...others, TERM: 'xterm', RELUFY_HISTORY: '0', ...env },
+  });
   let screen = '';
   let seen = 0;
   child.stdout.setEncoding('utf8').on('data', (text) => {

@@ -1,0 +1,102 @@
+// From lines to messages. A line is a message, unless it ends with a backslash (the next line belongs to it) or opens a
+// block with """, which ends with """. Also finds lines in a stream of text: only line feeds and carriage returns end
+// one, for U+2028 is a character that people paste; a byte order mark before a line is no part of it.
+// Does not own where lines come from (line-reader.ts) nor what a message means (commands.ts).
+
+export interface Message {
+  readonly text: string;
+  /** It came in a block: the words of the chat itself mean nothing in it. */
+  readonly literal: boolean;
+}
+
+const fence = '"""';
+const continued = /(?<!\\)(?:\\\\)*\\$/;
+
+export class MessageLines {
+  #lines: string[] | undefined;
+  #inBlock = false;
+
+  /** A message has begun and is not whole. */
+  get open(): boolean {
+    return this.#lines !== undefined;
+  }
+
+  /** The message that the line ends. */
+  push(line: string): Message | undefined {
+    if (this.#inBlock) return this.#endBlock(line);
+    if (this.#lines === undefined && line.trimStart().startsWith(fence)) {
+      this.#inBlock = true;
+      this.#lines = [];
+      const first = line.trimStart().slice(fence.length);
+      return first.trim() === '' ? undefined : this.#endBlock(first);
+    }
+    if (continued.test(line)) {
+      this.#lines = [...(this.#lines ?? []), line.slice(0, -1)];
+      return undefined;
+    }
+    const text = [...(this.#lines ?? []), line].join('\n');
+    this.clear();
+    return { text, literal: false };
+  }
+
+  /** The messages that end in a text of several lines that came at once: one, unless blocks are in it. */
+  pushText(text: string): Message[] {
+    const blocks = this.#inBlock || (this.#lines === undefined && text.trimStart().startsWith(fence));
+    return (blocks ? text.split('\n') : [text]).flatMap((line) => this.push(line) ?? []);
+  }
+
+  /** What there is of a message when no line follows. */
+  flush(): Message | undefined {
+    const message = this.#lines && { text: this.#lines.join('\n'), literal: this.#inBlock };
+    this.clear();
+    return message;
+  }
+
+  clear(): void {
+    this.#lines = undefined;
+    this.#inBlock = false;
+  }
+
+  #endBlock(line: string): Message | undefined {
+    const end = line.trimEnd();
+    if (!end.endsWith(fence)) {
+      this.#lines?.push(line);
+      return undefined;
+    }
+    const last = end.slice(0, -fence.length);
+    if (last.trim() !== '') this.#lines?.push(last);
+    return this.flush();
+  }
+}
+
+/** Lines of a text that comes in chunks. */
+export class LineSplitter {
+  #rest = '';
+  #afterReturn = false;
+
+  /** Characters of a line that has no end yet. */
+  get pending(): number {
+    return this.#rest.length;
+  }
+
+  push(chunk: string): string[] {
+    // CR LF may be parted by a chunk's end
+    const text = this.#afterReturn && chunk.startsWith('\n') ? chunk.slice(1) : chunk;
+    if (chunk !== '') this.#afterReturn = chunk.endsWith('\r');
+    const lines = text.split(/\r\n|\n|\r/);
+    lines[0] = this.#rest + lines[0];
+    this.#rest = lines.pop() ?? '';
+    return lines.map(withoutMark);
+  }
+
+  flush(): string[] {
+    const rest = withoutMark(this.#rest);
+    this.#rest = '';
+    return rest === '' ? [] : [rest];
+  }
+}
+
+/** A file that an editor marked as UTF-8 begins with U+FEFF, also where it was appended to another one. */
+export function withoutMark(line: string): string {
+  return line.replace(/^\ufeff+/, '');
+}
