@@ -82,7 +82,10 @@ export interface TerminalReaderOptions {
 /** Messages of a person at a terminal. */
 export function terminalReader(options: TerminalReaderOptions): LineReader {
   const { output, prompt, continuation, interrupt, complete, history, dumb } = options;
-  const drawing = new Drawing(output);
+  const drawing: Drawing = new Drawing(output, () => {
+    // a narrower terminal has broken the line into more rows, and readline would clear as many as it drew
+    if (drawing.visible) Object.assign(readline, { prevRows: readline.getCursorPos().rows });
+  });
   const lines = new LineQueue();
   const messages = new MessageLines();
   const pastes = new PasteBoard();
@@ -221,10 +224,13 @@ class Drawing extends Writable {
   visible = false;
   readonly #output: MaybeTerminal<NodeJS.WritableStream>;
 
-  constructor(output: MaybeTerminal<NodeJS.WritableStream>) {
+  constructor(output: MaybeTerminal<NodeJS.WritableStream>, beforeResize: () => void) {
     super({ decodeStrings: false });
     this.#output = output;
-    output.on('resize', () => this.emit('resize'));
+    output.on('resize', () => {
+      beforeResize();
+      this.emit('resize');
+    });
   }
 
   /** Unknown while nothing is drawn: readline would count wrapped rows and later clear as many rows of the answer. */
