@@ -44,3 +44,24 @@ export function leastForgotten(
   }
   return { first: true, middle: most };
 }
+
+/** Fewer words of an answer's end say nothing. */
+const fewestWords = 8;
+
+/** A turn whose answer has lost its beginning, as little of it as makes it fit; undefined where too little would stay. */
+export function endOfTurn(turn: Turn, fits: (turn: Turn) => boolean): Turn | undefined {
+  const answer = turn.at(-1);
+  if (turn.length < 2 || answer === undefined || typeof answer.content !== 'string') return undefined;
+  const words = answer.content.split(/(?<=\s)(?=\S)/);
+  const from = (first: number): Turn => [
+    ...turn.slice(0, -1),
+    { role: 'assistant', content: `… ${words.slice(first).join('')}` },
+  ];
+  let [low, high] = [1, words.length];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (fits(from(middle))) high = middle;
+    else low = middle + 1;
+  }
+  return words.length - high >= fewestWords ? from(high) : undefined;
+}

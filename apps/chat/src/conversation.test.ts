@@ -55,6 +55,26 @@ describe('Conversation', () => {
     expect((await conversation.answer('9')).droppedMessages).toBe(0);
   });
 
+  test('where the newest turn would go too, the end of its answer stays', async () => {
+    const words = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name}${i}`).join(' ');
+    const model = fakeModel(words('a', 20), words('b', 30), 'fine');
+    model.contextLength = 64;
+    const conversation = new Conversation(model);
+    await conversation.answer('first');
+    await conversation.answer('second');
+    expect((await conversation.answer('go on')).droppedMessages).toBe(2);
+    // 64 less a quarter, less 21 of the first turn, 1 of the second and 2 of the question: 24, one of them the mark
+    const end = Array.from({ length: 23 }, (_, i) => `b${i + 7}`).join(' ');
+    expect(model.calls[2]?.messages).toEqual([
+      user('first'),
+      assistant(words('a', 20)),
+      user('second'),
+      assistant(`… ${end}`),
+      user('go on'),
+    ]);
+    expect(conversation.messages.at(3)).toEqual(assistant(words('b', 30)));
+  });
+
   test('the first turn goes only when nothing else helps', async () => {
     const model = fakeModel('a b c d e f g h i j', 'k', 'l');
     model.contextLength = 24;

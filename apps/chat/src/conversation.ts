@@ -10,7 +10,14 @@ import {
   type Piece,
   RelufyError,
 } from '@relufy/models';
-import { type Forgotten, leastForgotten, nothingForgotten, remembered, type Turn } from './context-window.js';
+import {
+  endOfTurn,
+  type Forgotten,
+  leastForgotten,
+  nothingForgotten,
+  remembered,
+  type Turn,
+} from './context-window.js';
 import { mergeResults } from './merge-results.js';
 import type { Settings } from './settings.js';
 
@@ -141,12 +148,17 @@ export class Conversation {
     this.#refuseTooLong(question);
     const answerRoom = Math.min(this.settings.maxNewTokens ?? contextLength, Math.floor(contextLength / 4));
     const before = this.#forgotten;
-    const seen = leastForgotten(
-      turns,
-      before,
-      (kept) => this.#count([...kept, question], true) + answerRoom <= contextLength,
-    );
-    const written = await this.#write(turns, question, seen, signal, onText);
+    const fits = (kept: readonly Turn[]) => this.#count([...kept, question], true) + answerRoom <= contextLength;
+    const seen = leastForgotten(turns, before, fits);
+    // where the newest turn would go as well, the end of its answer stays: the question may be about it
+    const newest = turns.at(-1);
+    const kept = remembered(turns, seen);
+    const end =
+      newest === undefined || kept.at(-1) === newest
+        ? undefined
+        : endOfTurn(newest, (shorter) => fits([...kept, shorter]));
+    const prompt = this.#messagesOf([...kept, ...(end === undefined ? [] : [end]), question]);
+    const written = await this.#write(turns, question, seen, prompt, signal, onText);
     if (written === undefined) return { result: undefined, droppedMessages: 0, wentOn: false };
     const { result, forgotten, wentOn } = written;
     if (!(result.finishReason === 'abort' && result.text === '')) {
@@ -163,13 +175,14 @@ export class Conversation {
     turns: readonly Turn[],
     question: Turn,
     seen: Forgotten,
+    begin: readonly ChatMessage[],
     signal: AbortSignal | undefined,
     onText: AnswerOptions['onText'],
   ): Promise<{ result: GenerateResult; forgotten: Forgotten; wentOn: boolean } | undefined> {
     const limit = this.settings.maxNewTokens ?? this.model.contextLength;
     const parts: GenerateResult[] = [];
     let [text, ids, forgotten]: [string, readonly number[], Forgotten] = ['', [], seen];
-    let prompt: readonly ChatMessage[] | readonly number[] = this.#messagesOf([...remembered(turns, seen), question]);
+    let prompt: readonly ChatMessage[] | readonly number[] = begin;
     for (;;) {
       const seed = this.settings.seed;
       const stream = this.model.generate(prompt, {
