@@ -98,6 +98,7 @@ describe('keys of a terminal', () => {
     ['Shift+Enter', '\u{1b}[13;2u'],
     ['Ctrl+Enter', '\u{1b}[13;5u'],
     ["Shift+Enter as xterm's", '\u{1b}[27;2;13~'],
+    ['U+2028 (typed, or pasted at a terminal that does not say so)', '\u2028'],
   ])('%s begins a new line', async (_, keys) => {
     const model = fakeModel('ok');
     const chat = startChat(model, { terminal: true });

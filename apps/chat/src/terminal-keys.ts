@@ -7,8 +7,8 @@ import { PassThrough } from 'node:stream';
 /** Asks a terminal to mark what is pasted; one that cannot ignores it. */
 export const pasteMarks = { on: '\u{1b}[?2004h', off: '\u{1b}[?2004l' } as const;
 
-/** Alt+Enter as all terminals send it; Shift, Alt or Ctrl+Enter of terminals that tell them apart. */
-const newlineKeys = /^\p{Cc}(?:[\r\n]|\[13;\d+u)$/u;
+/** Alt+Enter as all terminals send it; Shift, Alt or Ctrl+Enter of terminals that tell them apart; Unicode's own. */
+const newlineKeys = /^(?:\p{Cc}(?:[\r\n]|\[13;\d+u)|[\u2028\u2029])$/u;
 /** The same as xterm's modifyOtherKeys has it, which Node takes for a key and three letters. */
 const otherNewline = /^\p{Cc}\[27;\d;$/u;
 
