@@ -40,6 +40,13 @@ export function showProgress(model: string, stream: Terminal): Progress {
     if (!cleared && line !== undefined) draw(line);
   };
   if (!cleared) stream.on?.('resize', resized);
+  // a source that is slow to answer says nothing at all
+  const waiting = setTimeout(() => {
+    if (cleared || line !== undefined) return;
+    line = (room) => fit({ name: onOneLine(model), file: '', percent: '...' }, room);
+    draw(line);
+  }, patienceMs);
+  waiting.unref();
   return {
     hear: (event) => {
       if (cleared) return;
@@ -50,6 +57,7 @@ export function showProgress(model: string, stream: Terminal): Progress {
       draw(line);
     },
     clear: () => {
+      clearTimeout(waiting);
       stream.off?.('resize', resized);
       if (drawn !== '' && !cleared) stream.write(erase());
       drawn = '';
@@ -58,24 +66,25 @@ export function showProgress(model: string, stream: Terminal): Progress {
   };
 }
 
+const onOneLine = (text: string): string => escapeControls(text).replaceAll('\n', ' ');
+
 /** What an event says in `room` columns; undefined where it says nothing to people. */
 function lineOf(model: string, event: ProgressEvent): ((room: number) => string) | undefined {
-  const plain = (text: string) => escapeControls(text).replaceAll('\n', ' ');
   if (event.status === 'progress') {
-    const name = plain(model);
+    const name = onOneLine(model);
     const file = fileWithin(event.file, model);
     const percent = Number.isFinite(event.progress) ? `${Math.floor(event.progress)} %` : '';
     return (room) => fit({ name, file, percent }, room);
   }
   if (event.status !== 'connect') return undefined;
   const again = event.reason === undefined ? '' : `: ${event.reason}, once more`;
-  const text = plain(`Asking ${event.endpoint} for ${event.name}${again}`);
+  const text = onOneLine(`Asking ${event.endpoint} for ${event.name}${again}`);
   return (room) => text.slice(0, Math.max(0, room));
 }
 
 /** The file as the model's name does not say it already. */
 function fileWithin(file: string, model: string): string {
-  const plain = escapeControls(file).replaceAll('\n', ' ');
+  const plain = onOneLine(file);
   const base = plain.split(/[/\\]/).at(-1) ?? plain;
   const own = model.split(/[/\\]/).at(-1);
   return plain.startsWith(model) || base === own ? (base === own ? '' : base) : plain;
