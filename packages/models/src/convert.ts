@@ -3,16 +3,23 @@
 // Memory used: one matrix. Does not own writing (node/convert.ts) nor GGUF (@relufy/checkpoint).
 import type { Checkpoint, ModelFiles, TensorInfo, TensorToWrite } from '@relufy/checkpoint';
 import {
+  aFunction,
+  anything,
+  aSignal,
   type BufferDecl,
   type BufferView,
   byteCount,
+  checkOptions,
+  checkValue,
   type DType,
   elementCount,
   isBlockDType,
+  oneOf,
   RelufyError,
 } from '@relufy/tensor';
 import type { WeightMap, WeightPart } from './families/family.js';
 import type { WeightDType } from './load-model.js';
+import { checkFiles } from './load-options.js';
 import {
   checkFinite,
   checkShapes,
@@ -25,7 +32,7 @@ import {
 import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planModel, readJson } from './plan-model.js';
 import { relufiedConfig } from './relufied-config.js';
-import type { ModelSpec, RelufyOptions } from './spec.js';
+import { checkRelufyOptions, type ModelSpec, type RelufyOptions } from './spec.js';
 
 export interface ConversionOptions {
   readonly dtype: WeightDType;
@@ -59,8 +66,24 @@ export const tokenizerFiles: readonly string[] = [
 /** Files that go with the weights, and are copied as they are when a model is written anew. */
 export const companionFiles: readonly string[] = ['generation_config.json', ...tokenizerFiles];
 
+/** @throws RelufyError `option` for options that do not exist or do not fit. */
+export function checkConversionOptions(options: ConversionOptions): void {
+  checkOptions('convert', options, {
+    dtype: oneOf('f32', 'bf16', 'int8', 'int4'),
+    layout: oneOf('hf', 'packed'),
+    relufy: anything, // spec.ts looks into it
+    onProgress: aFunction,
+    signal: aSignal,
+  });
+  if (options.dtype === undefined)
+    checkValue('convert option "dtype"', undefined, oneOf('f32', 'bf16', 'int8', 'int4'));
+  if (options.relufy !== undefined) checkRelufyOptions(options.relufy);
+}
+
 /** Reads headers and checks that everything fits; the tensors' data is produced when a writer asks for it. */
 export async function planConversion(files: ModelFiles, options: ConversionOptions): Promise<Conversion> {
+  checkConversionOptions(options);
+  checkFiles('convert', files);
   const { dtype, signal } = options;
   const layout = options.layout ?? (isBlockDType(dtype) ? 'packed' : 'hf');
   if (layout === 'hf' && isBlockDType(dtype))

@@ -1,8 +1,19 @@
 // Generation: the loop from a prompt's ids to pieces of text, and the stream that hands them out.
 // Owns options, stopping, and the stream. Does not own a step (model.ts runs it) or the choice of a token (sampling.ts).
-import { RelufyError, show } from '@relufy/tensor';
+import {
+  aBoolean,
+  aSignal,
+  aText,
+  aWhole,
+  checkOptions,
+  either,
+  listOf,
+  type OptionRules,
+  oneOf,
+  RelufyError,
+} from '@relufy/tensor';
 import { type ChatMessage, StreamDetokenizer, type Tokenizer } from '@relufy/tokenizer';
-import { createSampler, logSumExp, type SamplingOptions, topIndices } from './sampling.js';
+import { createSampler, logSumExp, type SamplingOptions, samplingRules, topIndices } from './sampling.js';
 import type { ModelStats } from './statistics.js';
 
 export interface GenerateOptions extends SamplingOptions {
@@ -21,26 +32,19 @@ export interface GenerateOptions extends SamplingOptions {
   readonly addSpecialTokens?: boolean;
 }
 
-const optionNames: ReadonlySet<string> = new Set<keyof GenerateOptions>([
-  'maxNewTokens',
-  'stop',
-  'stopTokenIds',
-  'logprobs',
-  'signal',
-  'onAbort',
-  'addSpecialTokens',
-  'temperature',
-  'topK',
-  'topP',
-  'minP',
-  'typicalP',
-  'repetitionPenalty',
-  'frequencyPenalty',
-  'presencePenalty',
-  'noRepeatNgramSize',
-  'logitBias',
-  'seed',
-]);
+/** What each option has to be, for a vocabulary of that size. */
+function generateRules(vocabSize: number): OptionRules<GenerateOptions> {
+  return {
+    maxNewTokens: aWhole(0),
+    stop: either('a text or a list of texts', aText, listOf(aText, '')),
+    stopTokenIds: listOf(aWhole(0, vocabSize - 1), `token ids from 0 to ${vocabSize - 1}`),
+    logprobs: either('true, false or a whole number >= 0', aBoolean, aWhole(0)),
+    signal: aSignal,
+    onAbort: oneOf('throw', 'return'),
+    addSpecialTokens: aBoolean,
+    ...samplingRules(),
+  };
+}
 
 /** A text as it stands, a chat for the model's template, or token ids. */
 export type Prompt = string | readonly ChatMessage[] | readonly number[];
@@ -65,7 +69,7 @@ export interface Usage {
 export interface GenerateResult {
   readonly text: string;
   readonly tokenIds: readonly number[];
-  /** `stop`: a stop token or string; `length`: maxNewTokens or the context; `abort`: a signal, or the reader left. */
+  /** `stop`: a stop token or string; `length`: maxNewTokens or the context; `abort`: a signal, dispose(), or the reader left. */
   readonly finishReason: 'stop' | 'length' | 'abort';
   readonly stopString?: string;
   readonly usage: Usage;
@@ -88,34 +92,9 @@ export interface GenerationHost {
   stats(): ModelStats;
 }
 
-/** @throws RelufyError `option` for an option that does not exist or does not fit. */
-export function checkGenerateOptions(options: GenerateOptions): void {
-  for (const key of Object.keys(options))
-    if (!optionNames.has(key))
-      throw new RelufyError(
-        'option',
-        `generate option "${key}": unknown. Expected one of ${[...optionNames].join(', ')}.`,
-      );
-  const { maxNewTokens, logprobs, onAbort, stopTokenIds } = options;
-  if (maxNewTokens !== undefined && !(Number.isInteger(maxNewTokens) && maxNewTokens >= 0))
-    throw new RelufyError(
-      'option',
-      `generate option "maxNewTokens": expected a whole number >= 0, got ${show(maxNewTokens)}.`,
-    );
-  if (typeof logprobs === 'number' && !(Number.isInteger(logprobs) && logprobs >= 0))
-    throw new RelufyError(
-      'option',
-      `generate option "logprobs": expected true or a whole number >= 0, got ${show(logprobs)}.`,
-    );
-  if (onAbort !== undefined && onAbort !== 'throw' && onAbort !== 'return')
-    throw new RelufyError('option', `generate option "onAbort": expected throw or return, got ${show(onAbort)}.`);
-  if (stopTokenIds !== undefined && !(Array.isArray(stopTokenIds) && stopTokenIds.every(Number.isInteger)))
-    throw new RelufyError('option', `generate option "stopTokenIds": expected token ids, got ${show(stopTokenIds)}.`);
-}
-
 /**
- * The loop: pushes a piece a token, gives the result. Between steps it stops when the signal aborts, or when `left` says
- * that nobody reads on.
+ * The loop: pushes a piece a token, gives the result. Between steps it stops when the signal aborts, the model is disposed
+ * (`advance` then gives nothing), or `left` says that nobody reads on.
  */
 export async function runGeneration(
   host: GenerationHost,
@@ -124,9 +103,9 @@ export async function runGeneration(
   push: (piece: Piece) => void,
   left: () => boolean,
 ): Promise<GenerateResult> {
-  checkGenerateOptions(options);
+  checkOptions('generate', options, generateRules(host.vocabSize));
   const { signal } = options;
-  const sampler = createSampler(options, host.vocabSize);
+  const sampler = createSampler(samplingOptionsOf(options), host.vocabSize);
   const stops = new Set(options.stopTokenIds ?? host.eosTokenIds);
   const detokenizer = createDetokenizer(host, options);
   const ids = [...host.promptIds(prompt, options)];
@@ -180,6 +159,11 @@ export async function runGeneration(
   };
 }
 
+function samplingOptionsOf(options: GenerateOptions): SamplingOptions {
+  const known = samplingRules();
+  return Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(known, key)));
+}
+
 function createDetokenizer(host: GenerationHost, options: GenerateOptions): StreamDetokenizer | undefined {
   const stop = typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []);
   if (host.tokenizer) return new StreamDetokenizer(host.tokenizer, { stop, skipSpecialTokens: true });
@@ -198,7 +182,7 @@ function describe(logits: Float32Array, tokenId: number, topCount: number): Pick
 
 /**
  * Pieces as they come, and the result at the end. Generation runs on its own and pieces wait for their reader, so a
- * slow reader holds up nobody; a reader that leaves the loop ends it.
+ * slow reader holds up nobody; a reader that leaves the loop ends it. Pieces are handed out once: one reader.
  */
 export class GenerationStream implements AsyncIterable<Piece> {
   /** Settles when generation ends. */
@@ -206,6 +190,7 @@ export class GenerationStream implements AsyncIterable<Piece> {
   readonly #pieces: Piece[] = [];
   #next = 0;
   #left = false;
+  #hasReader = false;
   #ended = false;
   #wake: () => void = () => {};
 
@@ -225,7 +210,18 @@ export class GenerationStream implements AsyncIterable<Piece> {
     this.result.catch(() => {});
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterator<Piece> {
+  /** @throws RelufyError `state` for a second reader: the two would take pieces away from each other. */
+  [Symbol.asyncIterator](): AsyncIterator<Piece> {
+    if (this.#hasReader)
+      throw new RelufyError(
+        'state',
+        'generation stream: expected one reader of its pieces, got a second. Call generate() again, or hand the pieces on.',
+      );
+    this.#hasReader = true;
+    return this.#read();
+  }
+
+  async *#read(): AsyncGenerator<Piece, void> {
     try {
       for (;;) {
         const piece = this.#pieces[this.#next];

@@ -8,7 +8,9 @@ import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import type { KvCacheDType } from './decoder-buffers.js';
 import { ConfigReader, isObject } from './families/config-reader.js';
 import { type ParsedConfig, tokenIds } from './families/index.js';
+import { checkLoadOptions } from './load-options.js';
 import { Model } from './model.js';
+import { ParkedSlots } from './parked-slots.js';
 import { type ModelPlan, parseJson, planModel } from './plan-model.js';
 import { alibiTable, ropeTable } from './positions.js';
 import { SlotCache } from './slots.js';
@@ -63,25 +65,8 @@ export interface LoadOptions extends SourceOptions {
 
 export type WeightDType = 'f32' | 'bf16' | 'int8' | 'int4';
 
-const weightDTypes: readonly string[] = ['f32', 'bf16', 'int8', 'int4'] satisfies WeightDType[];
-
-const optionNames: ReadonlySet<string> = new Set<keyof LoadOptions>([
-  'backend',
-  'dtype',
-  'threads',
-  'sparsity',
-  'relufy',
-  'contextLength',
-  'kvCache',
-  'slots',
-  'revision',
-  'subfolder',
-  'token',
-  'cacheDir',
-  'localFilesOnly',
-  'onProgress',
-  'signal',
-]);
+/** Conversations that wait for their turn take so much at most, or a quarter of what the model takes. */
+const parkedBytes = 256 << 20;
 
 /** Makes the backend that the options ask for; what `auto` takes depends on where it runs. */
 export type CreateBackend = (options: LoadOptions) => Promise<{ backend: Backend; description: string }>;
@@ -91,7 +76,7 @@ export async function loadModelFiles(
   options: LoadOptions = {},
   createBackend: CreateBackend = createPortableBackend,
 ): Promise<Model> {
-  checkLoadOptions(options);
+  checkLoadOptions('loadModel', options);
   const { signal } = options;
   signal?.throwIfAborted();
   const plan = await planModel(files, options);
@@ -102,9 +87,12 @@ export async function loadModelFiles(
     const { backend, description } = given
       ? { backend: given, description: given.description }
       : await createBackend(options);
+    let session: Session | undefined;
     try {
-      const session = await createSession(plan, backend, options);
+      session = await createSession(plan, backend, options);
+      signal?.throwIfAborted();
       const { spec, limits, contextLength, decoder, sparsity, slots } = plan;
+      const { attention } = spec;
       const model = new Model({
         name: files.name,
         modelType: plan.config.modelType,
@@ -118,11 +106,17 @@ export async function loadModelFiles(
         decoder,
         limits,
         cache: new SlotCache(slots, contextLength),
+        parked: new ParkedSlots(
+          { heads: spec.numHiddenLayers * attention.numKeyValueHeads, headDim: attention.headDim, contextLength },
+          Math.max(parkedBytes, Math.floor(session.memoryBytes / 4)),
+        ),
         sparsity,
       });
       options.onProgress?.({ status: 'ready', name: files.name });
       return model;
     } catch (error) {
+      // also what a listener to the progress threw
+      await session?.dispose();
       if (!given) await backend.dispose();
       throw error;
     }
@@ -162,38 +156,6 @@ function refuseFormats({ files, decoder }: ModelPlan, backend: Backend): void {
         'option',
         `${files.name} "${name}": expected ${backend.weightDTypes.join(', ')} for the ${backend.name} backend, got ${dtype}. Choose another dtype or backend.`,
       );
-}
-
-/** Refuses what no loading could take, before any file is looked for. */
-export function checkLoadOptions(options: LoadOptions): void {
-  const fail = (key: string, expected: string, got: unknown): never => {
-    throw new RelufyError('option', `loadModel option "${key}": expected ${expected}, got ${show(got)}.`);
-  };
-  for (const key of Object.keys(options))
-    if (!optionNames.has(key))
-      throw new RelufyError(
-        'option',
-        `loadModel option "${key}": unknown. Expected one of ${[...optionNames].join(', ')}.`,
-      );
-  const { backend, dtype, threads, sparsity, contextLength, kvCache, slots } = options;
-  if (
-    backend !== undefined &&
-    typeof backend !== 'object' &&
-    !['auto', 'native', 'wasm', 'reference'].includes(backend)
-  )
-    fail('backend', 'auto, native, wasm, reference or a backend', backend);
-  if (dtype !== undefined && dtype !== 'auto' && !weightDTypes.includes(dtype))
-    fail('dtype', `auto, ${weightDTypes.join(', ')}`, dtype);
-  if (sparsity !== undefined && !['exact', 'dense'].includes(sparsity)) fail('sparsity', 'exact or dense', sparsity);
-  if (kvCache !== undefined && !['f32', 'f16'].includes(kvCache)) fail('kvCache', 'f32 or f16', kvCache);
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 256))
-    fail('threads', 'a whole number from 1 to 256', threads);
-  const most = typeof slots === 'object' ? slots.most : slots;
-  if (most !== undefined && !(Number.isInteger(most) && most >= 1 && most <= 1024))
-    fail('slots', 'a whole number from 1 to 1024', most);
-  if (typeof slots === 'object' && !(slots.kvBytes > 0)) fail('slots', 'kvBytes > 0', slots.kvBytes);
-  if (contextLength !== undefined && !(Number.isInteger(contextLength) && contextLength >= 1))
-    fail('contextLength', 'a whole number >= 1', contextLength);
 }
 
 /** WASM, or the reference executor: what every engine has. */

@@ -59,9 +59,9 @@ describe('generate', () => {
     const turn = [...messages, { role: 'assistant', content: answer.text }, { role: 'user', content: 'And then?' }];
     const reused = await model.generate(turn, { maxNewTokens: 20, temperature: 0 }).result;
     expect(reused.usage.cachedTokens).toBeGreaterThan(20);
-    await model.generate([0], { maxNewTokens: 1 }).result;
-    const fresh = await model.generate(turn, { maxNewTokens: 20, temperature: 0 }).result;
-    expect(fresh.usage.cachedTokens).toBe(1);
+    await using other = await loadModel(bundled);
+    const fresh = await other.generate(turn, { maxNewTokens: 20, temperature: 0 }).result;
+    expect(fresh.usage.cachedTokens).toBe(0);
     expect(fresh.tokenIds).toEqual(reused.tokenIds);
   });
 

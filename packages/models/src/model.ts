@@ -1,6 +1,19 @@
 // A loaded model: what a user calls (generate, forward, score, encode, decode), in the order of the calls.
 // Owns the queue of work and the checks of arguments. Steps are steps.ts, loading load-model.ts, the loop generate.ts.
-import { type Backend, RelufyError, show } from '@relufy/tensor';
+import {
+  aBoolean,
+  aText,
+  aWhole,
+  type Backend,
+  checkItems,
+  checkOptions,
+  checkValue,
+  isList,
+  listOf,
+  oneOf,
+  RelufyError,
+  show,
+} from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
 import type { DecoderProgram } from './decoder-program.js';
 import {
@@ -59,12 +72,13 @@ export class Model implements AsyncDisposable {
   readonly #steps: Steps;
   #statistics: StepStatistics;
   #queue: Promise<unknown> = Promise.resolve();
-  #disposed = false;
+  /** Resolves when the memory is free; undefined while the model may be used. */
+  #disposal: Promise<void> | undefined;
 
   /** @internal Use `loadModel`. */
   constructor(parts: ModelParts) {
     this.#parts = parts;
-    this.#steps = new Steps(parts);
+    this.#steps = new Steps(parts, () => this.#check());
     this.name = parts.name;
     this.modelType = parts.modelType;
     this.spec = parts.spec;
@@ -80,10 +94,10 @@ export class Model implements AsyncDisposable {
     return this.#parts.backendDescription;
   }
 
-  /** Bytes of weights, KV cache and activations. */
+  /** Bytes of weights, KV cache and activations, and of conversations that wait for their turn. */
   get memoryBytes(): number {
     this.#check();
-    return this.#parts.session.memoryBytes;
+    return this.#parts.session.memoryBytes + this.#parts.parked.bytes;
   }
 
   /** The program that decoding runs, for inspection. */
@@ -96,12 +110,17 @@ export class Model implements AsyncDisposable {
    * @throws RelufyError `state` when the model came without a tokenizer.
    */
   async encode(text: string, options: { readonly addSpecialTokens?: boolean } = {}): Promise<number[]> {
+    checkOptions('encode', options, { addSpecialTokens: aBoolean });
+    checkValue('encode', text, aText, 'input');
     return this.#tokenizer().encode(text, options);
   }
 
   /** Token ids -> text. Special tokens are kept unless told otherwise. */
   decode(ids: readonly number[], options: { readonly skipSpecialTokens?: boolean } = {}): string {
-    return this.#tokenizer().decode(ids, options);
+    checkOptions('decode', options, { skipSpecialTokens: aBoolean });
+    const list = listIds('decode: ids', ids);
+    checkItems('decode: ids', list, aWhole(0, this.spec.vocabSize - 1), wholeBelow(this.spec.vocabSize));
+    return this.#tokenizer().decode(list, options);
   }
 
   /**
@@ -117,17 +136,15 @@ export class Model implements AsyncDisposable {
    * @throws RelufyError `input` for ids out of range or more of them than the context holds; `option` for unknown taps.
    */
   async forward(inputIds: Iterable<number>, options: ForwardOptions = {}): Promise<ForwardResult> {
+    checkOptions('forward', options, { logits: oneOf('all', 'last'), capture: listOf(aText, 'a list of taps') });
     const { logits: which = 'last', capture = [] } = options;
-    checkKeys('forward', options, ['logits', 'capture']);
-    if (which !== 'all' && which !== 'last')
-      throw new RelufyError('option', `forward option "logits": expected all or last, got ${show(which)}.`);
-    const ids = this.#checkIds([...inputIds]);
+    const ids = this.#checkIds(inputIds);
     return this.#enqueue(() => this.#steps.forward(ids, which, [...new Set(capture)]));
   }
 
   /** Log-probabilities of a sequence under the model, without keeping logits. */
   async score(inputIds: Iterable<number>): Promise<ScoreResult> {
-    const ids = this.#checkIds([...inputIds]);
+    const ids = this.#checkIds(inputIds);
     return this.#enqueue(() => this.#steps.score(ids));
   }
 
@@ -149,14 +166,18 @@ export class Model implements AsyncDisposable {
    * @throws RelufyError `input` when a context and its continuation do not fit the context length, or one is empty.
    */
   async scoreBatch(requests: readonly ScoreRequest[]): Promise<ContinuationScore[][]> {
-    for (const { context, continuations } of requests)
-      for (const continuation of continuations) {
-        if (continuation.length === 0)
-          throw new RelufyError('input', 'continuation: expected at least one id, got none.');
-        this.#checkIds([...this.#checkIds(context), ...continuation.slice(0, -1)]);
-        this.#checkIds(continuation);
-      }
-    return this.#enqueue(() => this.#steps.scoreBatch(requests));
+    const checked = listItems('scoreBatch: requests', requests).map((request): ScoreRequest => {
+      const { context, continuations } = (request ?? {}) as ScoreRequest;
+      const ids = this.#checkIds(context);
+      const checkedContinuations = listItems('continuations', continuations).map((continuation) => {
+        const own = listIds('continuation', continuation);
+        if (own.length === 0) throw new RelufyError('input', 'continuation: expected at least one id, got none.');
+        this.#checkIds([...ids, ...own.slice(0, -1)]);
+        return this.#checkIds(own);
+      });
+      return { context: ids, continuations: checkedContinuations };
+    });
+    return this.#enqueue(() => this.#steps.scoreBatch(checked));
   }
 
   /** Continuations that `scoreBatch` takes at once. */
@@ -173,13 +194,23 @@ export class Model implements AsyncDisposable {
     this.#statistics = new StepStatistics(this.spec.numHiddenLayers);
   }
 
-  /** Waits for the step that runs, frees the memory; work that waits is refused. */
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
+  /**
+   * Ends what runs after its step: an answer as aborted, with what there is of it; all else, and what waits, with a
+   * `state` error. Then frees the memory. Every call resolves when that is done.
+   */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#free();
+    return this.#disposal;
+  }
+
+  async #free(): Promise<void> {
     await this.#queue.catch(() => {});
-    await this.#parts.session.dispose();
-    if (this.#parts.ownsBackend) await this.#parts.backend.dispose();
+    this.#parts.parked.clear();
+    try {
+      await this.#parts.session.dispose();
+    } finally {
+      if (this.#parts.ownsBackend) await this.#parts.backend.dispose();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -187,7 +218,8 @@ export class Model implements AsyncDisposable {
   }
 
   #check(): void {
-    if (this.#disposed) throw new RelufyError('state', `model "${this.name}": used after dispose(). Load it again.`);
+    if (this.#disposal !== undefined)
+      throw new RelufyError('state', `model "${this.name}": used after dispose(). Load it again.`);
   }
 
   /** Work runs in the order of its calls; an error of one does not touch the next. */
@@ -208,32 +240,51 @@ export class Model implements AsyncDisposable {
     );
   }
 
-  #checkIds(ids: readonly number[]): readonly number[] {
+  /** `name`: what they are to the user. */
+  #checkIds(given: Iterable<number>, name = 'input ids'): readonly number[] {
     this.#check();
-    if (ids.length === 0) throw new RelufyError('input', 'input ids: expected at least one, got none.');
+    const { vocabSize } = this.spec;
+    const ids = listIds(name, given, this.contextLength + 1);
+    if (ids.length === 0) throw new RelufyError('input', `${name}: expected at least one, got none.`);
+    if (ids.length > this.contextLength) {
+      const count = isList(given) ? given.length : `more than ${this.contextLength}`;
+      throw new RelufyError(
+        'input',
+        `${name}: expected at most ${this.contextLength} (the context), got ${count}. ${this.#shorter('prompt')}`,
+      );
+    }
+    checkItems(name, ids, aWhole(0, vocabSize - 1), wholeBelow(vocabSize));
+    return ids;
+  }
+
+  /** What helps against too many tokens; a context that is all the model was made for cannot grow. */
+  #shorter(what: string): string {
+    return this.contextLength < this.spec.maxPositionEmbeddings
+      ? `Shorten the ${what}, or load the model with a larger contextLength.`
+      : `Shorten the ${what}.`;
+  }
+
+  /** The ids of a chat: its length is told in a user's words. */
+  #checkChat(messages: readonly ChatMessage[]): readonly number[] {
+    for (const message of messages)
+      if (typeof message !== 'object' || message === null || typeof message.role !== 'string')
+        throw new RelufyError('input', `prompt: expected messages with a role and a content, got ${show(message)}.`);
+    const ids = this.#tokenizer().encodeChat(messages, { addGenerationPrompt: true });
     if (ids.length > this.contextLength)
       throw new RelufyError(
         'input',
-        `input ids: expected at most ${this.contextLength} (the context), got ${ids.length}. Shorten the prompt, or load the model with a larger contextLength.`,
+        `${messages.length === 1 ? 'Your message is' : 'Your messages are'} too long: ${ids.length} tokens, this model holds ${this.contextLength}. ${this.#shorter(messages.length === 1 ? 'message' : 'conversation')}`,
       );
-    for (const id of ids)
-      if (!Number.isInteger(id) || id < 0 || id >= this.spec.vocabSize)
-        throw new RelufyError(
-          'input',
-          `input ids: expected whole numbers from 0 to ${this.spec.vocabSize - 1}, got ${show(id)}.`,
-        );
-    return ids;
+    return this.#checkIds(ids);
   }
 
   #promptIds(prompt: Prompt, options: GenerateOptions): readonly number[] {
     if (typeof prompt === 'string')
       return this.#checkIds(this.#tokenizer().encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true }));
+    if (ArrayBuffer.isView(prompt)) return this.#checkIds(prompt as unknown as Iterable<number>);
     if (!Array.isArray(prompt))
       throw new RelufyError('input', `prompt: expected a text, messages or token ids, got ${show(prompt)}.`);
-    if (typeof prompt[0] === 'object')
-      return this.#checkIds(
-        this.#tokenizer().encodeChat(prompt as readonly ChatMessage[], { addGenerationPrompt: true }),
-      );
+    if (prompt.some((item) => typeof item === 'object')) return this.#checkChat(prompt as readonly ChatMessage[]);
     return this.#checkIds(prompt as readonly number[]);
   }
 
@@ -250,15 +301,28 @@ export class Model implements AsyncDisposable {
       eosTokenIds: this.eosTokenIds,
       tokenizer: this.tokenizer,
       promptIds: () => this.#promptIds(prompt, options),
-      advance: (ids) => this.#steps.advance(ids, options.signal, [this.#statistics, own]),
+      advance: async (ids) => {
+        const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined;
+        return stopped() ? undefined : this.#steps.advance(ids, stopped, [this.#statistics, own]);
+      },
       stats: () => own.get(),
     };
     return runGeneration(host, prompt, options, push, left);
   }
 }
 
-function checkKeys(call: string, options: object, known: readonly string[]): void {
-  for (const key of Object.keys(options))
-    if (!known.includes(key))
-      throw new RelufyError('option', `${call} option "${key}": unknown. Expected ${known.join(' or ')}.`);
+const wholeBelow = (vocabSize: number) => `whole numbers from 0 to ${vocabSize - 1}`;
+
+/** Ids of whatever gives numbers one after the other; not more than `most`, since there are such without an end. */
+function listIds(where: string, ids: Iterable<number>, most = Number.POSITIVE_INFINITY): readonly number[] {
+  if (typeof ids !== 'object' || ids === null || typeof ids[Symbol.iterator] !== 'function')
+    throw new RelufyError('input', `${where}: expected token ids, got ${show(ids)}.`);
+  const list: number[] = [];
+  for (const id of ids) if (list.push(id) >= most) break;
+  return list;
+}
+
+function listItems<T>(where: string, items: readonly T[]): readonly T[] {
+  if (!Array.isArray(items)) throw new RelufyError('input', `${where}: expected a list, got ${show(items)}.`);
+  return items;
 }

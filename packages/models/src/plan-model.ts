@@ -12,6 +12,7 @@ import {
 import { buildDecoder, type Decoder } from './decoder.js';
 import { type ParsedConfig, parseConfig } from './families/index.js';
 import type { LoadOptions } from './load-model.js';
+import { checkFiles, checkLoadOptions } from './load-options.js';
 import { locateWeights, type WeightSources } from './load-weights.js';
 import { locatePacked } from './packed.js';
 import { isSparse } from './projections.js';
@@ -51,6 +52,8 @@ export type PlanOptions = Pick<
  * @throws RelufyError for a config that cannot be run, or a checkpoint that does not belong to it.
  */
 export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
+  checkLoadOptions('planModel', options);
+  checkFiles('planModel', files);
   const { dtype = 'auto', signal } = options;
   const config = parseConfig(await readJson(files, 'config.json', signal));
   const spec = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);

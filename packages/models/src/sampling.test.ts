@@ -46,8 +46,48 @@ describe('sampler', () => {
     };
     expect(draw(7)).toEqual(draw(7));
     expect(draw(7)).not.toEqual(draw(8));
+    // whatever differs only above the low 32 bits differs too
+    const seeds = [
+      7,
+      0,
+      -1,
+      -2,
+      2 ** 32,
+      2 ** 32 + 1,
+      2 ** 32 + 7,
+      2 ** 32 - 1,
+      2 ** 33,
+      -(2 ** 32),
+      2 ** 52,
+      1 - 2 ** 53,
+    ];
+    expect(new Set(seeds.map((seed) => draw(seed).join())).size).toBe(seeds.length);
     expect(createSampler({ seed: 7 }, 5).seed).toBe(7);
     expect(Number.isSafeInteger(createSampler({}, 5).seed)).toBe(true);
+  });
+
+  it('draws the same as ever for seeds of 32 bits', () => {
+    const draw = (seed: number) => {
+      const sampler = createSampler({ seed }, 5);
+      return Array.from({ length: 24 }, () => sampler.sample(logits(), [], 0)).join('');
+    };
+    expect([0, 7, 4294967295].map(draw)).toEqual([
+      '101311111111310433311333',
+      '333311131121211133131313',
+      '333221311331233111311211',
+    ]);
+  });
+
+  it('is greedy at temperatures next to 0, and even at huge ones, within f32', () => {
+    const cold = createSampler({ temperature: 1e-300, seed: 1 }, 5);
+    for (let i = 0; i < 20; i++) expect([1, 3]).toContain(cold.sample(logits(), [], 0));
+    const hot = createSampler({ temperature: 1e300, seed: 1 }, 5);
+    expect(new Set(Array.from({ length: 200 }, () => hot.sample(logits(), [], 0))).size).toBe(5);
+  });
+
+  it('tells when bias and penalties leave f32, rather than draw the last token', () => {
+    const sampler = createSampler({ seed: 1, logitBias: { 1: 3.4e38 }, repetitionPenalty: 0.01 }, 5);
+    expect(() => sampler.sample(logits(), [1], 0)).toThrowError(/expected finite logits at position 0, got Infinity/);
   });
 
   it('draws with the probabilities of the logits', () => {
@@ -84,9 +124,22 @@ describe('sampler', () => {
     [{ topP: 0 }, 'generate option "topP": expected a number above 0 and up to 1, got 0.'],
     [{ topK: 1.5 }, 'generate option "topK": expected a whole number >= 0, got 1.5.'],
     [{ minP: Number.NaN }, 'generate option "minP": expected a number from 0 to 1, got NaN.'],
-    [{ repetitionPenalty: 0 }, 'generate option "repetitionPenalty": expected a number above 0, got 0.'],
+    [{ repetitionPenalty: 0 }, 'generate option "repetitionPenalty": expected a number from 0.01 to 100, got 0.'],
     [{ seed: 0.5 }, 'generate option "seed": expected a whole number, got 0.5.'],
-    [{ logitBias: { 9: 1 } }, 'generate option "logitBias": expected token ids below 5 with numbers, got 9: 1.'],
+    [
+      { logitBias: { 9: 1 } },
+      'generate option "logitBias": expected token ids below 5 with numbers (up to 3.4e38, as f32 holds them), got 9: 1.',
+    ],
+    [{ logitBias: { 1: 3.5e38 } }, 'got 1: 3.5e+38.'],
+    [{ logitBias: { 1: Number.NaN } }, 'got 1: NaN.'],
+    [{ logitBias: { '-1': 1 } }, 'got -1: 1.'],
+    [{ logitBias: null as never }, 'generate option "logitBias": expected an object, got null.'],
+    [{ logitBias: [1] as never }, 'generate option "logitBias": expected an object, got [1].'],
+    [{ repetitionPenalty: 1e-30 }, 'expected a number from 0.01 to 100, got 1e-30.'],
+    [{ frequencyPenalty: Number.POSITIVE_INFINITY }, 'expected a number from -1000 to 1000, got Infinity.'],
+    [{ temperature: '1' as never }, 'expected a number >= 0, got "1".'],
+    [{ seed: 2 ** 53 }, 'generate option "seed": expected a whole number, got 9007199254740992.'],
+    [{ topP: null as never }, 'generate option "topP": expected a number above 0 and up to 1, got null.'],
   ])('refuses %o', (options, message) => {
     expect(() => createSampler(options, 5)).toThrowError(message);
   });

@@ -1,7 +1,7 @@
 // Sampling: from the logits of one position to a token id. Each option is one filter over the logits, in the order in
 // which Hugging Face applies them; the filters are exported because their numbers are checked one by one.
 // Owns filters and the seeded choice. Does not own the loop (generate.ts).
-import { RelufyError } from '@relufy/tensor';
+import { aNumber, anObject, aWhole, checkOptions, type OptionRules, RelufyError, show } from '@relufy/tensor';
 
 export interface SamplingOptions {
   /** 0 is greedy. Default 1. */
@@ -24,14 +24,56 @@ export interface SamplingOptions {
   readonly noRepeatNgramSize?: number;
   /** Added to the logits of token ids. */
   readonly logitBias?: Readonly<Record<number, number>>;
-  /** Same seed, same text, at any thread count. Default: random, and told in the result. */
+  /** A safe integer. Same seed, same text, at any thread count. Default: random, and told in the result. */
   readonly seed?: number;
+}
+
+/** The largest number that a logit, an f32, can be. */
+const largestF32 = 3.4028234663852886e38;
+
+/** What each option has to be. Penalties end where they would outgrow any logit, and f32 with it. */
+export function samplingRules(): OptionRules<SamplingOptions> {
+  const share = aNumber(0, 1);
+  const aboveZero = {
+    expected: 'a number above 0 and up to 1',
+    fits: (value: unknown) => share.fits(value) && value !== 0,
+  };
+  return {
+    temperature: aNumber(0),
+    topK: aWhole(0),
+    topP: aboveZero,
+    minP: share,
+    typicalP: aboveZero,
+    repetitionPenalty: aNumber(0.01, 100),
+    frequencyPenalty: aNumber(-1000, 1000),
+    presencePenalty: aNumber(-1000, 1000),
+    noRepeatNgramSize: aWhole(0),
+    seed: aWhole(),
+    logitBias: anObject,
+  };
+}
+
+/** Tells the entry that does not fit. */
+function checkBias(bias: SamplingOptions['logitBias'], vocabSize: number): void {
+  const number = aNumber(-largestF32, largestF32);
+  for (const [id, value] of Object.entries(bias ?? {}))
+    if (!/^\d+$/.test(id) || Number(id) >= vocabSize || !number.fits(value))
+      throw new RelufyError(
+        'option',
+        `generate option "logitBias": expected token ids below ${vocabSize} with numbers (up to 3.4e38, as f32 holds them), got ${show(id).slice(1, -1)}: ${show(value)}.`,
+      );
 }
 
 /** Changes logits in place, given the token ids of prompt and answer so far. */
 export type LogitsFilter = (logits: Float32Array, previous: readonly number[], promptLength: number) => void;
 
 export function temperature(value: number): LogitsFilter {
+  // divided by next to nothing, a logit would leave f32: what counts is its distance from the best one
+  if (value < 1e-4)
+    return (logits) => {
+      const top = largest(logits);
+      for (let i = 0; i < logits.length; i++) logits[i] = ((logits[i] as number) - top) / value;
+    };
   return (logits) => {
     for (let i = 0; i < logits.length; i++) logits[i] = (logits[i] as number) / value;
   };
@@ -127,7 +169,8 @@ export interface Sampler {
  * @throws RelufyError `option` for values out of range.
  */
 export function createSampler(options: SamplingOptions, vocabSize: number): Sampler {
-  validate(options, vocabSize);
+  checkOptions('generate', options, samplingRules());
+  checkBias(options.logitBias, vocabSize);
   const { temperature: heat = 1, seed = randomSeed() } = options;
   const filters: LogitsFilter[] = [];
   const add = <T>(value: T | undefined, neutral: T, make: (value: T) => LogitsFilter) => {
@@ -150,6 +193,12 @@ export function createSampler(options: SamplingOptions, vocabSize: number): Samp
     seed,
     sample(logits, previous, promptLength) {
       for (const filter of filters) filter(logits, previous, promptLength);
+      const top = largest(logits);
+      if (!Number.isFinite(top) || top > largestF32)
+        throw new RelufyError(
+          'backend',
+          `generate: expected finite logits at position ${previous.length - 1}, got ${top}. The model overflows on this input, or logitBias and the penalties leave no token.`,
+        );
       return heat === 0 ? argmax(logits) : draw(softmax(logits), random());
     },
   };
@@ -220,18 +269,19 @@ function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
-/** sfc32 seeded through splitmix32: uniform in [0, 1), the same everywhere. One number a token is all that is drawn. */
+/**
+ * sfc32 seeded through splitmix32: uniform in [0, 1), the same everywhere. One number a token is all that is drawn. All
+ * 53 bits and the sign of a seed count: what stands above the low 32 goes into every word of the state, and into the
+ * counter as it is, so that no two seeds begin in the same state.
+ */
 function uniform(seed: number): () => number {
-  let mix = (seed >>> 0) ^ Math.floor(seed / 2 ** 32);
-  const splitmix = () => {
-    mix = (mix + 0x9e3779b9) | 0;
-    let t = mix ^ (mix >>> 16);
-    t = Math.imul(t, 0x21f0aaad);
-    t ^= t >>> 15;
-    t = Math.imul(t, 0x735a2d97);
-    return t ^ (t >>> 15);
-  };
-  let [a, b, c, d] = [splitmix(), splitmix(), splitmix(), 1];
+  const high = Math.floor(seed / 2 ** 32);
+  const low = splitmix(seed >>> 0);
+  let [a, b, c, d] = [low(), low(), low(), 1];
+  if (high !== 0) {
+    const above = splitmix(high);
+    [a, b, c, d] = [(a + above()) | 0, (b + above()) | 0, (c + above()) | 0, (d + high) | 0];
+  }
   return () => {
     const t = (((a + b) | 0) + d) | 0;
     d = (d + 1) | 0;
@@ -242,27 +292,14 @@ function uniform(seed: number): () => number {
   };
 }
 
-function validate(options: SamplingOptions, vocabSize: number): void {
-  const check = (key: keyof SamplingOptions, fits: (value: number) => boolean, expected: string) => {
-    const value = options[key];
-    if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && fits(value)))
-      throw new RelufyError('option', `generate option "${key}": expected ${expected}, got ${String(value)}.`);
+function splitmix(start: number): () => number {
+  let mix = start | 0;
+  return () => {
+    mix = (mix + 0x9e3779b9) | 0;
+    let t = mix ^ (mix >>> 16);
+    t = Math.imul(t, 0x21f0aaad);
+    t ^= t >>> 15;
+    t = Math.imul(t, 0x735a2d97);
+    return t ^ (t >>> 15);
   };
-  const whole = (value: number) => Number.isInteger(value) && value >= 0;
-  check('temperature', (value) => value >= 0, 'a number >= 0');
-  check('topK', whole, 'a whole number >= 0');
-  check('topP', (value) => value > 0 && value <= 1, 'a number above 0 and up to 1');
-  check('minP', (value) => value >= 0 && value <= 1, 'a number from 0 to 1');
-  check('typicalP', (value) => value > 0 && value <= 1, 'a number above 0 and up to 1');
-  check('repetitionPenalty', (value) => value > 0, 'a number above 0');
-  check('frequencyPenalty', () => true, 'a number');
-  check('presencePenalty', () => true, 'a number');
-  check('noRepeatNgramSize', whole, 'a whole number >= 0');
-  check('seed', (value) => Number.isSafeInteger(value), 'a whole number');
-  for (const [id, bias] of Object.entries(options.logitBias ?? {}))
-    if (!/^\d+$/.test(id) || Number(id) >= vocabSize || !Number.isFinite(bias))
-      throw new RelufyError(
-        'option',
-        `generate option "logitBias": expected token ids below ${vocabSize} with numbers, got ${id}: ${String(bias)}.`,
-      );
 }

@@ -1,6 +1,7 @@
 // What the KV cache holds: per slot, the token ids whose keys and values are valid, so that a prompt's common prefix
 // with them need not be computed again. Does not own the memory (a session's state buffers).
 import type { Session } from '@relufy/tensor';
+import { commonPrefix } from './parked-slots.js';
 
 export class SlotCache {
   readonly #ids: number[][];
@@ -23,12 +24,14 @@ export class SlotCache {
     return this.#slot(slot).length;
   }
 
+  /** The ids that the slot holds. */
+  ids(slot: number): readonly number[] {
+    return this.#slot(slot);
+  }
+
   /** Positions of the slot that already hold the beginning of `ids`. */
   commonPrefix(slot: number, ids: readonly number[]): number {
-    const cached = this.#slot(slot);
-    let n = 0;
-    while (n < cached.length && n < ids.length && cached[n] === ids[n]) n++;
-    return n;
+    return commonPrefix(this.#slot(slot), ids);
   }
 
   /** Forgets what lies at and behind `length`. Call it before a step overwrites positions. */

@@ -1,7 +1,8 @@
 // What `loadModel` accepts where there is no file system: a URL of a folder, a name on the hub, or files of your own.
 import { httpFiles, hubListing, type ModelFiles } from '@relufy/checkpoint';
 import { RelufyError, show } from '@relufy/tensor';
-import { checkLoadOptions, type LoadOptions, loadModelFiles, type SourceOptions } from './load-model.js';
+import { type LoadOptions, loadModelFiles, type SourceOptions } from './load-model.js';
+import { checkLoadOptions, checkSource } from './load-options.js';
 import type { Model } from './model.js';
 
 /**
@@ -23,12 +24,15 @@ const hub = 'https://huggingface.co';
  * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  checkLoadOptions(options);
+  checkLoadOptions('loadModel', options);
+  checkSource('loadModel', source);
   return loadModelFiles(await openModelFiles(source, options), options);
 }
 
 /** The files behind a source, without reading any. On a page the browser's own cache serves the hub's files. */
 export async function openModelFiles(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
+  checkLoadOptions('openModelFiles', options);
+  checkSource('openModelFiles', source);
   if (typeof source === 'object' && !(source instanceof URL)) return source;
   const [, id, revision = options.revision ?? 'main'] =
     /^(?:hf:)?([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?$/.exec(String(source)) ?? [];

@@ -1,6 +1,15 @@
 // ModelSpec: what a model is, as plain data, and relufication as a function from spec to spec.
 // The decoder is built from this alone and never learns a family's name; a family file parses config.json into it.
-import { type ActivationKind, type FloatDType, RelufyError, show } from '@relufy/tensor';
+import {
+  type ActivationKind,
+  aNumber,
+  anything,
+  checkOptions,
+  checkValue,
+  type FloatDType,
+  oneOf,
+  RelufyError,
+} from '@relufy/tensor';
 
 export interface Activation {
   /** `swish`: x * sigmoid(beta x), the family of ReLU Strikes Back (arXiv 2310.04564, 3.1); beta = 1 is silu. */
@@ -144,6 +153,16 @@ export interface RelufyOptions {
   readonly activateUp?: true;
 }
 
+/** @throws RelufyError `option` for what no model could be read with. */
+export function checkRelufyOptions(options: RelufyOptions): void {
+  checkOptions('relufy', options, { stage: anything, shift: anything, activateUp: anything });
+  const { stage, shift, activateUp } = options;
+  checkValue('relufy "stage"', stage, oneOf(1, 2));
+  if (shift !== undefined) checkValue('relufy "shift"', shift, aNumber(0));
+  if (activateUp !== undefined)
+    checkValue('relufy "activateUp"', activateUp, { ...oneOf(true), expected: 'true or nothing' });
+}
+
 /**
  * Relufication: the same weights, read as a ReLU model. Stage 1 leaves an activation that is ReLU-like already as it is,
  * unless a shift is asked for.
@@ -151,16 +170,12 @@ export interface RelufyOptions {
  * a gate.
  */
 export function relufy(spec: ModelSpec, options: RelufyOptions): ModelSpec {
+  checkValue('relufy: spec', spec, {
+    expected: 'a ModelSpec',
+    fits: (value) => typeof (value as ModelSpec | null)?.ffn === 'object',
+  });
+  checkRelufyOptions(options);
   const { stage, shift, activateUp } = options;
-  for (const key of Object.keys(options))
-    if (key !== 'stage' && key !== 'shift' && key !== 'activateUp')
-      throw new RelufyError('option', `relufy option "${key}": unknown. Expected stage, shift or activateUp.`);
-  if (stage !== 1 && stage !== 2)
-    throw new RelufyError('option', `relufy "stage": expected 1 or 2, got ${show(stage)}.`);
-  if (shift !== undefined && !(Number.isFinite(shift) && shift >= 0))
-    throw new RelufyError('option', `relufy "shift": expected a number >= 0, got ${show(shift)}.`);
-  if (activateUp !== undefined && activateUp !== true)
-    throw new RelufyError('option', `relufy "activateUp": expected true or nothing, got ${show(activateUp)}.`);
   if (activateUp && spec.ffn.kind === 'plain')
     throw new RelufyError('option', 'relufy "activateUp": expected a gated FFN, got a plain one. Leave it out.');
   if (stage === 2 && spec.block.kind === 'postNorm')

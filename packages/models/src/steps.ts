@@ -3,6 +3,7 @@
 import type { LoadedProgram, Session, StepLimits } from '@relufy/tensor';
 import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
+import type { ParkedSlots } from './parked-slots.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
 import { rowsRead, type StepStatistics } from './statistics.js';
@@ -46,7 +47,12 @@ export interface StepParts {
   readonly limits: StepLimits;
   readonly cache: SlotCache;
   readonly sparsity: 'exact' | 'dense';
+  /** Conversations that another one took the chat's slot from. */
+  readonly parked: ParkedSlots;
 }
+
+/** Says between steps that there is no point in going on. */
+export type Stopped = () => boolean;
 
 interface Loaded {
   readonly loaded: LoadedProgram;
@@ -80,9 +86,14 @@ const chatSlot = 0;
 export class Steps {
   readonly #parts: StepParts;
   readonly #programs = new Map<string, Loaded>();
+  readonly #closed: () => void;
+  /** The chat's slot holds a conversation, which may go on: nothing that was scored or passed through once. */
+  #holdsChat = false;
 
-  constructor(parts: StepParts) {
+  /** `closed` throws where no step may run any more; long work asks it before each step. */
+  constructor(parts: StepParts, closed: () => void) {
     this.#parts = parts;
+    this.#closed = closed;
   }
 
   /** The program that decoding runs. */
@@ -104,18 +115,19 @@ export class Steps {
 
   /**
    * Computes the ids that the chat's slot does not hold yet; gives the logits of the last one (valid until the next
-   * step), or nothing when the signal aborted on the way.
+   * step), or nothing when it was stopped on the way.
    */
   async advance(
     ids: readonly number[],
-    signal: AbortSignal | undefined,
+    stopped: Stopped,
     statistics: readonly StepStatistics[],
   ): Promise<{ logits: Float32Array; cached: number } | undefined> {
     const { cache } = this.#parts;
     const program = this.#program();
-    const cached = Math.min(cache.commonPrefix(chatSlot, ids), ids.length - 1);
     const start = performance.now();
-    if (!(await this.#prefill(program, ids, cached, ids.length, signal))) return undefined;
+    this.#takeTurns(ids);
+    const cached = Math.min(cache.commonPrefix(chatSlot, ids), ids.length - 1);
+    if (!(await this.#prefill(program, ids, cached, ids.length, stopped))) return undefined;
     const ms = performance.now() - start;
     if (ids.length - cached > 1) for (const each of statistics) each.prefill(ids.length - cached, ms);
     else {
@@ -125,21 +137,40 @@ export class Steps {
     return { logits: this.#logits(program, 1), cached };
   }
 
+  /** Conversations in turns: whoever has to leave the chat's slot is parked, and whoever comes back finds its tokens. */
+  #takeTurns(ids: readonly number[]): void {
+    const { cache, parked, session } = this.#parts;
+    const held = cache.commonPrefix(chatSlot, ids);
+    if (held < cache.length(chatSlot)) this.#parkChat();
+    if (parked.longestPrefix(ids) > held) {
+      cache.truncate(chatSlot, 0);
+      cache.append(chatSlot, parked.restore(session, chatSlot, ids));
+    }
+    this.#holdsChat = true;
+  }
+
+  /** Before the chat's slot is used for something else. */
+  #parkChat(): void {
+    const { cache, parked, session } = this.#parts;
+    if (this.#holdsChat) parked.park(session, chatSlot, cache.ids(chatSlot));
+    this.#holdsChat = false;
+  }
+
   /**
-   * Computes ids[from, to) in the chat's slot, with the logits of the last id of all. False when the signal aborted:
-   * then the slot holds what was computed.
+   * Computes ids[from, to) in the chat's slot, with the logits of the last id of all. False when it was stopped: then
+   * the slot holds what was computed.
    */
   async #prefill(
     program: Loaded,
     ids: readonly number[],
     from: number,
     to: number,
-    signal?: AbortSignal,
+    stopped?: Stopped,
   ): Promise<boolean> {
     const { cache, limits } = this.#parts;
     cache.truncate(chatSlot, from);
     for (let at = from; at < to; at += limits.maxRows) {
-      if (signal?.aborted) return false;
+      if (stopped?.()) return false;
       const chunk = ids.slice(at, Math.min(to, at + limits.maxRows));
       await this.#step(program, chunk, at, at + chunk.length === ids.length ? [chunk.length - 1] : []);
       cache.append(chatSlot, chunk);
@@ -166,6 +197,7 @@ export class Steps {
     outputRows: readonly number[],
     targets: readonly number[],
   ): Promise<void> {
+    this.#closed();
     const { session } = this.#parts;
     const input = (name: string, values: ArrayLike<number>) => session.view(name).set(values);
     input(
@@ -199,6 +231,7 @@ export class Steps {
     const chunkRows = every ? Math.min(limits.maxRows, limits.maxOutputs) : limits.maxRows;
     const logits = new Float32Array((which === 'all' ? ids.length : 1) * vocabSize);
     const captured: Record<string, Float32Array> = {};
+    this.#parkChat();
     cache.truncate(chatSlot, 0);
     for (let at = 0; at < ids.length; at += chunkRows) {
       const chunk = ids.slice(at, at + chunkRows);
@@ -264,6 +297,7 @@ export class Steps {
     const slotOf = (lane: number) => (cache.slots === 1 ? chatSlot : lane + 1);
     const shared = commonLength(round.map(({ context }) => context));
     const first = (round[0] as Share).context;
+    this.#parkChat();
     // a prompt's last token comes with the continuation, whose first logits it gives
     await this.#prefill(program, first, Math.min(cache.commonPrefix(chatSlot, first), shared), shared);
 
@@ -316,6 +350,7 @@ export class Steps {
     const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
     const logprobs = new Float32Array(ids.length).fill(Number.NaN);
     const isGreedy = ids.map(() => false);
+    this.#parkChat();
     cache.truncate(chatSlot, 0);
     for (let at = 0; at < ids.length; at += chunkRows) {
       const chunk = ids.slice(at, at + chunkRows);

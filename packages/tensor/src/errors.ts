@@ -47,7 +47,7 @@ const mostShown = 80;
 function write(value: unknown, depth: number): string {
   if (typeof value === 'string') return writeText(value);
   if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object' || value === null) return String(value);
+  if (typeof value !== 'object' || value === null) return Object.is(value, -0) ? '0' : String(value);
   if (depth > 8) return '...';
   try {
     if (ArrayBuffer.isView(value) && !(value instanceof DataView))
@@ -55,6 +55,9 @@ function write(value: unknown, depth: number): string {
     const { toJSON } = value as { toJSON?: unknown };
     if (typeof toJSON === 'function') return write(toJSON.call(value), depth + 1);
     if (Array.isArray(value)) return writeAll('[', value, ']', (item) => write(item, depth + 1));
+    const tag = Object.prototype.toString.call(value).slice(8, -1);
+    if (tag === 'RegExp' || tag === 'Error') return String(value);
+    if (tag !== 'Object') return `a ${tag}`;
     return writeAll('{', ownKeys(value), '}', (key) => {
       const item = (value as Record<string, unknown>)[key];
       return item === undefined ? undefined : `${writeText(key)}:${write(item, depth + 1)}`;

@@ -22,6 +22,25 @@ export {
   type StepLimits,
 } from './buffer.js';
 export {
+  aBoolean,
+  aFunction,
+  aNumber,
+  anObject,
+  anything,
+  aSignal,
+  aText,
+  aWhole,
+  checkItems,
+  checkOptions,
+  checkValue,
+  either,
+  isList,
+  listOf,
+  type OptionRules,
+  oneOf,
+  type Rule,
+} from './checks.js';
+export {
   bf16ToF32,
   bytesPerElement,
   type DType,
@@ -40,6 +59,7 @@ export { nearest } from './nearest.js';
 export type { Access, OpDefinition } from './op-rules.js';
 export { type ActivationKind, activationCodes, type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';
 export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';
+export { printable } from './printable.js';
 export {
   type BuilderOptions,
   type Op,

@@ -4,13 +4,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelFiles } from '@relufy/checkpoint';
 import { writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
-import { type ConversionOptions, planConversion } from '../convert.js';
+import { aText, checkValue } from '@relufy/tensor';
+import { type ConversionOptions, checkConversionOptions, planConversion } from '../convert.js';
 
 /**
  * Converts a model into a folder in Hugging Face layout. Streams: memory used is one matrix.
  * @throws RelufyError `io` when the folder exists and is not empty, or cannot be written; nothing is left behind.
  */
 export async function convertModel(files: ModelFiles, folder: string, options: ConversionOptions): Promise<void> {
+  checkConversionOptions(options);
+  checkValue('convert: folder', folder, aText);
   await writeFolder(folder, async (staging) => {
     const conversion = await planConversion(files, options);
     try {

@@ -1,0 +1,99 @@
+// What the options of loading have to be, in one table; planning, inspecting and opening files take some of the same.
+// Does not own what they mean (load-model.ts) nor what a relufication may be (spec.ts).
+
+import type { ModelFiles } from '@relufy/checkpoint';
+import {
+  aBoolean,
+  aFunction,
+  aNumber,
+  anything,
+  aSignal,
+  aText,
+  aWhole,
+  type Backend,
+  checkOptions,
+  checkValue,
+  either,
+  type OptionRules,
+  oneOf,
+  type Rule,
+} from '@relufy/tensor';
+import type { LoadOptions, WeightDType } from './load-model.js';
+import { checkRelufyOptions } from './spec.js';
+
+const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const satisfies WeightDType[];
+
+/** What makes a backend one of ours or a user's. */
+function isBackend(value: unknown): boolean {
+  const backend = value as Partial<Backend> | null;
+  return (
+    typeof backend === 'object' &&
+    backend !== null &&
+    typeof backend.createSession === 'function' &&
+    Array.isArray(backend.weightDTypes)
+  );
+}
+
+const slotCount = aWhole(1, 1024);
+
+/** `{ most, kvBytes }` */
+const slotsByBytes: Rule = {
+  expected: 'most and kvBytes',
+  fits: (value) => {
+    const { most, kvBytes, ...others } = (value ?? {}) as { most?: unknown; kvBytes?: unknown };
+    return slotCount.fits(most) && aNumber(1).fits(kvBytes) && Object.keys(others).length === 0;
+  },
+};
+
+const rules: OptionRules<LoadOptions> = {
+  backend: either('auto, native, wasm, reference or a backend', oneOf('auto', 'native', 'wasm', 'reference'), {
+    expected: 'a backend',
+    fits: isBackend,
+  }),
+  dtype: either(`auto, ${weightDTypes.join(', ')}`, oneOf('auto', ...weightDTypes)),
+  threads: aWhole(1, 256),
+  sparsity: oneOf('exact', 'dense'),
+  relufy: anything, // spec.ts looks into it
+  contextLength: aWhole(1),
+  kvCache: oneOf('f32', 'f16'),
+  slots: either('a whole number from 1 to 1024, or { most, kvBytes }', slotCount, slotsByBytes),
+  revision: aText,
+  subfolder: aText,
+  token: either('a text or false', aText, oneOf(false)),
+  cacheDir: aText,
+  localFilesOnly: aBoolean,
+  onProgress: aFunction,
+  signal: aSignal,
+};
+
+/**
+ * Refuses what no loading could take, before any file is looked for.
+ * @throws RelufyError `option` for options that do not exist or do not fit.
+ */
+export function checkLoadOptions(call: string, options: LoadOptions): void {
+  checkOptions(call, options, rules);
+  if (options.relufy !== undefined) checkRelufyOptions(options.relufy);
+}
+
+/** @throws RelufyError `option` for what names no model: neither a text, a URL, nor files. */
+export function checkSource(call: string, source: unknown): void {
+  checkValue(`${call}: model`, source, {
+    expected: 'a name, a path, a URL or an object that opens files',
+    fits: (value) => (typeof value === 'string' && value !== '') || value instanceof URL || isModelFiles(value),
+  });
+}
+
+/** @throws RelufyError `option` for anything that does not open files. */
+export function checkFiles(call: string, files: unknown): void {
+  checkValue(`${call}: files`, files, { expected: 'an object with name, open and readText', fits: isModelFiles });
+}
+
+function isModelFiles(value: unknown): value is ModelFiles {
+  const files = value as Partial<ModelFiles> | null;
+  return (
+    typeof files === 'object' &&
+    files !== null &&
+    typeof files.open === 'function' &&
+    typeof files.readText === 'function'
+  );
+}
