@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { jobFolder, jobProcess, LocalQueue, RedisQueue, readSweep, runSweep, workForQueue } from '@relufy/eval';
 import { usageError } from './failure.js';
-import { untilInterrupted } from './with-model.js';
+import { untilInterrupted } from './signals.js';
 
 const command = (): string[] => [process.execPath, process.argv[1] as string, 'eval'];
 const tell = (line: string): void => {

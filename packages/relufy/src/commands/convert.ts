@@ -9,7 +9,7 @@ import { showProgress } from '../load-progress.js';
 import { openSource } from '../node/load-model.js';
 import { convertModel, writeGguf } from '../node.js';
 import { choice, modelHelp, numeric, weightDTypes } from '../options.js';
-import { untilInterrupted } from '../with-model.js';
+import { untilInterrupted } from '../signals.js';
 
 const examples = `
 Formats:

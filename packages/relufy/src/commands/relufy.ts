@@ -6,7 +6,7 @@ import type { SurgeryOptions } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
-import { untilInterrupted } from '../with-model.js';
+import { untilInterrupted } from '../signals.js';
 
 const examples = `
 Stages (ReLU Strikes Back, arXiv 2310.04564):

@@ -5,7 +5,7 @@ import type { Metrics, RunEvent } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, modelHelp, numeric } from '../options.js';
-import { untilInterrupted } from '../with-model.js';
+import { untilInterrupted } from '../signals.js';
 
 const examples = `
 The run's folder holds run.json, metrics.jsonl, loss.svg, checkpoints/ and, at the end, model/. The same command goes on

@@ -6,9 +6,9 @@ import { createReadStream } from 'node:fs';
 import { constants, type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
-import { lock as lockFile } from 'proper-lockfile';
 import { watched } from '../../bounded.js';
 import { type HubCache, sizeOf } from './cache.js';
+import { lockFile } from './file-lock.js';
 import type { RepositoryKind } from './id.js';
 import { pause, reasonOf } from './request.js';
 import type { RepositoryFile } from './select.js';
@@ -166,18 +166,12 @@ async function withLock(
   let release: (() => Promise<void>) | undefined;
   while (!release) {
     signal?.throwIfAborted();
-    try {
-      release = await lockFile(path, {
-        realpath: false,
-        lockfilePath: path,
-        stale: 10_000,
-        onCompromised: (error) =>
-          lost.abort(new RelufyError('io', `${path}: expected to hold the lock, got ${error.message}. Try again.`)),
-      });
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'ELOCKED') toIoError(path)(error);
-      await pause(100 + Math.random() * 100, signal);
-    }
+    release = await lockFile(path, {
+      staleMs: 10_000,
+      onLost: (error) =>
+        lost.abort(new RelufyError('io', `${path}: expected to hold the lock, got ${error.message}. Try again.`)),
+    }).catch(toIoError(path));
+    if (!release) await pause(100 + Math.random() * 100, signal);
   }
   try {
     await run(signal ? AbortSignal.any([signal, lost.signal]) : lost.signal);
