@@ -1,5 +1,4 @@
 export { type Command, type CommandContext, commandOf, commands, isCommand, runCommand } from './commands.js';
-export { escapeControls } from './control-characters.js';
 export { type Answer, type AnswerOptions, type ChatModel, Conversation } from './conversation.js';
 export { describeAnswer, describeStats, formatBytes, formatShare, threeDigits } from './describe.js';
 export { type ChatHistory, historyFile, openHistory } from './history.js';

@@ -2,8 +2,8 @@
 // that is wanted; into a pipe the answers alone, with notes and complaints on the error stream.
 // Everything that a model, a file or an error says passes `#safe` on its way to a terminal, here and nowhere else.
 // Does not own the words (describe.ts, commands.ts) or the prompt's editing (line-reader.ts).
+import { pipeable, printable } from '@relufy/models';
 import picocolors from 'picocolors';
-import { escapeControls } from './control-characters.js';
 import type { MaybeTerminal } from './line-reader.js';
 import { Markdown, type Segment } from './markdown.js';
 import { WordWrap } from './word-wrap.js';
@@ -40,7 +40,7 @@ export class Screen {
   text(text: string): void {
     const { interactive, output } = this.#options;
     if (output.isTTY !== true) {
-      this.#write(text);
+      this.#write(this.#safe(text, output));
       return;
     }
     const whole = this.#held + text;
@@ -74,9 +74,9 @@ export class Screen {
     else this.#options.error.write(`${this.#safe(message, this.#options.error)}\n`);
   }
 
-  /** Text of others for a stream: a terminal would obey what is in it, a file or a program wants it as it is. */
+  /** Text of others for a stream: what a terminal would obey is written out. */
   #safe(text: string, stream: MaybeTerminal<NodeJS.WritableStream>): string {
-    return stream.isTTY === true ? escapeControls(text) : text;
+    return stream.isTTY === true ? printable(text) : pipeable(text);
   }
 
   #draw(segments: readonly Segment[]): void {

@@ -1,4 +1,6 @@
 // How far an evaluation is, in one line: rewritten on a terminal, a new one twice a minute elsewhere.
+import { printable } from '@relufy/tensor';
+
 export interface EvalProgress {
   readonly task: string;
   readonly tokens: number;
@@ -40,7 +42,7 @@ export function progressLine(output: Output, now: () => number = () => performan
 export function describeProgress({ task, tokens, totalTokens, requests, elapsedMs, etaMs }: EvalProgress): string {
   const share = Math.floor((100 * tokens) / Math.max(1, totalTokens));
   const left = Number.isFinite(etaMs) ? `, ${duration(etaMs)} left` : '';
-  return `${task} ${share} % (${requests} requests), ${duration(elapsedMs)} gone${left}`;
+  return `${printable(task)} ${share} % (${requests} requests), ${duration(elapsedMs)} gone${left}`;
 }
 
 export function duration(ms: number): string {

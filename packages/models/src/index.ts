@@ -1,5 +1,5 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
-export { type ErrorCode, nearest, RelufyError } from '@relufy/tensor';
+export { type ErrorCode, nearest, pipeable, printable, RelufyError } from '@relufy/tensor';
 export type { ChatMessage } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, companionFiles, planConversion, tokenizerFiles } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';

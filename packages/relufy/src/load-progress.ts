@@ -1,7 +1,8 @@
 // One line on a terminal while a model loads: only when that takes long enough to wonder, and gone afterwards. The line
 // is never wider than the terminal, which would break it in two, and then only half of it could be drawn over.
-import { columnsOf, cutTo, escapeControls } from '@relufy/chat';
+import { columnsOf, cutTo } from '@relufy/chat';
 import type { ProgressEvent } from '@relufy/models';
+import { printable } from '@relufy/tensor';
 
 export interface Progress {
   readonly hear: (event: ProgressEvent) => void;
@@ -66,7 +67,7 @@ export function showProgress(model: string, stream: Terminal): Progress {
   };
 }
 
-const onOneLine = (text: string): string => escapeControls(text).replaceAll('\n', ' ');
+const onOneLine = (text: string): string => printable(text).replaceAll('\n', ' ');
 
 /** What an event says in `room` columns; undefined where it says nothing to people. */
 function lineOf(model: string, event: ProgressEvent): ((room: number) => string) | undefined {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { subcommands } from './commands/index.js';
 import { type Failure, failureOf } from './failure.js';
+import { tell } from './output.js';
 
 const examples = `
 Examples:
@@ -62,7 +63,7 @@ function version(): string {
 }
 
 function end({ exitCode, message }: Failure): void {
-  if (message !== undefined) process.stderr.write(`${message}\n`);
+  if (message !== undefined) tell(message);
   process.exitCode = exitCode;
 }
 

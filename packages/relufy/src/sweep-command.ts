@@ -3,12 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { jobFolder, jobProcess, LocalQueue, RedisQueue, readSweep, runSweep, workForQueue } from '@relufy/eval';
 import { usageError } from './failure.js';
+import { print, tell } from './output.js';
 import { untilInterrupted } from './signals.js';
 
 const command = (): string[] => [process.execPath, process.argv[1] as string, 'eval'];
-const tell = (line: string): void => {
-  process.stderr.write(`${line}\n`);
-};
 
 /** Ends with the table of all jobs. */
 export async function sweep(path: string, out: string, workers: number, queueUrl: string | undefined): Promise<void> {
@@ -28,7 +26,7 @@ export async function sweep(path: string, out: string, workers: number, queueUrl
         onOutcome: (outcome, done, total) =>
           tell(`${done} of ${total}: ${outcome.job.id}${'error' in outcome ? ` failed: ${outcome.error}` : ''}`),
       });
-      process.stdout.write(`${table}\n`);
+      print(table);
     } finally {
       await queue.close();
     }

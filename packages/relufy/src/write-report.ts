@@ -4,6 +4,7 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withPngs } from '@relufy/sparsity/png';
 import { RelufyError } from '@relufy/tensor';
+import { print } from './output.js';
 
 /** @throws RelufyError `io` when the folder cannot be made: before anything long is done for it. */
 export async function makeFolder(folder: string): Promise<void> {
@@ -31,5 +32,5 @@ export async function writeReport(folder: string, files: ReadonlyMap<string, str
       );
     }
   }
-  process.stdout.write(`${join(folder, 'report.html')}\n`);
+  print(join(folder, 'report.html'));
 }

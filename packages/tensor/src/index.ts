@@ -59,7 +59,7 @@ export { nearest } from './nearest.js';
 export type { Access, OpDefinition } from './op-rules.js';
 export { type ActivationKind, activationCodes, type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';
 export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';
-export { printable } from './printable.js';
+export { pipeable, printable, printableJson } from './printable.js';
 export {
   type BuilderOptions,
   type Op,

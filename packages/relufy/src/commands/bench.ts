@@ -14,6 +14,7 @@ import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
 import { createBackend, loadModel } from '../node.js';
 import { choice, numeric, weightDTypes } from '../options.js';
+import { print, printJson } from '../output.js';
 
 const examples = `
 Benches:
@@ -89,10 +90,8 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
       for (const kind of ['gated', 'plain'] as const)
         for (const dtype of formats) tables.push(await ffnTable(backend, kind, dtype, values.seconds));
     if (wanted.has('steady')) tables.push(await steadyTable(values));
-    const text = values.json
-      ? JSON.stringify({ machine, backend: description, tables }, null, 2)
-      : toMarkdown(machine, description, tables);
-    process.stdout.write(`${text}\n`);
+    if (values.json) printJson({ machine, backend: description, tables });
+    else print(toMarkdown(machine, description, tables));
   } finally {
     await backend.dispose();
   }

@@ -9,6 +9,7 @@ import { showProgress } from '../load-progress.js';
 import { openSource } from '../node/load-model.js';
 import { convertModel, writeGguf } from '../node.js';
 import { choice, modelHelp, numeric, weightDTypes } from '../options.js';
+import { print } from '../output.js';
 import { untilInterrupted } from '../signals.js';
 
 const examples = `
@@ -96,7 +97,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
       progress.clear();
     }
   });
-  process.stdout.write(`${values.out}\n`);
+  print(values.out);
 }
 
 function relufyOf({ stage, shift }: ConvertValues): RelufyOptions | undefined {

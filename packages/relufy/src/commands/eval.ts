@@ -6,6 +6,7 @@ import type { LoadOptions } from '@relufy/models';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numeric } from '../options.js';
+import { print, tell } from '../output.js';
 import { addStudyOptions, type StudyValues, studyArgsOf, studyOptionsOf } from '../study-options.js';
 import { sweep, work } from '../sweep-command.js';
 import { withModel } from '../with-model.js';
@@ -109,10 +110,10 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
       ...(logSamples && { logSamples }),
     });
     const { text } = await run.catch((error: unknown) => {
-      if (signal.aborted) process.stderr.write(`Stopped. What was scored is in ${out}; go on with --resume.\n`);
+      if (signal.aborted) tell(`Stopped. What was scored is in ${out}; go on with --resume.`);
       throw error;
     });
-    process.stdout.write(`${text}\n`);
+    print(text);
   });
 }
 
@@ -133,7 +134,7 @@ async function printComparison(folders: readonly string[], out: string | undefin
   const [first, ...others] = folders.map(readRun);
   if (first === undefined || others.length === 0)
     throw usageError(`--compare: expected two folders or more, got ${folders.length}.`);
-  for (const other of others) process.stdout.write(`${comparisonTable(compareRuns(first, other), first, other)}\n\n`);
+  for (const other of others) print(`${comparisonTable(compareRuns(first, other), first, other)}\n`);
   if (out === undefined) return;
   await writeReport(out, evalFiles([first, ...others]));
 }
@@ -142,8 +143,8 @@ async function printComparison(folders: readonly string[], out: string | undefin
 function printTasks(registry: TaskRegistry): void {
   const { groupNames, taskNames } = registry;
   const inGroup = (task: string) => groupNames.some((group) => task.startsWith(`${group}_`));
-  process.stdout.write(`tasks:  ${taskNames.filter((task) => !inGroup(task)).join(', ')}\n`);
-  process.stdout.write(`groups: ${groupNames.join(', ')}\n`);
+  print(`tasks:  ${taskNames.filter((task) => !inGroup(task)).join(', ')}`);
+  print(`groups: ${groupNames.join(', ')}`);
 }
 
 function collectNames(text: string, previous: readonly string[] = []): readonly string[] {

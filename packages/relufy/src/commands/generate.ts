@@ -12,6 +12,7 @@ import {
   numeric,
   settingsOf,
 } from '../options.js';
+import { printAnswer, printJson } from '../output.js';
 import { withModel } from '../with-model.js';
 
 const examples = `
@@ -63,7 +64,7 @@ async function generate(values: GenerateValues): Promise<void> {
       addSpecialTokens: specialTokens,
       signal,
     };
-    return values.json ? printJson(model, values.model, prompt, options) : printText(model, prompt, options);
+    return values.json ? printAll(model, values.model, prompt, options) : printText(model, prompt, options);
   });
 }
 
@@ -71,7 +72,7 @@ async function printText(model: Model, prompt: Prompt, options: GenerateOptions)
   let last = '\n';
   try {
     for await (const { text } of model.generate(prompt, options)) {
-      process.stdout.write(text);
+      printAnswer(text);
       last = text.at(-1) ?? last;
     }
   } finally {
@@ -79,13 +80,13 @@ async function printText(model: Model, prompt: Prompt, options: GenerateOptions)
   }
 }
 
-async function printJson(model: Model, name: string, prompt: Prompt, options: GenerateOptions): Promise<void> {
+async function printAll(model: Model, name: string, prompt: Prompt, options: GenerateOptions): Promise<void> {
   const stream = model.generate(prompt, options);
   const logprobs: Omit<Piece, 'text'>[] = [];
   for await (const { text: _, ...piece } of stream) logprobs.push(piece);
   const result = await stream.result;
   const object = { model: name, ...result, ...(options.logprobs !== undefined && { logprobs }) };
-  process.stdout.write(`${JSON.stringify(object, null, 2)}\n`);
+  printJson(object);
 }
 
 async function readPrompt({ prompt, messages }: GenerateValues): Promise<Prompt> {

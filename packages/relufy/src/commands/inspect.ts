@@ -7,6 +7,7 @@ import { type Command, Option } from 'commander';
 import { type Inspection, inspectModel, type SiteReads, type TensorListing } from '../inspection.js';
 import { openSource } from '../node/load-model.js';
 import { addMemoryOptions, type LoadValues, loadOptionsOf, modelHelp } from '../options.js';
+import { print, printJson } from '../output.js';
 
 const examples = `
 Examples:
@@ -36,13 +37,12 @@ async function inspect(source: string, values: InspectValues): Promise<void> {
   const options = loadOptionsOf(values);
   const { inspection, tensors, program } = await inspectModel(await openSource(source, options), options);
   const shown = { ...inspection, name: source };
-  const print = (text: string) => process.stdout.write(`${text}\n`);
   if (values.json) {
     const more = {
       ...(values.tensors && { tensors }),
       ...(values.program && { program: { ops: program.ops, buffers: [...program.buffers.values()] } }),
     };
-    print(JSON.stringify({ ...shown, ...more }, null, 2));
+    printJson({ ...shown, ...more });
     return;
   }
   print(describeInspection(shown));

@@ -21,6 +21,7 @@ import { RelufyError } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
+import { print } from '../output.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { openText, sequencesOf, textIds } from '../text-ids.js';
 import { withModel } from '../with-model.js';
@@ -177,8 +178,8 @@ async function writeMeasurements(folder: string, runs: readonly Measurement[]): 
   if (runs.length === 1) files.set('measurement.json', `${JSON.stringify(runs[0])}\n`);
   for (const { model, layers, macs, tokens } of runs) {
     const density = layers.reduce((sum, { use }) => sum + use.density, 0) / layers.length;
-    process.stdout.write(
-      `${model}: ${(100 * density).toFixed(2)} % of neurons active over ${tokens} tokens, ${(macs.measured.withHead / 1e6).toFixed(2)} M of ${(macs.dense.withHead / 1e6).toFixed(2)} M MACs a token\n`,
+    print(
+      `${model}: ${(100 * density).toFixed(2)} % of neurons active over ${tokens} tokens, ${(macs.measured.withHead / 1e6).toFixed(2)} M of ${(macs.dense.withHead / 1e6).toFixed(2)} M MACs a token`,
     );
   }
   await writeReport(folder, files);

@@ -4,6 +4,7 @@
 import type { Command } from 'commander';
 import { chatModelRows, chatModelsTable } from '../chat-models.js';
 import { modelsTable, sparseModelRows } from '../models-page.js';
+import { print, printJson } from '../output.js';
 
 const examples = `
 Examples:
@@ -31,5 +32,6 @@ function models(values: { readonly json?: true; readonly chat?: true }): void {
     assumed,
     bytesPerToken: { int8, int4 },
   }));
-  process.stdout.write(`${values.json ? JSON.stringify(rows, null, 2) : modelsTable()}\n`);
+  if (values.json) printJson(rows);
+  else print(modelsTable());
 }

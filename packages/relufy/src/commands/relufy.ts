@@ -6,6 +6,7 @@ import type { SurgeryOptions } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
+import { print, printJson } from '../output.js';
 import { untilInterrupted } from '../signals.js';
 
 const examples = `
@@ -67,7 +68,8 @@ async function relufy(source: string, values: RelufyValues): Promise<void> {
     await after.dispose();
     const tokens = sequences.reduce((sum, sequence) => sum + sequence.length, 0);
     const report = { out, tokens, threshold, predictedSparsity: sparsity, perplexityBefore, perplexityAfter };
-    process.stdout.write(`${json ? JSON.stringify(report, null, 2) : describe(report)}\n`);
+    if (json) printJson(report);
+    else print(describe(report));
   });
 }
 

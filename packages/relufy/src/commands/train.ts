@@ -5,6 +5,7 @@ import type { Metrics, RunEvent } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, modelHelp, numeric } from '../options.js';
+import { print, printJson } from '../output.js';
 import { untilInterrupted } from '../signals.js';
 
 const examples = `
@@ -38,10 +39,10 @@ export function define(command: Command): void {
 async function train({ config: file, json, backend: name, threads, ...overrides }: TrainValues): Promise<void> {
   const { readRunConfig, runTraining } = await import('@relufy/train');
   const config = await readRunConfig(file, overrides);
-  const print = (text: string) => process.stdout.write(`${text}\n`);
   const chosen = { ...(name !== undefined && { backend: name }), ...(threads !== undefined && { threads }) };
   const { backend, description } = await createBackend(chosen);
-  print(json ? JSON.stringify({ kind: 'backend', description }) : description);
+  if (json) printJson({ kind: 'backend', description }, 0);
+  else print(description);
   try {
     await untilInterrupted((signal) =>
       runTraining(config, {
@@ -49,7 +50,7 @@ async function train({ config: file, json, backend: name, threads, ...overrides 
         signal,
         open: (source) => openSource(source),
         loadTeacher: (source) => loadModel(source, chosen),
-        onEvent: (event) => print(json ? JSON.stringify(event) : describe(event, config.steps)),
+        onEvent: (event) => (json ? printJson(event, 0) : print(describe(event, config.steps))),
       }),
     );
   } finally {
