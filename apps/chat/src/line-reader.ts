@@ -176,6 +176,7 @@ export function terminalReader(options: TerminalReaderOptions): LineReader {
 }
 
 function inputError(cause: Error): RelufyError {
+  if (RelufyError.is(cause)) return cause;
   return new RelufyError('io', `input: expected lines of text, got an error: ${cause.message}.`, { cause });
 }
 

@@ -1,18 +1,15 @@
 // Sweeps of `relufy eval`: a file of models x settings x tasks, here or through a Redis server; and a worker for the latter.
 // Each job is a `relufy eval` of its own. Does not own jobs, queues or results (@relufy/eval).
-import { readFile } from 'node:fs/promises';
 import { jobFolder, jobProcess, LocalQueue, RedisQueue, readSweep, runSweep, workForQueue } from '@relufy/eval';
-import { usageError } from './failure.js';
 import { print, tell } from './output.js';
+import { readTextFile } from './read-text.js';
 import { untilInterrupted } from './signals.js';
 
 const command = (): string[] => [process.execPath, process.argv[1] as string, 'eval'];
 
 /** Ends with the table of all jobs. */
 export async function sweep(path: string, out: string, workers: number, queueUrl: string | undefined): Promise<void> {
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw usageError(`--sweep: expected a YAML file, got ${JSON.stringify(path)}: ${error.message}.`);
-  });
+  const text = await readTextFile('--sweep', path, 'a YAML file');
   const jobs = readSweep(path, text);
   await untilInterrupted(async (signal) => {
     const queue =

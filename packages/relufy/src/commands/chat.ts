@@ -1,5 +1,6 @@
 // `relufy chat`: loads a model and hands it, with the process's streams, to the chat of @relufy/chat; loads the next one
 // for /model. Does not own the chat itself.
+import { Readable } from 'node:stream';
 import { defaultSettings, historyFile, openHistory, requireChatTemplate, runChat, type Settings } from '@relufy/chat';
 import type { Model } from '@relufy/models';
 import type { Command } from 'commander';
@@ -13,6 +14,7 @@ import {
   modelHelp,
   settingsOf,
 } from '../options.js';
+import { decodeText, withoutMark } from '../read-text.js';
 import { bundledNames } from '../source.js';
 import { openModel, withModel } from '../with-model.js';
 
@@ -71,10 +73,11 @@ async function chat(source: string, values: ChatValues): Promise<void> {
         model: first,
         title: source,
         about: bundledNames.includes(source) ? aboutBundled : undefined,
-        input,
+        // a terminal's keys are text already; a pipe or a file may begin with a mark, or be UTF-16
+        input: input.isTTY ? input : Readable.from(decodeText('standard input', input)),
         output,
         error,
-        system: values.system,
+        system: values.system === undefined ? undefined : withoutMark(values.system),
         settings: settingsOf(values),
         color: wantsColor(output, env),
         dumb: env.TERM === 'dumb',

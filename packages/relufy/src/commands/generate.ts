@@ -13,6 +13,7 @@ import {
   settingsOf,
 } from '../options.js';
 import { printAnswer, printJson } from '../output.js';
+import { decodeWhole, withoutMark } from '../read-text.js';
 import { withModel } from '../with-model.js';
 
 const examples = `
@@ -90,7 +91,7 @@ async function printAll(model: Model, name: string, prompt: Prompt, options: Gen
 }
 
 async function readPrompt({ prompt, messages }: GenerateValues): Promise<Prompt> {
-  const text = prompt === '-' ? await readStandardInput() : prompt;
+  const text = prompt === '-' ? await readStandardInput() : withoutMark(prompt);
   if (!messages) return text;
   try {
     const list: unknown = JSON.parse(text);
@@ -105,10 +106,8 @@ async function readPrompt({ prompt, messages }: GenerateValues): Promise<Prompt>
 
 /** The line break that ends a file, and the byte order mark that begins one, are not part of what it says. */
 async function readStandardInput(): Promise<string> {
-  process.stdin.setEncoding('utf8');
-  let text = '';
-  for await (const chunk of process.stdin) text += chunk;
-  return text.replace(/^\ufeff/, '').replace(/\r?\n$/, '');
+  const text = await decodeWhole('standard input', process.stdin);
+  return text.replace(/\r?\n$/, '');
 }
 
 function collectIds(text: string, previous: readonly number[] = []): readonly number[] {

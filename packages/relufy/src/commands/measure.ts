@@ -22,6 +22,7 @@ import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
 import { print } from '../output.js';
+import { decodeWhole } from '../read-text.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { openText, sequencesOf, textIds } from '../text-ids.js';
 import { withModel } from '../with-model.js';
@@ -191,7 +192,8 @@ async function readMeasurement(path: string): Promise<Measurement> {
       cause,
     });
   };
-  const text = await readFile(path, 'utf8').catch((error: Error) => fail(error.message, error));
+  const bytes = await readFile(path).catch((error: Error) => fail(error.message, error));
+  const text = await decodeWhole(path, [bytes]);
   let value: unknown;
   try {
     value = JSON.parse(text);

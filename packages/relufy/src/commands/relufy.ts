@@ -1,12 +1,12 @@
 // `relufy relufy`: a model -> the same weights as a ReLU model, and what to expect of it before any fine-tuning.
 // Does not own surgery or measuring (@relufy/train).
-import { readFile } from 'node:fs/promises';
 import { wholeFrom } from '@relufy/chat';
 import type { SurgeryOptions } from '@relufy/train';
 import type { Command } from 'commander';
 import { loadModel, openSource } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
+import { readTextFile } from '../read-text.js';
 import { untilInterrupted } from '../signals.js';
 
 const examples = `
@@ -54,7 +54,7 @@ async function relufy(source: string, values: RelufyValues): Promise<void> {
   const { text: file, out, json, backend, threads, ...given } = values;
   const runs = loadOptionsOf({ ...(backend && { backend }), ...(threads && { threads }) });
   const surgery: SurgeryOptions = given;
-  const text = file === undefined ? sampleText : await readFile(file, 'utf8');
+  const text = file === undefined ? sampleText : await readTextFile('--text', file);
   await untilInterrupted(async (signal) => {
     await relufyModel(await openSource(source, { signal }), { surgery, out, signal });
     const before = await loadModel(source, { ...runs, signal });
