@@ -4,12 +4,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { type ModelFiles, memoryFiles } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
-import { modelUrl } from '@relufy/llama-tales';
 import { RelufyError } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { shared } from '../../../tools/testing/shared.js';
 import { mutate, random } from '../../checkpoint/testing/craft.js';
 import { planModel, readJson } from './plan-model.js';
+
+const modelUrl = new URL('../../llama-tales/model/', import.meta.url);
 
 const rounds = Number(process.env.RELUFY_FUZZ ?? 0) || 1500;
 

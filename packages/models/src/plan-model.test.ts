@@ -1,9 +1,10 @@
 // config.json as Python writes it: a number that JSON has no word for is an error only for whoever reads it.
 import { readFile } from 'node:fs/promises';
-import { modelUrl } from '@relufy/llama-tales';
 import { expect, test } from 'vitest';
 import { parseConfig } from './families/index.js';
 import { parseJson } from './plan-model.js';
+
+const modelUrl = new URL('../../llama-tales/model/', import.meta.url);
 
 const text = await readFile(new URL('config.json', modelUrl), 'utf8');
 const withKey = (key: string, value: string) => text.replace('{', `{ "${key}": ${value},`);

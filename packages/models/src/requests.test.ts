@@ -3,9 +3,10 @@
 import { fileURLToPath } from 'node:url';
 import { httpFiles, type ModelFiles, memoryFiles } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
-import { modelUrl } from '@relufy/llama-tales';
 import { expect, test, vi } from 'vitest';
 import { loadModel } from './index.js';
+
+const modelUrl = new URL('../../llama-tales/model/', import.meta.url);
 
 const folder = await folderFiles(fileURLToPath(modelUrl));
 const names = ((await folder.list?.()) ?? []).filter((name) => name !== 'training.json');
