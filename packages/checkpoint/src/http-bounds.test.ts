@@ -86,6 +86,23 @@ describe('a body', () => {
   });
 });
 
+it('a secret header stays with the origin that it was given for', async () => {
+  const seen: string[] = [];
+  const other = createServer((request, response) => {
+    seen.push(JSON.stringify(request.rawHeaders));
+    response.end('{}');
+  });
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  answer = (response) =>
+    response.writeHead(302, { location: `http://127.0.0.1:${(other.address() as AddressInfo).port}/x` }).end();
+  const files = httpFiles(base, { headers: { authorization: 'Bearer hf_secret' } });
+  expect(await files.readText('config.json')).toBe('{}');
+  expect(seen.length).toBe(1);
+  expect(seen.join()).not.toContain('hf_secret');
+  other.close();
+  other.closeAllConnections();
+});
+
 it('a file that no list names is not asked for', async () => {
   answer = (response) => response.end('{}');
   const listed = httpFiles(base, { files: ['config.json'] });

@@ -53,6 +53,19 @@ test('a source that does not answer gets a line too', async () => {
   expect(written.at(-1)).toBe('\r\u{1b}[2K');
 });
 
+test('without a terminal, a server that lets wait is named on a line of its own', async () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+  const asked = { status: 'connect', name: 'user/model', endpoint: 'https://hub' } as const;
+  const quick = show(false);
+  quick.progress.hear(asked);
+  quick.progress.clear();
+  const slow = show(false);
+  slow.progress.hear(asked);
+  vi.advanceTimersByTime(1500);
+  slow.progress.clear();
+  expect([quick.written, slow.written]).toEqual([[], ['Asking https://hub for user/model\n']]);
+});
+
 test('without a terminal there is no line', () => {
   const { written, progress } = show(false);
   vi.advanceTimersByTime(600);

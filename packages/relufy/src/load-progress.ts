@@ -19,9 +19,10 @@ const patienceMs = 500;
 const usualColumns = 80;
 
 export function showProgress(model: string, stream: Terminal): Progress {
+  if (!stream.isTTY) return logProgress(model, stream);
   const start = performance.now();
   let drawn = '';
-  let cleared = !stream.isTTY;
+  let cleared = false;
   const width = () => stream.columns || usualColumns;
   /** Takes the line away, all rows of it: a terminal that became narrower has broken it. */
   const erase = () => {
@@ -40,7 +41,7 @@ export function showProgress(model: string, stream: Terminal): Progress {
   const resized = () => {
     if (!cleared && line !== undefined) draw(line);
   };
-  if (!cleared) stream.on?.('resize', resized);
+  stream.on?.('resize', resized);
   // a source that is slow to answer says nothing at all
   const waiting = setTimeout(() => {
     if (cleared || line !== undefined) return;
@@ -68,6 +69,25 @@ export function showProgress(model: string, stream: Terminal): Progress {
 }
 
 const onOneLine = (text: string): string => printable(text).replaceAll('\n', ' ');
+
+/** In a log: one line, and only for a server that lets wait. */
+function logProgress(model: string, stream: Terminal): Progress {
+  let late: NodeJS.Timeout | undefined;
+  let cleared = false;
+  return {
+    hear: (event) => {
+      if (cleared) return;
+      clearTimeout(late);
+      if (event.status !== 'connect') return;
+      const line = lineOf(model, event)?.(Number.POSITIVE_INFINITY);
+      late = setTimeout(() => stream.write(`${line}\n`), 2 * patienceMs).unref();
+    },
+    clear: () => {
+      clearTimeout(late);
+      cleared = true;
+    },
+  };
+}
 
 /** What an event says in `room` columns; undefined where it says nothing to people. */
 function lineOf(model: string, event: ProgressEvent): ((room: number) => string) | undefined {

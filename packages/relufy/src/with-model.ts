@@ -1,6 +1,6 @@
 // The life of a model within one command: load it (showing progress), use it, dispose it, also when Ctrl-C or SIGTERM
 // comes in between (signals.ts).
-import type { LoadOptions, Model } from '@relufy/models';
+import type { LoadOptions, Model, ModelFiles, SourceOptions } from '@relufy/models';
 import { showProgress } from './load-progress.js';
 import { untilInterrupted } from './signals.js';
 
@@ -30,4 +30,11 @@ export async function openModel(source: string, options: LoadOptions): Promise<M
   const progress = showProgress(source, process.stderr);
   const { loadModel } = await import('./node/load-model.js');
   return loadModel(source, { ...options, onProgress: progress.hear }).finally(progress.clear);
+}
+
+/** The files that a source names; what is downloaded for them is shown. */
+export async function openShown(source: string, options: SourceOptions = {}): Promise<ModelFiles> {
+  const progress = showProgress(source, process.stderr);
+  const { openSource } = await import('./node/load-model.js');
+  return openSource(source, { ...options, onProgress: progress.hear }).finally(progress.clear);
 }

@@ -23,7 +23,10 @@ export async function findGguf(files: ModelFiles, signal?: AbortSignal): Promise
   if (whole.length <= 1) return whole[0] ?? names[0];
   throw new RelufyError(
     'option',
-    `${files.name}: model, expected one GGUF file, got ${whole.length} (${whole.slice(0, 4).join(', ')}${whole.length > 4 ? ', ...' : ''}). Name the file itself instead of its folder.`,
+    `${files.name}: model, expected one GGUF file, got ${whole.length} (${whole
+      .slice(0, 4)
+      .map((name) => show(name).slice(1, -1))
+      .join(', ')}${whole.length > 4 ? ', ...' : ''}). Name the file itself instead of its folder.`,
   );
 }
 

@@ -257,7 +257,7 @@ describe('pickles', () => {
       const { ms, peak } = await peakOf(async () =>
         expect(() => unpickle('x', bytes)).toThrow(/at most 1000000 values/),
       );
-      expect(ms).toBeLessThan(1000);
+      expect(ms).toBeLessThan(5000); // a fifth of a second on a quiet machine
       expect(peak).toBeLessThan(100e6);
     });
 

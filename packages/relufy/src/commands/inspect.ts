@@ -5,9 +5,9 @@ import { type ModelSpec, sparseSites } from '@relufy/models';
 import { printProgram } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { type Inspection, inspectModel, type SiteReads, type TensorListing } from '../inspection.js';
-import { openSource } from '../node/load-model.js';
 import { addMemoryOptions, type LoadValues, loadOptionsOf, modelHelp } from '../options.js';
 import { print, printJson } from '../output.js';
+import { openShown } from '../with-model.js';
 
 const examples = `
 Examples:
@@ -35,7 +35,7 @@ export function define(command: Command): void {
 
 async function inspect(source: string, values: InspectValues): Promise<void> {
   const options = loadOptionsOf(values);
-  const { inspection, tensors, program } = await inspectModel(await openSource(source, options), options);
+  const { inspection, tensors, program } = await inspectModel(await openShown(source, options), options);
   const shown = { ...inspection, name: source };
   if (values.json) {
     const more = {

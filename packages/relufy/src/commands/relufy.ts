@@ -3,11 +3,12 @@
 import { wholeFrom } from '@relufy/chat';
 import type { SurgeryOptions } from '@relufy/train';
 import type { Command } from 'commander';
-import { loadModel, openSource } from '../node/load-model.js';
+import { loadModel } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
 import { readTextFile } from '../read-text.js';
 import { untilInterrupted } from '../signals.js';
+import { openShown } from '../with-model.js';
 
 const examples = `
 Stages (ReLU Strikes Back, arXiv 2310.04564):
@@ -56,7 +57,7 @@ async function relufy(source: string, values: RelufyValues): Promise<void> {
   const surgery: SurgeryOptions = given;
   const text = file === undefined ? sampleText : await readTextFile('--text', file);
   await untilInterrupted(async (signal) => {
-    await relufyModel(await openSource(source, { signal }), { surgery, out, signal });
+    await relufyModel(await openShown(source, { signal }), { surgery, out, signal });
     const before = await loadModel(source, { ...runs, signal });
     const sequences = await sampleSequences(before, text);
     const threshold = surgery.threshold ?? surgery.shift ?? 0;

@@ -3,10 +3,11 @@ import { wholeFrom } from '@relufy/chat';
 import { createBackend } from '@relufy/models';
 import type { Metrics, RunEvent } from '@relufy/train';
 import type { Command } from 'commander';
-import { loadModel, openSource } from '../node/load-model.js';
+import { loadModel } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, modelHelp, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
 import { untilInterrupted } from '../signals.js';
+import { openShown } from '../with-model.js';
 
 const examples = `
 The run's folder holds run.json, metrics.jsonl, loss.svg, checkpoints/ and, at the end, model/. The same command goes on
@@ -48,7 +49,7 @@ async function train({ config: file, json, backend: name, threads, ...overrides 
       runTraining(config, {
         backend,
         signal,
-        open: (source) => openSource(source),
+        open: (source) => openShown(source, { signal }),
         loadTeacher: (source) => loadModel(source, chosen),
         onEvent: (event) => (json ? printJson(event, 0) : print(describe(event, config.steps))),
       }),

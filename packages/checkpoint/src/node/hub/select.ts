@@ -54,7 +54,8 @@ function selectGguf(
   const [file, second] = matching;
   if (file && !second) return all.filter(({ path }) => path === file.path || stemOf(path) === stemOf(file.path));
   if (first.length === 0) return undefined;
-  const known = first.map(({ path }) => quantisationOf(path) ?? path).join(', ');
+  const kinds = first.map(({ path }) => quantisationOf(path) ?? show(path).slice(1, -1));
+  const known = kinds.length > 30 ? `${kinds.slice(0, 30).join(', ')}, ...` : kinds.join(', ');
   throw new RelufyError(
     'option',
     `hub model ${show(repository)}: expected ${wanted === undefined ? 'one GGUF file' : `a GGUF file ${show(wanted)}`}, got ${known}. Name one of them, as in "hf:${repository}:${quantisationOf((second ?? (first[0] as RepositoryFile)).path) ?? 'FILE'}".`,
