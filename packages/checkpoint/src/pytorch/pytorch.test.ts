@@ -257,7 +257,7 @@ describe('pickles', () => {
       const { ms, peak } = await peakOf(async () =>
         expect(() => unpickle('x', bytes)).toThrow(/at most 1000000 values/),
       );
-      expect(ms).toBeLessThan(5000); // a fifth of a second on a quiet machine
+      expect(ms).toBeLessThan(5000); // room for a busy machine: seen to take 0.3 to 1.9 s with what else ran
       expect(peak).toBeLessThan(100e6);
     });
 
