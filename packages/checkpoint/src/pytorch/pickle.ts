@@ -36,6 +36,9 @@ const storageName = /^torch(\.storage)?\.[A-Za-z0-9]+Storage$/;
 /** Values on the stack, in the memo and in containers; far above any state dict, far below what would exhaust memory. */
 const maxValues = 1_000_000;
 
+/** What a list or a dict counts for by itself: its first item makes room for 17. */
+const containerWeight = 4;
+
 const mark = Symbol('mark');
 
 /** Runs a pickle and gives what it leaves. */
@@ -142,14 +145,20 @@ class Machine {
         return this.#push(top);
       }
       case ')':
+        return this.#push([]);
       case ']':
+        this.#hold(containerWeight);
         return this.#push([]);
       case '\x85':
       case '\x86':
       case '\x87': {
-        this.#hold(opcode.charCodeAt(0) - 0x84);
-        const items = Array.from({ length: opcode.charCodeAt(0) - 0x84 }, () => this.#pop());
-        return this.#push(items.reverse());
+        const count = opcode.charCodeAt(0) - 0x84;
+        this.#hold(count);
+        // as literals, since an array that grows takes room for 17
+        const last = this.#pop();
+        if (count === 1) return this.#push([last]);
+        const second = this.#pop();
+        return this.#push(count === 2 ? [second, last] : [this.#pop(), second, last]);
       }
       case 't':
       case 'l': {
@@ -171,9 +180,11 @@ class Machine {
         return true;
       }
       case '}':
+        this.#hold(containerWeight);
         return this.#push(new Dict());
       case 'd': {
         const items = this.#popToMark();
+        this.#hold(containerWeight);
         this.#push(new Dict());
         return this.#setItems(items);
       }
@@ -241,7 +252,7 @@ class Machine {
   #orderedDict(args: readonly unknown[]): Dict {
     const dict = new Dict();
     const pairs = Array.isArray(args[0]) ? (args[0] as unknown[]) : [];
-    this.#hold(2 * pairs.length);
+    this.#hold(2 * pairs.length + containerWeight);
     for (const pair of pairs) {
       if (!Array.isArray(pair) || pair.length !== 2) throw this.#error('OrderedDict, expected pairs, got other values');
       dict.entries.push([pair[0], pair[1]]);

@@ -248,6 +248,8 @@ describe('pickles', () => {
     ['tuples of one', `\x80\x02N${many('\x85', 1_100_000)}`],
     ['lists by appending', `\x80\x02]${many('Na', 1_100_000)}`],
     ['dicts by items', `\x80\x02}${many('NNs', 600_000)}`],
+    ['lists of one', `\x80\x02${many(']Na', 400_000)}`],
+    ['dicts of one', `\x80\x02${many('}NNs', 300_000)}`],
     ['duplicates', `\x80\x02N${many('2', 1_100_000)}`],
     ['memos', `\x80\x02N${many('\x94', 1_100_000)}`],
   ];

@@ -4,7 +4,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { mutate, random } from '../../../testing/craft.js';
