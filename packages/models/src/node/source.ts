@@ -7,3 +7,39 @@ import { folderFiles, hubFiles, parseHubId } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 import { type LoadOptions, loadModelFiles, type SourceOptions } from '../load-model.js';
 import { checkLoadOptions, checkSource } from '../load-options.js';
+import type { Model } from '../model.js';
+import { looksLikePath, type ModelSource } from '../source.js';
+import { createNodeBackend } from './backend.js';
+
+/**
+ * Loads a model: config, weights, tokenizer.
+ * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
+ */
+export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+  checkLoadOptions('loadModel', options);
+  checkSource('loadModel', source);
+  return loadModelFiles(await openModelFiles(source, options), options, createNodeBackend);
+}
+
+/** The files behind a source; those of the hub are brought into the cache first. */
+export async function openModelFiles(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
+  checkLoadOptions('openModelFiles', options);
+  checkSource('openModelFiles', source);
+  if (typeof source === 'object' && !(source instanceof URL)) return source;
+  const text = String(source);
+  if (/^https?:/i.test(text)) return httpFiles(new URL(text));
+  if (/^hf:/.test(text)) return hubFiles(text, options);
+  const path = /^file:/i.test(text) ? fileURLToPath(text) : text.replace(/^~(?=$|[\\/])/, homedir());
+  // what lies there wins over what the hub might have under the same name
+  if (await exists(path)) return folderFiles(path);
+  if (!/^file:/i.test(text) && !looksLikePath(text) && parseHubId(text) !== undefined && text.includes('/'))
+    return hubFiles(text, options);
+  throw new RelufyError('io', `model: no such file or folder: ${show(text)}. Check the path.`);
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
