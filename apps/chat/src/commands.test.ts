@@ -22,6 +22,7 @@ function setUp() {
     },
     retry: async () => {},
     file: undefined,
+    savedMessages: 0,
   };
   const run = async (line: string): Promise<string> => {
     said.length = 0;

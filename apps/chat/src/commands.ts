@@ -22,6 +22,8 @@ export interface CommandContext {
   readonly changeModel?: ((name: string) => Promise<void>) | undefined;
   /** The file that the conversation was saved to or loaded from. */
   file: string | undefined;
+  /** So many messages are in that file. */
+  savedMessages: number;
 }
 
 export interface Command {
@@ -145,6 +147,7 @@ async function save(context: CommandContext, argument: string): Promise<void> {
   const file = argument === '' ? (context.file ?? fileOfNow(new Date())) : withEnding(argument);
   await saveChat(file, { model: title, messages: conversation.messages });
   context.file = file;
+  context.savedMessages = conversation.messages.length;
   say(`Saved to ${file}; /load ${file} goes on with it.`);
 }
 
@@ -154,6 +157,7 @@ async function load(context: CommandContext, file: string): Promise<void> {
   const { messages, model } = await readChat(file);
   conversation.load(messages);
   context.file = file;
+  context.savedMessages = conversation.messages.length;
   const other = model === undefined || model === context.title ? '' : ` It was held with ${model}.`;
   const open = messages.at(-1)?.role === 'user' ? ' Its last message has no answer: /retry answers it.' : '';
   say(`${messages.length} ${messages.length === 1 ? 'message' : 'messages'} from ${file}.${other}${open}`);

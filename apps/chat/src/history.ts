@@ -1,5 +1,5 @@
 // What a person typed in earlier chats, for the arrow keys: a file of one JSON text a line in the user's state folder,
-// readable by the user alone. A line that begins with a space is not kept, as in shells.
+// readable by the user alone; and where that folder is. A line that begins with a space is not kept, as in shells.
 // Does not own walking through it (readline, line-reader.ts) nor whether it is wanted (the command). Node only.
 import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -17,11 +17,23 @@ const longestEntry = 8000;
 /** A file that has grown beyond that is cut down to its newest entries. */
 const largestFile = 1 << 20;
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** `$XDG_STATE_HOME/relufy/chat-history`, by default below `~/.local/state`. */
-export function historyFile(environment: Readonly<Record<string, string | undefined>>): string {
-  const { XDG_STATE_HOME: state } = environment;
+export const historyFile = (environment: Environment): string => join(stateFolder(environment), 'chat-history');
+
+/** Where a conversation goes that was ended in a hurry; each one takes the place of the one before. */
+export function rescueFile(environment: Environment): string {
+  const folder = stateFolder(environment);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch {} // the writing tells
+  return join(folder, 'last-chat.json');
+}
+
+function stateFolder({ XDG_STATE_HOME: state }: Environment): string {
   // the specification: a path that is not absolute is ignored
-  return join(state && isAbsolute(state) ? state : join(homedir(), '.local', 'state'), 'relufy', 'chat-history');
+  return join(state && isAbsolute(state) ? state : join(homedir(), '.local', 'state'), 'relufy');
 }
 
 /** A history that cannot be read is empty, and one that cannot be written is not: a chat goes on without it. */

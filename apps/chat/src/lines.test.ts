@@ -1,6 +1,10 @@
 // What lines of a pipe and keys of a terminal become, through a whole chat.
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { RelufyError } from '@relufy/models';
 import { describe, expect, test, vi } from 'vitest';
+import { readChat } from './saved-chat.js';
 import { type FakeModel, fakeModel, startChat } from './testing/fake-chat.js';
 
 const lastOf = (model: FakeModel) => model.calls.map(({ messages }) => messages.at(-1)?.content);
@@ -140,6 +144,32 @@ describe('keys of a terminal', () => {
     await vi.waitFor(() => expect(chat.output().match(/Ctrl-C again leaves/g)).toHaveLength(2));
     chat.type('\u0003');
     expect(await chat.ended).toBe('interrupted');
+  });
+
+  test('a conversation that Ctrl-C ends is kept, unless it was saved', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'relufy-rescue-'));
+    const file = join(folder, 'last-chat.json');
+    const leave = async (...lines: string[]) => {
+      const chat = startChat(fakeModel('fine'), { terminal: true, rescueFile: file });
+      for (const line of lines) {
+        chat.type(`${line}\r`);
+        await chat.sees(line.startsWith('/save') ? 'Saved to' : '1 token');
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      chat.type('\u0003');
+      await chat.sees('Ctrl-C again leaves');
+      chat.type('\u0003');
+      expect(await chat.ended).toBe('interrupted');
+      return chat.output();
+    };
+    expect(await leave()).not.toContain('is kept');
+    expect(await leave('hello', `/save ${join(folder, 'own.md')}`)).not.toContain('is kept');
+    expect(await leave('hello')).toContain('The conversation is kept: /load');
+    expect((await readChat(file)).messages).toHaveLength(2);
+    if (process.platform !== 'win32') expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(await leave('another')).toContain('is kept');
+    expect((await readChat(file)).messages[0]?.content).toBe('another');
+    await rm(folder, { recursive: true });
   });
 
   test('help and exit are understood', async () => {

@@ -8,6 +8,7 @@ import { type Answer, type AnswerOptions, type ChatModel, Conversation } from '.
 import { describeAnswer } from './describe.js';
 import type { ChatHistory } from './history.js';
 import { type LineReader, type MaybeTerminal, plainReader, terminalReader } from './line-reader.js';
+import { saveChat } from './saved-chat.js';
 import { Screen } from './screen.js';
 import type { Settings } from './settings.js';
 
@@ -31,6 +32,8 @@ export interface RunChatOptions {
   readonly dumb?: boolean;
   /** What the arrow keys bring back of earlier chats. Default: this chat alone. */
   readonly history?: ChatHistory | undefined;
+  /** Where a conversation goes that Ctrl-C or the signal ended before it was saved. Default: it is gone. */
+  readonly rescueFile?: string | undefined;
   /** Loads the model of `/model NAME`; the one before is not used afterwards. Default: there is one model. */
   readonly openModel?: (name: string, signal: AbortSignal) => Promise<ChatModel>;
   /** What Tab offers behind `/model`. */
@@ -109,6 +112,7 @@ class Chat {
       retry: () => this.#reply((answering) => this.#conversation.retry(answering)),
       changeModel: options.openModel && ((name) => this.#changeModel(name)),
       file: undefined,
+      savedMessages: 0,
     };
   }
 
@@ -141,7 +145,27 @@ class Chat {
     }
     // Ctrl-D and Ctrl-C leave the cursor behind the prompt
     if (this.#end !== 'ended') this.#screen.leave();
+    if (interactive && this.#end === 'interrupted') await this.#rescue();
     return this.#end ?? 'ended';
+  }
+
+  /** Ctrl-C is pressed in a hurry: what was said is not lost with it. */
+  async #rescue(): Promise<void> {
+    const { rescueFile: file } = this.#options;
+    const { messages } = this.#conversation;
+    if (
+      file === undefined ||
+      messages.length === this.#context.savedMessages ||
+      !messages.some(({ role }) => role !== 'system')
+    )
+      return;
+    try {
+      await saveChat(file, { model: this.#context.title, messages }, 0o600);
+      this.#screen.note(`The conversation is kept: /load ${file} goes on with it.`);
+    } catch (error) {
+      if (!RelufyError.is(error)) throw error;
+      this.#screen.complain(error.message);
+    }
   }
 
   /**

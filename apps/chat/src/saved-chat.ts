@@ -25,10 +25,11 @@ export function expandHome(file: string): string {
 }
 
 /**
- * Writes it whole or not at all. A file that is not a saved chat is left alone.
+ * Writes it whole or not at all, for whom `mode` (and the process's mask) says. A file that is not a saved chat is left
+ * alone.
  * @throws RelufyError `io` or `option`.
  */
-export async function saveChat(file: string, chat: SavedChat): Promise<void> {
+export async function saveChat(file: string, chat: SavedChat, mode = 0o666): Promise<void> {
   const path = expandHome(file);
   if ((await sizeOf(path)) !== undefined) {
     const saved = await readChat(file).catch(() => undefined);
@@ -40,7 +41,7 @@ export async function saveChat(file: string, chat: SavedChat): Promise<void> {
   }
   const fresh = `${path}.${randomBytes(4).toString('hex')}.part`;
   try {
-    await writeFile(fresh, isMarkdown(file) ? toMarkdown(chat) : toJson(chat), { flag: 'wx' });
+    await writeFile(fresh, isMarkdown(file) ? toMarkdown(chat) : toJson(chat), { flag: 'wx', mode });
     await rename(fresh, path);
   } catch (cause) {
     await rm(fresh, { force: true });

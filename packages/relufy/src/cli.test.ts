@@ -56,6 +56,14 @@ describe('relufy chat from a pipe', () => {
     expect(stderr).toMatch(/^Your message is too long: \d{3,4} tokens, this model holds 512\.\n$/);
   });
 
+  test('an answer that is longer than the context goes on', async () => {
+    const settings = ['--context-length', '48', '--max-new-tokens', '90', '--temperature', '0'];
+    const { code, stdout, stderr } = await runCli(['chat', ...settings], { input: question });
+    expect(code).toBe(0);
+    expect(stdout.trim().split(/\s+/).length).toBeGreaterThan(50);
+    expect(stderr).toMatch(/^The context is full: .* The answer went on\. [^\n]*\n$/);
+  });
+
   test('two turns, and FORCE_COLOR colours no answer', async () => {
     const options = { input: `${question}\nGo on.`, env: { FORCE_COLOR: '1' } };
     const { code, stdout } = await runCli(['chat', '--max-new-tokens', '8', '--temperature', '0'], options);

@@ -1,7 +1,15 @@
 // `relufy chat`: loads a model and hands it, with the process's streams, to the chat of @relufy/chat; loads the next one
 // for /model. Does not own the chat itself.
 import { Readable } from 'node:stream';
-import { defaultSettings, historyFile, openHistory, requireChatTemplate, runChat, type Settings } from '@relufy/chat';
+import {
+  defaultSettings,
+  historyFile,
+  openHistory,
+  requireChatTemplate,
+  rescueFile,
+  runChat,
+  type Settings,
+} from '@relufy/chat';
 import type { Model } from '@relufy/models';
 import type { Command } from 'commander';
 import { chatModelIds } from '../chat-models.js';
@@ -28,7 +36,8 @@ Examples:
 At a terminal Ctrl-C stops the answer or clears the line, and at an empty prompt a second one leaves; /help lists what
 else can be typed. A line that ends with a backslash goes on in the next one, as does what stands between two """.
 From a pipe each line that is not empty is a turn, and only the answers are written to standard output.
-What was typed is kept for the arrow keys in $XDG_STATE_HOME/relufy/chat-history (~/.local/state by default).
+What was typed is kept for the arrow keys in $XDG_STATE_HOME/relufy/chat-history (~/.local/state by default), and beside
+it in last-chat.json a conversation that Ctrl-C ended.
 "relufy models --chat" lists small models to chat with.`;
 
 interface ChatValues extends LoadValues, Settings {
@@ -81,7 +90,9 @@ async function chat(source: string, values: ChatValues): Promise<void> {
         settings: settingsOf(values),
         color: wantsColor(output, env),
         dumb: env.TERM === 'dumb',
-        history: interactive && values.history && wantsHistory(env) ? openHistory(historyFile(env)) : undefined,
+        ...(interactive &&
+          values.history &&
+          wantsHistory(env) && { history: openHistory(historyFile(env)), rescueFile: rescueFile(env) }),
         modelNames: [...bundledNames, ...chatModelIds],
         openModel: async (name, stop) => {
           const { revision: _, ...others } = loadOptionsOf(values);
