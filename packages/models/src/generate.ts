@@ -107,8 +107,8 @@ export async function runGeneration(
   const { signal } = options;
   const sampler = createSampler(samplingOptionsOf(options), host.vocabSize);
   const stops = new Set(options.stopTokenIds ?? host.eosTokenIds);
-  const detokenizer = createDetokenizer(host, options);
   const ids = [...host.promptIds(prompt, options)];
+  const detokenizer = createDetokenizer(host, options, ids);
   const promptLength = ids.length;
   const limit = Math.min(options.maxNewTokens ?? Number.POSITIVE_INFINITY, host.contextLength - promptLength + 1);
   let text = '';
@@ -164,9 +164,13 @@ function samplingOptionsOf(options: GenerateOptions): SamplingOptions {
   return Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(known, key)));
 }
 
-function createDetokenizer(host: GenerationHost, options: GenerateOptions): StreamDetokenizer | undefined {
+function createDetokenizer(
+  host: GenerationHost,
+  options: GenerateOptions,
+  ids: readonly number[],
+): StreamDetokenizer | undefined {
   const stop = typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []);
-  if (host.tokenizer) return new StreamDetokenizer(host.tokenizer, { stop, skipSpecialTokens: true });
+  if (host.tokenizer) return new StreamDetokenizer(host.tokenizer, { stop, skipSpecialTokens: true, prompt: [...ids] });
   if (stop.length > 0)
     throw new RelufyError('option', 'generate option "stop": the model has no tokenizer. Use stopTokenIds.');
   return undefined;

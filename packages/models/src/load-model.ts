@@ -200,11 +200,15 @@ export async function readTokenizer(files: ModelFiles, signal?: AbortSignal): Pr
   const tokenizerConfig = await read('tokenizer_config.json');
   // Where nobody can list the files, one that is missing is an error in a browser's console: ask for no more than is needed.
   const says = (key: string): boolean => !files.list && (tokenizerConfig?.includes(`"${key}"`) ?? false);
-  const [specialTokensMap, chatTemplateJinja] = await Promise.all([
+  const [specialTokensMap, chatTemplateJinja, addedTokensJson] = await Promise.all([
     says('bos_token') && says('eos_token') ? undefined : read('special_tokens_map.json'),
     says('chat_template') ? undefined : read('chat_template.jinja'),
+    tokenizerJson === undefined && !says('added_tokens_decoder') ? read('added_tokens.json') : undefined,
   ]);
-  const present = { tokenizerJson, vocabJson, mergesTxt, tokenizerConfig, specialTokensMap, chatTemplateJinja };
+  const present = {
+    ...{ tokenizerJson, vocabJson, mergesTxt, addedTokensJson },
+    ...{ tokenizerConfig, specialTokensMap, chatTemplateJinja },
+  };
   return createTokenizer({
     name: files.name,
     ...Object.fromEntries(Object.entries(present).filter(([, text]) => text !== undefined)),

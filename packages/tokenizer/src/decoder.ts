@@ -133,6 +133,7 @@ class Chain {
 
   #readMetaspace(fields: Fields): void {
     const mark = fields.string('replacement', '▁');
+    if (Array.from(mark).length !== 1) throw fields.fail('replacement', 'one character');
     const legacy = fields.boolean('add_prefix_space', true) ? 'always' : 'never';
     const scheme = fields.choice('prepend_scheme', ['always', 'first', 'never'], legacy);
     this.bytesOf = (token) => encoder.encode(token.replaceAll(mark, ' '));

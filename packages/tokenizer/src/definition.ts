@@ -26,6 +26,8 @@ export interface TokenizerFiles {
   readonly vocabJson?: string | undefined;
   /** `merges.txt` of a GPT-2 or OPT checkpoint. */
   readonly mergesTxt?: string | undefined;
+  /** `added_tokens.json`, which older checkpoints have beside vocab.json; tokenizer.json holds its own. */
+  readonly addedTokensJson?: string | undefined;
   /** `special_tokens_map.json`. */
   readonly specialTokensMap?: string | undefined;
   /** `chat_template.jinja`. */
@@ -60,7 +62,7 @@ export function readDefinition(files: TokenizerFiles): Definition {
   const special = readSpecialTokens(named);
   const tokens: (string | undefined)[] = [];
   for (const [token, id] of model.vocab) tokens[id] = token;
-  const addedTokens = readAddedTokens(root, config, special, model, tokens);
+  const addedTokens = readAddedTokens(root, config, special, model, tokens, files);
   for (const token of addedTokens) tokens[token.id] = token.content;
 
   const section = <T>(key: string, read: (fields: Fields) => T, without: T): T => {
@@ -135,6 +137,7 @@ function readAddedTokens(
   special: SpecialTokens,
   model: Model,
   tokens: readonly (string | undefined)[],
+  files: TokenizerFiles,
 ): AddedToken[] {
   const byContent = new Map<string, AddedToken>();
   const contentOf = new Map<number, string>();
@@ -154,6 +157,16 @@ function readAddedTokens(
   }
   for (const token of config === undefined ? [] : readAddedTokensDecoder(config)) {
     if (!byContent.has(token.content)) add(token, config!.source);
+  }
+  const legacy = files.tokenizerJson === undefined ? files.addedTokensJson : undefined;
+  const table = optionalFile(legacy, { name: files.name, file: 'added_tokens.json' });
+  for (const content of table === undefined ? [] : Object.keys(table.object)) {
+    const id = table!.count(content);
+    if (content === '') throw table!.fail(content, 'tokens that are not empty as keys');
+    if (byContent.has(content)) continue;
+    const isSpecial = special.named.has(content);
+    const flags = { special: isSpecial, normalized: !isSpecial, singleWord: false, lstrip: false, rstrip: false };
+    add({ id, content, ...flags }, table!.source);
   }
   // A named special token of the vocabulary is found in text even where no list of added tokens has it.
   for (const content of special.named) {

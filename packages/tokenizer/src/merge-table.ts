@@ -6,6 +6,10 @@ import { show } from '@relufy/tensor';
 import { malformed, type Source } from './json.js';
 
 const DEAD = -1;
+// Drawn anew in each process, so that no file can choose merges that all fall into one slot.
+const seed = (): number => Math.floor(Math.random() * 2 ** 32);
+const SEED_A = seed();
+const SEED_B = seed();
 
 /** An open-addressing hash table from a pair of ids to (rank, product), in four flat arrays. */
 export class MergeTable {
@@ -50,8 +54,10 @@ export class MergeTable {
 
   /** The slot of the pair, or the free slot where it would go. */
   #find(a: number, b: number): number {
-    let hash = Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b);
-    hash ^= hash >>> 15;
+    let hash = Math.imul(a ^ SEED_A, 0x9e3779b1);
+    hash = Math.imul(hash ^ (hash >>> 15) ^ SEED_B ^ b, 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+    hash ^= hash >>> 16;
     let slot = hash & this.#mask;
     while (this.#left[slot] !== DEAD && (this.#left[slot] !== a || this.#right[slot] !== b)) {
       slot = (slot + 1) & this.#mask;

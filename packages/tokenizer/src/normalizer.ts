@@ -12,7 +12,7 @@ import {
   NFKDNormalizer,
   PrecompiledNormalizer,
 } from './library.js';
-import { readPattern, replaceEvery } from './regex.js';
+import { checkGrowth, readPattern, replaceEvery, withinGrowth } from './regex.js';
 
 export type Normalize = (text: string) => string;
 
@@ -41,12 +41,23 @@ const libraryForms = {
   Precompiled: PrecompiledNormalizer,
 } as const;
 
+/** The file's steps, which may not multiply the text. */
 export function readNormalizer(fields: Fields): Normalize {
+  const normalize = readStep(fields);
+  return (text) => withinGrowth(text.length, () => normalize(text));
+}
+
+function readStep(fields: Fields): Normalize {
   const type = fields.choice('type', types);
   switch (type) {
     case 'Sequence': {
-      const steps = fields.list('normalizers').map(readNormalizer);
-      return (text) => steps.reduce((current, step) => step(current), text);
+      const steps = fields.list('normalizers').map(readStep);
+      return (text) =>
+        steps.reduce((current, step) => {
+          const next = step(current);
+          checkGrowth(next.length);
+          return next;
+        }, text);
     }
     case 'Prepend': {
       const prefix = fields.string('prepend');

@@ -2,9 +2,11 @@
 // @huggingface/tokenizers 0.2.0 differs from Rust here in ways that change ids: JavaScript's `\s`, `\d` and `\w` (so
 // U+0085, U+FEFF, "²" and "é" split elsewhere), Split behaviours other than Isolated and Removed, Punctuation runs, and
 // Metaspace without its split. Patterns still come through its Oniguruma translation (regex.ts).
+
+import type { Pattern } from './bounded-regex.js';
 import { toByteChars } from './byte-level.js';
 import type { Fields } from './json.js';
-import { oniguruma, readPattern } from './regex.js';
+import { checkGrowth, oniguruma, readPattern, withinGrowth } from './regex.js';
 
 /** `first` is true for the section at the very start of the text, where Metaspace may prepend. */
 export type PreTokenize = (pieces: string[], first: boolean) => string[];
@@ -33,7 +35,14 @@ export function readPreTokenizer(fields: Fields): PreTokenize {
   switch (type) {
     case 'Sequence': {
       const steps = fields.list('pretokenizers').map(readPreTokenizer);
-      return (pieces, first) => steps.reduce((current, step) => step(current, first), pieces);
+      return (pieces, first) =>
+        withinGrowth(lengthOf(pieces), () =>
+          steps.reduce((current, step) => {
+            const next = step(current, first);
+            checkGrowth(lengthOf(next));
+            return next;
+          }, pieces),
+        );
     }
     case 'ByteLevel':
       return byteLevel(fields);
@@ -75,6 +84,8 @@ export function readPreTokenizer(fields: Fields): PreTokenize {
   }
 }
 
+const lengthOf = (pieces: readonly string[]): number => pieces.reduce((sum, piece) => sum + piece.length, 0);
+
 function byteLevel(fields: Fields): PreTokenize {
   const prefixSpace = fields.boolean('add_prefix_space', true);
   const split = fields.boolean('use_regex', true) ? splitter(oniguruma(gpt2Pattern), 'Isolated') : undefined;
@@ -87,6 +98,7 @@ function byteLevel(fields: Fields): PreTokenize {
 
 function metaspace(fields: Fields): PreTokenize {
   const mark = fields.string('replacement', '▁');
+  if (Array.from(mark).length !== 1) throw fields.fail('replacement', 'one character');
   // Older files say `add_prefix_space` where newer ones say `prepend_scheme`.
   const legacy = fields.boolean('add_prefix_space', true) ? 'always' : 'never';
   const scheme = fields.choice('prepend_scheme', ['always', 'first', 'never'], legacy);
@@ -109,7 +121,7 @@ function fixedLength(piece: string, length: number): string[] {
 }
 
 /** Rust's `NormalizedString::split`: matches and the gaps between them, joined as `behavior` says. */
-function splitter(pattern: string | RegExp, behavior: Behavior, invert = false): PreTokenize {
+function splitter(pattern: string | Pattern, behavior: Behavior, invert = false): PreTokenize {
   const matcher = typeof pattern === 'string' ? literal(pattern) : pattern;
   return (pieces) => {
     const out: string[] = [];
@@ -120,7 +132,7 @@ function splitter(pattern: string | RegExp, behavior: Behavior, invert = false):
 
 const literal = (text: string): RegExp => new RegExp(text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'gu');
 
-function splitPiece(piece: string, matcher: RegExp, behavior: Behavior, invert: boolean, out: string[]): void {
+function splitPiece(piece: string, matcher: Pattern, behavior: Behavior, invert: boolean, out: string[]): void {
   // The common case, by far: every match and every gap is a piece of its own.
   if (behavior === 'Isolated') {
     eachSpan(piece, matcher, (start, stop) => out.push(piece.slice(start, stop)));
@@ -152,7 +164,7 @@ function splitPiece(piece: string, matcher: RegExp, behavior: Behavior, invert: 
 
 function eachSpan(
   piece: string,
-  matcher: RegExp,
+  matcher: Pattern,
   visit: (start: number, stop: number, matched: boolean) => void,
 ): void {
   let done = 0;

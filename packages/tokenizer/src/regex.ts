@@ -1,16 +1,22 @@
 // Patterns of tokenizer.json as JavaScript regular expressions. The files are written for Oniguruma, where `\s` is
 // Unicode White_Space (JavaScript adds U+FEFF and misses U+0085), `\d` any decimal digit and `(?i:` an inline flag;
 // @huggingface/tokenizers translates that, and this file only gets the result out of it.
+import { RelufyError } from '@relufy/tensor';
+import { BoundedPattern, isHarmless, type Pattern } from './bounded-regex.js';
 import { type Fields, isObject, reason } from './json.js';
 import { SplitPreTokenizer } from './library.js';
 
-/** A global, Unicode-aware RegExp with Oniguruma's meaning. Throws a SyntaxError for what JavaScript cannot say. */
-export function oniguruma(source: string): RegExp {
-  return new SplitPreTokenizer({ type: 'Split', pattern: { Regex: source }, invert: false }).pattern;
+/**
+ * A global, Unicode-aware pattern with Oniguruma's meaning: a RegExp, or where that might never end, a matcher with a
+ * budget. Throws a SyntaxError for what neither can say.
+ */
+export function oniguruma(source: string): Pattern {
+  const { pattern } = new SplitPreTokenizer({ type: 'Split', pattern: { Regex: source }, invert: false });
+  return isHarmless(pattern.source) ? pattern : new BoundedPattern(pattern.source, pattern.flags);
 }
 
 /** `pattern` of Split and Replace: `{ "String": ... }`, `{ "Regex": ... }`, or a plain string. */
-export function readPattern(fields: Fields): string | RegExp {
+export function readPattern(fields: Fields): string | Pattern {
   const pattern = fields.get('pattern');
   if (typeof pattern === 'string') return pattern;
   if (isObject(pattern)) {
@@ -27,7 +33,52 @@ export function readPattern(fields: Fields): string | RegExp {
 }
 
 /** Replaces every match; `$` in `content` means itself. */
-export function replaceEvery(text: string, pattern: string | RegExp, content: string): string {
+export function replaceEvery(text: string, pattern: string | Pattern, content: string): string {
   if (pattern === '') return text;
-  return text.replaceAll(pattern, () => content);
+  const spans: [number, number][] = [];
+  if (typeof pattern === 'string') {
+    for (let at = text.indexOf(pattern); at >= 0; at = text.indexOf(pattern, at + pattern.length))
+      spans.push([at, at + pattern.length]);
+  } else {
+    pattern.lastIndex = 0;
+    for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
+      const stop = match.index + match[0].length;
+      spans.push([match.index, stop]);
+      if (match.index === stop) pattern.lastIndex = stop + ((text.codePointAt(stop) ?? 0) > 0xffff ? 2 : 1);
+      if (stop >= text.length) break;
+    }
+    pattern.lastIndex = 0;
+  }
+  if (spans.length === 0) return text;
+  checkGrowth(text.length + spans.length * content.length);
+  let out = '';
+  let from = 0;
+  for (const [start, stop] of spans) {
+    out += text.slice(from, start) + content;
+    from = stop;
+  }
+  return out + text.slice(from);
+}
+
+const GROWTH = 64;
+const SLACK = 1 << 16;
+let longest = 0;
+let depth = 0;
+
+/** Runs steps of a file over a text, which together may make it at most so many times as long. */
+export function withinGrowth<T>(length: number, run: () => T): T {
+  if (depth === 0) longest = SLACK + GROWTH * length;
+  depth++;
+  try {
+    return run();
+  } finally {
+    depth--;
+  }
+}
+
+/** @throws RelufyError where the steps of a file multiply a text. Outside of `withinGrowth`, one token is the text. */
+export function checkGrowth(length: number): void {
+  if (length <= (depth === 0 ? 1 << 20 : longest)) return;
+  const what = `tokenizer: its steps multiply the text: expected at most ${GROWTH} times its length, got more`;
+  throw new RelufyError('tokenizer', `${what}. Correct the normalizer, pre_tokenizer or decoder of tokenizer.json.`);
 }

@@ -151,3 +151,45 @@ describe('StopMatcher', () => {
     );
   });
 });
+
+it('pieces after a prompt add up to the whole less the prompt', () => {
+  for (const scheme of ['strip', 'metaspace']) {
+    const tokenizer =
+      scheme === 'strip'
+        ? sentencePiece()
+        : sentencePiece({ decoder: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always' } });
+    const ids = tokenizer.encode('hello the hello', { addSpecialTokens: false });
+    for (let cut = 0; cut <= ids.length; cut++) {
+      const stream = new StreamDetokenizer(tokenizer, { prompt: ids.slice(0, cut) });
+      const text = ids.slice(cut).map((id) => stream.push(id));
+      expect([...text, stream.flush()].join('')).toBe(
+        tokenizer.decode(ids).slice(tokenizer.decode(ids.slice(0, cut)).length),
+      );
+    }
+  }
+});
+
+it('what the prompt left in the decoder is not given out', () => {
+  const tokenizer = sentencePiece();
+  const byte = (value: string): number => tokenizer.tokenToId(`<0x${value}>`)!;
+  const stream = new StreamDetokenizer(tokenizer, { prompt: [byte('41'), byte('42')] });
+  expect(stream.push(byte('43')) + stream.flush()).toBe('C');
+});
+
+it('a stop string that is a special token, or begins or ends in one, stops there', () => {
+  const tokenizer = sentencePiece();
+  const run = (stop: string, ids: number[]): [string, string | undefined] => {
+    const stream = new StreamDetokenizer(tokenizer, { stop: [stop], skipSpecialTokens: true });
+    const text = ids.map((id) => stream.push(id)).join('') + stream.flush();
+    return [text, stream.stopped];
+  };
+  const [hello, the, end] = ['hello', '▁the', '</s>'].map((token) => tokenizer.tokenToId(token)!) as [
+    number,
+    number,
+    number,
+  ];
+  expect(run('</s>', [hello, end, the])).toEqual(['hello', '</s>']);
+  expect(run('lo</s>', [hello, end, the])).toEqual(['hel', 'lo</s>']);
+  expect(run('</s> th', [hello, end, the])).toEqual(['hello', '</s> th']);
+  expect(run('</s>!', [hello, end, the])).toEqual(['hello the', undefined]);
+});

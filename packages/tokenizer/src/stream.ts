@@ -7,6 +7,8 @@ import type { DecodeOptions, IdSink, Tokenizer } from './tokenizer.js';
 export interface StreamOptions extends DecodeOptions {
   /** Strings that end the text. They are not given out. */
   readonly stop?: readonly string[] | undefined;
+  /** Ids that go before: the pieces then add up to `decode` of all less `decode` of these. */
+  readonly prompt?: readonly number[] | undefined;
 }
 
 /**
@@ -22,6 +24,10 @@ export class StreamDetokenizer {
   readonly #matcher: StopMatcher;
   readonly #decoder: IdSink;
   #piece = '';
+  /** Whether the prompt is still going through the decoder, whose text nobody gets. */
+  #priming = true;
+  /** Text of the prompt that the decoder still holds, and that is not to be given out. */
+  #owed = '';
   #ended = false;
 
   /** @throws RelufyError with code `option` for an empty stop string. */
@@ -29,11 +35,16 @@ export class StreamDetokenizer {
     this.#matcher = new StopMatcher(options.stop ?? []);
     const sink = {
       push: (text: string) => {
-        this.#piece += this.#matcher.push(text);
+        if (this.#priming) this.#piece += text;
+        else this.#piece += this.#matcher.push(this.#owed === '' ? text : this.#withoutOwed(text));
       },
       end: () => {},
     };
-    this.#decoder = tokenizer.openDecoder(sink, options);
+    this.#decoder = tokenizer.openDecoder(sink, options, (token) => {
+      if (!this.#priming) this.#piece += this.#matcher.pushHidden(token);
+    });
+    if (options.prompt !== undefined && options.prompt.length > 0) this.#prime(tokenizer, options.prompt, options);
+    this.#priming = false;
   }
 
   /** The stop string that was found, or undefined. From then on there is no more text. */
@@ -58,6 +69,25 @@ export class StreamDetokenizer {
     this.#decoder.end();
     this.#piece += this.#matcher.flush();
     return this.#take();
+  }
+
+  #prime(tokenizer: Tokenizer, prompt: readonly number[], options: StreamOptions): void {
+    const pieces: string[] = [];
+    const whole = tokenizer.openDecoder({ push: (text) => pieces.push(text), end: () => {} }, options);
+    for (const id of prompt) {
+      this.#decoder.push(id);
+      whole.push(id);
+    }
+    whole.end();
+    this.#owed = pieces.join('').slice(this.#take().length);
+  }
+
+  /** Where the prompt ended within a character, what it would have decoded to never comes. */
+  #withoutOwed(text: string): string {
+    let same = 0;
+    while (same < text.length && same < this.#owed.length && text[same] === this.#owed[same]) same++;
+    this.#owed = same === text.length ? this.#owed.slice(same) : '';
+    return text.slice(same);
   }
 
   #take(): string {

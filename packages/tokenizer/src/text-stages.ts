@@ -1,6 +1,7 @@
 // Stages that work on a text as it arrives in chunks: strip its ends, replace a string, clean up spaces.
 // Each gives out all that no later chunk can change, so its output adds up to what the whole text would give.
 // Stages on single tokens are in decoder.ts; stop strings are in stop.ts.
+import { RelufyError } from '@relufy/tensor';
 
 /** Takes pieces of text, and hears when there are no more. */
 export interface Sink {
@@ -13,10 +14,31 @@ export type Stage = (next: Sink) => Sink;
 
 /** Length of the longest end of `text` that is a beginning of `word`, but not all of it. */
 export function heldLength(text: string, word: string): number {
-  for (let length = Math.min(text.length, word.length - 1); length > 0; length--) {
-    if (word.startsWith(text.slice(text.length - length))) return length;
+  const first = text.length - Math.min(text.length, word.length - 1);
+  const start = text.indexOf(word.slice(0, 1), first);
+  if (start < 0 || word.length < 2) return 0;
+  // Knuth, Morris and Pratt: linear whatever the two are.
+  const borders = new Int32Array(word.length);
+  for (let i = 1, k = 0; i < word.length; i++) {
+    while (k > 0 && word[i] !== word[k]) k = borders[k - 1]!;
+    if (word[i] === word[k]) k++;
+    borders[i] = k;
   }
-  return 0;
+  let k = 0;
+  for (let i = start; i < text.length; i++) {
+    while (k > 0 && text[i] !== word[k]) k = borders[k - 1]!;
+    if (text[i] === word[k]) k++;
+  }
+  return k;
+}
+
+/** What one push may become: far more than any vocabulary needs, and too little to fill a memory. */
+export const LONGEST_PIECE = 1 << 20;
+
+export function checkPiece(length: number): void {
+  if (length <= LONGEST_PIECE) return;
+  const what = `tokenizer: decoder: expected at most ${LONGEST_PIECE} characters for one token, got more`;
+  throw new RelufyError('tokenizer', `${what}. Its Replace steps multiply text; correct tokenizer.json.`);
 }
 
 /** Replaces `pattern` wherever it is, also across chunks. An empty pattern matches nothing. */
@@ -30,6 +52,7 @@ export function replaceText(pattern: string, content: string): Stage {
         if (pattern !== '') {
           for (let at = text.indexOf(pattern); at >= 0; at = text.indexOf(pattern)) {
             done += text.slice(0, at) + content;
+            checkPiece(done.length);
             text = text.slice(at + pattern.length);
           }
         }
@@ -65,8 +88,8 @@ export function stripText(content: string, start: number, stop: number): Stage {
         }
         const text = held + chunk.slice(from);
         let keep = 0;
-        while (keep < stop && text.endsWith(content.repeat(keep + 1))) keep++;
-        held = content.repeat(keep);
+        while (keep < stop && text.endsWith(content, text.length - keep * content.length)) keep++;
+        held = text.slice(text.length - keep * content.length);
         const done = text.slice(0, text.length - held.length);
         if (done !== '') next.push(done);
       },

@@ -202,3 +202,16 @@ describe('vocab.json and merges.txt', () => {
     expect([tokenizer.bosToken, tokenizer.eosId]).toEqual(['<|endoftext|>', 7]);
   });
 });
+
+it('added_tokens.json beside vocab.json and merges.txt', () => {
+  const tokenizer = createTokenizer({
+    name: 'old',
+    vocabJson: JSON.stringify({ H: 0, i: 1, Hi: 2, '<|endoftext|>': 3 }),
+    mergesTxt: '#version: 0.2\nH i',
+    addedTokensJson: JSON.stringify({ '<|user|>': 4, '<|assistant|>': 5 }),
+    specialTokensMap: JSON.stringify({ additional_special_tokens: ['<|user|>'] }),
+  });
+  expect(tokenizer.encode('<|user|>Hi<|assistant|>')).toEqual([4, 2, 5]);
+  expect([...tokenizer.specialIds].sort()).toEqual([3, 4]);
+  expect(tokenizer.vocabSize).toBe(6);
+});

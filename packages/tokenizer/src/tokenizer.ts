@@ -164,9 +164,10 @@ export class Tokenizer {
 
   /**
    * Decoding one id at a time into `sink`; `StreamDetokenizer` is the ready-made use of it. An id from `vocabSize` on
-   * has no text here, because a model with a padded embedding may choose one.
+   * has no text here, because a model with a padded embedding may choose one. `onSkipped` hears the special tokens that
+   * are left out.
    */
-  openDecoder(sink: Sink, options: DecodeOptions = {}): IdSink {
+  openDecoder(sink: Sink, options: DecodeOptions = {}, onSkipped?: (token: string) => void): IdSink {
     const { cleanUp, decoder, tokens } = this.#definition;
     const clean = options.cleanUpTokenizationSpaces ?? cleanUp;
     const skip = options.skipSpecialTokens ?? false;
@@ -176,8 +177,11 @@ export class Tokenizer {
         if (!Number.isSafeInteger(id) || id < 0) {
           throw this.#inputError(`id ${show(id)}, expected a whole number from 0 on`, badId);
         }
-        if (skip && this.#skipped.has(id)) return;
         const token = this.#spelled.get(id) ?? tokens[id];
+        if (skip && this.#skipped.has(id)) {
+          if (token !== undefined) onSkipped?.(token);
+          return;
+        }
         if (token !== undefined) chain.push(token);
       },
       end: () => chain.end(),

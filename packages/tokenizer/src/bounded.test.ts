@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { BoundedPattern, isHarmless } from './bounded-regex.js';
+import { oniguruma } from './regex.js';
+import { altered, caught, sentencePiece } from './testing.js';
+
+const split = (Regex: string) =>
+  altered({ normalizer: null, pre_tokenizer: { type: 'Split', pattern: { Regex }, behavior: 'Isolated' } });
+
+const published = [
+  String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
+  String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+  String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+];
+
+describe('patterns of files', () => {
+  it.each(published)('%s stays with the engine', (source) => {
+    expect(oniguruma(source)).toBeInstanceOf(RegExp);
+  });
+
+  it.each([
+    '(a+)+$',
+    '(a*)*$',
+    '(a|a)*$',
+    '(a|aa)+$',
+    '(?:a+){2,}b',
+    'a*a*a*a*a*a*b',
+    '(?=(a+)+b)',
+    '(?<=(a+)+b)c',
+    '(.*)*x',
+  ])('%s ends with an error or an answer', (source) => {
+    const began = performance.now();
+    for (const text of ['a'.repeat(40), 'a'.repeat(5000), `${'a'.repeat(40)}!`]) {
+      const error = caught(() => split(source).encode(text));
+      if (error !== undefined) expect(error).toMatchObject({ code: 'tokenizer' });
+    }
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
+
+  it.each([
+    ...published,
+    'a+b',
+    '(?:ab)+c?',
+    '(a|ab)(c|bcd)',
+    String.raw`\bfoo\b|x{2,3}?y`,
+    '(?<=a)b|(?<!a)c',
+    '^a|b$',
+    '[^a]*?b',
+    '(?!ab)a.',
+  ])('the matcher agrees with the engine on %s', (source) => {
+    const translated = new RegExp(source.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)", "(?:'s|'t)"), 'gu');
+    const ours = new BoundedPattern(translated.source, 'gu');
+    for (const text of ['', 'abcd abab c ab', "it's 1234  \n\n x", 'foo xxy xxxy 😀a😀b', 'aaab cab']) {
+      translated.lastIndex = 0;
+      ours.lastIndex = 0;
+      for (let i = 0; i < 50; i++) {
+        const a = translated.exec(text);
+        const b = ours.exec(text);
+        expect([b?.index, b?.[0]]).toEqual([a?.index, a?.[0]]);
+        if (a === null) break;
+        if (a[0] === '') ours.lastIndex = ++translated.lastIndex;
+      }
+    }
+  });
+
+  it('nested quantifiers are not taken for harmless', () => {
+    for (const source of ['(a+)+$', '(?:a+)+', 'a*a*b', 'a+b', '(?:a|b)*c']) expect(isHarmless(source)).toBe(false);
+  });
+});
+
+describe('text that multiplies', () => {
+  const replace = (from: string, to: string) => ({ type: 'Replace', pattern: { String: from }, content: to });
+  const chain = Array.from({ length: 60 }, () => replace('a', 'aa'));
+  it.each([
+    { type: 'Sequence', normalizers: chain },
+    replace('a', 'a'.repeat(1_000_000)),
+    { type: 'Sequence', normalizers: [replace('a', 'a'.repeat(1000)), { type: 'Sequence', normalizers: chain }] },
+    {
+      type: 'Sequence',
+      normalizers: Array.from({ length: 9 }, () => ({ ...replace('', 'xxxxxxxxxx'), pattern: { Regex: '' } })),
+    },
+  ])('in a normalizer is an error', (normalizer) => {
+    expect(() => altered({ normalizer }).encode('a'.repeat(100))).toThrow('multiply');
+  });
+
+  it('in a decoder is an error', () => {
+    for (const first of [[], [{ type: 'Fuse' }]]) {
+      const tokenizer = sentencePiece({ decoder: { type: 'Sequence', decoders: [...first, ...chain] } });
+      expect(caught(() => tokenizer.decode([tokenizer.tokenToId('a')!]))).toMatchObject({ code: 'tokenizer' });
+    }
+  });
+
+  it('a decoder strips in linear time', () => {
+    const tokenizer = sentencePiece({
+      decoder: { type: 'Sequence', decoders: [{ type: 'Fuse' }, { type: 'Strip', content: 'a', start: 0, stop: 1e9 }] },
+    });
+    const began = performance.now();
+    expect(tokenizer.decode(Array.from({ length: 3000 }, () => tokenizer.tokenToId('a')!))).toBe('');
+    expect(performance.now() - began).toBeLessThan(2000);
+  });
+});
