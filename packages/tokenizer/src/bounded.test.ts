@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BoundedPattern, isHarmless } from './bounded-regex.js';
+import { compileTemplate } from './jinja.js';
 import { oniguruma } from './regex.js';
 import { altered, caught, sentencePiece } from './testing.js';
 
@@ -96,5 +97,21 @@ describe('text that multiplies', () => {
     const began = performance.now();
     expect(tokenizer.decode(Array.from({ length: 3000 }, () => tokenizer.tokenToId('a')!))).toBe('');
     expect(performance.now() - began).toBeLessThan(2000);
+  });
+});
+
+describe('templates that cost without bound', () => {
+  it.each([
+    '{{ "a" * 1000000000 }}',
+    '{{ [1] * 1000000000 }}',
+    '{% for i in range(1000000000) %}x{% endfor %}',
+    '{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}',
+    '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}',
+    '{% set ns = namespace(s="ab") %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}',
+    '{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}',
+  ])('%s', (source) => {
+    const began = performance.now();
+    expect(() => compileTemplate(source)({})).toThrow();
+    expect(performance.now() - began).toBeLessThan(3000);
   });
 });

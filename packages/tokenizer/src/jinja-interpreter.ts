@@ -1,6 +1,8 @@
 // @huggingface/jinja's interpreter with Python's meaning where the two differ in what chat templates use: what is
 // printed, operators, string methods, what a loop runs over, and the scope and early exit of a loop.
 // Values as Python sees them are jinja-values.ts; whitespace is jinja-source.ts.
+
+import { charge, deeper, step } from './jinja-budget.js';
 import {
   ArrayValue,
   BooleanValue,
@@ -55,6 +57,15 @@ class LoopExit extends Error {
 
 export class PythonInterpreter extends Interpreter {
   override evaluate(node: Node | undefined, scope: Scope): Value {
+    step();
+    const value = node?.type === 'CallExpression' ? deeper(() => this.#value(node, scope)) : this.#value(node, scope);
+    // What has a name is there already; everything else may be new.
+    if (node?.type !== 'Identifier' && node?.type !== 'Given' && (isString(value) || isArray(value)))
+      charge(value.value.length);
+    return value;
+  }
+
+  #value(node: Node | undefined, scope: Scope): Value {
     switch (node?.type) {
       case 'Given':
         return node.evaluated as Value;
@@ -316,6 +327,7 @@ function operate(operator: string, left: Value, right: Value): Value {
       const [sequence, times] = x === undefined ? [left, y] : [right, x];
       if (times === undefined || numberOf(sequence) !== undefined) break;
       const count = Math.max(0, times);
+      if (isString(sequence) || isArray(sequence)) charge(count * sequence.value.length);
       if (isString(sequence)) return new StringValue(sequence.value.repeat(count));
       if (isArray(sequence)) return new ArrayValue(Array.from({ length: count }, () => sequence.value).flat());
     }

@@ -1,6 +1,7 @@
 // Python's view of template values: str(), repr(), equality and the string methods that templates call.
 // @huggingface/jinja prints true, null and JSON where Python prints True, None and repr(), compares with JavaScript's
 // `==`, and lacks the arguments of strip() and many other methods. Who calls this is jinja-interpreter.ts.
+import { charge, step } from './jinja-budget.js';
 import { ArrayValue, BooleanValue, IntegerValue, StringValue, type Value } from './jinja-library.js';
 
 export const isString = (value: Value): value is Value & { value: string } => value.type === 'StringValue';
@@ -22,6 +23,8 @@ export function str(value: Value): string {
 
 /** Python's repr(). */
 export function repr(value: Value): string {
+  step();
+  charge(1);
   if (isString(value)) return quote(value.value);
   if (value.type === 'NullValue') return 'None';
   if (value.type === 'BooleanValue') return value.value === true ? 'True' : 'False';

@@ -1,6 +1,7 @@
 // Chat templates: parsed once by @huggingface/jinja, and run in the surroundings that transformers gives its templates.
 // The library is put right in jinja-source.ts (whitespace) and jinja-interpreter.ts (Python's meaning).
 // Knows nothing of messages or models.
+import { withTemplateBudget } from './jinja-budget.js';
 import { markOutputs, PythonInterpreter } from './jinja-interpreter.js';
 import {
   Environment,
@@ -37,7 +38,7 @@ export function compileTemplate(source: string): (variables: Record<string, unkn
       if (value === undefined) continue; // an option that was left open
       scope.setVariable(name, new Environment().set('value', value));
     }
-    return str(new PythonInterpreter(scope).run(ready));
+    return withTemplateBudget(source.length, () => str(new PythonInterpreter(scope).run(ready)));
   };
 }
 
@@ -62,7 +63,7 @@ function raiseException(message: Value | undefined): never {
   throw new TemplateError(message === undefined ? 'without a reason' : str(message));
 }
 
-const LONGEST_RANGE = 1_000_000;
+const LONGEST_RANGE = 100_000; // jinja2's sandbox
 
 function range(...bounds: number[]): number[] {
   const [start, stop, step] = bounds.length === 1 ? [0, bounds[0]!, 1] : [bounds[0]!, bounds[1]!, bounds[2] ?? 1];
