@@ -18,6 +18,7 @@ import {
   RelufyError,
 } from '@relufy/tensor';
 import type { WeightMap, WeightPart } from './families/family.js';
+import { parseConfig } from './families/index.js';
 import type { WeightDType } from './load-model.js';
 import { checkFiles } from './load-options.js';
 import {
@@ -145,7 +146,10 @@ async function folderTexts(
   spec: ModelSpec,
 ): Promise<ReadonlyMap<string, string>> {
   const config = (await readJson(files, 'config.json', options.signal)) as Record<string, unknown>;
-  const written = options.relufy ? relufiedConfig(config, spec) : config;
+  const retied = parseConfig(config).spec.tieWordEmbeddings !== spec.tieWordEmbeddings;
+  const written = options.relufy
+    ? relufiedConfig(config, spec)
+    : { ...config, ...(retied && { tie_word_embeddings: spec.tieWordEmbeddings }) };
   const texts = new Map([['config.json', `${JSON.stringify(written, null, 2)}\n`]]);
   for (const file of companionFiles) {
     const content = await files.readText(file, { signal: options.signal });

@@ -67,9 +67,14 @@ export function locateWeights(name: string, family: Family, map: WeightMap, chec
   };
 }
 
-function resolve(name: string, family: Family, tensor: string, checkpoint: Checkpoint): TensorInfo {
+/** A tensor by its family's name, with or without the prefix that names may lack. */
+export function tensorOf(family: Family, tensor: string, checkpoint: Checkpoint): TensorInfo | undefined {
   const bare = tensor.startsWith(family.optionalPrefix) ? tensor.slice(family.optionalPrefix.length) : tensor;
-  const found = checkpoint.tensors.get(tensor) ?? checkpoint.tensors.get(bare);
+  return checkpoint.tensors.get(tensor) ?? checkpoint.tensors.get(bare);
+}
+
+function resolve(name: string, family: Family, tensor: string, checkpoint: Checkpoint): TensorInfo {
+  const found = tensorOf(family, tensor, checkpoint);
   if (found !== undefined) return found;
   const names = [...checkpoint.tensors.keys()].slice(0, 3).join(', ');
   throw new RelufyError(

@@ -43,6 +43,11 @@ function storedShape({ dtype, shape }: BufferDecl): number[] {
   return isBlockDType(dtype) ? [sizes[0] as number, rowBytes(dtype, sizes[1] as number)] : [...sizes];
 }
 
+/** Whether the checkpoint is packed and holds this buffer. */
+export function hasPacked(checkpoint: Checkpoint, buffer: string): boolean {
+  return checkpoint.metadata[layoutKey] !== undefined && checkpoint.tensors.has(buffer);
+}
+
 /** The sources of a packed checkpoint; undefined for any other. */
 export function locatePacked(name: string, checkpoint: Checkpoint): WeightSources | undefined {
   const { [layoutKey]: version, [buffersKey]: described } = checkpoint.metadata;

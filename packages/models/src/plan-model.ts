@@ -18,6 +18,7 @@ import { locatePacked } from './packed.js';
 import { isSparse } from './projections.js';
 import { type ModelSpec, relufy } from './spec.js';
 import { unpackTernary } from './ternary.js';
+import { resolveTying } from './tied-head.js';
 
 /** Tokens in one step of a prefill: enough for the tiled product, few enough to stay in the caches. */
 const maxRows = 128;
@@ -56,18 +57,19 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   checkFiles('planModel', files);
   const { dtype = 'auto', signal } = options;
   const config = parseConfig(await readJson(files, 'config.json', signal));
-  const spec = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
-  const contextLength = contextOf(spec, options.contextLength);
-  const slots = slotsOf(spec, contextLength, options);
+  const asked = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
+  const contextLength = contextOf(asked, options.contextLength);
+  const slots = slotsOf(asked, contextLength, options);
   const limits = {
     maxRows: Math.min(maxRows, contextLength),
-    maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / spec.vocabSize))),
+    maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / asked.vocabSize))),
   };
   let checkpoint = await openCheckpoint(files, signal);
   try {
     const ready = locatePacked(files.name, checkpoint);
-    if (!ready && spec.roundedInputs) checkpoint = unpackTernary(files.name, checkpoint);
-    const sources = ready ?? locateWeights(files.name, config.family, config.family.weights(spec), checkpoint);
+    if (!ready && asked.roundedInputs) checkpoint = unpackTernary(files.name, checkpoint);
+    const { spec, map } = await resolveTying(config.family, asked, checkpoint, signal);
+    const sources = ready ?? locateWeights(files.name, config.family, map, checkpoint);
     const matrixDType = (buffer: string): DType => (dtype === 'auto' ? sources.storedDType(buffer) : dtype);
     return {
       files,

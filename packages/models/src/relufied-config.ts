@@ -37,6 +37,7 @@ export function relufiedConfig(
     if (own) written.hidden_act_param = threshold;
     else delete written.hidden_act_param;
   }
+  if (spec.tieWordEmbeddings !== original.tieWordEmbeddings) written.tie_word_embeddings = spec.tieWordEmbeddings;
   const stage2 = spec.norm.relu && !original.norm.relu;
   const activateUp = spec.ffn.activateUp === true && original.ffn.activateUp !== true;
   if (stage2 || activateUp) written.relufy = { stage: stage2 ? 2 : 1, ...(activateUp && { activateUp }) };
