@@ -14,13 +14,21 @@ describe('show', () => {
     expect(show(new BigUint64Array([1n]))).toBe('[1]');
   });
 
+  it.each([
+    [/x/g, '/x/g'],
+    [new Error('no'), 'Error: no'],
+    [new Map(), 'a Map'],
+    [() => 1, 'a function'],
+    [-0, '0'],
+    [{ a: 3n }, '{"a":3}'],
+  ])('tells %o', (value, expected) => expect(show(value)).toBe(expected));
+
   it('ends after a line, whatever it gets', () => {
     const circular: unknown[] = [];
     circular.push(circular, circular);
     let deep: unknown = 0;
     for (let i = 0; i < 1e5; i++) deep = [deep];
-    const start = performance.now();
-    for (const value of [
+    const values = [
       'x'.repeat(2 ** 28),
       new Array(1e7).fill('abc'),
       new Uint8Array(2 ** 28),
@@ -35,9 +43,10 @@ describe('show', () => {
         },
       },
       show,
-    ])
-      expect(show(value).length).toBeLessThanOrEqual(80);
-    expect(performance.now() - start).toBeLessThan(2000);
+    ];
+    const start = performance.now();
+    for (const value of values) expect(show(value).length).toBeLessThanOrEqual(80);
+    expect(performance.now() - start).toBeLessThan(1000);
   });
 
   it('keeps what a terminal would act on from it', () => {

@@ -1,6 +1,6 @@
 // What a terminal would obey does not reach it, and what people write does.
 import { describe, expect, it } from 'vitest';
-import { pipeable, printable, printableJson, RelufyError, show } from './index.js';
+import { pipeable, printable, printableJson } from './index.js';
 
 describe('printable', () => {
   it.each([
@@ -29,36 +29,5 @@ describe('printable', () => {
     const value = { '\x1b\x9b': ['\u202e\u{e0001}', 1, null] };
     expect(JSON.parse(printableJson(value, 2))).toEqual(value);
     expect(printableJson(value, 2)).toMatch(/^[ -~\n]*$/);
-  });
-});
-
-describe('show', () => {
-  it.each([
-    [Number.NaN, 'NaN'],
-    [Number.NEGATIVE_INFINITY, '-Infinity'],
-    [[Number.NaN], '["NaN"]'],
-    [3n, '3'],
-    [{ a: 3n }, '{"a":"3n"}'],
-    [/x/g, '/x/g'],
-    [() => 1, 'a function'],
-    [Symbol('x'), 'Symbol(x)'],
-    [new Map(), 'a Map'],
-    [new Float32Array(1000), 'Float32Array of 1000'],
-    [new Array(1e6).fill(1), 'Array of 1000000'],
-    [undefined, 'undefined'],
-    ['\x9b\u202e', '"\\x9b\\u202e"'],
-    ['a\nb', '"a\\nb"'],
-  ])('tells %o', (value, expected) => expect(show(value)).toBe(expected));
-
-  it('is short and never throws', () => {
-    const circular: Record<string, unknown> = {};
-    circular.self = circular;
-    const hostile = {
-      toJSON() {
-        throw new Error('no');
-      },
-    };
-    for (const value of [circular, hostile, 'x'.repeat(1e6), { x: 'x'.repeat(1e6) }, new RelufyError('io', 'x')])
-      expect(show(value).length).toBeLessThanOrEqual(80);
   });
 });
