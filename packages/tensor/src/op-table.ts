@@ -134,7 +134,9 @@ export const opTable = {
   },
   axpyRows: {
     code: 9,
-    formula: 'out[r] = residual[r] + (sum over k in active[r] of x[r][k] * w[k] + bias)',
+    // so a kernel may sum over any set of inputs that holds the list: the list where it is short, all of x where it is long
+    formula:
+      'out[r] = residual[r] + (sum over k in active[r] of x[r][k] * w[k] + bias); x[r][k] is zero for every k that is not listed, while a listed one may be zero too',
     operands: {
       x: read(f32),
       w: read(matrix),

@@ -10,8 +10,8 @@ export type Fill =
   /** 0, 1, 2, ...: positions of consecutive tokens. */
   | { readonly kind: 'ascending' }
   | { readonly kind: 'values'; readonly values: readonly number[] }
-  /** The ascending indices of a mask's non-zeros, row by row, and how many there are. */
-  | { readonly kind: 'indicesOf' | 'countsOf'; readonly mask: CaseBuffer }
+  /** The ascending indices of a mask's non-zeros, row by row, and how many there are. `also`: every so many-th as well. */
+  | { readonly kind: 'indicesOf' | 'countsOf'; readonly mask: CaseBuffer; readonly also?: number }
   /** What `quantize` makes of another operand's numbers. */
   | { readonly kind: 'quantizedOf'; readonly source: CaseBuffer; readonly part: 'values' | 'xScales' | 'xSums' }
   /** A sentinel that the op must overwrite, or must leave alone. */

@@ -188,21 +188,23 @@ function* sparseProducts(): Generator<OpCase> {
             results: ['out'],
           };
           const x = matrix('x', inWidth, { kind: 'sparse', density });
-          yield {
-            name: `axpyRows ${at}`,
-            op: 'axpyRows',
-            rows,
-            maxRows: 8,
-            operands: {
-              x,
-              w: buffer('w', dtype, [inWidth, outWidth], normal, true),
-              ...selectionOf(x),
-              ...(rows === 3 ? { bias, residual: matrix('residual', outWidth) } : {}),
-              out: matrix('out', outWidth, stale),
-            },
-            attributes: {},
-            results: ['out'],
-          };
+          // a list that comes from elsewhere (a predictor, earlier tokens) may hold zeros of x; at 1 it holds everything
+          for (const also of [undefined, 3, 1])
+            yield {
+              name: `axpyRows ${at}${also === undefined ? '' : `, every ${also}. listed`}`,
+              op: 'axpyRows',
+              rows,
+              maxRows: 8,
+              operands: {
+                x,
+                w: buffer('w', dtype, [inWidth, outWidth], normal, true),
+                ...selectionOf(x, also),
+                ...(rows === 3 ? { bias, residual: matrix('residual', outWidth) } : {}),
+                out: matrix('out', outWidth, stale),
+              },
+              attributes: {},
+              results: ['out'],
+            };
         }
 }
 
@@ -243,11 +245,12 @@ function* quantizations(): Generator<OpCase> {
 }
 
 /** The active list and count that belong to a mask operand: the suite fills them from the mask's non-zeros. */
-function selectionOf(mask: OpCase['operands'][string]) {
+function selectionOf(mask: OpCase['operands'][string], also?: number) {
   const width = mask.decl.shape[1] as Dim;
+  const listed = { mask, ...(also !== undefined && { also }) };
   return {
-    active: buffer('active', 'i32', ['rows', width], { kind: 'indicesOf', mask }),
-    activeCount: buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', mask }),
+    active: buffer('active', 'i32', ['rows', width], { kind: 'indicesOf', ...listed }),
+    activeCount: buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', ...listed }),
   };
 }
 

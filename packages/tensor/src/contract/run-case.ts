@@ -81,7 +81,7 @@ export function fill(view: BufferView, { decl, fill: how }: CaseBuffer, limits: 
     for (let row = 0; row < mask.length / width; row++) {
       let n = 0;
       for (let c = 0; c < width; c++)
-        if (mask[row * width + c] !== 0) {
+        if (mask[row * width + c] !== 0 || (how.also !== undefined && (row + c) % how.also === 0)) {
           if (how.kind === 'indicesOf') write(row * width + n, c);
           n++;
         }

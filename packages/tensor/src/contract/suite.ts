@@ -222,12 +222,14 @@ const productArbitrary = fc
     op: fc.constantFrom('linear' as const, 'gemvRows' as const, 'axpyRows' as const),
     transposed: fc.boolean(),
     biased: fc.boolean(),
+    also: fc.constantFrom(undefined, 1, 2, 5),
   })
-  .map(({ inWidth, outWidth, rows, extra, density, dtype, op, transposed, biased }): OpCase => {
+  .map(({ inWidth, outWidth, rows, extra, density, dtype, op, transposed, biased, also }): OpCase => {
     const columns = op === 'axpyRows' || (op === 'linear' && transposed);
     const x = buffer('x', 'f32', ['rows', inWidth], { kind: 'sparse', density: op === 'axpyRows' ? density : 1 });
     const mask = op === 'axpyRows' ? x : buffer('mask', 'f32', ['rows', outWidth], { kind: 'sparse', density });
     const width = op === 'axpyRows' ? inWidth : outWidth;
+    const listed = { mask, ...(also !== undefined && { also }) };
     return {
       name: `${op} ${dtype} [${rows}, ${inWidth}] -> ${outWidth}, density ${density}`,
       op,
@@ -239,8 +241,8 @@ const productArbitrary = fc
         ...(op === 'linear'
           ? {}
           : {
-              active: buffer('active', 'i32', ['rows', width], { kind: 'indicesOf', mask }),
-              activeCount: buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', mask }),
+              active: buffer('active', 'i32', ['rows', width], { kind: 'indicesOf', ...listed }),
+              activeCount: buffer('activeCount', 'i32', ['rows'], { kind: 'countsOf', ...listed }),
             }),
         ...(biased ? { bias: buffer('bias', 'f32', [outWidth], { kind: 'normal' }) } : {}),
         out: buffer('out', 'f32', ['rows', outWidth], { kind: 'constant', value: sentinel }),

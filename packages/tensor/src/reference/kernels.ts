@@ -147,10 +147,19 @@ const gemvRows: Kernel = (call) => {
       operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, false));
 };
 
+/** What backends rely on when they read all of x instead of a long list. */
+function expectZerosElsewhere(call: OpCall, row: number, width: number, listed: readonly number[]): void {
+  const [x, channels] = [operand(call, 'x'), new Set(listed)];
+  for (let k = 0; k < width; k++)
+    if (!channels.has(k) && x.get(row * width + k) !== 0)
+      throw new Error(`internal: axpyRows: x[${row}][${k}] is ${x.get(row * width + k)} and not in its list`);
+}
+
 const axpyRows: Kernel = (call) => {
   const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
   for (let r = 0; r < call.count; r++) {
     const channels = activeOf(call, r, inWidth);
+    expectZerosElsewhere(call, r, inWidth, channels);
     for (let n = 0; n < outWidth; n++) operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, true));
   }
 };
