@@ -1,4 +1,4 @@
-export { type FolderWriteOptions, toWriteError, writeFolder } from './node/atomic.js';
+export { type FolderWriteOptions, toWriteError, writeAtomically, writeFolder } from './node/atomic.js';
 export { type FolderOptions, folderFiles } from './node/folder-files.js';
 export { hubCacheDir } from './node/hub/environment.js';
 export { type HubOptions, hubDataFiles, hubFiles } from './node/hub/hub-files.js';

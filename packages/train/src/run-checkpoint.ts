@@ -1,11 +1,20 @@
-// Checkpoints of a run: parameters, what the optimiser keeps beside them, and where the run stands. A checkpoint is whole
-// or not there, and the one before it is removed only afterwards. Does not own the arrays' file format (tensor-file.ts).
-import { readdir, rm } from 'node:fs/promises';
+// Checkpoints of a run: parameters, what the optimiser keeps beside them, where the run stands, and its config. One is
+// whole or not there, and the one before it is removed only afterwards. Owns finding the newest whose bytes are those that
+// were written. Does not own the arrays' file format (tensor-file.ts).
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RelufyError } from '@relufy/tensor';
+import { toWriteError } from '@relufy/checkpoint/node';
+import { RelufyError, show } from '@relufy/tensor';
 import type { DrawState } from './data/sequences.js';
 import type { TrainingSession } from './session.js';
-import { hasTensorFile, openTensorFile, writeTensorFile } from './tensor-file.js';
+import {
+  hasTensorFile,
+  openTensorFile,
+  stateOfTensorFile,
+  type TensorFile,
+  type TensorFileState,
+  writeTensorFile,
+} from './tensor-file.js';
 import type { TrainedParameter } from './training-step.js';
 
 export interface RunState {
@@ -17,7 +26,10 @@ export interface RunState {
 }
 
 const stateKey = 'relufy.run';
+const configKey = 'relufy.config';
 const prefix = 'step-';
+/** Before the name of one that was set aside. */
+const damagedPrefix = 'damaged-';
 
 const kept = ['parameter', 'm', 'v', 'average'] as const satisfies (keyof TrainedParameter)[];
 
@@ -30,12 +42,19 @@ function keptBuffers(session: TrainingSession) {
   );
 }
 
+export interface SaveOptions {
+  readonly state: RunState;
+  /** Of the run, as its folder keeps it. */
+  readonly config: unknown;
+  /** So many remain, this one among them. */
+  readonly keep: number;
+}
+
 /** Writes a checkpoint into a folder of checkpoints, then removes all but the last `keep`. Gives its path. */
 export async function saveCheckpoint(
   folder: string,
   session: TrainingSession,
-  state: RunState,
-  keep: number,
+  { state, config, keep }: SaveOptions,
 ): Promise<string> {
   const path = join(folder, `${prefix}${String(state.step).padStart(8, '0')}`);
   const tensors = keptBuffers(session).map(({ name, shape }) => ({
@@ -47,22 +66,69 @@ export async function saveCheckpoint(
       yield new Uint8Array((session.session.view(name) as Float32Array).slice().buffer);
     },
   }));
-  await writeTensorFile(path, tensors, { [stateKey]: JSON.stringify(state) });
+  await writeTensorFile(path, tensors, { [stateKey]: JSON.stringify(state), [configKey]: JSON.stringify(config) });
   const all = await checkpointsIn(folder);
   for (const old of all.slice(0, -keep)) await rm(join(folder, old), { recursive: true, force: true });
   return path;
 }
 
-/** The newest whole checkpoint of a folder. */
-export async function latestCheckpoint(folder: string): Promise<string | undefined> {
-  for (const name of (await checkpointsIn(folder)).reverse())
-    if (await hasTensorFile(join(folder, name))) return join(folder, name);
-  return undefined;
+export interface FoundCheckpoint {
+  readonly path: string;
+  /** No checksum says whether its bytes are those that were written. */
+  readonly unchecked: boolean;
+  /** Newer ones whose bytes are not, newest first. */
+  readonly damaged: readonly { readonly path: string; readonly reason: string }[];
+}
+
+/**
+ * The newest checkpoint of a folder whose bytes are those that were written; undefined when there is none at all.
+ * @throws RelufyError `checkpoint` when all are damaged.
+ */
+export async function findCheckpoint(folder: string): Promise<FoundCheckpoint | undefined> {
+  const damaged: { path: string; reason: string }[] = [];
+  for (const name of (await checkpointsIn(folder)).reverse()) {
+    const path = join(folder, name);
+    if (!(await hasTensorFile(path))) continue;
+    const state: TensorFileState = await stateOfTensorFile(path);
+    if (typeof state === 'string') return { path, unchecked: state === 'unchecked', damaged };
+    damaged.push({ path, reason: state.damage });
+  }
+  const [newest] = damaged;
+  if (newest === undefined) return undefined;
+  throw new RelufyError(
+    'checkpoint',
+    `${newest.path}: expected a whole checkpoint, got a damaged one (${newest.reason}), and no other that is whole. Put a copy in its place, or remove ${folder} to begin anew.`,
+  );
+}
+
+/** Out of the way of the checkpoints that follow; gives where it lies now. */
+export async function setAside(folder: string, path: string): Promise<string> {
+  const place = join(folder, `${damagedPrefix}${path.slice(folder.length + 1)}`);
+  await rm(place, { recursive: true, force: true });
+  await rename(path, place).catch(toWriteError(place));
+  return place;
 }
 
 async function checkpointsIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(() => [] as string[]);
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new RelufyError('io', `${folder}: expected a folder of checkpoints, got ${error.code}. Check its rights.`, {
+      cause: error,
+    });
+  });
   return names.filter((name) => name.startsWith(prefix)).sort();
+}
+
+/** The config of the run that wrote a checkpoint; undefined where it does not say. */
+export async function configInCheckpoint(path: string): Promise<unknown> {
+  const file = await openTensorFile(path);
+  try {
+    return JSON.parse(file.metadata[configKey] ?? 'null') ?? undefined;
+  } catch {
+    return undefined;
+  } finally {
+    await file.close();
+  }
 }
 
 /**
@@ -70,13 +136,7 @@ async function checkpointsIn(folder: string): Promise<string[]> {
  * @throws RelufyError `checkpoint` for a file that is damaged or of another model.
  */
 export async function restoreCheckpoint(path: string, session: TrainingSession): Promise<RunState> {
-  const file = await openTensorFile(path).catch((cause: Error) => {
-    throw new RelufyError(
-      'checkpoint',
-      `${path}: expected a whole checkpoint, got one that cannot be read (${cause.message}) Remove its folder to go on from the one before.`,
-      { cause },
-    );
-  });
+  const file = await openTensorFile(path);
   try {
     const buffers = keptBuffers(session);
     const missing = buffers.find(({ name }) => !file.names.includes(name));
@@ -85,6 +145,7 @@ export async function restoreCheckpoint(path: string, session: TrainingSession):
         'checkpoint',
         `${path}: expected "${missing.name}", got none. The checkpoint belongs to another run; choose another out.`,
       );
+    const state = stateIn(path, file);
     for (const { name } of buffers) {
       const values = new Float32Array(await file.read(name));
       const view = session.session.view(name);
@@ -95,10 +156,23 @@ export async function restoreCheckpoint(path: string, session: TrainingSession):
         );
       view.set(values);
     }
-    const state = JSON.parse(file.metadata[stateKey] ?? '{}') as RunState;
     session.updates = state.step;
     return state;
   } finally {
     await file.close();
   }
+}
+
+function stateIn(path: string, { metadata }: TensorFile): RunState {
+  const text = metadata[stateKey] ?? '';
+  const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+  try {
+    const state = JSON.parse(text) as RunState;
+    const { drawn, bySource } = state.draws;
+    if ([state.step, state.tokens, drawn, ...bySource].every(isCount)) return state;
+  } catch {}
+  throw new RelufyError(
+    'checkpoint',
+    `${path} "${stateKey}": expected where the run stands, got ${show(text.slice(0, 80))}. The checkpoint is no run's; choose another out.`,
+  );
 }

@@ -9,7 +9,7 @@ import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.
 import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
 import { writeModel } from './output.js';
-import { latestCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint } from './run-checkpoint.js';
+import { findCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint, setAside } from './run-checkpoint.js';
 import { type Metrics, RunFolder } from './run-folder.js';
 import { learningRateFactor, penaltyAt } from './schedules.js';
 import { type PartResult, TrainingSession } from './session.js';
@@ -39,6 +39,8 @@ export type RunEvent =
       readonly activationBytes: number;
     }
   | { readonly kind: 'resumed'; readonly step: number; readonly path: string }
+  /** Something that the run does not stop for, and that a person wants to know; a sentence. */
+  | { readonly kind: 'warning'; readonly message: string }
   | { readonly kind: 'step'; readonly metrics: Metrics }
   | { readonly kind: 'checkpoint'; readonly path: string }
   | {
@@ -74,6 +76,7 @@ async function runOn(backend: Backend, config: RunConfig, options: RunOptions): 
     tokenizer: start.tokenizer,
     tokenizerText: [...start.texts.values()].join('\n'),
     vocabSize: start.spec.vocabSize,
+    warn: (message: string) => warn(options, message),
   };
   const sourcesOf = async (sources: RunConfig['data']) => {
     const found: { source: SequenceSource; weight: number }[] = [];
@@ -115,6 +118,11 @@ export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spe
     slack: config.helu,
     recompute: config.recompute,
   };
+}
+
+function warn({ onEvent }: RunOptions, message: string): void {
+  if (onEvent) onEvent({ kind: 'warning', message });
+  else process.emitWarning(message);
 }
 
 function groupsOf({ groups, weightDecay }: RunConfig['optimizer']): ParameterGroup[] {
@@ -225,7 +233,7 @@ class Run {
 
   /** Weights of the model, or of the last checkpoint. */
   async #begin(): Promise<void> {
-    const path = await latestCheckpoint(this.#folder.path('checkpoints'));
+    const path = await this.#checkpoint();
     if (path === undefined) {
       await this.#start.load(this.#session);
       for (const { parameter, average } of this.#session.step.parameters)
@@ -245,6 +253,26 @@ class Run {
       memoryBytes: this.#session.session.memoryBytes,
       activationBytes: planMemory(this.#session.step.program).totalUnits * unitBytes,
     });
+  }
+
+  /** The newest whole one. A damaged one is passed over only when somebody hears of it. */
+  async #checkpoint(): Promise<string | undefined> {
+    const folder = this.#folder.path('checkpoints');
+    const found = await findCheckpoint(folder);
+    if (found === undefined) return undefined;
+    for (const { path, reason } of found.damaged) {
+      const what = `${path}: expected the bytes that were written, got others (${reason}).`;
+      if (this.#options.onEvent === undefined)
+        throw new RelufyError('checkpoint', `${what} Remove its folder to go on from ${found.path}.`);
+      this.#warn(`${what} It was moved to ${await setAside(folder, path)}; the run goes on from ${found.path}.`);
+    }
+    if (found.unchecked)
+      this.#warn(`${found.path}: expected checksums beside it, got none. Whether its bytes have changed is not known.`);
+    return found.path;
+  }
+
+  #warn(message: string): void {
+    warn(this.#options, message);
   }
 
   /** One optimiser step. */
@@ -321,7 +349,8 @@ class Run {
 
   async #save(): Promise<void> {
     const { keep } = this.#config.checkpoint;
-    const path = await saveCheckpoint(this.#folder.path('checkpoints'), this.#session, this.#state, keep);
+    const options = { state: this.#state, config: this.#config, keep };
+    const path = await saveCheckpoint(this.#folder.path('checkpoints'), this.#session, options);
     this.#lastCheckpoint = path;
     await this.#folder.drawCurve();
     this.#options.onEvent?.({ kind: 'checkpoint', path });

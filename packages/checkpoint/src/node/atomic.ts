@@ -3,7 +3,7 @@
 // (write-safetensors.ts, write-gguf.ts and the packages above), what a killed process leaves (leftovers.ts), downloads
 // that resume (hub/).
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { beside, clearLeftovers, release } from './leftovers.js';
 
@@ -16,12 +16,16 @@ export const toWriteError =
     throw new RelufyError('io', `${path}: expected to write ${what}, got ${code ?? message}. ${remedy}`, { cause });
   };
 
-/** Any pieces -> a file, by way of a temporary file beside it. On an error or abort the file at `path` is as it was. */
+/**
+ * A text, or any pieces -> a file, by way of a temporary file beside it. On an error or abort the file at `path` is as it
+ * was.
+ */
 export async function writeAtomically(
   path: string,
-  pieces: AsyncIterable<Uint8Array>,
+  content: string | AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
 ): Promise<void> {
+  const pieces = typeof content === 'string' ? [new TextEncoder().encode(content)] : content;
   signal?.throwIfAborted();
   const folder = dirname(resolve(path));
   await clearLeftovers(folder);
@@ -71,6 +75,7 @@ export async function writeFolder(
   try {
     await mkdir(staging, { recursive: true });
     await write(staging);
+    await syncAll(staging);
     const old = await rename(target, replaced).then(
       () => true,
       (error: NodeJS.ErrnoException) => {
@@ -86,6 +91,8 @@ export async function writeFolder(
     await rm(staging, { recursive: true, force: true }).catch(() => {});
     release(staging, replaced);
     if (isSystemError(error)) toWriteError(target, options.what)(error);
+    // an error that names a file names the one that it would have become
+    if (error instanceof Error) error.message = error.message.replaceAll(staging, target);
     throw error;
   }
   await rm(replaced, { recursive: true, force: true }).catch(() => {});
@@ -116,6 +123,19 @@ const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
 async function writeFully(handle: FileHandle, piece: Uint8Array): Promise<void> {
   let done = 0;
   while (done < piece.byteLength) done += (await handle.write(piece, done)).bytesWritten;
+}
+
+/** What a folder holds, before its name says that it is whole: a power cut would leave a file without its bytes. */
+async function syncAll(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await syncAll(path);
+    else if (entry.isFile()) {
+      const handle = await open(path, 'r+');
+      await handle.sync().finally(() => handle.close());
+    }
+  }
+  await syncFolder(folder);
 }
 
 /** So that the new name survives a power cut; some systems (Windows) cannot, and need not. */

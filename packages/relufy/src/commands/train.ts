@@ -67,6 +67,8 @@ function describe(event: RunEvent, steps: number): string {
     }
     case 'resumed':
       return `going on behind step ${event.step}, from ${event.path}`;
+    case 'warning':
+      return event.message;
     case 'checkpoint':
       return `checkpoint ${event.path}`;
     case 'done':

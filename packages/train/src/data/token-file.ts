@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { DataSource } from '../config.js';
-import { hasTensorFile, openTensorFile, writeTensorFile } from '../tensor-file.js';
+import { hasTensorFile, openTensorFile, stateOfTensorFile, writeTensorFile } from '../tensor-file.js';
 import { readDocuments } from './documents.js';
 
 export interface TokenData {
@@ -25,12 +25,14 @@ export interface TokenizeOptions {
   /** Says which tokenizer it is: the text of its files. */
   readonly tokenizerText: string;
   readonly vocabSize: number;
+  /** Hears of a token file that is damaged; it is made anew. */
+  readonly warn?: (message: string) => void;
 }
 
 /** The tokens of a source, from its file if there is one of the same data and tokenizer. */
 export async function tokenize(source: DataSource, options: TokenizeOptions): Promise<TokenData> {
   const folder = join(options.folder, await fingerprintOf(source, options.tokenizerText));
-  const known = await hasTensorFile(folder);
+  const known = await isWhole(folder, options);
   const data = known ? await readTokenFile(folder, source.path) : await readAll(source, options);
   if (!known) {
     const tensors = [
@@ -50,13 +52,22 @@ export async function tokenize(source: DataSource, options: TokenizeOptions): Pr
   return data;
 }
 
+async function isWhole(folder: string, { warn }: TokenizeOptions): Promise<boolean> {
+  if (!(await hasTensorFile(folder))) return false;
+  const state = await stateOfTensorFile(folder);
+  if (state === 'whole') return true;
+  const reason = state === 'unchecked' ? 'no checksums' : state.damage;
+  warn?.(`${folder}: expected the tokens that were written, got others (${reason}). They are made anew.`);
+  return false;
+}
+
 async function fingerprintOf(source: DataSource, tokenizerText: string): Promise<string> {
   const { size, mtimeMs } = await stat(source.path).catch((cause: NodeJS.ErrnoException) => {
     throw new RelufyError('io', `${source.path}: expected data, got ${cause.code}. Check the path.`, { cause });
   });
   const { weight: _, ...what } = source;
   return createHash('sha256')
-    .update(JSON.stringify([1, what, size, mtimeMs, tokenizerText]))
+    .update(JSON.stringify([2, what, size, mtimeMs, tokenizerText]))
     .digest('hex')
     .slice(0, 16);
 }
