@@ -7,18 +7,10 @@ import { type BuildResult, build } from 'esbuild';
 import { parseSync } from 'rolldown/utils';
 import { expect, test } from 'vitest';
 import ceilings from './bundle-sizes.json' with { type: 'json' };
-import { packages, root } from './workspace.js';
+import { browserPackages, packages, resolveExport, root } from './workspace.js';
 
-/** The browser-neutral packages: their `.` entries as browsers resolve them, and files that they start from there. */
-const neutral: Readonly<Record<string, readonly string[]>> = {
-  '@relufy/tensor': [],
-  '@relufy/kernels': ['./dist/worker.js'],
-  '@relufy/checkpoint': [],
-  '@relufy/tokenizer': [],
-  '@relufy/models': [],
-  '@relufy/llama-tales': [],
-  relufy: [],
-};
+/** Files that a browser-neutral package starts, beside its `.` entry. */
+const started: Readonly<Record<string, readonly string[]>> = { '@relufy/kernels': ['./dist/worker.js'] };
 /** What looks like Node and is allowed, each with its reason. */
 const exceptions: Readonly<Record<string, string>> = {
   'packages/kernels/dist/worker.js: node:worker_threads':
@@ -28,14 +20,14 @@ const exceptions: Readonly<Record<string, string>> = {
 const nodeGlobals = new Set(['process', 'Buffer', 'require', '__dirname', '__filename']);
 
 const entries = packages
-  .filter(({ name }) => name in neutral)
+  .filter(({ name }) => browserPackages.includes(name))
   .flatMap(({ name, folder, manifest }) => {
-    const main = manifest.exports?.['.'];
-    const further = (neutral[name] ?? []).map((path) => ({
+    const main = resolveExport(manifest.exports?.['.'], ['browser', 'import']);
+    const further = (started[name] ?? []).map((path) => ({
       entry: name + path.slice(1),
       file: folder + path.slice(1),
     }));
-    return [{ entry: name, file: folder + (main?.browser ?? main?.default)?.slice(1) }, ...further];
+    return [{ entry: name, file: folder + main?.slice(1) }, ...further];
   });
 
 type Bundle = BuildResult<{ metafile: true; write: false }>;

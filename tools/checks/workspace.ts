@@ -6,10 +6,13 @@ import { fileURLToPath } from 'node:url';
 /** The repository, ending in `/`. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
+/** What stands under a path in `exports`: a file, or conditions, each with one again. */
+export type Conditional = string | { readonly [condition: string]: Conditional };
+
 export interface Manifest {
   readonly name: string;
   readonly private?: boolean;
-  readonly exports?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly exports?: Readonly<Record<string, Conditional>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
@@ -34,6 +37,17 @@ export const packages: readonly Package[] = ['packages', 'apps']
     return { name: manifest.name, folder, manifest };
   });
 
+/** The packages whose `.` entries run in browsers too. */
+export const browserPackages: readonly string[] = [
+  '@relufy/tensor',
+  '@relufy/kernels',
+  '@relufy/checkpoint',
+  '@relufy/tokenizer',
+  '@relufy/models',
+  '@relufy/llama-tales',
+  'relufy',
+];
+
 /** Every file that git tracks or would track, relative to the repository. */
 export const repositoryFiles: readonly string[] = execFileSync(
   'git',
@@ -52,3 +66,14 @@ export function sourceFiles(folder: string): readonly string[] {
 
 /** Tests, and what only tests use. */
 export const isTest = (file: string): boolean => file.endsWith('.test.ts') || file.includes('/testing/');
+
+/** What stands in `exports` leads to under these conditions: the first that holds, as Node and bundlers take it. */
+export function resolveExport(entry: Conditional | undefined, conditions: readonly string[]): string | undefined {
+  if (entry === undefined || typeof entry === 'string') return entry;
+  for (const [condition, below] of Object.entries(entry)) {
+    const holds = condition === 'default' || conditions.includes(condition);
+    const found = holds ? resolveExport(below, conditions) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

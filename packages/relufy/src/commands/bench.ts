@@ -2,7 +2,7 @@
 // the streaming bandwidth that speeds are held against is measured in the same run.
 
 import { wholeFrom } from '@relufy/chat';
-import type { WeightDType } from '@relufy/models';
+import { createBackend, type WeightDType } from '@relufy/models';
 import { type Backend, type DType, measureStreaming } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
@@ -12,7 +12,7 @@ import { describeMachine, type Table, toMarkdown } from '../bench/report.js';
 import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/sparse-decode.js';
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
-import { createBackend, loadModel } from '../node.js';
+import { loadModel } from '../node/load-model.js';
 import { choice, numeric, weightDTypes } from '../options.js';
 import { print, printJson } from '../output.js';
 

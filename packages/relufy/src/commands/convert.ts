@@ -2,12 +2,11 @@
 // Does not own the conversions (@relufy/models, @relufy/checkpoint).
 import { stat } from 'node:fs/promises';
 import { wholeFrom } from '@relufy/chat';
-import type { RelufyOptions, WeightDType } from '@relufy/models';
+import { convertModel, type RelufyOptions, type WeightDType, writeGguf } from '@relufy/models';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { showProgress } from '../load-progress.js';
 import { openSource } from '../node/load-model.js';
-import { convertModel, writeGguf } from '../node.js';
 import { choice, modelHelp, numeric, weightDTypes } from '../options.js';
 import { print } from '../output.js';
 import { untilInterrupted } from '../signals.js';
