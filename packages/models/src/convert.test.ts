@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { encodeSafetensors, memoryFiles } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { createNativeBackend, type NativeSession, nativeAvailability } from '@relufy/native';
-import { type Backend, RelufyError } from '@relufy/tensor';
+import { type Backend, blocksOf, RelufyError, scalesOffset } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConversionOptions, convertModel, type LoadOptions, loadModel } from './node.js';
+import { randomModel } from './testing/random-model.js';
 
 const bundled = fileURLToPath(new URL('../../llama-tales/model/', import.meta.url));
 const ids = [0, 3, 761, 484, 265];
@@ -141,6 +142,56 @@ describe('convert', () => {
     expect((await failure(logits(out, { relufy: { stage: 2 } }))).message).toContain(
       'expected int8 [256, 512]T, got int8 [512, 256].',
     );
+  });
+
+  it.each(['int8', 'int4', 'bf16', 'f32'] as const)(
+    'refuses packed %s with NaN or infinity anywhere, on every backend',
+    async (dtype) => {
+      const out = await convert({ dtype, layout: 'packed' });
+      const path = join(out, 'model.safetensors');
+      const bytes = await readFile(path);
+      const length = Number(bytes.readBigUInt64LE(0));
+      const header = JSON.parse(bytes.subarray(8, 8 + length).toString());
+      const backends = ['reference', 'wasm', ...(native.available ? (['native'] as const) : [])] as const;
+      for (const [name, bits] of [
+        ['layers.0.down.weight', 0xfc00],
+        ['embedTokens', 0x7e00],
+        ['finalNorm.weight', 0x7fc0],
+      ] as const) {
+        const { data_offsets, shape, dtype: stored } = header[name];
+        const end = 8 + length + data_offsets[1];
+        // of blocks: the last scale of the last row; else the upper half of the last number
+        const at =
+          stored === 'U8' ? end - shape[1] + scalesOffset(dtype as 'int8', 256) + 2 * blocksOf(256) - 2 : end - 2;
+        const before = bytes.readUInt16LE(at);
+        bytes.writeUInt16LE(stored === 'U8' ? bits : 0xff80, at);
+        await writeFile(path, bytes);
+        for (const backend of backends)
+          expect((await failure(loadModel(out, { backend }))).message).toContain(
+            `tensor "${name}": expected finite numbers, got NaN or infinity.`,
+          );
+        bytes.writeUInt16LE(before, at);
+      }
+      await writeFile(path, bytes);
+      for (const backend of backends) await (await loadModel(out, { backend })).dispose();
+    },
+  );
+
+  it('refuses to pack numbers that do not fit, and names the tensor', async () => {
+    const config = await readFile(join(bundled, 'config.json'), 'utf8');
+    const files = await randomModel(JSON.parse(config), (tensors) => {
+      const { data } = tensors.get('model.layers.1.mlp.down_proj.weight') as { data: Float32Array };
+      data[300] = 3e38;
+    });
+    for (const dtype of ['int8', 'int4', 'bf16'] as const) {
+      const out = join(folder, `too-large-${dtype}`);
+      const done = convertModel(files, out, { dtype });
+      if (dtype === 'bf16') await done;
+      else
+        expect((await failure(done)).message).toContain(
+          'tensor "model.layers.1.mlp.down_proj.weight": expected numbers',
+        );
+    }
   });
 
   it('refuses packed files that lie', async () => {

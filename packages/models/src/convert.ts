@@ -195,7 +195,7 @@ async function* tensorBytes(
     const count = Math.min(chunkRows, rows - row);
     const { dtype, data } = await checkpoint.readRows(info.name, row, count, signal);
     const values = convert(dtype, data, to);
-    checkFinite(name, info.name, values);
+    checkFinite(name, info.name, to, values);
     yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     onBytes?.(info.file, (info.byteLength / rows) * count);
   }

@@ -135,6 +135,20 @@ describe('a checkpoint that does not fit', () => {
       );
   });
 
+  it.each(['int8', 'int4'] as const)('holds numbers that are too large for %s, in any matrix', async (dtype) => {
+    const down = 'model.layers.0.mlp.down_proj.weight'; // stored transposed: its blocks run along the other axis
+    for (const name of [up, down, 'model.embed_tokens.weight', 'model.layers.0.self_attn.v_proj.weight']) {
+      const change = (map: Map<string, Tensor>) => {
+        (map.get(name) as Tensor).data[5] = -1e30;
+      };
+      const message = await failure(change, { dtype });
+      expect(message).toContain(`"${name}"`);
+      expect(message).toContain(`expected numbers whose ${dtype} block scale fits f16`);
+      await using model = await load(change, { dtype: 'f32' });
+      expect(model.spec.hiddenSize).toBe(8);
+    }
+  });
+
   it('has files that are not what they should be', async () => {
     const bytes = await encodeSafetensors(tensors().values());
     const attempt = async (files: Record<string, string | Uint8Array>) => {

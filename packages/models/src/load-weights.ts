@@ -10,6 +10,7 @@ import {
   elementCount,
   type FloatDType,
   isBlockDType,
+  isFiniteBuffer,
   narrowToBf16,
   quantizeRow,
   RelufyError,
@@ -132,21 +133,40 @@ export async function fillBuffer(
       for await (const { values, rows, width, firstRow } of readChunks(checkpoint, part, dtype, options)) {
         const row = toRow + firstRow;
         if (transposed) transpose(values, rows, width, staging ?? target(), row, decl.shape[1] as number);
-        else if (isBlockDType(dtype)) quantizeRows(dtype, values as Float32Array, width, target() as Uint8Array, row);
+        else if (isBlockDType(dtype))
+          quantizeRows(
+            dtype,
+            values as Float32Array,
+            width,
+            target() as Uint8Array,
+            row,
+            whereOf(options.name, [part]),
+          );
         else target().set(values, row * width);
       }
     toRow += part.rows;
   }
-  if (staging && isBlockDType(dtype)) quantizeRows(dtype, staging, decl.shape[1] as number, target() as Uint8Array, 0);
+  if (staging && isBlockDType(dtype))
+    quantizeRows(dtype, staging, decl.shape[1] as number, target() as Uint8Array, 0, whereOf(options.name, parts));
 }
 
 const noSteps = { maxRows: 0, maxOutputs: 0 };
 
-function quantizeRows(dtype: BlockDType, values: Float32Array, width: number, target: Uint8Array, toRow: number): void {
+const whereOf = (name: string, parts: readonly WeightPart[]): string =>
+  `${name} tensor ${[...new Set(parts.map(({ tensor }) => `"${tensor}"`))].join(' or ')}`;
+
+function quantizeRows(
+  dtype: BlockDType,
+  values: Float32Array,
+  width: number,
+  target: Uint8Array,
+  toRow: number,
+  where: string,
+): void {
   const bytes = rowBytes(dtype, width);
   for (let row = 0; row * width < values.length; row++) {
     const to = (toRow + row) * bytes;
-    quantizeRow(dtype, values.subarray(row * width, (row + 1) * width), target.subarray(to, to + bytes));
+    quantizeRow(dtype, values.subarray(row * width, (row + 1) * width), target.subarray(to, to + bytes), where);
   }
 }
 
@@ -180,7 +200,7 @@ async function readVector(
 ): Promise<Float32Array | Uint16Array> {
   const { dtype, data } = await checkpoint.readRows(part.tensor, 0, 1, signal);
   const values = convert(dtype, data, to).slice(part.firstRow, part.firstRow + part.rows);
-  checkFinite(name, part.tensor, values);
+  checkFinite(name, part.tensor, to === 'bf16' ? to : 'f32', values);
   if (part.plus !== undefined) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) + part.plus;
   onBytes?.((checkpoint.tensors.get(part.tensor) as TensorInfo).file, data.byteLength);
   return values;
@@ -208,7 +228,7 @@ async function* readChunks(
     const rows = Math.min(chunkRows, part.rows - firstRow);
     const { dtype, data } = await checkpoint.readRows(part.tensor, part.firstRow + firstRow, rows, signal);
     const values = convert(dtype, data, to);
-    checkFinite(name, part.tensor, values);
+    checkFinite(name, part.tensor, to === 'bf16' ? to : 'f32', values);
     yield { values, rows, width, firstRow };
     onBytes?.(info.file, Math.round((info.byteLength / part.tensorRows) * rows));
   }
@@ -226,18 +246,13 @@ export function convert(dtype: FloatDType, data: Uint8Array, to: DType): Float32
   return to === 'bf16' ? narrowToBf16(wide) : wide;
 }
 
-export function checkFinite(name: string, tensor: string, values: Float32Array | Uint16Array): void {
-  // an exponent of all ones is NaN or infinity, in f32 and bf16 alike
-  const [bits, exponent] =
-    values instanceof Uint16Array
-      ? [values, 0x7f80]
-      : [new Uint32Array(values.buffer, values.byteOffset, values.length), 0x7f800000];
-  for (let i = 0; i < bits.length; i++)
-    if (((bits[i] as number) & exponent) === exponent)
-      throw new RelufyError(
-        'checkpoint',
-        `${name} tensor "${tensor}": expected finite numbers, got NaN or infinity. The checkpoint is damaged, or too large for its format.`,
-      );
+/** `columns`: of a row, where the numbers lie in blocks. */
+export function checkFinite(name: string, tensor: string, dtype: DType, values: BufferView, columns = 0): void {
+  if (!isFiniteBuffer(dtype, values, columns))
+    throw new RelufyError(
+      'checkpoint',
+      `${name} tensor "${tensor}": expected finite numbers, got NaN or infinity. The checkpoint is damaged, or too large for its format.`,
+    );
 }
 
 /** target[c][toRow + r] = values[r][c], in tiles that stay in the cache. */

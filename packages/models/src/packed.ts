@@ -4,8 +4,6 @@
 import type { Checkpoint, TensorInfo, TensorToWrite } from '@relufy/checkpoint';
 import {
   type BufferDecl,
-  type BufferView,
-  bytesPerElement,
   type DType,
   describeBuffer,
   isBlockDType,
@@ -13,6 +11,7 @@ import {
   rowBytes,
   type Session,
   show,
+  yieldToEventLoop,
 } from '@relufy/tensor';
 import { checkFinite, type LoadWeightsOptions, type WeightSources } from './load-weights.js';
 
@@ -87,11 +86,12 @@ async function loadPacked(
   const mapped = adopt(checkpoint, session, stored);
   for (const decl of mapped) {
     const { file, byteLength } = checkpoint.tensors.get(decl.name) as TensorInfo;
-    // a matrix is read when its first token is: what is written here was checked when it was converted
-    if (decl.shape.length === 1) checkNumbers(name, decl.name, session.view(decl.name));
+    // this reads the file once, at the speed of memory; the first step would do so too
+    checkFinite(name, decl.name, decl.dtype, session.view(decl.name), decl.shape.at(-1) as number);
     onBytes?.(file, byteLength);
+    await yieldToEventLoop();
+    signal?.throwIfAborted();
   }
-  signal?.throwIfAborted();
   for (const decl of stored) {
     if (mapped.has(decl)) continue;
     const { file } = checkpoint.tensors.get(decl.name) as TensorInfo;
@@ -102,10 +102,9 @@ async function loadPacked(
       const bytes = await checkpoint.readStored(decl.name, row, count, signal);
       const view = session.view(decl.name);
       new Uint8Array(view.buffer, view.byteOffset + row * stride, bytes.byteLength).set(bytes);
-      if (!isBlockDType(decl.dtype)) {
-        const each = bytesPerElement[decl.dtype];
-        checkNumbers(name, decl.name, view.subarray((row * stride) / each, (row * stride + bytes.byteLength) / each));
-      }
+      const each = view.BYTES_PER_ELEMENT;
+      const part = view.subarray((row * stride) / each, (row * stride + bytes.byteLength) / each);
+      checkFinite(name, decl.name, decl.dtype, part, decl.shape.at(-1) as number);
       onBytes?.(file, bytes.byteLength);
     }
   }
@@ -125,10 +124,6 @@ function adopt(checkpoint: Checkpoint, session: Session, stored: readonly Buffer
   }
   for (const [path, buffers] of places) session.adopt(path, buffers);
   return mapped;
-}
-
-function checkNumbers(name: string, buffer: string, view: BufferView): void {
-  if (view instanceof Float32Array || view instanceof Uint16Array) checkFinite(name, buffer, view);
 }
 
 function strides({ dtype, shape }: BufferDecl): [rows: number, stride: number] {

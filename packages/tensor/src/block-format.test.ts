@@ -80,4 +80,27 @@ describe('block formats', () => {
     for (const dtype of ['int8', 'int4'] as const)
       expect([...dequantizeRow(dtype, row(dtype, new Float32Array(40)), 40)].every((value) => value === 0)).toBe(true);
   });
+
+  it.each([
+    ['int8', 127],
+    ['int4', -8],
+    ['int4', 7], // ternary
+  ] as const)('%s: refuses a block whose scale f16 cannot hold', (dtype, steps) => {
+    const at = (scale: number) => {
+      const values = new Float32Array(70);
+      values[40] = scale * steps;
+      if (steps === -8) values[41] = scale; // no ternary block
+      return values;
+    };
+    expect(dequantizeRow(dtype, row(dtype, at(65504)), 70)[40]).toBe(65504 * steps);
+    row(dtype, at(65519));
+    for (const scale of [65521, 1e30]) {
+      const bytes = new Uint8Array(blockRowBytes(dtype, 70));
+      expect(() => quantizeRow(dtype, at(scale), bytes, 'm tensor "w"')).toThrowError(
+        new RegExp(
+          `^m tensor "w": expected numbers whose ${dtype} block scale fits f16 .* got a block with [\\d.e+]+. Use`,
+        ),
+      );
+    }
+  });
 });

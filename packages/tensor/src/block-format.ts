@@ -9,6 +9,7 @@
 // and the whole padded to 64 bytes, so that every row begins on a cache line. All of a neuron is one contiguous run.
 // The blocks are those of GGUF's q8_0 and q4_0, with the scales gathered behind the values.
 import { f16ToF32, f32ToF16 } from './dtype.js';
+import { RelufyError } from './errors.js';
 
 export type BlockDType = 'int8' | 'int4';
 
@@ -29,17 +30,29 @@ export function blockRowBytes(dtype: BlockDType, columns: number): number {
   return Math.ceil((scalesOffset(dtype, columns) + 2 * blocksOf(columns)) / 64) * 64;
 }
 
-/** Writes one row. `target` is exactly the row's bytes. */
-export function quantizeRow(dtype: BlockDType, values: Float32Array, target: Uint8Array): void {
+/**
+ * Writes one row of finite numbers. `target` is exactly the row's bytes; `where` names the tensor in an error.
+ * @throws RelufyError `checkpoint` where a block's scale is too large for f16: infinity times an integer is no weight.
+ */
+export function quantizeRow(dtype: BlockDType, values: Float32Array, target: Uint8Array, where = 'quantizeRow'): void {
   const scales = scalesOffset(dtype, values.length);
   target.fill(0);
   for (let block = 0; block < blocksOf(values.length); block++) {
     const from = block * blockSize;
     const part = values.subarray(from, from + blockSize);
     const bits = dtype === 'int8' ? quantizeInt8(part, target, from) : quantizeInt4(part, target, from / 2);
+    if ((bits & 0x7c00) === 0x7c00) throw scaleOverflow(dtype, part, where);
     target[scales + 2 * block] = bits & 0xff;
     target[scales + 2 * block + 1] = bits >> 8;
   }
+}
+
+function scaleOverflow(dtype: BlockDType, values: Float32Array, where: string): RelufyError {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return new RelufyError(
+    'checkpoint',
+    `${where}: expected numbers whose ${dtype} block scale fits f16 (at most 65504), got a block with ${largest.toPrecision(3)}. Use dtype bf16 or f32, which hold it.`,
+  );
 }
 
 /** Reads one row of `columns` numbers. */

@@ -53,6 +53,7 @@ export {
 } from './dtype.js';
 export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloats } from './encode.js';
 export { type ErrorCode, RelufyError, show } from './errors.js';
+export { areFinite, isFiniteBuffer } from './finite.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
 export { parseJson } from './json.js';
 export { nearest } from './nearest.js';

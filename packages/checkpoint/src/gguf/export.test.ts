@@ -112,6 +112,27 @@ describe('llama', () => {
 });
 
 describe('refusing', () => {
+  it.each([
+    ['f16', 65536, /expected numbers that fit f16 .*got 6.55e\+4/],
+    ['q8_0', 1e7, /expected numbers whose Q8_0 block scale fits f16 .*got 1.00e\+7/],
+    ['q4_0', -1e6, /expected numbers whose Q4_0 block scale fits f16 .*got 1.00e\+6/],
+    ['f32', Number.NaN, /expected finite numbers/],
+    ['f16', Number.POSITIVE_INFINITY, /expected finite numbers/],
+    ['q8_0', Number.NEGATIVE_INFINITY, /expected finite numbers/],
+    ['q4_0', Number.NaN, /expected finite numbers/],
+  ] as const)('numbers that %s cannot hold: %d', async (type, value, expected) => {
+    const name = 'model.layers.1.mlp.up_proj.weight';
+    const tensors = llamaTensors.map((tensor) => {
+      if (tensor.name !== name) return tensor;
+      const data = Float32Array.from(tensor.data as Float32Array);
+      data[37] = value;
+      return { ...tensor, data };
+    });
+    const message = await messageOf(async () => toGguf(await model({ tensors }), { type }));
+    expect(message).toContain(`tensor "${name}": `);
+    expect(message).toMatch(expected);
+  });
+
   const cases: [string, Parameters<typeof model>[0], RegExp][] = [
     ['another family', { config: { model_type: 'opt' } }, /"model_type", expected llama, mistral, sparsellama, falcon/],
     ['another scaling', { config: { rope_scaling: { type: 'dynamic', factor: 2 } } }, /"rope_scaling"/],

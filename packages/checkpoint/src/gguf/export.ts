@@ -109,12 +109,19 @@ function planTensors(
     const type = typeFor(name, info, options.type);
     const plus = architecture.storedPlus?.(huggingFace) ?? 0;
     const values = () => readValues(checkpoint, info, order, options.signal);
-    tensors.push({ name, type, shape: info.shape, values: plus === 0 ? values : () => increased(values(), plus) });
+    tensors.push({
+      name,
+      where: `tensor ${show(info.name)}`,
+      type,
+      shape: info.shape,
+      values: plus === 0 ? values : () => increased(values(), plus),
+    });
   }
   const frequencies = ropeFrequencyTensor(reader.config);
   if (frequencies)
     tensors.push({
       name: frequencies.name,
+      where: 'config.json rope_scaling',
       type: 'F32',
       shape: [frequencies.values.length],
       values: async function* () {

@@ -1,20 +1,35 @@
 // f32 -> the tensor types that we write, bit for bit as ggml's reference quantisers do it (ggml-quants.c): every
 // intermediate is rounded to f32.
-// Owns: F32, F16, Q8_0, Q4_0. Does not own: which tensor gets which type (export.ts).
-import { f32ToF16 } from '@relufy/tensor';
+// Owns: F32, F16, Q8_0, Q4_0, and refusing numbers that one of them cannot hold. Does not own: which tensor gets which
+// type (export.ts).
+import { areFinite, f32ToF16 } from '@relufy/tensor';
+import { malformed } from '../malformed.js';
 
 export type WritableType = 'F32' | 'F16' | 'Q8_0' | 'Q4_0';
 
 const { fround } = Math;
 
-/** `values` are whole blocks. */
-export function quantize(type: WritableType, values: Float32Array): Uint8Array {
+/**
+ * `values` are whole blocks; `where` names their tensor.
+ * @throws RelufyError `checkpoint` for numbers that are not finite, or that the type has no room for.
+ */
+export function quantize(type: WritableType, values: Float32Array, where: string): Uint8Array {
+  if (!areFinite('f32', values)) throw malformed(where, 'expected finite numbers, got NaN or infinity');
   if (type === 'F32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  if (type === 'F16') return toF16(values);
-  return type === 'Q8_0' ? quantizeQ8(values) : quantizeQ4(values);
+  const bytes = type === 'F16' ? toF16(values) : type === 'Q8_0' ? quantizeQ8(values) : quantizeQ4(values);
+  if (bytes !== undefined) return bytes;
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const what = type === 'F16' ? 'numbers that fit' : `numbers whose ${type} block scale fits`;
+  throw malformed(
+    where,
+    `expected ${what} f16 (at most 65504), got ${largest.toPrecision(3)}`,
+    'Write it as type f32, which holds every number.',
+  );
 }
 
-function toF16(values: Float32Array): Uint8Array {
+// Each of these gives undefined where an f16 would be infinite.
+
+function toF16(values: Float32Array): Uint8Array | undefined {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const out = new Uint16Array(values.length);
   for (let i = 0; i < out.length; i++) {
@@ -26,10 +41,10 @@ function toF16(values: Float32Array): Uint8Array {
         ? ((b >>> 16) & 0x8000) | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13)
         : f32ToF16(values[i] as number);
   }
-  return new Uint8Array(out.buffer);
+  return areFinite('f16', out) ? new Uint8Array(out.buffer) : undefined;
 }
 
-function quantizeQ8(values: Float32Array): Uint8Array {
+function quantizeQ8(values: Float32Array): Uint8Array | undefined {
   const blocks = values.length / 32;
   const out = new Uint8Array(blocks * 34);
   for (let block = 0; block < blocks; block++) {
@@ -38,7 +53,7 @@ function quantizeQ8(values: Float32Array): Uint8Array {
     for (let i = 0; i < 32; i++) largest = Math.max(largest, Math.abs(values[from + i] as number));
     const d = fround(largest / 127);
     const inverse = d === 0 ? 0 : fround(1 / d);
-    putF16(out, block * 34, d);
+    if (!putF16(out, block * 34, d)) return undefined;
     for (let i = 0; i < 32; i++) {
       const scaled = fround((values[from + i] as number) * inverse);
       out[block * 34 + 2 + i] = scaled < 0 ? -Math.floor(0.5 - scaled) : Math.floor(scaled + 0.5); // half away from zero
@@ -47,7 +62,7 @@ function quantizeQ8(values: Float32Array): Uint8Array {
   return out;
 }
 
-function quantizeQ4(values: Float32Array): Uint8Array {
+function quantizeQ4(values: Float32Array): Uint8Array | undefined {
   const blocks = values.length / 32;
   const out = new Uint8Array(blocks * 18);
   for (let block = 0; block < blocks; block++) {
@@ -59,7 +74,7 @@ function quantizeQ4(values: Float32Array): Uint8Array {
     }
     const d = fround(largest / -8);
     const inverse = d === 0 ? 0 : fround(1 / d);
-    putF16(out, block * 18, d);
+    if (!putF16(out, block * 18, d)) return undefined;
     for (let i = 0; i < 16; i++) {
       const low = toFourBits(values[from + i] as number, inverse);
       const high = toFourBits(values[from + 16 + i] as number, inverse);
@@ -72,8 +87,10 @@ function quantizeQ4(values: Float32Array): Uint8Array {
 const toFourBits = (value: number, inverse: number): number =>
   Math.min(15, Math.trunc(fround(fround(value * inverse) + 8.5)));
 
-function putF16(out: Uint8Array, at: number, value: number): void {
+/** Whether it is finite. */
+function putF16(out: Uint8Array, at: number, value: number): boolean {
   const bits = f32ToF16(value);
   out[at] = bits & 0xff;
   out[at + 1] = bits >> 8;
+  return (bits & 0x7c00) !== 0x7c00;
 }

@@ -8,6 +8,8 @@ import { quantize, type WritableType } from './quantize.js';
 
 export interface GgufTensorToWrite {
   readonly name: string;
+  /** What an error calls it: the tensor that it is made of. */
+  readonly where: string;
   readonly type: WritableType;
   /** In PyTorch's order; the last dimension is whole blocks. */
   readonly shape: readonly number[];
@@ -47,7 +49,7 @@ export async function* encodeGguf(
     const expected = byteLengthOf(tensor);
     let written = 0;
     for await (const values of tensor.values()) {
-      const bytes = quantize(tensor.type, values);
+      const bytes = quantize(tensor.type, values, tensor.where);
       written += bytes.byteLength;
       yield bytes;
     }
