@@ -18,42 +18,61 @@ const archives = new Map<string, Promise<ReadonlyMap<string, Uint8Array>>>();
  * `column0`, `column1`, ... where `header` is false.
  */
 export async function readDocs(path: string, { header = true } = {}): Promise<Doc[]> {
-  const text = new TextDecoder('utf-8', { fatal: true });
-  const fail = (expected: string, cause: unknown): never => {
-    throw new RelufyError('input', `${path}: expected ${expected}, got ${(cause as Error).message}. Check the file.`, {
-      cause,
-    });
-  };
   let content: string;
   try {
-    if (path.endsWith('.parquet')) return await parquetDocs(await readBytes(path));
-    content = text.decode(await readBytes(path));
+    const bytes = await readBytes(path);
+    if (path.endsWith('.parquet')) return await parquetDocs(bytes);
+    content = decodeText(bytes);
   } catch (error) {
     if (RelufyError.is(error)) throw error;
-    return fail(path.endsWith('.parquet') ? 'a Parquet file' : 'a readable file of UTF-8 text', error);
+    throw unreadable(path, path.endsWith('.parquet') ? 'a Parquet file' : 'a readable file of UTF-8 text', error);
   }
   const name = path.replace(/\.gz$/, '');
-  const parse = (expected: string, json: string): unknown => {
-    try {
-      return JSON.parse(json);
-    } catch (error) {
-      return fail(expected, error);
-    }
-  };
-  if (name.endsWith('.jsonl'))
-    return content
-      .split('\n')
-      .flatMap((line, at) =>
-        line.trim() === '' ? [] : [asDoc(`${path} line ${at + 1}`, parse(`a JSON object in line ${at + 1}`, line))],
-      );
-  if (name.endsWith('.json')) {
-    const value = parse('JSON', content);
-    if (!Array.isArray(value))
-      throw new RelufyError('input', `${path}: expected a list of objects, got ${show(value)}. Check the file.`);
-    return value.map((item, at) => asDoc(`${path} item ${at + 1}`, item));
-  }
+  if (/\.jsonl?$/.test(name)) return jsonDocs(path, content);
   if (name.endsWith('.csv')) return csvDocs(content, header);
   return [{ text: content }];
+}
+
+/** A byte order mark is no part of the text. @throws TypeError for what is not UTF-8. */
+export const decodeText = (bytes: Uint8Array): string => new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+
+const unreadable = (path: string, expected: string, cause: unknown): RelufyError =>
+  new RelufyError('input', `${path}: expected ${expected}, got ${(cause as Error).message}. Check the file.`, {
+    cause,
+  });
+
+/**
+ * A list of objects, or an object a line: by what the file holds, since both names are given to both. Lines end at \n
+ * alone: U+2028 and its like may stand inside a text.
+ */
+function jsonDocs(path: string, content: string): Doc[] {
+  const parse = (json: string): { value: unknown } | { error: unknown } => {
+    try {
+      return { value: JSON.parse(json) };
+    } catch (error) {
+      return { error };
+    }
+  };
+  const begin = content.trimStart()[0];
+  const whole = begin === '[' ? parse(content) : undefined;
+  if (whole && 'value' in whole && Array.isArray(whole.value))
+    return whole.value.map((item, at) => asDoc(`${path} item ${at + 1}`, item));
+  const docs: Doc[] = [];
+  for (const [at, line] of content.split('\n').entries()) {
+    // files that were put together have a mark in each
+    const json = line.trim();
+    if (json === '') continue;
+    const parsed = parse(json);
+    if ('error' in parsed) {
+      // one object over several lines
+      const only = docs.length === 0 ? parse(content) : parsed;
+      if ('value' in only) return [asDoc(path, only.value)];
+      if (whole && 'error' in whole) throw unreadable(path, 'a JSON list of objects', whole.error);
+      throw unreadable(path, `a JSON object in line ${at + 1}`, parsed.error);
+    }
+    docs.push(asDoc(`${path} line ${at + 1}`, parsed.value));
+  }
+  return docs;
 }
 
 /** The reader is loaded for the first Parquet file: most runs have none. */

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { z } from 'zod';
+import { decodeText } from './data-files.js';
 import type { Evaluation, Sample } from './evaluate.js';
 import { filtered } from './metrics.js';
 import { type CostResult, toLmEvalJson, toTable } from './results.js';
@@ -141,7 +142,7 @@ export function readRun(folder: string): FinishedRun {
   const read = <T>(file: string, schema: z.ZodType<T>): T => {
     const path = join(folder, file);
     try {
-      return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
+      return schema.parse(JSON.parse(decodeText(readFileSync(path))));
     } catch (error) {
       const reason = error instanceof z.ZodError ? error.issues[0]?.message : (error as Error).message;
       throw new RelufyError('io', `${path}: expected a file of a finished run, got ${reason}. Name its folder.`, {

@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RelufyError, show } from '@relufy/tensor';
 import { z } from 'zod';
+import { decodeText } from './data-files.js';
 import { FunctionName, parseYaml, readTask, type TaskConfig } from './task-file.js';
 
 export interface GroupConfig {
@@ -188,11 +189,13 @@ function check<T>(where: string, schema: z.ZodType<T>, value: unknown): T {
 async function readIncluding(where: string, path: string, outer: readonly string[]): Promise<unknown> {
   if (outer.includes(path))
     throw new RelufyError('option', `${where}: expected an include that ends, got a circle. Correct the file.`);
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new RelufyError('io', `${where}: expected a task file, got ${error.message}. Check the path.`, {
-      cause: error,
+  const text = await readFile(path)
+    .then(decodeText)
+    .catch((error: Error) => {
+      throw new RelufyError('io', `${where}: expected a task file in UTF-8, got ${error.message}. Check the file.`, {
+        cause: error,
+      });
     });
-  });
   const value = parseYaml(where, text);
   if (!isRecord(value) || value.include === undefined) return value;
   const { include, ...own } = value;

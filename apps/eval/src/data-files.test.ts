@@ -1,0 +1,72 @@
+// Files of documents as other programs write them: what they hold counts, not what they are called.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readDocs } from './data-files.js';
+import { TaskRegistry } from './task-registry.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'relufy-data-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const write = (name: string, content: string | Uint8Array): string => {
+  writeFileSync(join(folder, name), content);
+  return join(folder, name);
+};
+
+const docs = [{ q: 'a' }, { q: 'b\u2028c\u2029d\u0085e' }];
+const lines = docs.map((doc) => JSON.stringify(doc)).join('\n');
+
+test.each([
+  ['lines in .json', 'a.json', lines],
+  ['lines in .jsonl', 'b.jsonl', lines],
+  ['lines of Windows', 'c.json', lines.replaceAll('\n', '\r\n')],
+  ['lines with empty ones', 'd.json', `\n\n${lines}\n\n`],
+  ['a list in .json', 'e.json', JSON.stringify(docs)],
+  ['a list in .jsonl', 'f.jsonl', JSON.stringify(docs, null, 2)],
+  ['a mark before lines', 'g.jsonl', `\ufeff${lines}`],
+  ['a mark before a list', 'h.json', `\ufeff${JSON.stringify(docs)}`],
+  ['marks of files that were put together', 'i.jsonl', `\ufeff${lines.replace('\n', '\n\ufeff')}`],
+  ['lines, gzipped', 'j.json.gz', gzipSync(lines)],
+  ['a mark before a table', 'k.csv', `\ufeffq\na\n"${docs[1]!.q}"\n`],
+])('%s', async (_, name, content) => {
+  expect(await readDocs(write(name, content))).toEqual(docs);
+});
+
+test('one object, on one line or several', async () => {
+  const doc = { q: 'a', c: ['x', 'y'] };
+  for (const [name, json] of [
+    ['one.json', JSON.stringify(doc)],
+    ['pretty.json', JSON.stringify(doc, null, 2)],
+  ] as const)
+    expect(await readDocs(write(name, json))).toEqual([doc]);
+});
+
+test.each([
+  ['torn.json', '{"q": 1}\n{"q": \n', /torn\.json: expected a JSON object in line 2/],
+  ['torn-list.json', '[{"q": 1}, {"q"', /torn-list\.json: expected a JSON list of objects/],
+  ['numbers.json', '1\n2\n', /numbers\.json line 1: expected an object, got 1/],
+  ['list.json', '[1]', /list\.json item 1: expected an object, got 1/],
+  ['wide.json', Buffer.from('\ufeff{"q": 1}', 'utf16le'), /wide\.json: expected a readable file of UTF-8 text/],
+])('%s is one clear error', async (name, content, message) => {
+  await expect(readDocs(write(name, content))).rejects.toThrow(message);
+});
+
+test('a task file may begin with a mark; other encodings are refused', async () => {
+  const text = 'task: marked\noutput_type: loglikelihood\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n';
+  write('_base.yaml', `\ufeff${text.replace('task: marked\n', '')}`);
+  const registry = await TaskRegistry.open();
+  for (const [name, content] of [
+    ['marked.yaml', `\ufeff${text}`],
+    ['including.yaml', '\ufeffinclude: _base.yaml\ntask: marked\n'],
+  ] as const) {
+    const { tasks } = await registry.select([write(name, content)]);
+    expect(tasks.map(({ task, doc_to_target: target }) => [task, target])).toEqual([['marked', 'a']]);
+  }
+  const wide = write('wide.yaml', Buffer.from(`\ufeff${text}`, 'utf16le'));
+  await expect(registry.select([wide])).rejects.toThrow(/wide\.yaml: expected a task file in UTF-8/);
+});
