@@ -86,6 +86,7 @@ export function evalPage(runs: readonly FinishedRun[]): string {
   };
   const sections: PageSection[] = [
     ...(runs.length > 1 ? [{ title: 'Runs', html: tableHtml(legend) }] : []),
+    ...warningSections(runs, names),
     { title: 'Scores', charts: [...scoreCharts(runs, scores).values()], html: tableHtml(table) },
     { title: 'Cost', charts: [...costCharts(runs, names).values()], html: tableHtml(costs) },
     ...differenceSections(runs, names),
@@ -151,6 +152,14 @@ function costCharts(runs: readonly FinishedRun[], names: readonly string[]): Map
       return [name.replaceAll(/\W+/g, '-'), chart] as const;
     });
   return new Map(charts);
+}
+
+function warningSections(runs: readonly FinishedRun[], names: readonly string[]): PageSection[] {
+  const rows = runs.flatMap(({ results }, at) =>
+    (results.relufy.warnings ?? []).map((warning) => (runs.length > 1 ? [names[at] as string, warning] : [warning])),
+  );
+  if (rows.length === 0) return [];
+  return [{ title: 'Warnings', html: tableHtml({ head: runs.length > 1 ? ['run', 'warning'] : ['warning'], rows }) }];
 }
 
 /** Against the first run, where there is a task that both have. */

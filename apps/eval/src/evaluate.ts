@@ -5,15 +5,16 @@ import { RelufyError } from '@relufy/tensor';
 import { aggregate, aggregateGroup, metricKind } from './aggregation.js';
 import type { EvalModel } from './eval-model.js';
 import { defaultFewshotSeed, fewshotContext } from './few-shot.js';
-import { type ItemMetrics, itemMetrics, type Response } from './metrics.js';
+import { type ItemMetrics, itemMetrics, labelWarning, type Response } from './metrics.js';
 import { type EvalItem, makeItem } from './requests.js';
 import type { EvalResults, GroupResult, TaskResult } from './results.js';
 import { type AnswerStore, type RunProgress, runTask } from './run-task.js';
-import { type DataSource, evaluatedSplit, fewshotSplit, loadDocs, type Split } from './task-data.js';
+import { type DataSource, evaluatedSplit, fewshotSplit, loadDocs, MissingSplitError, type Split } from './task-data.js';
 import { describeTask, type TaskConfig } from './task-file.js';
 import type { TaskSelection } from './task-registry.js';
+import { chosenSplits, type SplitChoice } from './task-splits.js';
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends SplitChoice {
   /** The folder that the data lies in. */
   readonly dataFolder?: string;
   /** How the hub's data sets are fetched where no folder is named; `false`: not at all. */
@@ -23,12 +24,12 @@ export interface EvaluateOptions {
   /** Instead of what a task says. */
   readonly numFewshot?: number;
   readonly fewshotSeed?: number;
-  /** Scores this split instead of the task's own. */
-  readonly split?: Split;
   /** Resamples for standard errors that need them. Default 100,000, as in lm-evaluation-harness; 0 leaves them out. */
   readonly bootstrapIterations?: number;
   readonly log?: AnswerStore;
   readonly signal?: AbortSignal;
+  /** Hears what the results say as `warnings`, before anything is computed. */
+  readonly onWarning?: (warning: string) => void;
   readonly onProgress?: (progress: RunProgress & { readonly elapsedMs: number; readonly etaMs: number }) => void;
 }
 
@@ -59,26 +60,30 @@ export function logHeader(
     num_fewshot: options.numFewshot ?? null,
     fewshot_seed: options.fewshotSeed ?? defaultFewshotSeed,
     split: options.split ?? null,
+    ...(options.splits && { splits: options.splits }),
   };
 }
 
-/** @throws RelufyError, saying which task and document; what was computed until then is in the log. */
+/**
+ * A task whose split is in no file is left out, with a warning, as long as others are left.
+ * @throws RelufyError, saying which task and document; what was computed until then is in the log.
+ */
 export async function evaluate(
   model: EvalModel,
   selection: TaskSelection,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const { tasks, groups } = selection;
+  const { groups } = selection;
   // whatever is wrong with a task is said before the first one runs
-  const prepared = [];
-  for (const task of tasks) prepared.push(await prepareTask(task, options));
+  const { prepared, warnings } = await prepareTasks(selection, options);
+  for (const warning of warnings) options.onWarning?.(warning);
   const start = performance.now();
   const date = Date.now() / 1000;
   const log = options.log ?? { entries: [], append: () => {} };
   const progress = progressOf(prepared, start, options);
   const results = new Map<string, TaskResult>();
   const samples = new Map<string, readonly Sample[]>();
-  for (const { task, items, numFewshot, original } of prepared) {
+  for (const { task, split, items, numFewshot, original } of prepared) {
     const run = await runTask(task.task, items, model, log, {
       ...(options.signal && { signal: options.signal }),
       ...(progress && { onProgress: progress }),
@@ -90,6 +95,7 @@ export async function evaluate(
     samples.set(task.task, scored);
     results.set(task.task, {
       task,
+      split,
       numFewshot,
       original,
       effective: items.length,
@@ -112,7 +118,8 @@ export async function evaluate(
         fewshot_seed: options.fewshotSeed ?? defaultFewshotSeed,
         split: options.split ?? null,
       },
-      configs: Object.fromEntries(tasks.map((task) => [task.task, describeTask(task)])),
+      configs: Object.fromEntries(prepared.map(({ task }) => [task.task, describeTask(task)])),
+      warnings,
       date,
       elapsedMs,
     },
@@ -122,18 +129,66 @@ export async function evaluate(
 
 interface PreparedTask {
   readonly task: TaskConfig;
+  readonly split: Split;
   readonly items: readonly EvalItem[];
   readonly numFewshot: number;
   /** Documents before `limit`. */
   readonly original: number;
 }
 
-async function prepareTask(task: TaskConfig, options: EvaluateOptions): Promise<PreparedTask> {
+async function prepareTasks(
+  selection: TaskSelection,
+  options: EvaluateOptions,
+): Promise<{ prepared: readonly PreparedTask[]; warnings: readonly string[] }> {
+  const splits = chosenSplits(selection, options);
+  const prepared: PreparedTask[] = [];
+  const missing = new Map<string, MissingSplitError>();
+  for (const task of selection.tasks)
+    try {
+      prepared.push(await prepareTask(task, splits.get(task.task), options));
+    } catch (error) {
+      if (!(error instanceof MissingSplitError)) throw error;
+      missing.set(task.task, error);
+    }
+  if (prepared.length === 0) throw noData([...missing.values()]);
+  const incomplete = selection.groups.filter(({ members }) =>
+    leavesOf(members, selection.groups).some((name) => missing.has(name)),
+  );
+  return {
+    prepared,
+    warnings: [
+      ...Array.from(missing, ([task, { message }]) => `Not scored: ${task}. ${message}`),
+      ...incomplete.map(({ group }) => `${group}: no mean, since not all of its tasks are scored.`),
+      ...prepared.flatMap(({ task, items }) => labelWarning(task, items) ?? []),
+    ],
+  };
+}
+
+function noData(errors: readonly MissingSplitError[]): RelufyError {
+  const [first, ...others] = errors as [MissingSplitError, ...MissingSplitError[]];
+  if (others.length === 0) return first;
+  const also = others.map(({ message }) => message.split(':')[0]);
+  const named = `${also.slice(0, 3).join(', ')}${also.length > 3 ? `, and ${also.length - 3} more` : ''}`;
+  return new RelufyError(first.code, `${first.message} The same of ${named}.`, { cause: first });
+}
+
+/** The tasks of a group, those of the groups in it too. */
+const leavesOf = (names: readonly string[], groups: TaskSelection['groups']): string[] =>
+  names.flatMap((name) => {
+    const inner = groups.find(({ group }) => group === name);
+    return inner ? leavesOf(inner.members, groups) : [name];
+  });
+
+async function prepareTask(
+  task: TaskConfig,
+  chosen: Split | undefined,
+  options: EvaluateOptions,
+): Promise<PreparedTask> {
   const source: DataSource = {
     ...(options.dataFolder !== undefined && { folder: options.dataFolder }),
     ...(options.hub !== undefined && { hub: options.hub }),
   };
-  const split = options.split ?? evaluatedSplit(task);
+  const split = chosen ?? evaluatedSplit(task);
   const docs = await loadDocs(task, split, source);
   // BLiMP says 0 for itself and is left alone, as in lm-evaluation-harness
   const numFewshot = task.num_fewshot === 0 ? 0 : (options.numFewshot ?? task.num_fewshot ?? 0);
@@ -155,7 +210,7 @@ async function prepareTask(task: TaskConfig, options: EvaluateOptions): Promise<
       throw new RelufyError(error.code, `document ${docId}: ${error.message}`, { cause: error });
     }
   });
-  return { task, items, numFewshot, original: docs.length };
+  return { task, split, items, numFewshot, original: docs.length };
 }
 
 const limitOf = (limit: number | undefined, documents: number): number =>
@@ -185,11 +240,10 @@ function aggregateMembers(
   { groups }: TaskSelection,
   results: ReadonlyMap<string, TaskResult>,
 ): GroupResult[] {
-  const leaves = (names: readonly string[]): TaskResult[] =>
-    names.flatMap((name) => results.get(name) ?? leaves(groups.find((inner) => inner.group === name)?.members ?? []));
-  const tasks = leaves(group.members);
+  const tasks = leavesOf(group.members, groups).map((name) => results.get(name));
   const [first] = tasks;
-  if (first === undefined) return [];
+  // a mean over some of them is not the group's
+  if (!first || !tasks.every((task) => task !== undefined)) return [{ group, members: group.members, metrics: [] }];
   const metrics = first.metrics.flatMap((metric) => {
     const members = tasks.map(({ metrics: own, effective }) => {
       const found = own.find(({ name }) => name === metric.name);

@@ -5,7 +5,7 @@ import type { Doc } from './processors.js';
 import { PythonRandom } from './python-random.js';
 import { evaluatedSplit, fewshotSplit } from './task-data.js';
 import type { TaskConfig } from './task-file.js';
-import { docChoices, docTarget, docText } from './task-values.js';
+import { docAnswer, docQuestion, docTarget } from './task-values.js';
 import { renderTemplate } from './template.js';
 
 /** The seed of lm-evaluation-harness. */
@@ -53,13 +53,7 @@ export function fewshotContext(task: TaskConfig, docs: readonly Doc[], count: nu
 
 /** A solved example with the delimiter behind it. */
 function exampleText(task: TaskConfig, doc: Doc): string {
-  const text = docText(task, doc);
-  const question = typeof text === 'number' ? (docChoices(task, doc)[text] ?? '') : text;
-  const target = docTarget(task, doc);
-  if (target === '') return question;
-  const answer =
-    typeof target === 'number' && task.doc_to_choice != null
-      ? (docChoices(task, doc)[target] ?? '')
-      : String(Array.isArray(target) ? target[0] : target);
-  return question + task.target_delimiter + answer + task.fewshot_delimiter;
+  const question = docQuestion(task, doc);
+  if (docTarget(task, doc) === '') return question;
+  return question + task.target_delimiter + docAnswer(task, doc) + task.fewshot_delimiter;
 }

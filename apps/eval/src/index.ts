@@ -16,3 +16,4 @@ export { jobFolder, runSweep, type SweepOptions } from './sweep/run-sweep.js';
 export { type Job, readSweep } from './sweep/sweep-file.js';
 export type { TaskConfig } from './task-file.js';
 export { type GroupConfig, TaskRegistry, type TaskSelection } from './task-registry.js';
+export { parseSplits, type SplitChoice } from './task-splits.js';

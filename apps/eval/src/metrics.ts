@@ -27,7 +27,7 @@ export function itemMetrics(task: TaskConfig, item: EvalItem, responses: readonl
   const first = responses[0] as Response;
   switch (task.output_type) {
     case 'multiple_choice':
-      return choiceMetrics(task, item, responses);
+      return choiceMetrics(item, responses);
     case 'loglikelihood':
       return { perplexity: first.logprob, acc: Number(first.isGreedy) };
     case 'loglikelihood_rolling': {
@@ -59,21 +59,30 @@ function argmax(values: readonly number[]): number {
   return values.reduce((best, value, at) => (value > values[best]! ? at : best), 0);
 }
 
-function choiceMetrics(
-  task: TaskConfig,
-  { choices, target, docId }: EvalItem,
-  responses: readonly Response[],
-): ItemMetrics {
+/** The numbers of the right choices; a label that is none of them has no number, and no answer is right for it. */
+function goldsOf({ choices, target }: EvalItem): readonly (number | undefined)[] {
+  return (Array.isArray(target) ? target : [target]).map((gold: unknown) => {
+    const at = typeof gold === 'string' ? choices.indexOf(gold) : typeof gold === 'boolean' ? Number(gold) : gold;
+    return typeof at === 'number' && at in choices ? at : undefined;
+  });
+}
+
+/** What to say of documents whose label is none of their choices; undefined where there are none. */
+export function labelWarning(task: TaskConfig, items: readonly EvalItem[]): string | undefined {
+  if (task.output_type !== 'multiple_choice') return undefined;
+  const unlabelled = items.filter((item) => {
+    const golds = goldsOf(item);
+    return golds.length === 0 || golds.includes(undefined);
+  });
+  const [first] = unlabelled;
+  if (first === undefined) return undefined;
+  return `${task.task}: the label of ${unlabelled.length} of ${items.length} documents is none of their choices (first in document ${first.docId}: ${show(first.target)}, of ${first.choices.length} choices). No answer to them counts as right, as in lm-evaluation-harness.`;
+}
+
+function choiceMetrics(item: EvalItem, responses: readonly Response[]): ItemMetrics {
+  const { choices } = item;
   const logprobs = responses.map(({ logprob }) => logprob);
-  const golds = (Array.isArray(target) ? target : [target]).map((gold: unknown) =>
-    typeof gold === 'string' ? choices.indexOf(gold) : Number(gold),
-  );
-  for (const gold of golds)
-    if (!Number.isInteger(gold) || gold < 0 || gold >= choices.length)
-      throw new RelufyError(
-        'input',
-        `${task.task} document ${docId}: expected the number of one of ${choices.length} choices, got ${show(target)}. Check the data.`,
-      );
+  const golds = goldsOf(item);
   const perLength = (lengthOf: (choice: string) => number) =>
     logprobs.map((logprob, at) => logprob / lengthOf(choices[at] as string));
   const right = (values: readonly number[]) => Number(golds.includes(argmax(values)));

@@ -4,7 +4,7 @@ import { RelufyError, show } from '@relufy/tensor';
 import type { FewshotContext } from './few-shot.js';
 import type { Doc } from './processors.js';
 import type { TaskConfig } from './task-file.js';
-import { docChoices, docTarget, docText } from './task-values.js';
+import { docAnswer, docChoices, docQuestion, docTarget, docText } from './task-values.js';
 
 export interface GenerationSettings {
   readonly until: readonly string[];
@@ -44,7 +44,8 @@ export function makeItem(task: TaskConfig, docId: number, doc: Doc, fewshot: Few
       return { docId, doc, requests: [{ kind: 'rolling', text: String(target) }], choices: [], target };
     case 'generate_until': {
       const request = { kind: 'generate', context: before + docText(task, doc), settings: settingsOf(task) } as const;
-      return { docId, doc, requests: [request], choices: [], target };
+      const answer = typeof target === 'number' ? docAnswer(task, doc) : target;
+      return { docId, doc, requests: [request], choices: [], target: answer };
     }
   }
 }
@@ -57,7 +58,6 @@ function multipleChoice(
   target: EvalItem['target'],
 ): EvalItem {
   const choices = docChoices(task, doc);
-  const text = docText(task, doc);
   const loglikelihood = (context: string, continuation: string): EvalRequest => ({
     kind: 'loglikelihood',
     context,
@@ -70,10 +70,10 @@ function multipleChoice(
       doc,
       requests: choices.map((choice) => loglikelihood(before + choice, String(target))),
       choices,
-      target: text,
+      target: docText(task, doc),
     };
-  const question = typeof text === 'number' ? (choices[text] ?? '') : text;
-  return { docId, doc, requests: choices.map((choice) => loglikelihood(before + question, choice)), choices, target };
+  const question = before + docQuestion(task, doc);
+  return { docId, doc, requests: choices.map((choice) => loglikelihood(question, choice)), choices, target };
 }
 
 function settingsOf(task: TaskConfig): GenerationSettings {
@@ -89,5 +89,6 @@ function settingsOf(task: TaskConfig): GenerationSettings {
       'option',
       `${task.task} "generation_kwargs": expected do_sample false and temperature 0, got ${show(task.generation_kwargs)}. Sampled answers are not repeatable.`,
     );
-  return { until: stops as string[], maxNewTokens: Number(most), temperature: 0 };
+  // an empty stop stands in tasks for models whose end of text is empty; it stops nothing
+  return { until: (stops as string[]).filter((stop) => stop !== ''), maxNewTokens: Number(most), temperature: 0 };
 }

@@ -64,7 +64,7 @@ export function writeResults(
     ),
   };
   writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}\n`);
-  writeWhole(join(folder, 'table.md'), `${toTable(results)}\n`);
+  writeWhole(join(folder, 'table.md'), `${[toTable(results), ...results.warnings].join('\n\n')}\n`);
   // last: a folder that holds it is finished
   writeWhole(join(folder, 'results.json'), `${JSON.stringify(toLmEvalJson(results, cost), null, 2)}\n`);
 }
@@ -116,6 +116,7 @@ const resultsSchema = z.looseObject({
   group_subtasks: z.record(z.string(), z.array(z.string())).optional(),
   relufy: z.looseObject({
     requests_per_second: z.number(),
+    warnings: z.array(z.string()).optional(),
     cost: z
       .object({
         tokens: z.number(),

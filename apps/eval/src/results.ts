@@ -12,6 +12,8 @@ export interface MetricResult extends Aggregate {
 
 export interface TaskResult {
   readonly task: TaskConfig;
+  /** The split that was scored. */
+  readonly split: string;
   readonly numFewshot: number;
   readonly original: number;
   readonly effective: number;
@@ -36,6 +38,8 @@ export interface EvalResults {
   readonly groups: readonly GroupResult[];
   readonly config: Readonly<Record<string, unknown>>;
   readonly configs: Readonly<Record<string, unknown>>;
+  /** What a reader must know: tasks that were left out, labels that no choice has. */
+  readonly warnings: readonly string[];
   /** Seconds since 1970. */
   readonly date: number;
   readonly elapsedMs: number;
@@ -89,6 +93,8 @@ export function toLmEvalJson(results: EvalResults, cost?: CostResult): Record<st
     model_name: results.model.name,
     total_evaluation_time_seconds: String(results.elapsedMs / 1000),
     relufy: {
+      splits: perTask(({ split }) => split),
+      ...(results.warnings.length > 0 && { warnings: results.warnings }),
       truncated: perTask(({ truncated }) => truncated),
       requests,
       requests_per_second: results.elapsedMs > 0 ? requests / (results.elapsedMs / 1000) : 0,

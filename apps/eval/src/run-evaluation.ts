@@ -2,6 +2,7 @@
 // Does not own the command line (the relufy package) or loading.
 import { join } from 'node:path';
 import type { Model } from '@relufy/models';
+import { printable } from '@relufy/tensor';
 import { measureCost } from './cost.js';
 import { evalModel } from './eval-model.js';
 import { evalPage } from './eval-report.js';
@@ -13,7 +14,7 @@ import { makeFolder, readRun, writeResults, writeWhole } from './result-files.js
 import { type EvalResults, toTable } from './results.js';
 import type { TaskSelection } from './task-registry.js';
 
-export interface RunOptions extends Omit<EvaluateOptions, 'log' | 'onProgress'> {
+export interface RunOptions extends Omit<EvaluateOptions, 'log' | 'onProgress' | 'onWarning'> {
   /** The folder for the log and the results; made when it is not there. */
   readonly out: string;
   /** Go on with the run that is in the folder. */
@@ -54,6 +55,7 @@ export async function runEvaluation(
     const evaluation = await evaluate(asked, selection, {
       ...options,
       log,
+      ...(stderr && { onWarning: (warning) => stderr.write(`${printable(warning)}\n`) }),
       ...(progress && { onProgress: progress.hear }),
     });
     const cost = await measureCost(model, evaluation.samples, options.signal);
@@ -65,6 +67,7 @@ export async function runEvaluation(
       toTable(results),
       '',
       `density ${percent(cost.density.down)} at down; ${mega(cost.macsPerToken)} MACs and ${mega(cost.weightBytesPerToken)}B of weights a token (dense ${mega(cost.denseMacsPerToken)}, ${mega(cost.denseWeightBytesPerToken)}B); ${cost.tokensPerSecond.toFixed(1)} tokens/s decoded`,
+      ...results.warnings.map((warning) => printable(warning)),
       ...cut.map(
         ({ task, truncated }) =>
           `${task.task}: ${truncated} requests were longer than the context and lost their beginning`,

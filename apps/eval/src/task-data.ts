@@ -17,11 +17,17 @@ export interface DataSource {
   readonly hub?: false | Pick<HubOptions, 'cacheDir' | 'localFilesOnly' | 'token' | 'retry' | 'signal'>;
 }
 
+/** No file holds a split of a task: the other tasks can do without. */
+export class MissingSplitError extends RelufyError {}
+
 /** The split whose documents are scored: the test split where there is one, as in lm-evaluation-harness. */
 export function evaluatedSplit(task: TaskConfig): Split {
   const split = task.test_split ?? task.validation_split;
   if (split != null) return split;
-  throw new RelufyError('option', `${task.task}: expected a test_split or validation_split, got none. Add one.`);
+  throw new MissingSplitError(
+    'option',
+    `${task.task}: expected a test_split or validation_split, got none. Add one, or choose a split with --split ${task.task}=NAME.`,
+  );
 }
 
 /** The split that few-shot examples come from. */
@@ -40,7 +46,7 @@ export type DocsUse = 'scored' | 'few-shot';
 
 /**
  * The documents of a split.
- * @throws RelufyError `input` when no file holds the split, saying what was looked for.
+ * @throws MissingSplitError when no file holds the split, saying what was looked for.
  */
 export async function loadDocs(
   task: TaskConfig,
@@ -84,9 +90,9 @@ async function hubFilesOf(
   const remedy =
     use === 'few-shot'
       ? fewshotRemedy('download the data and name its folder with --data')
-      : 'Choose another --split, or download the data and name its folder with --data.';
+      : `Choose another with --split ${task.task}=NAME, or download the data and name its folder with --data.`;
   const known = listed.filter((path) => dataPattern.test(path)).slice(0, 6);
-  throw new RelufyError(
+  throw new MissingSplitError(
     'input',
     `${task.task}: expected the split ${show(split)}${name ? ` of ${show(name)}` : ''} in the data set ${show(id)}, got ${known.length > 0 ? known.join(', ') : 'no data files'}. ${remedy}`,
   );
@@ -151,8 +157,8 @@ function candidates(task: TaskConfig, split: Split, folder: string | undefined):
 async function findFile(task: TaskConfig, split: Split, { folder }: DataSource, use: DocsUse): Promise<string> {
   const looked = candidates(task, split, folder);
   for (const path of looked) if (await exists(path)) return path;
-  const missing = (remedy: string): RelufyError =>
-    new RelufyError(
+  const missing = (remedy: string): MissingSplitError =>
+    new MissingSplitError(
       'input',
       `${task.task}: expected the split ${show(split)} of ${show(task.dataset_path ?? task.task)} in ${folder === undefined ? 'a data folder' : show(folder)}${looked[0] ? `, as ${show(looked[0].slice((folder?.length ?? -1) + 1))} for example` : ''}, got no such file. ${remedy}`,
     );
@@ -166,7 +172,7 @@ async function findFile(task: TaskConfig, split: Split, { folder }: DataSource, 
       if (!present.includes(other) && (await exists(path))) present.push(other);
   const remedy =
     present.length > 0
-      ? `There is ${present.join(' and ')}: choose it with --split.`
+      ? `There is ${present.join(' and ')}: choose it with --split ${task.task}=${present.at(-1)}.`
       : 'Name the folder that holds the data with --data.';
   throw missing(remedy);
 }

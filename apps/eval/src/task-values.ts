@@ -30,6 +30,33 @@ export function docChoices(task: TaskConfig, doc: Doc): string[] {
   );
 }
 
+/** The question of a document: a text, or the choice that it names by number. */
+export function docQuestion(task: TaskConfig, doc: Doc): string {
+  const text = docText(task, doc);
+  if (typeof text === 'string') return text;
+  const choices = docChoices(task, doc);
+  const chosen = choices[text];
+  if (chosen !== undefined) return chosen;
+  throw new RelufyError(
+    'input',
+    `${task.task} "doc_to_text": expected a text, or the number of one of ${choices.length} choices, got ${text}. Digits alone name a choice: put a word beside them, or correct the data.`,
+  );
+}
+
+/** The answer of a solved document: its target's text. Choices are counted as Python counts them, -1 being the last. */
+export function docAnswer(task: TaskConfig, doc: Doc): string {
+  const target = docTarget(task, doc);
+  if (typeof target !== 'number' || task.doc_to_choice == null)
+    return String(Array.isArray(target) ? target[0] : target);
+  const choices = docChoices(task, doc);
+  const chosen = choices.at(target);
+  if (Number.isInteger(target) && Math.abs(target) <= choices.length && chosen !== undefined) return chosen;
+  throw new RelufyError(
+    'input',
+    `${task.task} "doc_to_target": expected the number of one of ${choices.length} choices, got ${target} for ${show(doc)}. Correct the task file or the data.`,
+  );
+}
+
 /** A text, the number of a choice, or several of these. */
 export function docTarget(
   task: TaskConfig,

@@ -37,7 +37,13 @@ const sweepSchema = z.strictObject({
   settings: z.array(settingSchema).min(1).default(['exact']),
   tasks: z.array(z.string()).min(1),
   data: z.string().optional(),
-  split: z.string().optional(),
+  /** One for all, or by task. */
+  split: z
+    .union([
+      z.string().regex(/^[^=,]+$/, 'expected one split, or { TASK: SPLIT, ... }'),
+      z.record(z.string(), z.string()),
+    ])
+    .optional(),
   limit: z.number().positive().optional(),
   num_fewshot: z.number().int().min(0).optional(),
   bootstrap_iters: z.number().int().min(0).optional(),
@@ -58,16 +64,26 @@ export function readSweep(where: string, text: string): Job[] {
     );
   }
   const { models, settings, tasks, include_path: include = [], ...shared } = parsed.data;
+  const { split } = shared;
+  const unknown = typeof split === 'object' && Object.keys(split).find((name) => !tasks.includes(name));
+  if (unknown)
+    throw new RelufyError(
+      'option',
+      `${where} "split.${unknown}": expected one of the tasks ${tasks.join(', ')}, got another. Correct the sweep file.`,
+    );
   const optionsOf = (values: Readonly<Record<string, string | number | undefined>>): string[] =>
     Object.entries(values).flatMap(([key, value]) =>
       value === undefined ? [] : [`--${key.replaceAll('_', '-')}`, String(value)],
     );
-  const common = [...optionsOf(shared), ...include.flatMap((path) => ['--include-path', path])];
+  const common = (task: string): string[] => [
+    ...optionsOf({ ...shared, split: typeof split === 'object' ? split[task] : split }),
+    ...include.flatMap((path) => ['--include-path', path]),
+  ];
   return models.flatMap((model) =>
     settings.flatMap((setting) => {
       const { name, ...own } = typeof setting === 'string' ? { name: setting, sparsity: setting } : setting;
       return tasks.map((task): Job => {
-        const args = [model, '--tasks', task, ...optionsOf(own), ...common];
+        const args = [model, '--tasks', task, ...optionsOf(own), ...common(task)];
         const hash = createHash('sha256').update(JSON.stringify(args)).digest('hex').slice(0, 8);
         const words = [model.split(/[\\/]/).at(-1), name, task.split(/[\\/]/).at(-1)];
         return { id: `${words.join('-').replaceAll(/[^\w.-]/g, '_')}-${hash}`, model, setting: name, task, args };

@@ -1,7 +1,15 @@
 // `relufy eval`: scores a model on tasks as lm-evaluation-harness does, into a folder; compares two such folders.
 // Does not own tasks, scores or files (@relufy/eval).
 import { wholeFrom } from '@relufy/chat';
-import { compareRuns, comparisonTable, evalFiles, readRun, runEvaluation, TaskRegistry } from '@relufy/eval';
+import {
+  compareRuns,
+  comparisonTable,
+  evalFiles,
+  parseSplits,
+  readRun,
+  runEvaluation,
+  TaskRegistry,
+} from '@relufy/eval';
 import type { LoadOptions } from '@relufy/models';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
@@ -28,7 +36,7 @@ interface EvalValues extends StudyValues {
   readonly limit?: number;
   readonly numFewshot?: number;
   readonly fewshotSeed?: number;
-  readonly split?: string;
+  readonly split?: readonly string[];
   readonly includePath?: readonly string[];
   readonly bootstrapIters?: number;
   readonly parallel?: number;
@@ -55,7 +63,11 @@ export function define(command: Command): void {
     .addOption(numeric('--limit <n>', 'the first n documents of each task; below 1 a share of them', positive))
     .addOption(numeric('--num-fewshot <n>', 'solved examples before each question', wholeFrom(0)))
     .addOption(numeric('--fewshot-seed <n>', 'which examples are drawn (default: 1234)', wholeFrom(0)))
-    .option('--split <name>', "score this split instead of the task's own")
+    .option(
+      '--split <names>',
+      "score this split instead of the task's own; for some tasks: sciq=validation,mmlu=test",
+      collectNames,
+    )
     .option('--include-path <path...>', 'more task files, or folders of them')
     .addOption(numeric('--bootstrap-iters <n>', 'resamples for standard errors (default: 100000)', wholeFrom(0)))
     .addOption(
@@ -91,8 +103,9 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
   if (tasks === undefined) throw usageError('--tasks: expected names, got none. relufy eval --list tells them.');
   if (out === undefined) throw usageError('--out: expected a folder, got none.');
   const load = studyOptionsOf(values);
+  const splits = parseSplits('--split', values.split ?? []);
   const selection = await registry.select(tasks);
-  const { data, limit, numFewshot, fewshotSeed, split, bootstrapIters, resume, logSamples } = values;
+  const { data, limit, numFewshot, fewshotSeed, bootstrapIters, resume, logSamples } = values;
   await withModel(source, { ...load, slots: slotsOf(values.parallel) }, async (model, signal) => {
     const run = runEvaluation(model, selection, {
       out,
@@ -104,7 +117,7 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
       ...(limit !== undefined && { limit }),
       ...(numFewshot !== undefined && { numFewshot }),
       ...(fewshotSeed !== undefined && { fewshotSeed }),
-      ...(split !== undefined && { split }),
+      ...splits,
       ...(bootstrapIters !== undefined && { bootstrapIterations: bootstrapIters }),
       ...(resume && { resume }),
       ...(logSamples && { logSamples }),
