@@ -1,7 +1,7 @@
 // What a checkpoint is to the rest of Relufy: named tensors, read row by row, whatever the format.
 // Owns: the interfaces, joining the files of one checkpoint, the checks on a caller's request.
 // Does not own: any format (each format's folder gives `OpenedFile`s), nor what tensors a model needs (models does).
-import { type FloatDType, RelufyError, show } from '@relufy/tensor';
+import { type BlockDType, type FloatDType, RelufyError, show } from '@relufy/tensor';
 import type { ByteSource } from './byte-source.js';
 import type { GgufValue } from './gguf/metadata.js';
 import { malformed } from './malformed.js';
@@ -13,6 +13,8 @@ export interface TensorInfo {
   /** What `readRows` gives; of no meaning for a dtype that it refuses (integers, bool, fp8). */
   readonly floatDType: FloatDType;
   readonly shape: readonly number[];
+  /** Of a quantised tensor: the block format of memory that is nearest to it in quality and size. */
+  readonly blockDType?: BlockDType;
   /** The file of the checkpoint that holds it. */
   readonly file: string;
   /** Bytes as stored. */
@@ -43,6 +45,17 @@ export interface Checkpoint {
   readRows(name: string, firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Rows>;
   /** The same rows as they are stored, whatever the dtype. Only safetensors files give them. */
   readStored(name: string, firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * The same rows as rows of a block format in memory, where that holds every number as it is stored (int8 and Q8_0, for
+   * example); undefined where it would have to round.
+   */
+  readBlocks(
+    name: string,
+    dtype: BlockDType,
+    firstRow: number,
+    rowCount: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined>;
   close(): Promise<void>;
 }
 
@@ -51,6 +64,13 @@ export interface StoredTensor extends TensorInfo {
   read(firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Rows>;
   /** Undefined where a row is no run of bytes of its own. */
   readonly readStored?: (firstRow: number, rowCount: number, signal?: AbortSignal) => Promise<Uint8Array>;
+  /** Undefined where no block format holds its numbers as they are. */
+  readonly blocks?: StoredBlocks;
+}
+
+export interface StoredBlocks {
+  readonly keptBy: (dtype: BlockDType) => boolean;
+  readonly read: (dtype: BlockDType, firstRow: number, rowCount: number, signal?: AbortSignal) => Promise<Uint8Array>;
 }
 
 /** One file of a checkpoint, its headers read and checked. */
@@ -127,6 +147,11 @@ export function joinFiles(format: string, name: string, files: readonly OpenedFi
       const { readStored } = tensorOf('readStored', tensorName, firstRow, rowCount);
       if (readStored) return readStored(firstRow, rowCount, signal);
       throw malformed(name, `stored rows, expected a safetensors file, got ${format}`, 'Use readRows.');
+    },
+    async readBlocks(tensorName, dtype, firstRow, rowCount, signal) {
+      signal?.throwIfAborted();
+      const { blocks } = tensorOf('readBlocks', tensorName, firstRow, rowCount);
+      return blocks?.keptBy(dtype) ? blocks.read(dtype, firstRow, rowCount, signal) : undefined;
     },
     async close() {
       closed = true;

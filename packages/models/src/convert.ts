@@ -21,15 +21,7 @@ import type { WeightMap, WeightPart } from './families/family.js';
 import { parseConfig } from './families/index.js';
 import type { WeightDType } from './load-model.js';
 import { checkFiles } from './load-options.js';
-import {
-  checkFinite,
-  checkShapes,
-  convert,
-  type FamilySources,
-  type FillOptions,
-  fillBuffer,
-  type WeightSources,
-} from './load-weights.js';
+import { checkFinite, checkShapes, convert, type FillOptions, fillBuffer, isFamilySources } from './load-weights.js';
 import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planModel, readJson } from './plan-model.js';
 import { relufiedConfig } from './relufied-config.js';
@@ -133,10 +125,6 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
     await checkpoint.close();
     throw error;
   }
-}
-
-function isFamilySources(sources: WeightSources): sources is FamilySources {
-  return 'map' in sources;
 }
 
 /** config.json with what was changed, and everything that goes with the weights. */

@@ -12,7 +12,7 @@ export interface DecoderOptions {
   readonly slots: number;
   readonly contextLength: number;
   /** The format of each matrix weight. */
-  readonly matrixDType: (buffer: string) => DType;
+  readonly matrixDType: (buffer: string, transposed: boolean) => DType;
   /** The format of keys and values. Default: f32. */
   readonly kvCache?: KvCacheDType;
   /** Weights are state, which programs may write, and programs can be differentiated. */
@@ -26,7 +26,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   const add = (kind: BufferDecl['kind'], name: string, dtype: DType, shape: readonly Dim[], transposed = false) =>
     buffers.push({ name, kind, dtype, shape, ...(transposed && { transposed }) });
   const matrix = (name: string, out: number, input: number, transposed = false) =>
-    add('weight', name, options.matrixDType(name), transposed ? [input, out] : [out, input], transposed);
+    add('weight', name, options.matrixDType(name, transposed), transposed ? [input, out] : [out, input], transposed);
   const vector = (name: string, size: number) => add('weight', name, 'f32', [size]);
   const normOf = (name: string) => {
     if (norm.weight) vector(`${name}.weight`, hiddenSize);

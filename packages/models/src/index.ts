@@ -23,6 +23,7 @@ export {
   type SourceOptions,
   type WeightDType,
 } from './load-model.js';
+export { type FamilySources, isFamilySources, type WeightSources } from './load-weights.js';
 export type { ForwardOptions, Model } from './model.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
 export { alibiTable, ropeTable } from './positions.js';

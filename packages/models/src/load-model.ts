@@ -42,8 +42,8 @@ export interface LoadOptions extends SourceOptions {
    */
   readonly backend?: 'auto' | 'native' | 'wasm' | 'reference' | Backend;
   /**
-   * Format of the weights in memory. `auto`: as stored (f16 becomes f32). `int8` and `int4` quantise while loading, in
-   * blocks of 32; norms and biases stay f32.
+   * Format of the weights in memory. `auto`: as stored (f16 becomes f32; of a GGUF, Q4_0 int4, what else is quantised
+   * int8). `int8` and `int4` quantise while loading, in blocks of 32; norms and biases stay f32.
    */
   readonly dtype?: 'auto' | WeightDType;
   /** Default: the number of physical cores. */

@@ -25,8 +25,11 @@ const chunkBytes = 4 << 20;
 
 /** Where a model's weights lie in one checkpoint, every name resolved. */
 export interface WeightSources {
-  /** The narrowest format that holds a buffer without loss. */
-  storedDType(buffer: string): DType;
+  /**
+   * The format in which a buffer is kept as it is stored: the narrowest that holds it without loss, or, of what is
+   * quantised already, the block format next to it. `transposed` matrices are cut into blocks anew.
+   */
+  storedDType(buffer: string, transposed: boolean): DType;
   /** Streams every weight into the session. Peak memory beyond the session: a few chunks, or one matrix in f32. */
   load(options: LoadWeightsOptions): Promise<void>;
 }
@@ -35,6 +38,9 @@ export interface WeightSources {
 export interface FamilySources extends WeightSources {
   readonly map: WeightMap;
 }
+
+/** False for a packed checkpoint, which holds the buffers themselves. */
+export const isFamilySources = (sources: WeightSources): sources is FamilySources => 'map' in sources;
 
 /**
  * Resolves names and checks that nothing is missing, misshapen or left over. Reads no weights.
@@ -63,9 +69,16 @@ export function locateWeights(name: string, family: Family, map: WeightMap, chec
   return {
     map: resolved,
     load: (options) => loadWeights(checkpoint, resolved, options),
-    storedDType: (buffer) =>
-      (resolved.get(buffer) ?? []).every((part) => info(part).floatDType === 'bf16') ? 'bf16' : 'f32',
+    storedDType: (buffer, transposed) => storedDType((resolved.get(buffer) ?? []).map(info), transposed),
   };
+}
+
+function storedDType(tensors: readonly TensorInfo[], transposed: boolean): DType {
+  const dtypes = new Set(tensors.map(({ blockDType, floatDType }) => blockDType ?? floatDType));
+  const [dtype] = dtypes;
+  if (dtypes.size === 1 && dtype === 'bf16') return dtype;
+  if (tensors.some(({ blockDType }) => blockDType === undefined)) return 'f32';
+  return dtypes.size === 1 && dtype === 'int4' && !transposed ? 'int4' : 'int8';
 }
 
 /** A tensor by its family's name, with or without the prefix that names may lack. */
@@ -129,7 +142,11 @@ export async function fillBuffer(
     if (checkpoint.tensors.get(part.tensor)?.shape.length === 1) {
       const values = await readVector(checkpoint, part, dtype, options);
       target().set(values, toRow);
-    } else
+    } else if (
+      transposed ||
+      !isBlockDType(dtype) ||
+      !(await keepBlocks(checkpoint, part, dtype, target, toRow, options))
+    )
       for await (const { values, rows, width, firstRow } of readChunks(checkpoint, part, dtype, options)) {
         const row = toRow + firstRow;
         if (transposed) transpose(values, rows, width, staging ?? target(), row, decl.shape[1] as number);
@@ -148,6 +165,30 @@ export async function fillBuffer(
   }
   if (staging && isBlockDType(dtype))
     quantizeRows(dtype, staging, decl.shape[1] as number, target() as Uint8Array, 0, whereOf(options.name, parts));
+}
+
+/** Blocks that the file has as memory will have them: no number changes. False where there are none such. */
+async function keepBlocks(
+  checkpoint: Checkpoint,
+  part: WeightPart,
+  dtype: BlockDType,
+  target: () => BufferView,
+  toRow: number,
+  { name, signal, onBytes }: FillOptions,
+): Promise<boolean> {
+  const info = checkpoint.tensors.get(part.tensor) as TensorInfo;
+  const width = info.shape[1] as number;
+  const stride = rowBytes(dtype, width);
+  const chunkRows = Math.max(1, Math.floor(chunkBytes / stride));
+  for (let row = 0; row < part.rows; row += chunkRows) {
+    const rows = Math.min(chunkRows, part.rows - row);
+    const bytes = await checkpoint.readBlocks(part.tensor, dtype, part.firstRow + row, rows, signal);
+    if (bytes === undefined) return false;
+    checkFinite(name, part.tensor, dtype, bytes, width);
+    (target() as Uint8Array).set(bytes, (toRow + row) * stride);
+    onBytes?.(info.file, Math.round((info.byteLength / part.tensorRows) * rows));
+  }
+  return true;
 }
 
 const noSteps = { maxRows: 0, maxOutputs: 0 };

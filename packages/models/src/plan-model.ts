@@ -70,7 +70,8 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     if (!ready && asked.roundedInputs) checkpoint = unpackTernary(files.name, checkpoint);
     const { spec, map } = await resolveTying(config.family, asked, checkpoint, signal);
     const sources = ready ?? locateWeights(files.name, config.family, map, checkpoint);
-    const matrixDType = (buffer: string): DType => (dtype === 'auto' ? sources.storedDType(buffer) : dtype);
+    const matrixDType = (buffer: string, transposed: boolean): DType =>
+      dtype === 'auto' ? sources.storedDType(buffer, transposed) : dtype;
     return {
       files,
       config,

@@ -35,6 +35,11 @@ describe('inspectModel', () => {
     );
   });
 
+  test('formats: what is stored as what in memory', async () => {
+    const { inspection } = await inspectModel(await openModelFiles(modelUrl), { dtype: 'int8' });
+    expect(inspection.formats).toEqual([{ stored: 'BF16', memory: 'int8' }]);
+  });
+
   test('a folder without a config is one error', async () =>
     expect(inspectModel(await openModelFiles(fileURLToPath(new URL('..', modelUrl))))).rejects.toThrow(
       'expected a config.json, found none',

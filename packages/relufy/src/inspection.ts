@@ -3,14 +3,24 @@
 // Does not own how it is shown (commands/inspect.ts).
 import {
   type Checkpoint,
+  isFamilySources,
   type ModelFiles,
+  type ModelPlan,
   type ModelSpec,
   type PlanOptions,
   parameterCount,
   planModel,
   type WeightRead,
 } from '@relufy/models';
-import { type BufferDecl, byteCount, type Program, planMemory, type StepLimits, unitBytes } from '@relufy/tensor';
+import {
+  type BufferDecl,
+  byteCount,
+  type DType,
+  type Program,
+  planMemory,
+  type StepLimits,
+  unitBytes,
+} from '@relufy/tensor';
 
 export interface Inspection {
   readonly name: string;
@@ -21,6 +31,8 @@ export interface Inspection {
   readonly spec: ModelSpec;
   /** The format of the files, and the bytes of all tensors as stored. */
   readonly checkpoint: { readonly format: string; readonly tensors: number; readonly bytes: number };
+  /** What the matrices are stored as, and what they are in memory; for a quantised GGUF the two differ. */
+  readonly formats: readonly { readonly stored: string; readonly memory: DType }[];
   /** Bytes, once loaded. */
   readonly memory: {
     readonly weights: Readonly<Record<string, number>>;
@@ -68,6 +80,7 @@ export async function inspectModel(files: ModelFiles, options: PlanOptions = {})
         sparsity,
         spec,
         checkpoint: { format: checkpoint.format, tensors: checkpoint.tensors.size, bytes: checkpoint.totalBytes },
+        formats: formatsOf(plan),
         memory: memoryOf(decoder.buffers, program, limits),
         sites: sitesOf(reads, program),
       },
@@ -77,6 +90,19 @@ export async function inspectModel(files: ModelFiles, options: PlanOptions = {})
   } finally {
     await checkpoint.close();
   }
+}
+
+function formatsOf({ sources, decoder, checkpoint }: ModelPlan): Inspection['formats'] {
+  const pairs = new Map<string, Inspection['formats'][number]>();
+  for (const { name, kind, dtype: memory, shape } of decoder.buffers) {
+    if (kind !== 'weight' || shape.length < 2) continue;
+    const tensors = isFamilySources(sources) ? (sources.map.get(name) ?? []).map(({ tensor }) => tensor) : [name];
+    for (const tensor of tensors) {
+      const stored = isFamilySources(sources) ? (checkpoint.tensors.get(tensor)?.dtype ?? '') : `packed ${memory}`;
+      pairs.set(`${stored} ${memory}`, { stored, memory });
+    }
+  }
+  return [...pairs.values()];
 }
 
 function memoryOf(buffers: readonly BufferDecl[], program: Program, limits: StepLimits): Inspection['memory'] {

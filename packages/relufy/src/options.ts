@@ -40,7 +40,13 @@ export function addModelOption(command: Command): void {
 /** How a model is held in memory. */
 export function addMemoryOptions(command: Command): void {
   command
-    .addOption(choice('--dtype <dtype>', 'format of the weights in memory', ['auto', 'f32', 'bf16', 'int8', 'int4']))
+    .addOption(
+      choice(
+        '--dtype <dtype>',
+        'format of the weights in memory; auto: as stored, of a quantised GGUF int8 (Q4_0: int4)',
+        ['auto', 'f32', 'bf16', 'int8', 'int4'],
+      ),
+    )
     .addOption(choice('--sparsity <mode>', 'exact: skip weights behind zeros; dense: read all', ['exact', 'dense']))
     .addOption(
       numeric('--context-length <n>', 'tokens that the context holds (default: the model, at most 4096)', wholeFrom(1)),

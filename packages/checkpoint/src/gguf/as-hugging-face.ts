@@ -1,9 +1,16 @@
 // A GGUF seen as a Hugging Face checkpoint: config.json from its metadata, tensors by their Hugging Face names with
 // their rows in Hugging Face's order.
 // Owns: applying what an architecture's data says. Does not own: that data (architecture.ts), the tokenizer.
-import { bytesPerElement, show, widen } from '@relufy/tensor';
+import { type BlockDType, blockRowBytes, bytesPerElement, show, widen } from '@relufy/tensor';
 import type { ModelFiles } from '../byte-source.js';
-import { asMatrix, type Checkpoint, joinFiles, type OpenedFile, type StoredTensor } from '../checkpoint.js';
+import {
+  asMatrix,
+  type Checkpoint,
+  joinFiles,
+  type OpenedFile,
+  type StoredBlocks,
+  type StoredTensor,
+} from '../checkpoint.js';
 import { gather } from '../gather.js';
 import { malformed } from '../malformed.js';
 import { closeAll } from '../sharded.js';
@@ -140,8 +147,9 @@ function mapTensor(
 
 /** The tensor with a number taken from each of its values. */
 function lessened(tensor: StoredTensor, less: number): StoredTensor {
+  const { blocks: _blocks, ...others } = tensor;
   return {
-    ...tensor,
+    ...others,
     floatDType: 'f32',
     async read(firstRow, rowCount, signal) {
       const { dtype, data } = await tensor.read(firstRow, rowCount, signal);
@@ -161,15 +169,22 @@ function reordered(tensor: StoredTensor, order: RowOrder, where: string): Stored
     );
   const columns = shape[1] ?? 1;
   const size = columns * bytesPerElement[floatDType];
+  const stored = (firstRow: number, rowCount: number): Float64Array =>
+    Float64Array.from({ length: rowCount }, (_, i) => order.toStored(firstRow + i));
+  const { blocks } = tensor;
+  const readBlocks = (dtype: BlockDType, firstRow: number, rowCount: number, signal?: AbortSignal) =>
+    gather(stored(firstRow, rowCount), 1, 1, blockRowBytes(dtype, columns), (row, rows) =>
+      (blocks as StoredBlocks).read(dtype, row, rows, signal),
+    );
   return {
     ...tensor,
+    ...(blocks && { blocks: { ...blocks, read: readBlocks } }),
     async read(firstRow, rowCount, signal) {
       if (rowCount === 0) return tensor.read(0, 0, signal);
       const vector = shape.length === 1 ? await tensor.read(0, 1, signal) : undefined;
       const first = vector ? 0 : firstRow;
       const count = vector ? order.rows : rowCount;
-      const bases = Float64Array.from({ length: count }, (_, i) => order.toStored(first + i));
-      const data = await gather(bases, 1, 1, size, async (index, rows) =>
+      const data = await gather(stored(first, count), 1, 1, size, async (index, rows) =>
         vector
           ? vector.data.subarray(index * size, (index + rows) * size)
           : (await tensor.read(index, rows, signal)).data,

@@ -8,6 +8,7 @@ import { malformed } from '../malformed.js';
 import { closeAll, openAll } from '../sharded.js';
 import { dequantize, readableTypes } from './dequantize.js';
 import { type GgufTensor, readGgufHeader } from './header.js';
+import { blockDTypeOf, keepBlocks, keepsBlocks } from './keep-blocks.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
 
 export interface OpenedGguf {
@@ -118,23 +119,33 @@ function texts(metadata: GgufMetadata): Record<string, string> {
 
 function storedTensor(source: ByteSource, file: string, tensor: GgufTensor): StoredTensor {
   const { name, format, shape, offset, byteLength } = tensor;
-  const rowBytes = (asMatrix(shape).columns / format.elements) * format.bytes;
+  const { columns } = asMatrix(shape);
+  const rowBytes = (columns / format.elements) * format.bytes;
   const floatDType: FloatDType = format.name === 'F16' ? 'f16' : format.name === 'BF16' ? 'bf16' : 'f32';
   const plain = format.name === 'F32' || floatDType !== 'f32';
+  const readBytes = (firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Uint8Array> =>
+    source.read(offset + firstRow * rowBytes, rowCount * rowBytes, signal);
+  const blockDType = blockDTypeOf(format.name);
   return {
     name,
     dtype: format.name,
     floatDType,
+    ...(blockDType && { blockDType }),
     shape,
     file,
     byteLength,
+    blocks: {
+      keptBy: (dtype) => keepsBlocks(format.name, dtype),
+      read: async (dtype, firstRow, rowCount, signal) =>
+        keepBlocks(format.name, dtype, await readBytes(firstRow, rowCount, signal), columns),
+    },
     async read(firstRow, rowCount, signal) {
       if (!readableTypes.includes(format.name))
         throw new RelufyError(
           'checkpoint',
           `${source.name}: tensor ${show(name)}: type, expected one of ${readableTypes.join(', ')}, got ${format.name}. Take the model in another quantisation, for example Q4_K_M or Q8_0.`,
         );
-      const bytes = await source.read(offset + firstRow * rowBytes, rowCount * rowBytes, signal);
+      const bytes = await readBytes(firstRow, rowCount, signal);
       if (plain) return { dtype: floatDType, data: bytes };
       return { dtype: floatDType, data: new Uint8Array(dequantize(format.name, bytes).buffer) };
     },

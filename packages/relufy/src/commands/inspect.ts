@@ -51,7 +51,7 @@ async function inspect(source: string, values: InspectValues): Promise<void> {
 }
 
 function describeInspection(inspection: Inspection): string {
-  const { name, modelType, parameters, spec, checkpoint, memory, contextLength, sites, sparsity } = inspection;
+  const { name, modelType, parameters, spec, checkpoint, formats, memory, contextLength, sites, sparsity } = inspection;
   const weights = Object.entries(memory.weights);
   const weightBytes = weights.reduce((sum, [, bytes]) => sum + bytes, 0);
   const byDType = weights.map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`).join(', ');
@@ -62,6 +62,7 @@ function describeInspection(inspection: Inspection): string {
     '',
     ...rows('memory', [
       ['weights', `${formatBytes(weightBytes)} (${byDType})`],
+      ['matrices', formats.map(({ stored, memory: format }) => `${stored} as ${format}`).join(', ')],
       ['KV cache', `${formatBytes(memory.kvCache)} for ${contextLength} tokens`],
       ['activations', formatBytes(memory.activations)],
       ['in all', formatBytes(memory.total)],
