@@ -15,6 +15,7 @@ import { type ModelPlan, parseJson, planModel } from './plan-model.js';
 import { alibiTable, ropeTable } from './positions.js';
 import { SlotCache } from './slots.js';
 import type { RelufyOptions } from './spec.js';
+import { turnEnds } from './turn-ends.js';
 
 /** What loading tells about its progress, in the shape that transformers.js uses: downloads, then reading. */
 export type ProgressEvent = HubProgress | { readonly status: 'ready'; readonly name: string };
@@ -81,8 +82,8 @@ export async function loadModelFiles(
   signal?.throwIfAborted();
   const plan = await planModel(files, options);
   try {
-    const eosTokenIds = await readEosTokenIds(files, plan.config, signal);
     const tokenizer = await readTokenizer(files, signal);
+    const eosTokenIds = await readEosTokenIds(files, plan.config, tokenizer, signal);
     const given = typeof options.backend === 'object' ? options.backend : undefined;
     const { backend, description } = given
       ? { backend: given, description: given.description }
@@ -174,20 +175,27 @@ async function createWasm(threads: number | undefined): Promise<Backend> {
   return createWasmBackend(threads === undefined ? {} : { threads });
 }
 
-/** generation_config.json says better than config.json what ends an answer. */
+/**
+ * What ends an answer: as generation_config.json says, which knows better than config.json, and where neither does as the
+ * tokenizer says; and besides, whatever ends a turn by its name (turn-ends.ts).
+ */
 async function readEosTokenIds(
   files: ModelFiles,
   config: ParsedConfig,
+  tokenizer: Tokenizer | undefined,
   signal?: AbortSignal,
 ): Promise<readonly number[]> {
+  const { vocabSize } = config.spec;
   const file = 'generation_config.json';
   const text = await files.readText(file, { limitBytes: 1 << 20, signal });
-  if (text === undefined) return config.eosTokenIds;
-  const generation = parseJson(files.name, file, text);
+  const generation = text === undefined ? {} : parseJson(files.name, file, text);
   if (!isObject(generation))
     throw new RelufyError('config', `${files.name} ${file}: expected an object, got ${show(generation)}.`);
-  const ids = tokenIds(new ConfigReader('generation', generation), 'eos_token_id', config.spec.vocabSize);
-  return ids.length > 0 ? ids : config.eosTokenIds;
+  const ids = tokenIds(new ConfigReader('generation', generation), 'eos_token_id', vocabSize);
+  const said = ids.length > 0 ? ids : config.eosTokenIds;
+  const own = tokenizer?.eosId === undefined ? [] : [tokenizer.eosId];
+  const byName = tokenizer === undefined ? [] : turnEnds(tokenizer);
+  return [...new Set([...(said.length > 0 ? said : own), ...byName])].filter((id) => id < vocabSize);
 }
 
 /** undefined when the folder has no tokenizer: such a model runs on token ids. */

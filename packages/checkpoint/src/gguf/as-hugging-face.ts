@@ -22,13 +22,12 @@ import {
   type RowOrder,
   type TensorFacts,
 } from './architecture.js';
-import { configReader, parseObject } from './config-reader.js';
+import { configReader } from './config-reader.js';
 import { dequantize } from './dequantize.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
+import { configKey, laidOver } from './own-keys.js';
 import { type OpenedGguf, openGgufFiles } from './read.js';
 
-/** Our own key: JSON, laid over the config that the other keys give (an activation, for example). */
-export const configKey = 'relufy.config';
 const maxDescribedBytes = 2 ** 20;
 
 /**
@@ -43,12 +42,7 @@ export function ggufToConfig(metadata: GgufMetadata, tensors?: TensorFacts, wher
     eos_token_id: fields.size('tokenizer.ggml.eos_token_id'),
     pad_token_id: fields.size('tokenizer.ggml.padding_token_id'),
   };
-  const ours = fields.string(configKey);
-  return {
-    ...defined(config),
-    ...defined(added),
-    ...(ours === undefined ? {} : parseObject(`${where}: metadata "${configKey}"`, ours)),
-  };
+  return laidOver(fields, configKey, { ...defined(config), ...defined(added) });
 }
 
 /** [GGUF name, Hugging Face name] of every tensor an architecture may have; `{n}` stands for the block's number. */

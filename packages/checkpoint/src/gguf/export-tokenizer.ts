@@ -1,89 +1,113 @@
-// tokenizer.json and tokenizer_config.json -> the tokenizer keys of GGUF.
+// A tokenizer and what ends a generation -> the tokenizer keys of GGUF. What they do not give back is kept in keys of
+// our own, so that a written file means the same as its source.
 // Owns: recognising the two kinds that llama.cpp has (byte-level BPE with a known splitting pattern, SentencePiece BPE
 // with byte fallback); anything else is an error, since a guess would give other ids.
-// Does not own: the way back (tokenizer.ts), the patterns (pre-tokenizers.ts).
+// Does not own: reading the source (source-tokenizer.ts), the way back (tokenizer.ts), the patterns (pre-tokenizers.ts),
+// the difference (not-in-gguf.ts).
 import { show } from '@relufy/tensor';
 import type { ModelFiles } from '../byte-source.js';
 import { malformed } from '../malformed.js';
 import type { ConfigReader, GgufField, JsonObject } from './architecture.js';
 import { parseObject } from './config-reader.js';
+import { generationConfig } from './folder.js';
+import { GgufFields } from './metadata.js';
+import { canonical, generationDifference, tokenizerConfigDifference, tokenizerDifference } from './not-in-gguf.js';
+import { generationKey, tokenizerConfigKey, tokenizerKey } from './own-keys.js';
 import { preTokenizers } from './pre-tokenizers.js';
-import { tokenTypes } from './tokenizer.js';
+import { notSupported, type Role, readSourceTokenizer, type SourceTokenizer } from './source-tokenizer.js';
+import { fillerName, ggufTokenizer, tokenTypes } from './tokenizer.js';
+import { asRead } from './write.js';
 
 type Field = readonly [key: string, field: GgufField];
 
-interface Vocabulary {
-  readonly tokens: string[];
-  readonly types: number[];
-  readonly ids: ReadonlyMap<string, number>;
-}
-
-const notSupported = 'This tokenizer cannot be written as GGUF; convert to safetensors instead.';
-
-/** No tokenizer.json: no fields. */
+/**
+ * @throws RelufyError for a tokenizer that GGUF cannot hold, and for ids outside of the vocabulary.
+ */
 export async function tokenizerFields(files: ModelFiles, reader: ConfigReader, signal?: AbortSignal): Promise<Field[]> {
-  const text = await files.readText('tokenizer.json', { signal });
-  if (text === undefined)
-    throw malformed(
-      files.name,
-      'tokenizer.json, expected in the folder, got none',
-      'Save the tokenizer as tokenizer.json first.',
-    );
-  const where = `${files.name}/tokenizer.json`;
-  const json = parseObject(where, text);
-  const configText = await files.readText('tokenizer_config.json', { signal });
-  const config = configText === undefined ? {} : parseObject(`${files.name}/tokenizer_config.json`, configText);
-  const template = await files.readText('chat_template.jinja', { signal });
-  const model = json.model as JsonObject | undefined;
-  if (model?.vocab === undefined || model.merges === undefined || (model.type ?? 'BPE') !== 'BPE')
-    throw malformed(where, `"model", expected BPE, got ${show(model?.type)}`, notSupported);
-  const vocabulary = readVocabulary(where, json, model, reader.size('vocab_size'));
-  const merges = (model.merges as (string | [string, string])[]).map((merge) =>
-    typeof merge === 'string' ? merge : merge.join(' '),
-  );
-  const kind =
-    model.byte_fallback === true
-      ? sentencePieceFields(where, json, vocabulary, merges)
-      : byteLevelFields(where, json, model, merges);
-  return [
+  const source = await readSourceTokenizer(files, signal);
+  const text = await files.readText('generation_config.json', { signal });
+  const where = `${files.name}/generation_config.json`;
+  const generation = text === undefined ? {} : parseObject(where, text);
+  const size = reader.size('vocab_size');
+  const ends = endIds(source, [
+    [where, generation],
+    [`${files.name}/config.json`, reader.config],
+  ]);
+  const kind = source.model.byte_fallback === true ? sentencePieceFields(source, size) : byteLevelFields(source);
+  const fields: Field[] = [
     ...kind,
-    ['tokenizer.ggml.tokens', { type: 'string[]', value: vocabulary.tokens }],
-    ['tokenizer.ggml.token_type', { type: 'int32[]', value: vocabulary.types }],
-    ...specialFields(json, config, reader.config, vocabulary),
-    ...chatTemplate(config, template),
+    ...vocabularyFields(source, size),
+    ...specialFields(source, reader, ends),
+    ...chatTemplates(source),
   ];
+  const metadata = new Map(fields.map(([key, field]) => [key, asRead(field)]));
+  const { tokenizerJson, tokenizerConfig } = ggufTokenizer(metadata, files.name);
+  const made = generationConfig(new GgufFields(files.name, metadata));
+  const said = ends.length === 0 ? generation : { ...generation, eos_token_id: ends.length === 1 ? ends[0] : ends };
+  for (const [key, difference] of [
+    [tokenizerKey, tokenizerDifference(source, tokenizerJson)],
+    [tokenizerConfigKey, tokenizerConfigDifference(source, tokenizerConfig)],
+    [generationKey, generationDifference(said, made)],
+  ] as const)
+    if (Object.keys(difference).length > 0) fields.push([key, { type: 'string', value: JSON.stringify(difference) }]);
+  return fields;
+
+  /** As a model is loaded: what generation_config.json says, else config.json, else the tokenizer. */
+  function endIds(
+    { ids, roles }: SourceTokenizer,
+    configs: readonly (readonly [where: string, config: JsonObject])[],
+  ): readonly number[] {
+    for (const [file, config] of configs) {
+      const value = config.eos_token_id ?? [];
+      const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+      if (!list.every((id) => isId(id, size)))
+        throw malformed(file, `"eos_token_id", expected token ids below ${size}, got ${show(value)}`);
+      if (list.length > 0) return [...new Set(list as number[])];
+    }
+    const id = ids.get(roles.get('eos') ?? '');
+    return id === undefined ? [] : [id];
+  }
 }
 
-function readVocabulary(where: string, json: JsonObject, model: JsonObject, size: number): Vocabulary {
-  const tokens: string[] = Array.from({ length: size }, (_, id) => `[PAD${id}]`); // rows of the embedding without a token
+const isId = (id: unknown, size: number): id is number =>
+  Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < size;
+
+/** Every token at its id; rows of the embedding without one are filled up. */
+function vocabularyFields({ where, model, vocab, added, ids }: SourceTokenizer, size: number): Field[] {
+  const tokens: string[] = [];
   const types: number[] = Array(size).fill(tokenTypes.unused);
   const put = (token: string, id: number, type: number): void => {
-    if (!Number.isSafeInteger(id) || id < 0 || id >= size)
+    if (!isId(id, size))
       throw malformed(
         where,
         `token ${show(token)}, expected an id below the model's ${size}, got ${show(id)}`,
         'Correct vocab_size or the tokenizer.',
       );
+    if (tokens[id] !== undefined && tokens[id] !== token)
+      throw malformed(where, `token ${show(token)}, expected an id of its own, got ${id} of ${show(tokens[id])}`);
     tokens[id] = token;
     types[id] = type;
   };
-  const isBytes = model.byte_fallback === true;
-  for (const [token, id] of Object.entries(model.vocab as Record<string, number>))
-    put(token, id, isBytes && /^<0x[0-9A-F]{2}>$/.test(token) ? tokenTypes.byte : tokenTypes.normal);
-  for (const { id, content, special } of (json.added_tokens ?? []) as {
-    id: number;
-    content: string;
-    special: boolean;
-  }[])
+  for (const [token, id] of vocab)
+    put(
+      token,
+      id,
+      model.byte_fallback === true && /^<0x[0-9A-F]{2}>$/.test(token) ? tokenTypes.byte : tokenTypes.normal,
+    );
+  for (const { id, content, special } of added)
     put(
       content,
       id,
       special ? (content === model.unk_token ? tokenTypes.unknown : tokenTypes.control) : tokenTypes.userDefined,
     );
-  return { tokens, types, ids: new Map(tokens.map((token, id) => [token, id])) };
+  for (let id = 0; id < size; id++) tokens[id] ??= fillerName(id, (name) => ids.has(name));
+  return [
+    ['tokenizer.ggml.tokens', { type: 'string[]', value: tokens }],
+    ['tokenizer.ggml.token_type', { type: 'int32[]', value: types }],
+  ];
 }
 
-function byteLevelFields(where: string, json: JsonObject, model: JsonObject, merges: string[]): Field[] {
+function byteLevelFields({ where, json, model, merges }: SourceTokenizer): Field[] {
   const wanted = canonical(json.pre_tokenizer);
   const kind = preTokenizers.find(
     ({ preTokenizer, normalizer, ignoreMerges }) =>
@@ -104,19 +128,7 @@ function byteLevelFields(where: string, json: JsonObject, model: JsonObject, mer
   ];
 }
 
-/** A splitting pattern as text, with what changes nothing (defaults, offsets) left out. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (key, inner: unknown) => {
-    if (key === 'trim_offsets' || (key === 'invert' && inner === false) || (key === 'use_regex' && inner === true))
-      return undefined;
-    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
-    const list = (inner as JsonObject).pretokenizers;
-    if (Array.isArray(list) && list.length === 1) return list[0] as unknown;
-    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
-}
-
-function sentencePieceFields(where: string, json: JsonObject, { tokens, ids }: Vocabulary, merges: string[]): Field[] {
+function sentencePieceFields({ where, json, merges, ids }: SourceTokenizer, size: number): Field[] {
   const normalizer = JSON.stringify(json.normalizer ?? null);
   if (json.pre_tokenizer || !normalizer.includes('"▁"'))
     throw malformed(
@@ -125,7 +137,7 @@ function sentencePieceFields(where: string, json: JsonObject, { tokens, ids }: V
       notSupported,
     );
   // The score of a piece is how early a merge makes it; single symbols need none.
-  const scores: number[] = Array(tokens.length).fill(0);
+  const scores: number[] = Array(size).fill(0);
   merges.forEach((merge, rank) => {
     const id = ids.get(merge.replace(' ', ''));
     if (id !== undefined && scores[id] === 0) scores[id] = -rank - 1;
@@ -138,48 +150,47 @@ function sentencePieceFields(where: string, json: JsonObject, { tokens, ids }: V
   ];
 }
 
-function specialFields(json: JsonObject, config: JsonObject, model: JsonObject, { ids }: Vocabulary): Field[] {
-  const idOf = (key: string): number | undefined => {
-    const token = config[`${key}_token`] as string | { content?: string } | null | undefined;
-    const id = ids.get((typeof token === 'string' ? token : token?.content) ?? '');
-    const other = model[`${key}_token_id`];
-    return id ?? (typeof other === 'number' ? other : Array.isArray(other) ? (other[0] as number) : undefined);
-  };
+/** Ends of a turn and of a message, as llama.cpp calls them. */
+const messageEnd = '<|eom_id|>';
+
+/**
+ * Roles by id, and what ends a generation: GGUF has three keys for that, and every reader stops at each of them. More
+ * ids, or another order, stand in our own key.
+ */
+function specialFields(source: SourceTokenizer, reader: ConfigReader, ends: readonly number[]): Field[] {
+  const { ids, roles, frame } = source;
+  const size = reader.size('vocab_size');
+  const idOf = (role: Role, otherwise?: unknown): number | undefined =>
+    [ids.get(roles.get(role) ?? ''), otherwise, reader.config[`${role}_token_id`]].find((id) => isId(id, size)) as
+      | number
+      | undefined;
+  const eosRole = idOf('eos', null);
+  const eos = eosRole !== undefined && (ends.length === 0 || ends.includes(eosRole)) ? eosRole : ends[0];
+  const others = ends.filter((id) => id !== eos);
+  const eom = others.find((id) => id === ids.get(messageEnd)) ?? others[1];
+  const eot = others.find((id) => id !== eom);
+  const bos = idOf('bos', frame.before[0]);
   const fields: Field[] = [];
-  for (const [key, name] of [
-    ['bos', 'bos'],
-    ['eos', 'eos'],
-    ['unk', 'unknown'],
-    ['pad', 'padding'],
-  ] as const) {
-    const id = idOf(key);
+  for (const [name, id] of [
+    ['bos', bos],
+    ['eos', eos],
+    ['eot', eot],
+    ['eom', eom],
+    ['unknown', idOf('unk', ids.get(String(source.model.unk_token)))],
+    ['padding', idOf('pad')],
+  ] as const)
     if (id !== undefined) fields.push([`tokenizer.ggml.${name}_token_id`, { type: 'uint32', value: id }]);
-  }
-  const steps = templateSteps(json.post_processor);
-  fields.push([
-    'tokenizer.ggml.add_bos_token',
-    { type: 'bool', value: steps.length > 1 && steps[0] === 'SpecialToken' },
-  ]);
-  fields.push([
-    'tokenizer.ggml.add_eos_token',
-    { type: 'bool', value: steps.length > 1 && steps.at(-1) === 'SpecialToken' },
-  ]);
+  const adds = (side: readonly number[], id: number | undefined): GgufField => ({
+    type: 'bool',
+    value: id !== undefined && side.includes(id),
+  });
+  fields.push(['tokenizer.ggml.add_bos_token', adds(frame.before, bos)]);
+  fields.push(['tokenizer.ggml.add_eos_token', adds(frame.after, eosRole)]);
   return fields;
 }
 
-/** What a TemplateProcessing puts around one text: 'SpecialToken' and 'Sequence'. */
-function templateSteps(processor: unknown): string[] {
-  const { type, single, processors } = (processor ?? {}) as {
-    type?: string;
-    single?: object[];
-    processors?: unknown[];
-  };
-  if (type === 'TemplateProcessing') return (single ?? []).map((step) => Object.keys(step)[0] ?? '');
-  return (processors ?? []).map(templateSteps).find((steps) => steps.length > 0) ?? [];
-}
-
-function chatTemplate(config: JsonObject, jinja: string | undefined): Field[] {
-  const given = jinja ?? config.chat_template;
+function chatTemplates({ config, chatTemplate }: SourceTokenizer): Field[] {
+  const given = chatTemplate ?? config.chat_template;
   if (typeof given === 'string') return [['tokenizer.chat_template', { type: 'string', value: given }]];
   const list = Array.isArray(given) ? (given as { name: string; template: string }[]) : [];
   const main = list.find(({ name }) => name === 'default');

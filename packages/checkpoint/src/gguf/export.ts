@@ -17,13 +17,14 @@ import {
   type RowOrder,
   type TensorFacts,
 } from './architecture.js';
-import { configKey, ggufToConfig } from './as-hugging-face.js';
+import { ggufToConfig } from './as-hugging-face.js';
 import { configReader, parseObject } from './config-reader.js';
 import { tokenizerFields } from './export-tokenizer.js';
 import type { GgufValue } from './metadata.js';
+import { configKey } from './own-keys.js';
 import type { WritableType } from './quantize.js';
 import { ropeFrequencyTensor } from './rope-scaling.js';
-import { byteLengthOf, encodeGguf, type GgufTensorToWrite } from './write.js';
+import { asRead, byteLengthOf, encodeGguf, type GgufTensorToWrite } from './write.js';
 
 export interface GgufExportOptions {
   readonly type: 'f32' | 'f16' | 'q8_0' | 'q4_0';
@@ -246,11 +247,4 @@ function notInGguf(
       JSON.stringify(derived[key]) !== JSON.stringify(value),
   );
   return lost.length === 0 ? undefined : JSON.stringify(Object.fromEntries(lost));
-}
-
-function asRead(field: GgufField): GgufValue {
-  if (field.type === 'float32') return Math.fround(field.value);
-  if (field.type === 'int32[]') return Int32Array.from(field.value);
-  if (field.type === 'float32[]') return Float32Array.from(field.value);
-  return field.value;
 }

@@ -7,6 +7,7 @@ import { closeAll } from '../sharded.js';
 import { weightNames } from '../weight-files.js';
 import { ggufToConfig, tensorFacts } from './as-hugging-face.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
+import { generationKey, laidOver } from './own-keys.js';
 import { findGguf, openGgufFiles } from './read.js';
 import { ggufTokenizer } from './tokenizer.js';
 
@@ -68,14 +69,14 @@ function describe(where: string, metadata: GgufMetadata, config: Record<string, 
   return texts;
 }
 
-/** A turn may end with other tokens than the text does. */
-function generationConfig(fields: GgufFields): Record<string, unknown> {
+/** A turn may end with other tokens than the text does; more than GGUF has keys for stand in our own. */
+export function generationConfig(fields: GgufFields): Record<string, unknown> {
   const id = (name: string): number | undefined => fields.size(`tokenizer.ggml.${name}_token_id`);
   const ends = [...new Set([id('eos'), id('eot'), id('eom')])].filter((end) => end !== undefined);
   const [bos, pad] = [id('bos'), id('padding')];
-  return {
+  return laidOver(fields, generationKey, {
     ...(bos === undefined ? {} : { bos_token_id: bos }),
     ...(ends.length === 0 ? {} : { eos_token_id: ends.length === 1 ? ends[0] : ends }),
     ...(pad === undefined ? {} : { pad_token_id: pad }),
-  };
+  });
 }

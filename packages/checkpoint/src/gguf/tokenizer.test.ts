@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest';
+import { describeShared, shared } from '../../../../tools/testing/shared.js';
 import { messageOf } from '../../testing/craft.js';
 import { json, model, toGguf } from '../../testing/tiny-model.js';
 import { type GgufMetadata, type GgufValue, ggufTokenizer, memoryFiles } from '../index.js';
+import { folderFiles } from '../node.js';
+import { configReader } from './config-reader.js';
+import { tokenizerFields } from './export-tokenizer.js';
 import { preTokenizers } from './pre-tokenizers.js';
+import { asRead } from './write.js';
+
+interface TokenizerJson {
+  readonly model: { readonly vocab: Record<string, number>; readonly merges: readonly (string | string[])[] };
+  readonly added_tokens: readonly { readonly id: number; readonly content: string }[];
+}
 
 it('a stub config beside a GGUF does not count, a tokenizer does', async () => {
   const source = (await (await toGguf(await model())).open('model.gguf'))!;
@@ -46,6 +56,40 @@ it('SentencePiece tokenizers come back, scores or merges', async () => {
   expect(after.model).toMatchObject({ vocab, merges, byte_fallback: true, unk_token: '<unk>' });
   expect(after.normalizer).toEqual(tokenizer.normalizer);
   expect(after.added_tokens).toMatchObject(tokenizer.added_tokens);
+});
+
+it('a vocabulary without added tokens gets none, though every type of its is normal', async () => {
+  const vocab = { a: 0, b: 1, c: 2, d: 3, e: 4, f: 5, g: 6, h: 7, xyz: 8 };
+  const tokenizer = { added_tokens: [], post_processor: null, model: { type: 'BPE', vocab, merges: [] } };
+  const files = await model({ tokenizer, files: { 'tokenizer_config.json': '{}' } });
+  expect((await json(await toGguf(files), 'tokenizer.json')).added_tokens).toEqual([]);
+});
+
+describeShared('published tokenizers', 'tokenizers', () => {
+  it.each([
+    ['smollm2', []],
+    ['llama3', []],
+    ['mistral_v02', []],
+    ['llama2', ['added_tokens', 'merges']], // looked for in normalised text; runs of spaces are merged in another order
+    ['gpt2', ['added_tokens']],
+  ])('%s comes back as it was; our own keys say what GGUF cannot: %j', async (name, parts) => {
+    const files = await folderFiles(shared(`tokenizers/${name}`));
+    const source = (await json(files, 'tokenizer.json')) as unknown as TokenizerJson;
+    const added = source.added_tokens.map(({ content, id }): [string, number] => [content, id]);
+    const byId = ([, a]: [string, number], [, b]: [string, number]) => a - b;
+    const tokens = [...new Map([...Object.entries(source.model.vocab), ...added])].sort(byId);
+    const fields = await tokenizerFields(files, configReader('config', { vocab_size: tokens.length }));
+    const metadata = new Map(fields.map(([key, field]) => [key, asRead(field)]));
+    const ours = JSON.parse((metadata.get('relufy.tokenizer') as string | undefined) ?? '{}');
+    expect(Object.keys(ours)).toEqual(parts);
+    const { tokenizerJson } = ggufTokenizer(metadata);
+    expect(tokenizerJson.added_tokens).toEqual(source.added_tokens);
+    const after = tokenizerJson.model as TokenizerJson['model'];
+    const text = (merge: string | string[]): string => [merge].flat().join(' ');
+    // as one text: comparing 128,000 entries one by one takes seconds
+    expect(JSON.stringify(Object.entries(after.vocab).sort(byId))).toBe(JSON.stringify(tokens));
+    expect(after.merges.map(text).join('\n')).toBe(source.model.merges.map(text).join('\n'));
+  });
 });
 
 describe('byte-level BPE', () => {

@@ -5,6 +5,7 @@
 import { show } from '@relufy/tensor';
 import { malformed } from '../malformed.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
+import { laidOver, tokenizerConfigKey, tokenizerLaidOver } from './own-keys.js';
 import { type PreTokenizer, preTokenizerOf, preTokenizers } from './pre-tokenizers.js';
 import { sentencePieceMerges } from './sentence-piece.js';
 
@@ -13,12 +14,24 @@ type JsonObject = Record<string, unknown>;
 /** `tokenizer.ggml.token_type` */
 export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
+const isAddedType = (type: number | undefined): boolean =>
+  type === tokenTypes.control || type === tokenTypes.userDefined || type === tokenTypes.unknown;
+
+/** What writers call a row of the embedding that has no token; longer where a token has that very text. */
+export const fillerName = (id: number, isTaken: (name: string) => boolean): string => {
+  let name = `[PAD${id}]`;
+  while (isTaken(name)) name = `${name.slice(0, -1)}_]`;
+  return name;
+};
+const isFiller = (token: string, id: number): boolean => new RegExp(`^\\[PAD${id}_*\\]$`).test(token);
+
 /** SentencePiece makes pieces of 16 characters; finding the merges takes time in the square of it. */
 const maxPieceLength = 256;
 
 interface Vocabulary {
   readonly fields: GgufFields;
   readonly tokens: readonly string[];
+  /** Of tokens that are some: not of rows that only fill the embedding up. */
   readonly ids: ReadonlyMap<string, number>;
   readonly types: ArrayLike<number>;
 }
@@ -37,7 +50,11 @@ export function ggufTokenizer(
       'Put the tokenizer.json of the model beside the file.',
     );
   const vocabulary = readVocabulary(fields);
-  return model === 'gpt2' ? byteLevelBpe(vocabulary) : sentencePiece(vocabulary);
+  const made = model === 'gpt2' ? byteLevelBpe(vocabulary) : sentencePiece(vocabulary);
+  return {
+    tokenizerJson: tokenizerLaidOver(fields, made.tokenizerJson),
+    tokenizerConfig: laidOver(fields, tokenizerConfigKey, made.tokenizerConfig),
+  };
 }
 
 function readVocabulary(fields: GgufFields): Vocabulary {
@@ -57,6 +74,7 @@ function readVocabulary(fields: GgufFields): Vocabulary {
       fields.where,
       `metadata "tokenizer.ggml.token_type", expected ${tokens.length} values, got ${types.length}`,
     );
+  for (const [token, id] of ids) if (types[id] === tokenTypes.unused && isFiller(token, id)) ids.delete(token);
   return { fields, tokens, ids, types };
 }
 
@@ -71,9 +89,7 @@ function byteLevelBpe(vocabulary: Vocabulary) {
   const typesLost = !tokens.some((_, id) => types[id] !== tokenTypes.normal);
   const merged = new Set(typesLost ? merges.map(([left, right]) => left + right) : []);
   const isAdded = (token: string, id: number): boolean =>
-    types[id] === tokenTypes.control ||
-    types[id] === tokenTypes.userDefined ||
-    (typesLost && [...token].length > 1 && !merged.has(token));
+    isAddedType(types[id]) || (typesLost && [...token].length > 1 && !merged.has(token));
   const tokenizerJson = {
     version: '1.0',
     truncation: null,
@@ -136,8 +152,7 @@ function sentencePiece(vocabulary: Vocabulary) {
     );
   const unknown = tokens[fields.size('tokenizer.ggml.unknown_token_id') ?? 0] ?? null;
   const prefix = fields.boolean('tokenizer.ggml.add_space_prefix') ?? true;
-  const isAdded = (_: string, id: number): boolean =>
-    types[id] === tokenTypes.control || types[id] === tokenTypes.userDefined || types[id] === tokenTypes.unknown;
+  const isAdded = (_: string, id: number): boolean => isAddedType(types[id]);
   const space = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
   const tokenizerJson = {
     version: '1.0',
@@ -186,11 +201,19 @@ function addedTokens(
   return added;
 }
 
+/** The text of an id that has one. */
+function tokenOf({ tokens, ids }: Vocabulary, id: number | undefined): string | undefined {
+  const token = id === undefined ? undefined : tokens[id];
+  return token !== undefined && ids.get(token) === id ? token : undefined;
+}
+
 /** Puts BOS before and EOS after the text, where the file asks for them. */
-function template({ fields, tokens }: Vocabulary, addBosByDefault: boolean): JsonObject {
+function template(vocabulary: Vocabulary, addBosByDefault: boolean): JsonObject {
+  const { fields } = vocabulary;
   const special = (name: string, add: boolean) => {
     const id = fields.size(`tokenizer.ggml.${name}_token_id`);
-    return add && id !== undefined && tokens[id] !== undefined ? [{ id, token: tokens[id] }] : [];
+    const token = tokenOf(vocabulary, id);
+    return add && id !== undefined && token !== undefined ? [{ id, token }] : [];
   };
   const bos = special('bos', fields.boolean('tokenizer.ggml.add_bos_token') ?? addBosByDefault);
   const eos = special('eos', fields.boolean('tokenizer.ggml.add_eos_token') ?? false);
@@ -209,10 +232,11 @@ function template({ fields, tokens }: Vocabulary, addBosByDefault: boolean): Jso
   };
 }
 
-function tokenizerConfig({ fields, tokens }: Vocabulary, addBosByDefault: boolean): JsonObject {
+function tokenizerConfig(vocabulary: Vocabulary, addBosByDefault: boolean): JsonObject {
+  const { fields } = vocabulary;
   const token = (name: string, key: string): JsonObject => {
-    const id = fields.size(`tokenizer.ggml.${name}_token_id`);
-    return id === undefined || tokens[id] === undefined ? {} : { [key]: tokens[id] };
+    const content = tokenOf(vocabulary, fields.size(`tokenizer.ggml.${name}_token_id`));
+    return content === undefined ? {} : { [key]: content };
   };
   const architecture = fields.string('general.architecture');
   const contextLength = architecture === undefined ? undefined : fields.size(`${architecture}.context_length`);

@@ -4,6 +4,7 @@ import { elementCount } from '../checkpoint.js';
 import type { GgufField } from './architecture.js';
 import { blockFormat } from './block-formats.js';
 import { align } from './header.js';
+import type { GgufValue } from './metadata.js';
 import { quantize, type WritableType } from './quantize.js';
 
 export interface GgufTensorToWrite {
@@ -28,6 +29,14 @@ const typeIds: Readonly<Record<GgufField['type'], readonly number[]>> = {
   'int32[]': [9, 5],
   'float32[]': [9, 6],
 };
+
+/** A value as a reader of the file gets it. */
+export function asRead(field: GgufField): GgufValue {
+  if (field.type === 'float32') return Math.fround(field.value);
+  if (field.type === 'int32[]') return Int32Array.from(field.value);
+  if (field.type === 'float32[]') return Float32Array.from(field.value);
+  return field.value;
+}
 
 export const byteLengthOf = ({ type, shape }: Pick<GgufTensorToWrite, 'type' | 'shape'>): number => {
   const format = blockFormat(type);
