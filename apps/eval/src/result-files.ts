@@ -1,8 +1,9 @@
 // The files of a run's folder: results.json (lm-evaluation-harness's schema), scores.json (a number a document, no text),
 // table.md, samples on request. Each appears whole or not at all. Does not own the log (request-log.ts).
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeAtomically } from '@relufy/checkpoint/node';
 import { RelufyError } from '@relufy/tensor';
 import { z } from 'zod';
 import { decodeText } from './data-files.js';
@@ -12,22 +13,14 @@ import { type CostResult, toLmEvalJson, toTable } from './results.js';
 import type { TaskConfig } from './task-file.js';
 
 /**
- * A temporary name first: whoever reads the folder never sees half a file.
+ * Whoever reads the folder never sees half a file.
  * @throws RelufyError `io` when the disk is full, or the folder may not be written to.
  */
-export function writeWhole(path: string, text: string): void {
-  const unfinished = `${path}.tmp`;
-  try {
-    writeFileSync(unfinished, text);
-    renameSync(unfinished, path);
-  } catch (error) {
-    rmSync(unfinished, { force: true });
-    throw new RelufyError(
-      'io',
-      `${path}: expected to write it, got ${(error as Error).message}. Correct that and go on with --resume: what was scored is in the log.`,
-      { cause: error },
-    );
-  }
+export async function writeWhole(path: string, text: string): Promise<void> {
+  await writeAtomically(path, text).catch((cause: Error) => {
+    const done = 'What was scored is in the log: go on with --resume.';
+    throw new RelufyError('io', `${cause.message} ${done}`, { cause });
+  });
 }
 
 /** @throws RelufyError `io` when the folder cannot be made. */
@@ -43,14 +36,14 @@ export function makeFolder(folder: string): void {
   }
 }
 
-export function writeResults(
+export async function writeResults(
   folder: string,
   { results, samples }: Evaluation,
   { cost, logSamples = false }: { readonly cost?: CostResult; readonly logSamples?: boolean } = {},
-): void {
+): Promise<void> {
   for (const { task } of logSamples ? results.tasks : []) {
     const lines = (samples.get(task.task) ?? []).map((sample) => JSON.stringify(sampleJson(task, sample)));
-    writeWhole(join(folder, `samples_${task.task}.jsonl`), `${lines.join('\n')}\n`);
+    await writeWhole(join(folder, `samples_${task.task}.jsonl`), `${lines.join('\n')}\n`);
   }
   const scores = {
     format: 1,
@@ -63,10 +56,14 @@ export function writeResults(
       }),
     ),
   };
-  writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}\n`);
-  writeWhole(join(folder, 'table.md'), `${[toTable(results), ...results.warnings].join('\n\n')}\n`);
+  await writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}
+`);
+  await writeWhole(join(folder, 'table.md'), `${[toTable(results), ...results.warnings].join('
+
+')}
+`);
   // last: a folder that holds it is finished
-  writeWhole(join(folder, 'results.json'), `${JSON.stringify(toLmEvalJson(results, cost), null, 2)}\n`);
+  await writeWhole(join(folder, 'results.json'), `${JSON.stringify(toLmEvalJson(results, cost), null, 2)}\n`);
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

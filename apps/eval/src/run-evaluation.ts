@@ -59,8 +59,8 @@ export async function runEvaluation(
       ...(progress && { onProgress: progress.hear }),
     });
     const cost = await measureCost(model, evaluation.samples, options.signal);
-    writeResults(out, evaluation, { cost, logSamples });
-    writeWhole(join(out, 'report.html'), evalPage([readRun(out)]));
+    await writeResults(out, evaluation, { cost, logSamples });
+    await writeWhole(join(out, 'report.html'), evalPage([readRun(out)]));
     const { results } = evaluation;
     const cut = results.tasks.filter(({ truncated }) => truncated > 0);
     const text = [

@@ -1,7 +1,8 @@
 // The files of a report into a folder: each whole or not at all, each chart as SVG and PNG. Does not own what is in them
 // (@relufy/sparsity, @relufy/eval).
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeAtomically } from '@relufy/checkpoint/node';
 import { withPngs } from '@relufy/sparsity/png';
 import { RelufyError } from '@relufy/tensor';
 import { print } from './output.js';
@@ -19,18 +20,7 @@ export async function makeFolder(folder: string): Promise<void> {
 export async function writeReport(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
   await makeFolder(folder);
   for (const [name, content] of await withPngs(files)) {
-    const path = join(folder, name);
-    try {
-      await writeFile(`${path}.tmp`, content);
-      await rename(`${path}.tmp`, path);
-    } catch (error) {
-      await rm(`${path}.tmp`, { force: true });
-      throw new RelufyError(
-        'io',
-        `${path}: expected to write it, got ${(error as Error).message}. Correct that and run again.`,
-        { cause: error },
-      );
-    }
+    await writeAtomically(join(folder, name), content);
   }
   print(join(folder, 'report.html'));
 }

@@ -1,11 +1,13 @@
 // The folder of a run: its config, metrics as lines of JSON, a curve, and where tokens, checkpoints and the model lie.
-// Owns refusing to go on with another config. Does not own checkpoints (run-checkpoint.ts).
-import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+// Owns refusing to go on with another config, and making the file that holds it anew from the checkpoints, which hold it
+// too. Does not own checkpoints (run-checkpoint.ts).
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { toWriteError } from '@relufy/checkpoint/node';
+import { toWriteError, writeAtomically } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { type CurvePoint, lossCurve } from './curve.js';
+import { configInCheckpoint, findCheckpoint } from './run-checkpoint.js';
 
 /** One line of metrics.jsonl. */
 export interface Metrics {
@@ -42,6 +44,10 @@ const free: ReadonlySet<string> = new Set([
   'recompute',
 ]);
 
+const configFile = 'run.json';
+
+type Known = Readonly<Record<string, unknown>>;
+
 export class RunFolder {
   readonly #root: string;
 
@@ -50,16 +56,26 @@ export class RunFolder {
   }
 
   /**
-   * Makes the folder, or takes up the one of an earlier run with the same config.
-   * @throws RelufyError `option` when the config has changed.
+   * Makes the folder, or takes up the one of an earlier run with the same config. `warn` hears of what had to be repaired.
+   * @throws RelufyError `option` when the config has changed; `io` when it cannot be told whether it has.
    */
-  static async open(config: RunConfig): Promise<RunFolder> {
-    const file = join(config.out, 'run.json');
+  static async open(config: RunConfig, warn: (message: string) => void): Promise<RunFolder> {
+    const folder = new RunFolder(config.out);
     await mkdir(config.out, { recursive: true }).catch(toWriteError(config.out));
-    const text = await readFile(file, 'utf8').catch(() => undefined);
-    if (text !== undefined) refuseChanges(file, parse(file, text), config);
-    else await writeFile(file, `${JSON.stringify(config, null, 2)}\n`).catch(toWriteError(file));
-    return new RunFolder(config.out);
+    const file = folder.path(configFile);
+    const text = await readIfThere(file);
+    const known = text === undefined ? undefined : configIn(text);
+    if (known !== undefined) refuseChanges(file, known, config);
+    else {
+      const from = await folder.#configOfCheckpoint(file, text);
+      if (from !== undefined) refuseChanges(from.path, from.config, config);
+      await writeAtomically(file, `${JSON.stringify(config, null, 2)}\n`);
+      if (text !== undefined)
+        warn(
+          `${file}: expected the run's config, got ${got(text)}. It was made anew${from ? ` from ${from.path}` : ''}.`,
+        );
+    }
+    return folder;
   }
 
   path(name: string): string {
@@ -73,44 +89,69 @@ export class RunFolder {
 
   /** Takes out what was logged behind a step, by a run that was killed before its next checkpoint. */
   async forgetBehind(step: number): Promise<void> {
-    const file = this.path('metrics.jsonl');
     const kept = (await this.#metrics()).filter((metrics) => metrics.step <= step);
-    const temporary = `${file}.tmp`;
-    await writeFile(temporary, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join('')).catch(
-      toWriteError(file),
-    );
-    await rename(temporary, file).catch(toWriteError(file));
+    await writeAtomically(this.path('metrics.jsonl'), kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''));
   }
 
   async drawCurve(): Promise<void> {
     const points: readonly CurvePoint[] = await this.#metrics();
-    const file = this.path('loss.svg');
-    if (points.length > 0) await writeFile(file, lossCurve(points)).catch(toWriteError(file));
+    if (points.length > 0) await writeAtomically(this.path('loss.svg'), lossCurve(points));
   }
 
   async #metrics(): Promise<Metrics[]> {
-    const text = await readFile(this.path('metrics.jsonl'), 'utf8').catch(() => '');
+    const file = this.path('metrics.jsonl');
+    const text = (await readIfThere(file)) ?? '';
     return text.split('\n').flatMap((line) => {
       try {
-        return line === '' ? [] : [JSON.parse(line) as Metrics];
+        const metrics = JSON.parse(line) as Metrics | null;
+        return typeof metrics?.step === 'number' ? [metrics] : [];
       } catch {
         return []; // the last line of a run that was killed
       }
     });
   }
-}
 
-function parse(file: string, text: string): Readonly<Record<string, unknown>> {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new RelufyError('io', `${file}: expected JSON, got ${show(text.slice(0, 40))}. Remove the folder.`, {
-      cause,
-    });
+  /** What the newest whole checkpoint says, in place of a `run.json` that is damaged or gone; undefined without any. */
+  async #configOfCheckpoint(
+    file: string,
+    text: string | undefined,
+  ): Promise<{ readonly path: string; readonly config: Known } | undefined> {
+    const found = await findCheckpoint(this.path('checkpoints'));
+    if (found === undefined) return undefined;
+    const config = asConfig(await configInCheckpoint(found.path));
+    if (config !== undefined) return { path: found.path, config };
+    if (text === undefined) return undefined; // removed on purpose, as the error below advises
+    throw new RelufyError(
+      'io',
+      `${file}: expected the run's config, got ${got(text)}. The checkpoints beside it are whole: keep the folder. If the config is the one that the run began with, remove this one file and start again: the run goes on from ${found.path}.`,
+    );
   }
 }
 
-function refuseChanges(file: string, before: Readonly<Record<string, unknown>>, now: RunConfig): void {
+const readIfThere = (file: string): Promise<string | undefined> =>
+  readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw new RelufyError('io', `${file}: expected a readable file, got ${cause.code}. Check its rights.`, { cause });
+  });
+
+function configIn(text: string): Known | undefined {
+  try {
+    return asConfig(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Only what says what a run was is a config: `{}`, a list or another file's object is not. */
+function asConfig(value: unknown): Known | undefined {
+  const isConfig =
+    typeof value === 'object' && value !== null && 'model' in value && 'data' in value && 'steps' in value;
+  return isConfig ? (value as Known) : undefined;
+}
+
+const got = (text: string): string => (text === '' ? 'an empty file' : show(text.slice(0, 40)));
+
+function refuseChanges(file: string, before: Known, now: RunConfig): void {
   const keys = new Set([...Object.keys(before), ...Object.keys(now)]);
   for (const key of keys) {
     const [was, is] = [before[key], now[key as keyof RunConfig]].map((value) => JSON.stringify(value));

@@ -69,7 +69,7 @@ export async function runTraining(config: RunConfig, options: RunOptions = {}): 
 }
 
 async function runOn(backend: Backend, config: RunConfig, options: RunOptions): Promise<Metrics | undefined> {
-  const folder = await RunFolder.open(config);
+  const folder = await RunFolder.open(config, (message) => warn(options, message));
   const start = await startModel(config, options.open);
   const tokenizing = {
     folder: config.tokens ?? folder.path('tokens'),

@@ -5,13 +5,19 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { holderOf } from '../folder-lock.js';
+import { readRun } from '../result-files.js';
 import { type JobFiles, type JobRunner, WorkerLost } from './job-queue.js';
 
 /** What a finished job's folder holds; results.json comes last. */
 const jobFiles = ['scores.json', 'table.md', 'report.html', 'results.json'] as const;
 
+/** Undefined where they are not there, or damaged: then the job runs again, from its log. */
 export function finishedFiles(folder: string): JobFiles | undefined {
-  if (!existsSync(join(folder, 'results.json'))) return undefined;
+  try {
+    readRun(folder);
+  } catch {
+    return undefined;
+  }
   return Object.fromEntries(
     jobFiles.flatMap((name) => {
       const path = join(folder, name);

@@ -37,13 +37,13 @@ export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: S
         const folder = join(jobFolder(out), outcome.job.id);
         mkdirSync(folder, { recursive: true });
         // results.json is the last of them, and its being there says that the others are
-        for (const [name, text] of Object.entries(outcome.files)) writeWhole(join(folder, name), text);
+        for (const [name, text] of Object.entries(outcome.files)) await writeWhole(join(folder, name), text);
       }
       onOutcome?.(outcome, ++done, jobs.length);
     }
   const table = sweepTable(jobs, out);
-  writeWhole(join(out, 'table.md'), `${table}\n`);
-  writeWhole(join(out, 'report.html'), evalPage(mergedRuns(jobs, out)));
+  await writeWhole(join(out, 'table.md'), `${table}\n`);
+  await writeWhole(join(out, 'report.html'), evalPage(mergedRuns(jobs, out)));
   if (failed.length > 0)
     throw new RelufyError(
       'state',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { holderOf, lockFolder } from '../folder-lock.js';
-import { jobProcess } from './job-process.js';
+import { finishedFiles, jobProcess } from './job-process.js';
 import { LocalQueue } from './job-queue.js';
 import { jobFolder, runSweep } from './run-sweep.js';
 import { type Job, readSweep } from './sweep-file.js';
@@ -101,6 +101,18 @@ test('jobs have ids that follow from what they do', () => {
   expect(() => readSweep('s.yaml', 'models: [a]\ntasks: [x]\nsettings: [sparse]\n')).toThrow(
     's.yaml "settings.0": expected exact, dense, or { name,',
   );
+});
+
+test.each(['', '{"model_name": "x"', '\0\0\0', 'null'])('a job whose results.json is %j is not finished', (text) => {
+  const job = mkdtempSync(join(folder, 'job-'));
+  writeFileSync(join(job, 'scores.json'), '{"format": 1, "model": "x", "tasks": {}}');
+  writeFileSync(
+    join(job, 'results.json'),
+    '{"model_name": "x", "results": {}, "higher_is_better": {}, "configs": {}, "relufy": {"requests_per_second": 1}}',
+  );
+  expect(Object.keys(finishedFiles(job) ?? {})).toEqual(['scores.json', 'results.json']);
+  writeFileSync(join(job, 'results.json'), text);
+  expect(finishedFiles(job)).toBeUndefined();
 });
 
 test('a folder is locked for one process, and a dead one gives way', () => {

@@ -64,6 +64,41 @@ describe('writeFolder', () => {
   });
 });
 
+describe('writeAtomically', () => {
+  it('takes a text, bytes or pieces', async () => {
+    const path = join(parent, 'file');
+    const pieces = async function* () {
+      yield Buffer.from('on');
+      yield Buffer.from('e');
+    };
+    for (const content of ['one', Buffer.from('one'), pieces()]) {
+      await rm(path, { force: true });
+      await writeAtomically(path, content);
+      expect(await readdir(parent)).toEqual(['file']);
+      expect(await readFile(path, 'utf8')).toBe('one');
+    }
+  });
+
+  it('leaves the file as it was when the pieces end in an error', async () => {
+    const path = join(parent, 'file');
+    await writeAtomically(path, 'old');
+    const failing = async function* () {
+      yield Buffer.from('half');
+      throw new Error('cut off');
+    };
+    await expect(writeAtomically(path, failing())).rejects.toThrow('cut off');
+    expect(await readdir(parent)).toEqual(['file']);
+    expect(await readFile(path, 'utf8')).toBe('old');
+  });
+
+  it('within a folder that comes whole names the place where it would have stood', async () => {
+    const write = (staging: string) => writeAtomically(join(staging, 'no/file'), 'x');
+    await expect(writeFolder(join(parent, 'out'), write)).rejects.toThrow(
+      /relufy-atomic-[^/]*\/out\/no\/file: expected to write it, got ENOENT/,
+    );
+  });
+});
+
 describe('what a killed process left', () => {
   /** The number of a process that was killed. */
   async function deadProcess(): Promise<number> {

@@ -17,15 +17,16 @@ export const toWriteError =
   };
 
 /**
- * A text, or any pieces -> a file, by way of a temporary file beside it. On an error or abort the file at `path` is as it
- * was.
+ * A text, bytes or pieces of them -> a file, by way of a temporary file beside it. On an error or abort the file at `path`
+ * is as it was.
  */
 export async function writeAtomically(
   path: string,
-  content: string | AsyncIterable<Uint8Array>,
+  content: string | Uint8Array | AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const pieces = typeof content === 'string' ? [new TextEncoder().encode(content)] : content;
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+  const pieces = bytes instanceof Uint8Array ? [bytes] : bytes;
   signal?.throwIfAborted();
   const folder = dirname(resolve(path));
   await clearLeftovers(folder);
