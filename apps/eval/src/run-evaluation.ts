@@ -1,13 +1,13 @@
 // `relufy eval` from a loaded model to a folder of results: log, resume, progress, cost, files, table.
 // Does not own the command line (the relufy package) or loading.
 import { join } from 'node:path';
+import { inLockedFolder } from '@relufy/checkpoint/node';
 import type { Model } from '@relufy/models';
 import { printable } from '@relufy/tensor';
 import { measureCost } from './cost.js';
 import { evalModel } from './eval-model.js';
 import { evalPage } from './eval-report.js';
 import { type EvaluateOptions, evaluate, logHeader } from './evaluate.js';
-import { lockFolder } from './folder-lock.js';
 import { progressLine } from './progress-line.js';
 import { RequestLog } from './request-log.js';
 import { makeFolder, readRun, writeResults, writeWhole } from './result-files.js';
@@ -35,19 +35,29 @@ export interface FinishedEvaluation {
   readonly text: string;
 }
 
+/** @throws RelufyError `state` while another process works in the folder. */
 export async function runEvaluation(
+  model: Model,
+  selection: TaskSelection,
+  options: RunOptions,
+): Promise<FinishedEvaluation> {
+  makeFolder(options.out);
+  return inLockedFolder(options.out, options.signal, (signal) =>
+    evaluateInto(model, selection, { ...options, signal }),
+  );
+}
+
+async function evaluateInto(
   model: Model,
   selection: TaskSelection,
   { out, resume = false, logSamples = false, addBosToken, modelName, modelArgs, stderr, ...options }: RunOptions,
 ): Promise<FinishedEvaluation> {
-  makeFolder(out);
   const wrapped = evalModel(model, addBosToken === undefined ? {} : { addBosToken });
   const asked = {
     ...wrapped,
     name: modelName ?? wrapped.name,
     description: { ...wrapped.description, ...modelArgs },
   };
-  const unlock = lockFolder(out);
   const progress = stderr && progressLine(stderr);
   let log: RequestLog | undefined;
   try {
@@ -77,7 +87,6 @@ export async function runEvaluation(
   } finally {
     progress?.clear();
     log?.close();
-    unlock();
   }
 }
 

@@ -1,4 +1,11 @@
 export { type FolderWriteOptions, toWriteError, writeAtomically, writeFolder } from './node/atomic.js';
+export {
+  folderHolder,
+  inLockedFolder,
+  type LockHolder,
+  type LockWaitOptions,
+  whileLocked,
+} from './node/file-lock.js';
 export { type FolderOptions, folderFiles } from './node/folder-files.js';
 export { hubCacheDir } from './node/hub/environment.js';
 export { type HubOptions, hubDataFiles, hubFiles } from './node/hub/hub-files.js';

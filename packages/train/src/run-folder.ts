@@ -1,7 +1,7 @@
 // The folder of a run: its config, metrics as lines of JSON, a curve, and where tokens, checkpoints and the model lie.
 // Owns refusing to go on with another config, and making the file that holds it anew from the checkpoints, which hold it
 // too. Does not own checkpoints (run-checkpoint.ts).
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toWriteError, writeAtomically } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
@@ -56,12 +56,12 @@ export class RunFolder {
   }
 
   /**
-   * Makes the folder, or takes up the one of an earlier run with the same config. `warn` hears of what had to be repaired.
+   * Of a folder that is there, a new one or that of an earlier run with the same config. `warn` hears of what had to be
+   * repaired.
    * @throws RelufyError `option` when the config has changed; `io` when it cannot be told whether it has.
    */
   static async open(config: RunConfig, warn: (message: string) => void): Promise<RunFolder> {
     const folder = new RunFolder(config.out);
-    await mkdir(config.out, { recursive: true }).catch(toWriteError(config.out));
     const file = folder.path(configFile);
     const text = await readIfThere(file);
     const known = text === undefined ? undefined : configIn(text);

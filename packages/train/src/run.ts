@@ -1,6 +1,8 @@
 // A run: draws batches, steps, logs, evaluates, writes checkpoints, and goes on from the last one. Owns the loop and what
 // stops it. Everything it does with numbers is elsewhere: session.ts (steps), schedules.ts, data/, run-checkpoint.ts.
+import { mkdir } from 'node:fs/promises';
 import { basename, isAbsolute } from 'node:path';
+import { inLockedFolder, toWriteError } from '@relufy/checkpoint/node';
 import { createBackend, loadModel, type Model, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
 import { type Backend, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
@@ -59,8 +61,8 @@ const explosion = 10;
 
 /**
  * Trains until the config's last step, and writes the model to `OUT/model`.
- * @throws RelufyError, one: for data or models that do not fit, a loss that is not finite, a disk that is full. What was
- * written before stays.
+ * @throws RelufyError, one: for data or models that do not fit, a folder in which another process trains, a loss that is
+ * not finite, a disk that is full. What was written before stays.
  */
 export async function runTraining(config: RunConfig, options: RunOptions = {}): Promise<Metrics | undefined> {
   if (options.backend) return runOn(options.backend, config, options);
@@ -69,6 +71,17 @@ export async function runTraining(config: RunConfig, options: RunOptions = {}): 
 }
 
 async function runOn(backend: Backend, config: RunConfig, options: RunOptions): Promise<Metrics | undefined> {
+  await mkdir(config.out, { recursive: true }).catch(toWriteError(config.out));
+  return inLockedFolder(config.out, undefined, (lost) => runIn(backend, config, options, lost));
+}
+
+/** `lost` aborts when the folder is another process's: nothing may be written there any more. */
+async function runIn(
+  backend: Backend,
+  config: RunConfig,
+  options: RunOptions,
+  lost: AbortSignal,
+): Promise<Metrics | undefined> {
   const folder = await RunFolder.open(config, (message) => warn(options, message));
   const start = await startModel(config, options.open);
   const tokenizing = {
@@ -77,6 +90,7 @@ async function runOn(backend: Backend, config: RunConfig, options: RunOptions): 
     tokenizerText: [...start.texts.values()].join('\n'),
     vocabSize: start.spec.vocabSize,
     warn: (message: string) => warn(options, message),
+    signal: options.signal,
   };
   const sourcesOf = async (sources: RunConfig['data']) => {
     const found: { source: SequenceSource; weight: number }[] = [];
@@ -93,7 +107,7 @@ async function runOn(backend: Backend, config: RunConfig, options: RunOptions): 
   const teacher = await teacherOf(config, start.spec, stepOptions.teacherTokens ?? 0, options);
   try {
     const run = new Run(config, options, folder, start, session, stepOptions, training, validation, teacher);
-    return await run.go();
+    return await run.go(lost);
   } finally {
     await session.dispose();
     await teacher?.dispose();
@@ -196,13 +210,14 @@ class Run {
     this.#state = { step: 0, tokens: 0, draws: this.#stream.state };
   }
 
-  async go(): Promise<Metrics | undefined> {
+  async go(lost: AbortSignal): Promise<Metrics | undefined> {
     const { steps, checkpoint, logEvery } = this.#config;
     await this.#begin();
     const began = { at: performance.now(), step: this.#state.step, tokens: this.#state.tokens };
     let metrics: Metrics | undefined;
     while (this.#state.step < steps) {
       const measured = await this.#optimise();
+      lost.throwIfAborted();
       const { step, tokens } = this.#state;
       const elapsed = (performance.now() - began.at) / 1000;
       const validationLoss = await this.#evaluate();

@@ -3,8 +3,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { folderHolder } from '@relufy/checkpoint/node';
 import { RelufyError } from '@relufy/tensor';
-import { holderOf } from '../folder-lock.js';
 import { readRun } from '../result-files.js';
 import { type JobFiles, type JobRunner, WorkerLost } from './job-queue.js';
 
@@ -33,7 +33,7 @@ export function jobProcess(command: readonly string[], folder: string): JobRunne
     const out = join(folder, job.id);
     mkdirSync(out, { recursive: true });
     // the worker of a coordinator that was killed may still be at it
-    while (holderOf(out) !== undefined) await new Promise((resolve) => setTimeout(resolve, 200));
+    while ((await folderHolder(out)) !== undefined) await new Promise((resolve) => setTimeout(resolve, 200));
     const finished = finishedFiles(out);
     if (finished) return finished;
     const child = spawn(program, [...before, ...job.args, '--out', out, '--resume'], {

@@ -6,8 +6,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { folderHolder } from '@relufy/checkpoint/node';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { holderOf } from '../folder-lock.js';
 import { RedisQueue } from './redis-queue.js';
 import { jobFolder, runSweep } from './run-sweep.js';
 import { type Job, readSweep } from './sweep-file.js';
@@ -94,7 +94,7 @@ describeServer('a sweep through Redis', () => {
     const lines = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0);
     const [first] = jobs() as [Job];
     while (lines(log('doomed', first)) < 6) await new Promise((resolve) => setTimeout(resolve, 5));
-    const evaluation = holderOf(join(folder, 'doomed', first.id));
+    const evaluation = (await folderHolder(join(folder, 'doomed', first.id)))?.pid;
     doomed.kill('SIGKILL');
     if (evaluation !== undefined) process.kill(evaluation, 'SIGKILL');
     startWorker('disturbed', join(folder, 'spare'));

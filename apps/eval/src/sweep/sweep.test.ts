@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { folderHolder } from '@relufy/checkpoint/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { holderOf, lockFolder } from '../folder-lock.js';
 import { finishedFiles, jobProcess } from './job-process.js';
 import { LocalQueue } from './job-queue.js';
 import { jobFolder, runSweep } from './run-sweep.js';
@@ -50,7 +50,7 @@ test('a killed worker is replaced, and the sweep ends as an undisturbed one', { 
   const lines = () =>
     existsSync(join(out, 'log.jsonl')) ? readFileSync(join(out, 'log.jsonl'), 'utf8').split('\n').length : 0;
   while (lines() < 6) await new Promise((resolve) => setTimeout(resolve, 2));
-  const pid = holderOf(out);
+  const pid = (await folderHolder(out))?.pid;
   expect(pid).toBeDefined();
   process.kill(pid as number, 'SIGKILL');
   const table = await running;
@@ -113,15 +113,4 @@ test.each(['', '{"model_name": "x"', '\0\0\0', 'null'])('a job whose results.jso
   expect(Object.keys(finishedFiles(job) ?? {})).toEqual(['scores.json', 'results.json']);
   writeFileSync(join(job, 'results.json'), text);
   expect(finishedFiles(job)).toBeUndefined();
-});
-
-test('a folder is locked for one process, and a dead one gives way', () => {
-  const unlock = lockFolder(folder);
-  expect(() => lockFolder(folder)).not.toThrow(); // our own process holds it
-  unlock();
-  writeFileSync(join(folder, 'lock'), '1');
-  expect(() => lockFolder(folder)).toThrow('expected no other process to work there, got process 1');
-  writeFileSync(join(folder, 'lock'), '999999999');
-  lockFolder(folder)();
-  expect(existsSync(join(folder, 'lock'))).toBe(false);
 });

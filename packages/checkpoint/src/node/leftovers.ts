@@ -41,7 +41,7 @@ export async function clearLeftovers(folder: string): Promise<void> {
   }
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   if (pid === process.pid) return false; // not in use: of a process that had this number before
   try {
     process.kill(pid, 0);

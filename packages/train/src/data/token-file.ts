@@ -2,8 +2,9 @@
 // made of, so another tokenizer or changed data makes it anew. Ordinary safetensors, written atomically.
 // Does not own reading documents (documents.ts) or choosing sequences (sequences.ts).
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toWriteError, whileLocked } from '@relufy/checkpoint/node';
 import { RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { DataSource } from '../config.js';
@@ -27,20 +28,30 @@ export interface TokenizeOptions {
   readonly vocabSize: number;
   /** Hears of a token file that is damaged; it is made anew. */
   readonly warn?: (message: string) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The tokens of a source, from its file if there is one of the same data and tokenizer. */
 export async function tokenize(source: DataSource, options: TokenizeOptions): Promise<TokenData> {
-  const folder = join(options.folder, await fingerprintOf(source, options.tokenizerText));
-  const known = await isWhole(folder, options);
-  const data = known ? await readTokenFile(folder, source.path) : await readAll(source, options);
-  if (!known) {
+  const name = await fingerprintOf(source, options.tokenizerText);
+  const folder = join(options.folder, name);
+  const encode = async (): Promise<TokenData> => {
+    if (await isWhole(folder, options)) return readTokenFile(folder, source.path);
+    const made = await readAll(source, options);
     const tensors = [
-      { name: 'ids', dtype: 'I32', shape: [data.ids.length], data: data.ids },
-      { name: 'documents', dtype: 'I32', shape: [data.documents.length], data: data.documents },
-      { name: 'mask', dtype: 'U8', shape: [data.mask.length], data: data.mask },
+      { name: 'ids', dtype: 'I32', shape: [made.ids.length], data: made.ids },
+      { name: 'documents', dtype: 'I32', shape: [made.documents.length], data: made.documents },
+      { name: 'mask', dtype: 'U8', shape: [made.mask.length], data: made.mask },
     ];
     await writeTensorFile(folder, tensors, { format: 'relufy tokens', source: source.path });
+    return made;
+  };
+  let data: TokenData;
+  if (await isWhole(folder)) data = await readTokenFile(folder, source.path);
+  else {
+    await mkdir(options.folder, { recursive: true }).catch(toWriteError(options.folder));
+    // runs that share the folder: one encodes, the others wait for it
+    data = await whileLocked(join(options.folder, `${name}.lock`), { signal: options.signal }, encode);
   }
   let largest = 0;
   for (const id of data.ids) if (id > largest) largest = id;
@@ -52,7 +63,7 @@ export async function tokenize(source: DataSource, options: TokenizeOptions): Pr
   return data;
 }
 
-async function isWhole(folder: string, { warn }: TokenizeOptions): Promise<boolean> {
+async function isWhole(folder: string, { warn }: Pick<TokenizeOptions, 'warn'> = {}): Promise<boolean> {
   if (!(await hasTensorFile(folder))) return false;
   const state = await stateOfTensorFile(folder);
   if (state === 'whole') return true;
@@ -72,12 +83,13 @@ async function fingerprintOf(source: DataSource, tokenizerText: string): Promise
     .slice(0, 16);
 }
 
-async function readAll(source: DataSource, { tokenizer }: TokenizeOptions): Promise<TokenData> {
+async function readAll(source: DataSource, { tokenizer, signal }: TokenizeOptions): Promise<TokenData> {
   const ids: number[][] = [];
   const mask: (readonly number[])[] = [];
   const starts: number[] = [];
   let count = 0;
   for await (const document of readDocuments(source, tokenizer)) {
+    signal?.throwIfAborted();
     starts.push(count);
     ids.push([...document.ids]);
     mask.push(document.mask);

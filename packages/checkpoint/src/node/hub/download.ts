@@ -7,8 +7,8 @@ import { constants, type FileHandle, lstat, open, rename, rm } from 'node:fs/pro
 import { dirname } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { watched } from '../../bounded.js';
+import { whileLocked } from '../file-lock.js';
 import { type HubCache, sizeOf } from './cache.js';
-import { lockFile } from './file-lock.js';
 import type { RepositoryKind } from './id.js';
 import { pause, reasonOf } from './request.js';
 import type { RepositoryFile } from './select.js';
@@ -37,7 +37,9 @@ export async function downloadBlob(file: RepositoryFile, options: DownloadOption
   const path = options.cache.blob(file.hash.hex);
   if (await isWhole(path, file, options)) return;
   await options.cache.makeFolder(dirname(path)).catch(toIoError(path));
-  await withLock(options.cache, file.hash.hex, options.signal, async (signal) => {
+  const lock = options.cache.lock(file.hash.hex);
+  await options.cache.makeFolder(dirname(lock)).catch(toIoError(lock));
+  const download = async (signal: AbortSignal): Promise<void> => {
     if (await isWhole(path, file, options)) return; // another process was faster
     const partial = `${path}.relufy.incomplete`;
     for (let fresh = false; ; fresh = true) {
@@ -52,7 +54,8 @@ export async function downloadBlob(file: RepositoryFile, options: DownloadOption
         );
     }
     await rename(partial, path).catch(toIoError(path));
-  });
+  };
+  await whileLocked(lock, { staleMs: 10_000, signal: options.signal }, download);
 }
 
 async function isWhole(path: string, file: RepositoryFile, { onBytes }: DownloadOptions): Promise<boolean> {
@@ -151,33 +154,6 @@ async function hashBeginning(state: Partial, path: string, signal: AbortSignal |
 /** Git's blob hash begins with a header; the SHA-256 of a large file is that of the bytes alone. */
 function newHash({ hash, size }: RepositoryFile): Hash {
   return hash.kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-}
-
-/** Runs while this process holds the lock; waits for others. */
-async function withLock(
-  cache: HubCache,
-  hex: string,
-  signal: AbortSignal | undefined,
-  run: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const path = cache.lock(hex);
-  await cache.makeFolder(dirname(path)).catch(toIoError(path));
-  const lost = new AbortController();
-  let release: (() => Promise<void>) | undefined;
-  while (!release) {
-    signal?.throwIfAborted();
-    release = await lockFile(path, {
-      staleMs: 10_000,
-      onLost: (error) =>
-        lost.abort(new RelufyError('io', `${path}: expected to hold the lock, got ${error.message}. Try again.`)),
-    }).catch(toIoError(path));
-    if (!release) await pause(100 + Math.random() * 100, signal);
-  }
-  try {
-    await run(signal ? AbortSignal.any([signal, lost.signal]) : lost.signal);
-  } finally {
-    await release().catch(() => undefined);
-  }
 }
 
 function toIoError(path: string): (error: unknown) => never {
