@@ -107,6 +107,36 @@ describe('a run', () => {
   );
 });
 
+describe('parts', () => {
+  const short = () => {
+    const texts = Array.from({ length: 90 }, (_, i) => `${'The owl. '.repeat((i * 7) % 5)}Who?`);
+    writeFileSync(join(tiny.folder, 'short.jsonl'), texts.map((text) => JSON.stringify({ text })).join('\n'));
+    return 'short.jsonl';
+  };
+  it.each([
+    ['documents', 'pairs.jsonl'],
+    ['documents', short],
+    ['stream', 'stories.txt'],
+  ] as const)('of %s see the same tokens and have the same loss, in any number (%#)', async (packing, data) => {
+    const path = join(tiny.folder, typeof data === 'string' ? data : data());
+    const changes = { packing, batchSize: 4, data: [{ path }], validation: [{ path }], evaluation: { every: 3 } };
+    const runs: Metrics[][] = [];
+    for (const parts of [1, 2, 4])
+      runs.push(steps((await run(`parts-${packing}-${typeof data}-${parts}`, { ...changes, parts })).folder));
+    const [whole, ...others] = runs as [Metrics[], ...Metrics[][]];
+    for (const metrics of others) {
+      expect(metrics.map(({ tokens }) => tokens)).toEqual(whole.map(({ tokens }) => tokens));
+      for (const [i, { loss, gradientNorm, density, validationLoss }] of metrics.entries()) {
+        const expected = whole[i] as Metrics;
+        expect(loss / expected.loss).toBeCloseTo(1, 5);
+        expect(gradientNorm / expected.gradientNorm).toBeCloseTo(1, 3);
+        expect(density).toEqual(expected.density.map((share) => expect.closeTo(share, 2)));
+        if (expected.validationLoss) expect((validationLoss as number) / expected.validationLoss).toBeCloseTo(1, 5);
+      }
+    }
+  });
+});
+
 /** Runs a config in a process; kills it when it prints a line. Gives how it ended. */
 function child(config: string, backend: string, killAt?: string): Promise<number | NodeJS.Signals | null> {
   const script = fileURLToPath(new URL('./testing/run-child.mjs', import.meta.url));

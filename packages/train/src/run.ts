@@ -6,7 +6,7 @@ import { inLockedFolder, toWriteError } from '@relufy/checkpoint/node';
 import { createBackend, loadModel, type Model, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
 import { type Backend, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
-import { partOf, scoredTokens, takeSequences } from './data/parts.js';
+import { intoParts, partOf, scoredTokens, takeSequences } from './data/parts.js';
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
 import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
@@ -294,10 +294,11 @@ class Run {
   async #optimise(): Promise<Omit<Metrics, 'tokensPerSecond' | 'etaSeconds'>> {
     const { parts, steps, optimizer, distillation, penalty } = this.#config;
     const { limits, slots, contextLength } = this.#step;
-    const shape = { maxRows: limits.maxRows, slots, contextLength };
-    const batch = Array.from({ length: parts }, () => takeSequences(() => this.#stream.next(), shape));
-    const scored = scoredTokens(batch.flat());
-    const rows = batch.flat().reduce((sum, { ids }) => sum + ids.length - 1, 0);
+    const room = { maxRows: parts * limits.maxRows, slots: parts * slots, contextLength };
+    const drawn = takeSequences(() => this.#stream.next(), room);
+    const batch = intoParts(drawn, { maxRows: limits.maxRows, slots });
+    const scored = scoredTokens(drawn);
+    const rows = drawn.reduce((sum, { ids }) => sum + ids.length - 1, 0);
     const step = this.#state.step;
     const lambda = penaltyAt(penalty, step);
     const numbers = rows * this.#start.spec.intermediateSize;

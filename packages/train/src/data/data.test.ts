@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DataSource } from '../config.js';
 import { tinyRun } from '../testing/tiny-run.js';
 import { type Document, readDocuments } from './documents.js';
-import { partOf, takeSequences } from './parts.js';
+import { intoParts, partOf, takeSequences } from './parts.js';
 import { SequenceSource, SequenceStream } from './sequences.js';
 import { type TokenData, tokenize } from './token-file.js';
 
@@ -163,5 +163,28 @@ describe('parts', () => {
     expect(takeSequences(next, { maxRows: 8, slots: 9, contextLength: 4 }).length).toBe(3);
     expect(takeSequences(next, { maxRows: 8, slots: 2, contextLength: 4 }).length).toBe(2);
     expect(takeSequences(next, { maxRows: 4, slots: 2, contextLength: 4 }).length).toBe(1);
+  });
+
+  it('hold all sequences of a batch, each in the first with room', () => {
+    const lengths = [7, 4, 7, 3, 2, 5, 3];
+    const source = new SequenceSource(tokens(...lengths), 9, 'documents');
+    const batch = lengths.map((_, i) => source.at(i));
+    const rows = (limits: { maxRows: number; slots: number }) =>
+      intoParts(batch, limits).map((part) => part.map(({ ids }) => ids.length - 1));
+    expect(rows({ maxRows: 9, slots: 9 })).toEqual([
+      [6, 3],
+      [6, 2, 1],
+      [4, 2],
+    ]);
+    expect(rows({ maxRows: 9, slots: 2 })).toEqual([[6, 3], [6, 2], [1, 4], [2]]);
+    expect(rows({ maxRows: 24, slots: 7 })).toEqual([[6, 3, 6, 2, 1, 4, 2]]);
+    // all alike: as many in each
+    const alike = new SequenceSource(tokens(4, 4, 4, 4), 3, 'documents');
+    expect(
+      intoParts(
+        [0, 1, 2, 3].map((i) => alike.at(i)),
+        { maxRows: 6, slots: 2 },
+      ).map((part) => part.length),
+    ).toEqual([2, 2]);
   });
 });

@@ -13,7 +13,7 @@ export interface PartLimits {
 /** Rows of a sequence: every token but the last, which is only scored. */
 const rowsOf = ({ ids }: Sequence): number => ids.length - 1;
 
-/** As many sequences as surely fit into one part. */
+/** As many sequences as surely fit. */
 export function takeSequences(next: () => Sequence, { maxRows, slots, contextLength }: PartLimits): Sequence[] {
   const taken: Sequence[] = [];
   for (let rows = 0; taken.length < slots && rows + contextLength <= maxRows; ) {
@@ -22,6 +22,28 @@ export function takeSequences(next: () => Sequence, { maxRows, slots, contextLen
     rows += rowsOf(sequence);
   }
   return taken;
+}
+
+/**
+ * The sequences of a batch in parts, each into the first with room. How much room a part has never decides which sequences
+ * there are: where short ones leave gaps, there is a part more.
+ */
+export function intoParts(
+  sequences: readonly Sequence[],
+  { maxRows, slots }: Omit<PartLimits, 'contextLength'>,
+): Sequence[][] {
+  const parts: { readonly taken: Sequence[]; rows: number }[] = [];
+  for (const sequence of sequences) {
+    const rows = rowsOf(sequence);
+    let part = parts.find((other) => other.taken.length < slots && other.rows + rows <= maxRows);
+    if (part === undefined) {
+      part = { taken: [], rows: 0 };
+      parts.push(part);
+    }
+    part.taken.push(sequence);
+    part.rows += rows;
+  }
+  return parts.map(({ taken }) => taken);
 }
 
 /** `weight`: what each scored token counts. */
