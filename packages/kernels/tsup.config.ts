@@ -1,4 +1,4 @@
 import { defineConfig } from 'tsup';
 import { library } from '../../tsup.base.js';
 
-export default defineConfig(library(['src/index.ts', 'src/node.ts', 'src/worker.ts', 'src/collect.ts']));
+export default defineConfig(library(['src/index.ts', 'src/node.ts']));

@@ -1,11 +1,13 @@
-// Serves the repository's files to a browser on this machine, with the headers that isolate a page (threads) or
-// without them. Owns an empty page with an import map. Read only, and nothing above the repository.
+// Serves a folder's files to a browser on this machine, with the headers that isolate a page (threads) or without them.
+// Owns an empty page with an import map, for a folder without a page of its own. Read only, and nothing above the folder.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { extname, normalize } from 'node:path/posix';
+import { extname, join, normalize } from 'node:path/posix';
 
 const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.css': 'text/css',
   '.js': 'text/javascript',
   '.mjs': 'text/javascript',
   '.json': 'application/json',
@@ -13,24 +15,36 @@ const types: Readonly<Record<string, string>> = {
 };
 
 export interface PageServer {
-  /** Of the empty page. */
+  /** Of the page. */
   readonly url: string;
   close(): void;
 }
 
-export async function servePage(
+/** The folder, and at `/` an empty page whose imports are known. */
+export function servePage(
   folder: string,
   imports: Readonly<Record<string, string>>,
   isolated: boolean,
 ): Promise<PageServer> {
   const map = JSON.stringify({ imports });
-  const page = `<!doctype html><meta charset="utf-8"><title>relufy</title><link rel="icon" href="data:,"><script type="importmap">${map}</script>`;
+  return serve(
+    folder,
+    isolated,
+    `<!doctype html><meta charset="utf-8"><title>relufy</title><link rel="icon" href="data:,"><script type="importmap">${map}</script>`,
+  );
+}
+
+/** A site: at `/` its index.html. */
+export const serveSite = (folder: string, isolated: boolean): Promise<PageServer> => serve(folder, isolated);
+
+async function serve(folder: string, isolated: boolean, page?: string): Promise<PageServer> {
   const isolation = isolated
     ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }
     : {};
   const server = createServer(async ({ url = '/' }, response) => {
     const path = normalize(decodeURIComponent(new URL(url, 'http://localhost').pathname));
-    const body = path === '/' ? page : await readFile(folder + path.slice(1)).catch(() => undefined);
+    const file = join(folder, path === '/' ? 'index.html' : path);
+    const body = path === '/' && page ? page : await readFile(file).catch(() => undefined);
     const type = path === '/' ? 'text/html' : (types[extname(path)] ?? 'application/octet-stream');
     response.writeHead(body === undefined ? 404 : 200, { 'content-type': type, ...isolation }).end(body);
   });

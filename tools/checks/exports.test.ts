@@ -21,7 +21,7 @@ const conditionsOf: Readonly<Record<Place, readonly string[]>> = {
 const entries = packages.flatMap(({ name, folder, manifest }) =>
   Object.entries(manifest.exports ?? {}).map(([path, entry]) => ({
     entry: name + path.slice(1),
-    places: browserPackages.includes(name) && path !== './node' ? ['node', 'browser'] : ['node'],
+    places: browserPackages.includes(name) && !['./node', './esbuild'].includes(path) ? ['node', 'browser'] : ['node'],
     code: (place: Place) => join(root, folder, resolveExport(entry, conditionsOf[place]) as string),
     types: (place: Place) => join(root, folder, resolveExport(entry, ['types', ...conditionsOf[place]]) as string),
   })),

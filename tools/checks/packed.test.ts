@@ -1,7 +1,6 @@
 // What users get: every public package packs, holds what it should, passes publint and type resolution; and a folder
 // outside the workspace installs the tarballs with npm and writes the bundled model's story, from JavaScript and from
 // TypeScript. The one check that asks the registry, for the dependencies of our packages.
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -11,70 +10,16 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { maxNewTokens, question, story } from '../testing/story.js';
-import { packages, root } from './workspace.js';
-
-const published = packages.filter(({ manifest }) => !manifest.private);
-const tarballName = (name: string): string => `${name.replace('@', '').replace('/', '-')}-`;
+import { installPacked, published, run } from './packed.js';
+import { root } from './workspace.js';
 
 let folder: string;
 let tarballs: ReadonlyMap<string, string>;
 
-/** The environment without what pnpm told its scripts; a user's own npm settings stay. */
-const npmEnvironment = Object.fromEntries(
-  Object.entries(process.env).filter(
-    ([key]) => !/^p?npm_/i.test(key) || /^npm_config_(registry|userconfig|cache|cafile|.*proxy)$/i.test(key),
-  ),
-);
-
-function run(command: string, args: readonly string[], cwd: string): string {
-  const { status, stdout, stderr, error }: SpawnSyncReturns<string> = spawnSync(command, args, {
-    cwd,
-    encoding: 'utf8',
-    env: npmEnvironment,
-  });
-  if (status !== 0)
-    throw new Error(`${command} ${args.join(' ')}: ${error ?? `exit code ${status}`}\n${stdout}${stderr}`);
-  return stdout;
-}
-
-function pack(destination: string): void {
-  const { npm_execpath: packageManager = '' } = process.env;
-  const args = [
-    '--recursive',
-    '--filter',
-    '{packages/*}',
-    '--filter',
-    '{apps/*}',
-    'pack',
-    '--pack-destination',
-    destination,
-  ];
-  if (/pnpm[^/\\]*$/.test(packageManager)) run(process.execPath, [packageManager, ...args], root);
-  else run('npx', ['-y', JSON.parse(readFileSync(`${root}package.json`, 'utf8')).packageManager, ...args], root);
-}
-
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'relufy-packed-'));
-  pack(folder);
-  const files = readdirSync(folder);
-  tarballs = new Map(
-    published.map(({ name }) => {
-      const file = files.find((candidate) => new RegExp(`^${tarballName(name)}\\d`).test(candidate));
-      if (!file) throw new Error(`pnpm pack: expected a tarball of ${name}, got ${files.join(', ')}.`);
-      return [name, join(folder, file)];
-    }),
-  );
-  const dependencies = Object.fromEntries([...tarballs].map(([name, file]) => [name, `file:${file}`]));
-  writeFileSync(
-    join(folder, 'package.json'),
-    JSON.stringify({ name: 'outside', private: true, type: 'module', dependencies }),
-  );
+  tarballs = installPacked(folder);
   cpSync(`${root}tools/checks/outside`, folder, { recursive: true });
-  run(
-    'npm',
-    ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'],
-    folder,
-  );
 }, 180_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -54,7 +54,7 @@ export function httpFiles(baseUrl: URL | string, init: HttpFilesInit = {}): Mode
     if (!file.includes('/') && (await list())?.includes(file) === false) return undefined;
     const url = new URL(file.split('/').map(encodeURIComponent).join('/'), base);
     url.search = base.search; // where a signature may stand
-    return openUrl(url, single ? name : name + file, init, signal, limitBytes);
+    return openHttp(url, single ? name : name + file, init, signal, limitBytes);
   };
   return withGguf({
     name,
@@ -65,7 +65,8 @@ export function httpFiles(baseUrl: URL | string, init: HttpFilesInit = {}): Mode
   });
 }
 
-async function openUrl(
+/** One file behind a URL; undefined: there is none. */
+export async function openHttp(
   url: URL,
   name: string,
   init: HttpFilesInit,

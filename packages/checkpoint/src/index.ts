@@ -17,3 +17,4 @@ export {
   streamSafetensors,
   type TensorToWrite,
 } from './safetensors/write.js';
+export { urlFiles } from './url-files.js';

@@ -11,5 +11,6 @@ export { hubCacheDir } from './node/hub/environment.js';
 export { type HubOptions, hubDataFiles, hubFiles } from './node/hub/hub-files.js';
 export { type HubId, parseHubId } from './node/hub/id.js';
 export type { HubProgress } from './node/hub/progress.js';
+export { localUrlFiles } from './node/url-files.js';
 export { writeGguf } from './node/write-gguf.js';
 export { writeSafetensors } from './node/write-safetensors.js';

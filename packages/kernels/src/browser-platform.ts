@@ -1,14 +1,6 @@
 // Browsers, and other places with Web Workers. Owns fetching and starting; no Node built-in is imported here.
-import type { Build, Platform, Sharing } from './platform.js';
-
-const wasm: Readonly<Record<Build, () => URL>> = {
-  threads: () => new URL('./threads.wasm', import.meta.url),
-  single: () => new URL('./single.wasm', import.meta.url),
-  'threads-relaxed': () => new URL('./threads-relaxed.wasm', import.meta.url),
-  'single-relaxed': () => new URL('./single-relaxed.wasm', import.meta.url),
-  'training-threads': () => new URL('./training-threads.wasm', import.meta.url),
-  'training-single': () => new URL('./training-single.wasm', import.meta.url),
-};
+import { bundlerRemedy, locate } from '@relufy/tensor';
+import { type Platform, type Sharing, wasm } from './platform.js';
 
 export const browserPlatform: Platform = {
   get sharing(): Sharing {
@@ -30,18 +22,28 @@ export const browserPlatform: Platform = {
   relaxedSimd: true,
 
   compile: async (build) => {
-    const response = await fetch(wasm[build]());
-    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-    return WebAssembly.compile(await response.arrayBuffer());
+    const url = locate(wasm[build]);
+    const expected = `expected a WebAssembly module at ${url}, got`;
+    const response = await fetch(url).catch((cause) => {
+      throw new Error(`${expected} no answer (${cause instanceof Error ? cause.message : cause})`, { cause });
+    });
+    if (!response.ok)
+      throw new Error(`${expected} status ${`${response.status} ${response.statusText}`.trim()}. ${bundlerRemedy}`);
+    const bytes = await response.arrayBuffer();
+    // a server of single-page applications answers what is missing with its start page
+    if (new DataView(bytes).byteLength < 4 || new DataView(bytes).getUint32(0) !== 0x0061736d)
+      throw new Error(`${expected} ${response.headers.get('content-type') ?? 'something else'}. ${bundlerRemedy}`);
+    return WebAssembly.compile(bytes);
   },
 
   startWorker: ({ message, death }) => {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+    // as one expression: bundlers know a worker by it
+    const worker = locate(() => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }));
     worker.onmessage = ({ data }) => message(data);
     worker.onmessageerror = () => death('a message could not be read');
     worker.onerror = (event) => {
       event.preventDefault();
-      death(event.message || 'it could not be started', event.error);
+      death(event.message || `its script, worker.js, could not be loaded. ${bundlerRemedy}`, event.error);
     };
     return {
       post: (value) => worker.postMessage(value),

@@ -2,12 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
-import { collect } from './collect.js';
-import type { Platform } from './platform.js';
+import { bundlerRemedy, locate } from '@relufy/tensor';
+import { findCollector } from './collect.js';
+import { type Platform, wasm } from './platform.js';
 
 export const nodePlatform: Platform = {
-  collect,
+  collect: findCollector({ setFlagsFromString }, { runInNewContext }),
 
   sharing: { available: true },
 
@@ -19,13 +22,18 @@ export const nodePlatform: Platform = {
   // V8 11.3 (Node 20) takes the instructions with a flag, and computes wrong results
   relaxedSimd: !/^(\d|10|11\.[0-3])\./.test(process.versions.v8),
 
-  compile: async (build) => WebAssembly.compile(await readFile(new URL(`./${build}.wasm`, import.meta.url))),
+  compile: async (build) => WebAssembly.compile(await readBeside(wasm[build])),
 
   startWorker: ({ message, death }) => {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'relufy', execArgv: [] });
+    // as one expression: bundlers know a worker by it
+    const worker = locate(() => new Worker(new URL('./worker.js', import.meta.url), { name: 'relufy', execArgv: [] }));
     worker.on('message', message);
     worker.on('messageerror', (error) => death(error.message, error));
-    worker.on('error', (error) => death(error.message, error));
+    worker.on('error', (error) => {
+      const lost =
+        (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND' || /^Cannot find module/.test(error.message);
+      death(lost ? `${error.message.split('\n')[0]}. ${bundlerRemedy}` : error.message, error);
+    });
     worker.on('exit', (code) => death(`it exited with code ${code}`));
     return {
       post: (value) => worker.postMessage(value),
@@ -46,6 +54,17 @@ export function coresPerProcessor(cpuinfo: string): number {
     cores.add(`${field(block, 'physical id')}/${core}`);
   }
   return cores.size > 0 ? cores.size / processors.length : 1;
+}
+
+/** A file of this package, which lies beside the code unless a bundler took the code alone. */
+async function readBeside(file: () => URL): Promise<Uint8Array<ArrayBuffer>> {
+  const url = locate(file);
+  if (url.protocol === 'data:') return new Uint8Array(await (await fetch(url)).arrayBuffer());
+  return readFile(url).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`expected a WebAssembly module at ${url}, got ${error.code ?? error.message}. ${bundlerRemedy}`, {
+      cause: error,
+    });
+  });
 }
 
 function readText(path: string): string {

@@ -31,3 +31,13 @@ export interface WorkerHandle {
   /** Whether the worker keeps the process alive. */
   hold(alive: boolean): void;
 }
+
+/** Where the modules lie, each written out: bundlers copy a file that stands in such an expression. */
+export const wasm: Readonly<Record<Build, () => URL>> = {
+  threads: () => new URL('./threads.wasm', import.meta.url),
+  single: () => new URL('./single.wasm', import.meta.url),
+  'threads-relaxed': () => new URL('./threads-relaxed.wasm', import.meta.url),
+  'single-relaxed': () => new URL('./single-relaxed.wasm', import.meta.url),
+  'training-threads': () => new URL('./training-threads.wasm', import.meta.url),
+  'training-single': () => new URL('./training-single.wasm', import.meta.url),
+};

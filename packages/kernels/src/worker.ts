@@ -1,6 +1,8 @@
 // The entry of a team's worker, for Node and for browsers. It waits on the control block, runs its share of a step, and
 // waits again; only a `listen` command lets it back into its event loop, to hear one message (see protocol.ts).
 // Owns its instances, one a session. A trap is not caught: the worker dies of it, and team.ts reports that.
+// Built as one file without imports or exports, which runs as a module and as a script alike: bundlers copy it as it is.
+import { findCollector } from './collect.js';
 import {
   action,
   controlWord,
@@ -19,14 +21,21 @@ interface Port {
   readonly collect?: () => void;
 }
 
-/** The thread's line to the host. The modules' names are hidden from bundlers, which would look for them in a browser. */
-async function nodePort(): Promise<Port> {
-  const [threads, garbage] = ['node:worker_threads', './collect.js'];
-  const { parentPort } = (await import(/* @vite-ignore */ threads)) as typeof import('node:worker_threads');
-  const { collect } = (await import(/* @vite-ignore */ garbage)) as typeof import('./collect.js');
-  if (parentPort === null) throw new Error('internal: worker.js runs in a worker only');
+type BuiltIn = <Name extends 'worker_threads' | 'v8' | 'vm'>(
+  name: `node:${Name}`,
+) => {
+  worker_threads: typeof import('node:worker_threads');
+  v8: typeof import('node:v8');
+  vm: typeof import('node:vm');
+}[Name];
+
+/** The thread's line to the host; undefined where this is no thread of Node. Nothing is imported, so nothing is bundled. */
+function nodePort(): Port | undefined {
+  const { getBuiltinModule } = (globalThis as { process?: { getBuiltinModule?: BuiltIn } }).process ?? {};
+  const parentPort = getBuiltinModule?.('node:worker_threads')?.parentPort;
+  if (!getBuiltinModule || !parentPort) return undefined;
   return {
-    collect,
+    collect: findCollector(getBuiltinModule('node:v8'), getBuiltinModule('node:vm')),
     post: (message) => parentPort.postMessage(message),
     listen: (hear) => parentPort.on('message', hear),
   };
@@ -98,7 +107,4 @@ function serve(port: Port): void {
   });
 }
 
-const isNode =
-  typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string';
-if (isNode) nodePort().then(serve);
-else serve(browserPort());
+serve(nodePort() ?? browserPort());

@@ -31,7 +31,7 @@ export { isSparse, type Projection, parameterCount, projections, type Role, spar
 export { relufiedConfig } from './relufied-config.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
-export { loadModel, looksLikePath, type ModelSource, openModelFiles } from './source.js';
+export { loadModel, looksLikePath, type ModelSource, type ModelUrls, openModelFiles } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
 export { headRows, isReluLike, relufy } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';

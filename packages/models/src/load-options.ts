@@ -78,14 +78,21 @@ export function checkLoadOptions(call: string, options: LoadOptions): void {
 /** @throws RelufyError `option` for what names no model: neither a text, a URL, nor files. */
 export function checkSource(call: string, source: unknown): void {
   checkValue(`${call}: model`, source, {
-    expected: 'a name, a path, a URL or an object that opens files',
-    fits: (value) => (typeof value === 'string' && value !== '') || value instanceof URL || isModelFiles(value),
+    expected: 'a name, a path, a URL, { urls } or an object that opens files',
+    fits: (value) =>
+      (typeof value === 'string' && value !== '') || value instanceof URL || isModelUrls(value) || isModelFiles(value),
   });
 }
 
 /** @throws RelufyError `option` for anything that does not open files. */
 export function checkFiles(call: string, files: unknown): void {
   checkValue(`${call}: files`, files, { expected: 'an object with name, open and readText', fits: isModelFiles });
+}
+
+/** `{ name, urls }`: what each URL is, is checked where it is opened. */
+function isModelUrls(value: unknown): boolean {
+  const { name, urls } = (value ?? {}) as { name?: unknown; urls?: unknown };
+  return (name === undefined || typeof name === 'string') && typeof urls === 'object' && urls !== null;
 }
 
 function isModelFiles(value: unknown): value is ModelFiles {

@@ -1,15 +1,23 @@
 // What `loadModel` accepts where there is no file system: a URL of a folder, a name on the hub, or files of your own.
-import { httpFiles, hubListing, type ModelFiles } from '@relufy/checkpoint';
+import { httpFiles, hubListing, type ModelFiles, urlFiles } from '@relufy/checkpoint';
 import { RelufyError, show } from '@relufy/tensor';
 import { type LoadOptions, loadModelFiles, type SourceOptions } from './load-model.js';
 import { checkLoadOptions, checkSource } from './load-options.js';
 import type { Model } from './model.js';
 
+/** A model whose files lie apart, each at a URL of its own, as a bundler leaves them. */
+export interface ModelUrls {
+  /** How errors call it. Default: "model". */
+  readonly name?: string;
+  /** The name of each file in the folder, and where it lies: `{ 'config.json': new URL('./config.json', import.meta.url), ... }` */
+  readonly urls: Readonly<Record<string, URL | string>>;
+}
+
 /**
- * A folder in Hugging Face layout or a GGUF file: its path (Node), its URL, a name on the hub such as
- * `facebook/opt-125m`, or an object that opens its files.
+ * A folder in Hugging Face layout or a GGUF file: its path (Node), its URL, the URL of each file, a name on the hub such
+ * as `facebook/opt-125m`, or an object that opens its files.
  */
-export type ModelSource = string | URL | ModelFiles;
+export type ModelSource = string | URL | ModelUrls | ModelFiles;
 
 /** A text that can only be meant as a place on a disk: no name on the hub, and no bundled one, looks like it. */
 export const looksLikePath = (source: string): boolean =>
@@ -33,7 +41,8 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
 export async function openModelFiles(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
   checkLoadOptions('openModelFiles', options);
   checkSource('openModelFiles', source);
-  if (typeof source === 'object' && !(source instanceof URL)) return source;
+  if (typeof source === 'object' && !(source instanceof URL))
+    return 'urls' in source ? urlFiles(source.name ?? 'model', source.urls) : source;
   const [, id, revision = options.revision ?? 'main'] =
     /^(?:hf:)?([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?$/.exec(String(source)) ?? [];
   if (id !== undefined) {

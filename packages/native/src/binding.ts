@@ -5,7 +5,7 @@
 // @relufy/native-PLATFORM-ARCH; prebuilds/PLATFORM-ARCH/relufy.node beside dist/.
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { abiName } from './abi.js';
 
 declare const brand: unique symbol;
@@ -57,7 +57,9 @@ export type Found =
   | { readonly binding?: undefined; readonly path?: string; readonly reason: string };
 
 const platform = `${process.platform}-${process.arch}`;
-const require = createRequire(import.meta.url);
+// in a bundle that is CommonJS, only the second is there
+const here = import.meta.url ?? pathToFileURL(__filename).href;
+const require = createRequire(here);
 const build = 'run `pnpm --filter @relufy/native build:native`';
 
 /** The binary of this platform, or why there is none. */
@@ -67,7 +69,7 @@ export function findBinding(): Found {
     if (!existsSync(named)) return { path: named, reason: `no file ${named}, which RELUFY_NATIVE_BINARY names` };
     return open(named);
   }
-  const candidates = [packaged(), fileURLToPath(new URL(`../prebuilds/${platform}/relufy.node`, import.meta.url))];
+  const candidates = [packaged(), fileURLToPath(new URL(`../prebuilds/${platform}/relufy.node`, here))];
   const path = candidates.find((candidate) => candidate !== undefined && existsSync(candidate));
   return path === undefined
     ? { reason: `no binary for ${platform}; install @relufy/native-${platform}, or ${build} where a C++ compiler is` }

@@ -1,6 +1,6 @@
 // The package as an application imports it, and what names a model.
 import { fileURLToPath } from 'node:url';
-import { modelUrl } from '@relufy/llama-tales';
+import { modelUrl, modelUrls } from '@relufy/llama-tales';
 import { describe, expect, test } from 'vitest';
 import * as browser from './index.js';
 import { loadModel, type ModelSource, RelufyError, relufy } from './node.js';
@@ -10,20 +10,20 @@ const nowhere = async () => false;
 
 describe('resolveSource', () => {
   const opened = (source: ModelSource) => ({
-    name: String(source),
+    name: typeof source === 'object' && 'name' in source ? String(source.name) : String(source),
     open: async () => undefined,
     readText: async () => undefined,
   });
   const open = async (source: ModelSource) => opened(source);
 
-  test('a bundled name is the files behind its URL, under its name', async () => {
+  test('a bundled name is the files behind its URLs, under its name', async () => {
     const sources: ModelSource[] = [];
     const record = async (source: ModelSource) => {
       sources.push(source);
       return opened(source);
     };
     expect((await resolveSource('llama-tales', nowhere, record)).name).toBe('llama-tales');
-    expect(sources).toEqual([modelUrl]);
+    expect(sources).toEqual([{ name: 'llama-tales', urls: modelUrls() }]);
   });
 
   test('URLs, files and what exists pass', async () => {

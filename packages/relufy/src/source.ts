@@ -1,12 +1,20 @@
 // What a model can be named by: a bundled name, a URL, a path, a name on the hub, files of one's own. Turns names into
 // files, so that every entry (library, command, browser) accepts the same. Does not own opening them (@relufy/models).
-import { looksLikePath, type ModelFiles, type ModelSource } from '@relufy/models';
-import { nearest, RelufyError, show } from '@relufy/tensor';
+import { looksLikePath, type ModelFiles, type ModelSource, type ModelUrls } from '@relufy/models';
+import { locate, nearest, RelufyError, show } from '@relufy/tensor';
 
-/** Models that are packages of their own: name -> the URL of their files. Imported when asked for. */
-const bundled: ReadonlyMap<string, () => Promise<URL>> = new Map([
-  ['llama-tales', async () => (await import('@relufy/llama-tales')).modelUrl],
+/** Models that are packages of their own: name -> the URLs of their files. Imported when asked for. */
+const bundled: ReadonlyMap<string, () => Promise<ModelUrls['urls']>> = new Map([
+  ['llama-tales', async () => located('llama-tales', (await import('@relufy/llama-tales')).modelUrls)],
 ]);
+
+function located(name: string, urls: () => ModelUrls['urls']): ModelUrls['urls'] {
+  try {
+    return locate(urls);
+  } catch (error) {
+    throw new RelufyError('io', `${name}: ${(error as Error).message}.`, { cause: error });
+  }
+}
 
 export const bundledNames: readonly string[] = [...bundled.keys()];
 
@@ -26,7 +34,7 @@ export type OpenFiles = (source: ModelSource) => Promise<ModelFiles>;
 export async function resolveSource(source: ModelSource, isLocal: LocalCheck, open: OpenFiles): Promise<ModelFiles> {
   if (typeof source !== 'string') return open(source);
   const findBundled = bundled.get(source);
-  if (findBundled !== undefined) return renamed(await open(await findBundled()), source);
+  if (findBundled !== undefined) return open({ name: source, urls: await findBundled() });
   if (/^(https?|file|hf):/i.test(source) || looksLikePath(source) || /^[\w-][\w.-]*\/[\w.-]+/.test(source))
     return open(source);
   if (await isLocal(source)) return open(source);
@@ -35,13 +43,4 @@ export async function resolveSource(source: ModelSource, isLocal: LocalCheck, op
     'option',
     `model: expected ${bundledNames.map(show).join(' or ')} (bundled), a path or URL of a folder in Hugging Face layout or of a GGUF, or a name on the hub such as "facebook/opt-125m", got ${show(source)}. ${meant === undefined ? 'Check the name.' : `Did you mean ${meant}?`}`,
   );
-}
-
-/** A bundled model is called by its name, not by where it lies. */
-function renamed(files: ModelFiles, name: string): ModelFiles {
-  return {
-    name,
-    open: (file, signal) => files.open(file, signal),
-    readText: (file, options) => files.readText(file, options),
-  };
 }

@@ -1,4 +1,5 @@
 export type { Backend, BufferView, LoadedProgram, Session, Step } from './backend.js';
+export { bundlerRemedy, locate } from './beside.js';
 export {
   type BlockDType,
   blockElement,

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { httpFiles, type ModelFiles } from '@relufy/checkpoint';
-import { folderFiles, hubFiles, parseHubId } from '@relufy/checkpoint/node';
+import { folderFiles, hubFiles, localUrlFiles, parseHubId } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 import { type LoadOptions, loadModelFiles, type SourceOptions } from '../load-model.js';
 import { checkLoadOptions, checkSource } from '../load-options.js';
@@ -25,7 +25,8 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
 export async function openModelFiles(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
   checkLoadOptions('openModelFiles', options);
   checkSource('openModelFiles', source);
-  if (typeof source === 'object' && !(source instanceof URL)) return source;
+  if (typeof source === 'object' && !(source instanceof URL))
+    return 'urls' in source ? localUrlFiles(source.name ?? 'model', source.urls) : source;
   const text = String(source);
   if (/^https?:/i.test(text)) return httpFiles(new URL(text));
   if (/^hf:/.test(text)) return hubFiles(text, options);

@@ -1,0 +1,68 @@
+// The published packages as users get them: packed, and installed by npm into a folder outside the workspace.
+// Asks the registry, for the dependencies of our packages.
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packages, root } from './workspace.js';
+
+export const published = packages.filter(({ manifest }) => !manifest.private);
+const tarballName = (name: string): string => `${name.replace('@', '').replace('/', '-')}-`;
+
+/** The environment without what pnpm told its scripts; a user's own npm settings stay. */
+const npmEnvironment = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([key]) => !/^p?npm_/i.test(key) || /^npm_config_(registry|userconfig|cache|cafile|.*proxy)$/i.test(key),
+  ),
+);
+
+/** Runs a command as a user would. @returns its standard output. */
+export function run(command: string, args: readonly string[], cwd: string): string {
+  const { status, stdout, stderr, error }: SpawnSyncReturns<string> = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    env: npmEnvironment,
+  });
+  if (status !== 0)
+    throw new Error(`${command} ${args.join(' ')}: ${error ?? `exit code ${status}`}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+function pack(destination: string): void {
+  const { npm_execpath: packageManager = '' } = process.env;
+  const args = [
+    '--recursive',
+    '--filter',
+    '{packages/*}',
+    '--filter',
+    '{apps/*}',
+    'pack',
+    '--pack-destination',
+    destination,
+  ];
+  if (/pnpm[^/\\]*$/.test(packageManager)) run(process.execPath, [packageManager, ...args], root);
+  else run('npx', ['-y', JSON.parse(readFileSync(`${root}package.json`, 'utf8')).packageManager, ...args], root);
+}
+
+/** Packs everything into a folder and installs it there. @returns the tarball of each package. */
+export function installPacked(folder: string): ReadonlyMap<string, string> {
+  pack(folder);
+  const files = readdirSync(folder);
+  const tarballs = new Map(
+    published.map(({ name }) => {
+      const file = files.find((candidate) => new RegExp(`^${tarballName(name)}\\d`).test(candidate));
+      if (!file) throw new Error(`pnpm pack: expected a tarball of ${name}, got ${files.join(', ')}.`);
+      return [name, join(folder, file)] as const;
+    }),
+  );
+  const dependencies = Object.fromEntries([...tarballs].map(([name, file]) => [name, `file:${file}`]));
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ name: 'outside', private: true, type: 'module', dependencies }),
+  );
+  run(
+    'npm',
+    ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'],
+    folder,
+  );
+  return tarballs;
+}
