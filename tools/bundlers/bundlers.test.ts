@@ -18,8 +18,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'relufy-bundled-'));
   installPacked(folder);
   cpSync(`${root}tools/bundlers/app`, folder, { recursive: true });
-  process.env.QUESTION = question;
-  process.env.MAX_NEW_TOKENS = String(maxNewTokens);
+  Object.assign(process.env, { QUESTION: question, MAX_NEW_TOKENS: maxNewTokens, NEXT_TELEMETRY_DISABLED: '1' });
 }, 180_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

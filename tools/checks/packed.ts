@@ -9,18 +9,19 @@ export const published = packages.filter(({ manifest }) => !manifest.private);
 const tarballName = (name: string): string => `${name.replace('@', '').replace('/', '-')}-`;
 
 /** The environment without what pnpm told its scripts; a user's own npm settings stay. */
-const npmEnvironment = Object.fromEntries(
-  Object.entries(process.env).filter(
-    ([key]) => !/^p?npm_/i.test(key) || /^npm_config_(registry|userconfig|cache|cafile|.*proxy)$/i.test(key),
-  ),
-);
+const npmEnvironment = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([key]) => !/^p?npm_/i.test(key) || /^npm_config_(registry|userconfig|cache|cafile|.*proxy)$/i.test(key),
+    ),
+  );
 
 /** Runs a command as a user would. @returns its standard output. */
 export function run(command: string, args: readonly string[], cwd: string): string {
   const { status, stdout, stderr, error }: SpawnSyncReturns<string> = spawnSync(command, args, {
     cwd,
     encoding: 'utf8',
-    env: npmEnvironment,
+    env: npmEnvironment(),
   });
   if (status !== 0)
     throw new Error(`${command} ${args.join(' ')}: ${error ?? `exit code ${status}`}\n${stdout}${stderr}`);
