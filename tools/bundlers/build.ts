@@ -4,7 +4,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { build as esbuild } from 'esbuild';
+import { type BuildOptions, build as esbuild } from 'esbuild';
 import { build as vite } from 'vite';
 import { run } from '../checks/packed.js';
 
@@ -177,6 +177,12 @@ export const bundlers: readonly Bundler[] = [
     },
   },
 ];
+
+/** As somebody builds who has not read docs/bundlers.md. */
+export async function bareEsbuild(place: Place, options: BuildOptions): Promise<void> {
+  await esbuild({ absWorkingDir: place.folder, bundle: true, logLevel: 'error', ...options });
+  page(place, '<script type="module" src="browser.js"></script>');
+}
 
 type Webpack = (
   configuration: object,

@@ -11,7 +11,7 @@ import { serveSite } from '../browser/server.js';
 import { installPacked, run } from '../checks/packed.js';
 import { root } from '../checks/workspace.js';
 import { maxNewTokens, question, story } from '../testing/story.js';
-import { type Bundler, bundlers, isInstalled, type Place } from './build.js';
+import { type Bundler, bareEsbuild, bundlers, isInstalled, type Place } from './build.js';
 
 let folder: string;
 beforeAll(() => {
@@ -100,6 +100,58 @@ describe.each(titled)('$title', (bundler) => {
 
     test.skipIf(bundler.name !== 'Next.js')('the server wrote it too', () => {
       expect(readFileSync(join(at.out, 'story'), 'utf8')).toBe(story);
+    });
+  });
+});
+
+describe('esbuild without the plugin is one error: what is missing where, and what to do', () => {
+  const remedy = 'esbuild with `format: "esm"` and the plugin of "relufy/esbuild"';
+
+  test.each([
+    {
+      format: 'esm',
+      program: 'node.mjs',
+      error: /llama-tales: expected config\.json at file:\/\/\/\S+\/model\/config\.json, got nothing/,
+    },
+    {
+      format: 'cjs',
+      program: 'node.cjs',
+      error: /llama-tales: expected an ES module, which knows its own address, got a script/,
+    },
+  ] as const)('for Node, $format', async ({ format, program, error }) => {
+    const at = place();
+    try {
+      await bareEsbuild(at, { entryPoints: ['node.js'], platform: 'node', format, outfile: join(at.out, program) });
+      const failing = () => withoutPackages(() => run(process.execPath, [program, question, '1'], at.out));
+      expect(failing).toThrow(error);
+      expect(failing).toThrow(remedy);
+    } finally {
+      rmSync(at.out, { recursive: true });
+    }
+  });
+
+  describe.skipIf(!chromiumPath)(chromiumTitle, () => {
+    test.each([
+      {
+        format: 'esm',
+        error: /llama-tales: expected config\.json at http:\S+\/model\/config\.json, got nothing there/,
+      },
+      { format: 'iife', error: /llama-tales: expected an ES module, which knows its own address, got a script/ },
+    ] as const)('$format', async ({ format, error }) => {
+      const at = place();
+      await bareEsbuild(at, { entryPoints: ['browser.js'], format, outfile: join(at.out, 'browser.js') });
+      const [server, browser] = await Promise.all([serveSite(at.out, false), launchChromium()]);
+      try {
+        const page = await browser.newPage();
+        await page.goto(server.url);
+        const got = await page.evaluate<string>(`writeStory('', 1, {}).then(String, (error) => error.message)`);
+        expect(got).toMatch(error);
+        expect(got).toContain(remedy);
+      } finally {
+        await browser.close();
+        server.close();
+        rmSync(at.out, { recursive: true });
+      }
     });
   });
 });
