@@ -67,6 +67,16 @@ test('README.md has a line for every package', () => {
   ).toEqual([]);
 });
 
+test("relufy's README has a line for every command", () => {
+  const readme = read('packages/relufy/README.md');
+  const commands = repositoryFiles.filter((file) =>
+    /^packages\/relufy\/src\/commands\/[\w-]+(?<!\.test)\.ts$/.test(file),
+  );
+  expect(commands.length).toBeGreaterThan(5);
+  const names = commands.map((file) => basename(file, '.ts'));
+  expect(names.filter((name) => !readme.includes(`\n| \`relufy ${name}`))).toEqual([]);
+});
+
 test('every changeset is one that the release reads, of packages that exist', () => {
   const names = packages.map(({ name }) => name);
   const changesets = repositoryFiles.filter((file) => /^\.changeset\/(?!README).*\.md$/.test(file));

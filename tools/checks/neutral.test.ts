@@ -11,10 +11,13 @@ import { browserPackages, packages, resolveExport, root } from './workspace.js';
 
 /** Files that a browser-neutral package starts, beside its `.` entry. */
 const started: Readonly<Record<string, readonly string[]>> = { '@relufy/kernels': ['./dist/worker.js'] };
+const asked =
+  'one file serves Web Workers and worker threads; a thread of Node asks process.getBuiltinModule, others have none';
 /** What looks like Node and is allowed, each with its reason. */
 const exceptions: Readonly<Record<string, string>> = {
-  'packages/kernels/dist/worker.js: node:worker_threads':
-    'one file serves Web Workers and worker threads; the import runs only where process.versions.node exists',
+  'packages/kernels/dist/worker.js: node:worker_threads': asked,
+  'packages/kernels/dist/worker.js: node:v8': asked,
+  'packages/kernels/dist/worker.js: node:vm': asked,
 };
 
 const nodeGlobals = new Set(['process', 'Buffer', 'require', '__dirname', '__filename']);
