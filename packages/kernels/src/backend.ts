@@ -9,8 +9,13 @@ import { MemorySession, type WasmSession } from './session.js';
 import { joinTeam } from './team.js';
 
 export interface WasmBackendOptions {
-  /** Workers that share a step. Default: the physical cores. More than that is honoured, and slower. */
+  /**
+   * Workers that share a step. Default: the physical cores. More than there are processors are as many as there are
+   * processors: threads that take turns on a core are slower, each wait of one for the other by a hundred times.
+   */
   readonly threads?: number;
+  /** `true`: as many as asked for. For tests of bits, which do not depend on the number of threads. Default false. */
+  readonly everyThread?: boolean;
   /** `false`: one thread, the calling one, as where SharedArrayBuffer is missing. A step then blocks it. */
   readonly sharedMemory?: boolean;
   /**
@@ -33,7 +38,8 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
     const relaxed = options.relaxedSimd !== false && platform.relaxedSimd && relaxedSimdWorks();
     const simd = relaxed ? 'relaxed SIMD' : 'SIMD';
     if (shared) {
-      const threads = options.threads ?? platform.physicalCores();
+      const asked = options.threads ?? platform.physicalCores();
+      const threads = options.everyThread ? asked : Math.min(asked, platform.processors());
       const engine = await joinTeam(platform, threads, modulesFor(platform, 'threads', relaxed));
       return new Wasm(engine, threads, true, `wasm: ${simd}, ${threads === 1 ? '1 thread' : `${threads} threads`}`);
     }
@@ -77,10 +83,10 @@ class Wasm implements WasmBackend {
 
 function checkOptions(options: WasmBackendOptions): void {
   for (const key of Object.keys(options))
-    if (!['threads', 'sharedMemory', 'relaxedSimd'].includes(key))
+    if (!['threads', 'sharedMemory', 'relaxedSimd', 'everyThread'].includes(key))
       throw new RelufyError(
         'option',
-        `wasm backend: expected the options threads, sharedMemory and relaxedSimd, got ${show(key)}.`,
+        `wasm backend: expected the options threads, sharedMemory, relaxedSimd and everyThread, got ${show(key)}.`,
       );
   const { threads } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads))

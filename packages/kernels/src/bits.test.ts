@@ -102,7 +102,7 @@ const sentinelBits = new Uint32Array(new Float32Array([sentinel]).buffer)[0];
 describe('bits', () => {
   const backends: Backend[] = [];
   beforeAll(async () => {
-    for (const threads of [1, 2, 3]) backends.push(await createWasmBackend({ threads }));
+    for (const threads of [1, 2, 3]) backends.push(await createWasmBackend({ threads, everyThread: true }));
   });
   afterAll(async () => {
     for (const backend of backends) await backend.dispose();

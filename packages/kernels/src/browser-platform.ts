@@ -17,6 +17,7 @@ export const browserPlatform: Platform = {
   },
 
   // hardwareConcurrency counts hardware threads, two a core on most machines
+  processors: () => globalThis.navigator?.hardwareConcurrency ?? 2,
   physicalCores: () => Math.max(1, Math.ceil((globalThis.navigator?.hardwareConcurrency ?? 2) / 2)),
 
   relaxedSimd: true,

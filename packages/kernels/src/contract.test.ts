@@ -7,14 +7,14 @@ const tolerance = 2e-6;
 
 runBackendSuite({
   name: 'wasm',
-  create: (threads) => createWasmBackend({ threads }),
+  create: (threads) => createWasmBackend({ threads, everyThread: true }),
   threads: [1, 2, 3],
   tolerance,
 });
 
 runBackendSuite({
   name: 'wasm without relaxed SIMD',
-  create: (threads) => createWasmBackend({ threads, relaxedSimd: false }),
+  create: (threads) => createWasmBackend({ threads, relaxedSimd: false, everyThread: true }),
   threads: [1, 2],
   tolerance,
 });

@@ -14,6 +14,7 @@ export const nodePlatform: Platform = {
 
   sharing: { available: true },
 
+  processors: () => os.availableParallelism(),
   physicalCores: () => {
     const share = process.platform === 'linux' ? coresPerProcessor(readText('/proc/cpuinfo')) : 1;
     return Math.max(1, Math.ceil(os.availableParallelism() * share));

@@ -11,6 +11,8 @@ export interface Platform {
   readonly sharing: Sharing;
   /** Physical cores that this process may use. */
   physicalCores(): number;
+  /** Threads that can run at the same time. */
+  processors(): number;
   /** `false` where relaxed SIMD hides behind a flag because it computes wrong results. */
   readonly relaxedSimd: boolean;
   compile(build: Build): Promise<WebAssembly.Module>;

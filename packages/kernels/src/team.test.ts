@@ -1,5 +1,6 @@
 // The team: several sessions, growth, death of a worker, disposal, and a process that ends by itself.
 import { execFile } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type BufferDecl, ProgramBuilder, RelufyError, type Session, type StepLimits } from '@relufy/tensor';
@@ -42,7 +43,7 @@ const backendError = (text: RegExp) =>
 
 describe('team', () => {
   it('serves several sessions and backends at once', async () => {
-    const backends = await Promise.all([1, 2, 5].map((threads) => createWasmBackend({ threads })));
+    const backends = await Promise.all([1, 2, 5].map((threads) => createWasmBackend({ threads, everyThread: true })));
     const models = await Promise.all(
       backends.flatMap((backend, i) => [lookup(backend, i + 1), lookup(backend, i + 10)]),
     );
@@ -63,7 +64,7 @@ describe('team', () => {
   });
 
   it('more threads than cores stay correct and do not collapse', async () => {
-    const backend = await createWasmBackend({ threads: 12 });
+    const backend = await createWasmBackend({ threads: 12, everyThread: true });
     const { session, program, set } = await lookup(backend);
     set(1, 2);
     const before = performance.now();
@@ -74,8 +75,15 @@ describe('team', () => {
     await backend.dispose();
   });
 
+  it('threads beyond the processors are not started', async () => {
+    const backend = await createWasmBackend({ threads: 256 });
+    expect(backend.threads).toBe(Math.min(256, availableParallelism()));
+    expect(backend.description).toMatch(new RegExp(`, ${backend.threads} threads?$`));
+    await backend.dispose();
+  });
+
   it('a worker that dies rejects what runs and what waits, and a new backend starts afresh', async () => {
-    const backend = await createWasmBackend({ threads: 3 });
+    const backend = await createWasmBackend({ threads: 3, everyThread: true });
     const [bad, good] = [await lookup(backend), await lookup(backend)];
     bad.set(50_000_000, 0);
     const results = await Promise.allSettled([
@@ -176,7 +184,10 @@ describe('team', () => {
   it('names wrong options', async () => {
     for (const [options, message] of [
       [{ threads: 0 }, 'wasm backend "threads": expected an integer of 1 to 1023, got 0.'],
-      [{ thread: 2 }, 'wasm backend: expected the options threads, sharedMemory and relaxedSimd, got "thread".'],
+      [
+        { thread: 2 },
+        'wasm backend: expected the options threads, sharedMemory, relaxedSimd and everyThread, got "thread".',
+      ],
     ] as const) {
       const error = await createWasmBackend(options as object).catch((reason) => reason);
       expect(RelufyError.is(error) && [error.code, error.message]).toEqual(['option', message]);

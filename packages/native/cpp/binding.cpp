@@ -35,6 +35,7 @@ struct Program {
   const KernelTable* kernels;
   std::shared_ptr<Team> team;
   int threads;
+  bool everyThread = false;
   size_t scratchBytes;
   size_t sharedBytes;
 };
@@ -171,9 +172,9 @@ napi_value closeMemory(napi_env env, napi_callback_info info) {
 
 // ---- steps
 
-/** program(memory, team, words, isa, maxRows, threads): records to run on that memory by so many threads of the team. */
+/** program(memory, team, words, isa, maxRows, threads, everyThread): records to run on that memory by so many threads. */
 napi_value createProgram(napi_env env, napi_callback_info info) {
-  const auto args = arguments(env, info, 6);
+  const auto args = arguments(env, info, 7);
   auto program = std::make_shared<Program>();
   program->memory = unwrap<Memory>(env, args[0]);
   program->team = unwrap<Team>(env, args[1]);
@@ -186,11 +187,13 @@ napi_value createProgram(napi_env env, napi_callback_info info) {
   program->kernels = findTable(name);
   const int maxRows = static_cast<int>(integer(env, args[4]));
   program->threads = static_cast<int>(integer(env, args[5]));
+  napi_get_value_bool(env, args[6], &program->everyThread);
   program->scratchBytes = 64;
   program->sharedBytes = 0;
   for (size_t at = 0; at < length; at += recordWords) {
     const Record op = {program->words.data() + at, nullptr};
-    const size_t bytes = program->kernels->scratchBytes(op, maxRows, program->threads);
+    // fewer threads have larger shares, and one may do a step alone
+    const size_t bytes = program->kernels->scratchBytes(op, maxRows, program->everyThread ? program->threads : 1);
     if (bytes > program->scratchBytes) program->scratchBytes = bytes;
     const size_t shared = program->kernels->sharedBytes(op);
     if (shared > program->sharedBytes) program->sharedBytes = shared;
@@ -240,6 +243,7 @@ napi_value runProgram(napi_env env, napi_callback_info info) {
   job->rows = static_cast<int>(integer(env, args[3]));
   job->outputs = static_cast<int>(integer(env, args[4]));
   job->threads = program->threads;
+  job->everyThread = program->everyThread;
   job->scratchBytes = program->scratchBytes;
   job->sharedBytes = program->sharedBytes;
   napi_get_value_bool(env, args[5], &job->measured);

@@ -1,19 +1,22 @@
-// The thread team: one a process, shared by every session and every JavaScript thread in it.
+// The thread team: one a process, shared by every session and every JavaScript thread in it. Threads that have no core
+// for themselves take no part in a step until they have one again (team.cpp).
 // Owns the threads, their scratch, the barrier, and the queue that serves steps one after the other. Does not own
 // memory (memory.h), kernels (kernels/) or promises (binding.cpp).
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "kernel-table.h"
 
 namespace relufy {
 
-/** One step over the ops [from, to) of a program, for the team's first `threads` threads. */
+/** One step over the ops [from, to) of a program, for those of the team's first `threads` threads that have a core. */
 struct Step {
   const KernelTable* kernels;
   const uint32_t* words;
@@ -23,6 +26,8 @@ struct Step {
   int rows;
   int outputs;
   int threads;
+  /** Every thread takes part in every op, whatever that costs: for tests of bits. */
+  bool everyThread;
   size_t scratchBytes;
   size_t sharedBytes;
   /** Milliseconds of each op, when asked for. */
@@ -43,11 +48,38 @@ class Team : public std::enable_shared_from_this<Team> {
   ~Team();
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  /** What a thread is to the step that runs. */
+  enum Standing : int { away, here, taken, member };
+  struct alignas(128) Slot {
+    std::atomic<int> standing{away};
+    /** Of a member: which share of an op is its own; below 0, it is a member no longer. */
+    int share = 0;
+  };
+  /** A member at an op, for the barriers inside of it. */
+  struct Member {
+    Team* team;
+    Clock::time_point began;
+    bool everyThread;
+  };
+
   bool grow(int threads);
-  void work(int index, uint32_t seen);
-  void run(const Step& step, int index, char* scratch);
-  static void barrierOf(void* team);
-  void barrier(int threads);
+  void work(int thread, uint32_t seen);
+  bool joinStep(int thread, uint32_t command);
+  static int awaitStanding(const std::atomic<int>& standing);
+  void drive(int thread);
+  uint32_t run(int thread, uint32_t command, char* scratch);
+  static void barrierOf(void* waiting);
+  void awaitTurn(uint32_t turn, const Member& self);
+  void nextTurn(int thread, const Step& step, int op, int members);
+  int admit(int members, int threads);
+  int dismiss(int thread, int members, int threads);
+  void beginTurn(int op, int members, bool grown, int threads);
+  void sulkSince(Clock::time_point since);
+  bool alone() const;
+  void invite();
+  void recall();
   void finish(Step* step);
   void publish(Step* step);
   void stop();
@@ -62,11 +94,26 @@ class Team : public std::enable_shared_from_this<Team> {
   char* shared_ = nullptr;
   size_t sharedSize_ = 0;
   std::atomic<bool> stopping_{false};
+  std::vector<std::unique_ptr<Slot>> slots_;
+
+  // written by the thread that begins a turn, read by those who take part in it
+  int op_ = 0;
+  Clock::time_point lastOp_;
+  /** Whether those who are away were called since the team was last alone; and stalls that came soon after that. */
+  bool invited_ = true;
+  int relapses_ = 0;
+  /** Until then nobody is admitted, in the clock's ticks. */
+  std::atomic<Clock::rep> aloneUntil_{0};
 
   /** generation << 10 | participants: what the threads wait for between steps. */
   alignas(128) std::atomic<uint32_t> command_{0};
+  /** A command without its participants, and whether a thread drives it. */
+  alignas(128) std::atomic<uint32_t> driver_{0};
   alignas(128) std::atomic<uint32_t> arrivals_{0};
-  alignas(128) std::atomic<uint32_t> generation_{0};
+  /** generation << 10 | members: what the members wait for within a step. */
+  alignas(128) std::atomic<uint32_t> turn_{0};
+  /** When the first wait began that lasted too long, in the clock's ticks; 0 where none did. */
+  alignas(128) std::atomic<Clock::rep> missedSince_{0};
 };
 
 }  // namespace relufy

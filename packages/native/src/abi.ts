@@ -14,7 +14,7 @@ import {
 } from '@relufy/tensor';
 
 /** Counts changes of the calls between JavaScript and the binary. */
-const calls = 3;
+const calls = 4;
 
 /** For example `1-9f86d081`. */
 export function abiName(): string {

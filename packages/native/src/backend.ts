@@ -1,12 +1,21 @@
 // createNativeBackend: options, the binary, the share of the team, and what `description` says of them.
+import { availableParallelism } from 'node:os';
 import { type Backend, type BufferDecl, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
 import { type Binding, findBinding, type NativeTeam } from './binding.js';
 import { physicalCores } from './cores.js';
 import { type Engine, MemorySession, type NativeSession } from './session.js';
 
 export interface NativeBackendOptions {
-  /** Threads that share a step. Default: the physical cores. More than that is honoured, and slower. */
+  /**
+   * Threads that share a step, at most: those that the system gives no core stay out of it for a while. Default: the
+   * physical cores. More than there are processors are as many as there are processors.
+   */
   readonly threads?: number;
+  /**
+   * `true`: as many threads as asked for, and all of them in every op, on a crowded machine too. Slow there; for tests
+   * of bits, which do not depend on the number of threads. Default false.
+   */
+  readonly everyThread?: boolean;
 }
 
 export interface NativeBackend extends Backend {
@@ -41,11 +50,12 @@ export async function createNativeBackend(options: NativeBackendOptions = {}): P
       `native backend: expected a binary that loads: ${reason}. Or use the wasm backend.`,
     );
   const isa = chooseIsa(binding);
-  const threads = options.threads ?? physicalCores();
+  const everyThread = options.everyThread === true;
+  const threads = usefulThreads(options.threads ?? physicalCores(), everyThread);
   const team = binding.join(threads);
   if (team === undefined)
     throw new RelufyError('backend', `native backend: the system does not give ${threads} threads. Ask for fewer.`);
-  return new Native({ binding, team, threads, isa });
+  return new Native({ binding, team, threads, isa, everyThread });
 }
 
 class Native implements NativeBackend {
@@ -76,6 +86,11 @@ class Native implements NativeBackend {
   }
 }
 
+/** Threads beyond the processors would only take turns on them. */
+function usefulThreads(asked: number, everyThread: boolean): number {
+  return everyThread ? asked : Math.min(asked, availableParallelism());
+}
+
 /** The fastest instruction set, or the one that RELUFY_NATIVE_ISA names. */
 function chooseIsa({ isas }: Binding): string {
   const named = process.env.RELUFY_NATIVE_ISA;
@@ -90,9 +105,14 @@ function chooseIsa({ isas }: Binding): string {
 
 function checkOptions(options: NativeBackendOptions): void {
   for (const key of Object.keys(options))
-    if (key !== 'threads')
-      throw new RelufyError('option', `native backend: expected the option threads, got ${show(key)}.`);
-  const { threads } = options;
+    if (key !== 'threads' && key !== 'everyThread')
+      throw new RelufyError(
+        'option',
+        `native backend: expected the options threads and everyThread, got ${show(key)}.`,
+      );
+  const { threads, everyThread } = options;
+  if (everyThread !== undefined && typeof everyThread !== 'boolean')
+    throw new RelufyError('option', `native backend "everyThread": expected true or false, got ${show(everyThread)}.`);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads))
     throw new RelufyError(
       'option',

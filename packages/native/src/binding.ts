@@ -41,6 +41,7 @@ export interface Binding {
     isa: string,
     maxRows: number,
     threads: number,
+    everyThread: boolean,
   ): NativeProgram;
   run(
     program: NativeProgram,

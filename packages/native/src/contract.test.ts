@@ -10,7 +10,7 @@ const isas: Record<string, readonly string[]> = { x64: ['avx512', 'avx2', 'scala
 async function create(isa: string, threads: number) {
   process.env.RELUFY_NATIVE_ISA = isa;
   try {
-    return await createNativeBackend({ threads });
+    return await createNativeBackend({ threads, everyThread: true });
   } finally {
     delete process.env.RELUFY_NATIVE_ISA;
   }

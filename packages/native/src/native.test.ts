@@ -1,8 +1,8 @@
 // What the contract suite cannot see: sessions side by side, more threads than cores, the event loop, memory given back,
 // binaries that are missing or foreign, and a process that ends by itself.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import os, { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -63,7 +63,10 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
   });
 
   it('serves sessions side by side, and more threads than there are cores', async () => {
-    const [one, many] = [await createNativeBackend({ threads: 1 }), await createNativeBackend({ threads: 9 })];
+    const [one, many] = [
+      await createNativeBackend({ threads: 1 }),
+      await createNativeBackend({ threads: 9, everyThread: true }),
+    ];
     const alone = await run(one, 0.2);
     const together = await Promise.all([run(many, 0.2), run(one, 0.2), run(many, 0.2), run(one, 0.3)]);
     expect(together.slice(0, 3)).toEqual([alone, alone, alone]);
@@ -71,6 +74,34 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
     await one.dispose();
     await many.dispose();
   });
+
+  it('threads beyond the processors are not started', async () => {
+    const backend = await createNativeBackend({ threads: 256 });
+    expect(backend.threads).toBe(Math.min(256, availableParallelism()));
+    await backend.dispose();
+  });
+
+  it('beside busy loops two threads give the same bits, and do not wait for each other for long', async () => {
+    const loop = 'const end = Date.now() + 20000; while (Date.now() < end);';
+    const busy = Array.from({ length: 2 * availableParallelism() }, () => spawn(process.execPath, ['-e', loop]));
+    const [one, two] = [await createNativeBackend({ threads: 1 }), await createNativeBackend({ threads: 2 })];
+    try {
+      const ms = { one: 0, two: 0 };
+      const timed = async (name: keyof typeof ms, backend: NativeBackend) => {
+        const before = performance.now();
+        const result = await run(backend, 0.2, 40);
+        ms[name] += performance.now() - before;
+        return result;
+      };
+      for (let round = 0; round < 4; round++) expect(await timed('two', two)).toEqual(await timed('one', one));
+      // waiting for one particular other at each of 2000 ops a round took fifty times as long
+      expect(ms.two).toBeLessThan(5 * ms.one);
+    } finally {
+      for (const child of busy) child.kill();
+      await one.dispose();
+      await two.dispose();
+    }
+  }, 60_000);
 
   it('can be created, used and disposed again and again', async () => {
     for (let round = 0; round < 5; round++) {
@@ -224,7 +255,9 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
 
   it('checks options, steps and the instruction set', async () => {
     await expect(createNativeBackend({ threads: 0 })).rejects.toMatchObject({ code: 'option' });
-    await expect(createNativeBackend({ thread: 1 } as object)).rejects.toThrowError(/expected the option threads/);
+    await expect(createNativeBackend({ thread: 1 } as object)).rejects.toThrowError(
+      /expected the options threads and everyThread/,
+    );
     process.env.RELUFY_NATIVE_ISA = 'mmx';
     await expect(createNativeBackend()).rejects.toThrowError(/RELUFY_NATIVE_ISA: expected .*scalar.*, got "mmx"/);
     delete process.env.RELUFY_NATIVE_ISA;

@@ -47,6 +47,7 @@ export interface Engine {
   readonly team: NativeTeam;
   readonly threads: number;
   readonly isa: string;
+  readonly everyThread: boolean;
 }
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
@@ -190,8 +191,8 @@ export class MemorySession implements NativeSession, RecordSession {
   }
 
   #encode(words: Uint32Array, maxRows: number): NativeProgram {
-    const { binding, team, isa, threads } = this.#engine;
-    return binding.program(this.#alive(), team, words, isa, maxRows, threads);
+    const { binding, team, isa, threads, everyThread } = this.#engine;
+    return binding.program(this.#alive(), team, words, isa, maxRows, threads, everyThread);
   }
 
   #run(program: NativeProgram, { rows, outputs }: Step, from: number, to: number, measured: boolean) {

@@ -146,7 +146,7 @@ for (const isa of isas[process.arch] ?? [])
     beforeAll(async () => {
       process.env.RELUFY_NATIVE_ISA = isa;
       try {
-        for (const threads of [1, 2, 3]) backends.push(await createNativeBackend({ threads }));
+        for (const threads of [1, 2, 3]) backends.push(await createNativeBackend({ threads, everyThread: true }));
       } catch (error) {
         reason = (error as Error).message;
       }
