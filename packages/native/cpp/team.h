@@ -1,5 +1,5 @@
 // The thread team: one a process, shared by every session and every JavaScript thread in it. Threads that have no core
-// for themselves take no part in a step until they have one again (team.cpp).
+// for themselves take no part in a step until they have one again (turns.cpp).
 // Owns the threads, their scratch, the barrier, and the queue that serves steps one after the other. Does not own
 // memory (memory.h), kernels (kernels/) or promises (binding.cpp).
 #pragma once
@@ -15,6 +15,10 @@
 #include "kernel-table.h"
 
 namespace relufy {
+
+/** The low bits of a command and of a turn: how many threads. The rest counts them. */
+constexpr int participantBits = 10;
+constexpr uint32_t countMask = (1u << participantBits) - 1;
 
 /** One step over the ops [from, to) of a program, for those of the team's first `threads` threads that have a core. */
 struct Step {

@@ -67,7 +67,7 @@ export async function compileNative({ out, compiler = findCompiler(), arch = pro
     const kernels = path.join(folder, 'kernels', 'kernels.cpp');
     const jobs = [
       ...Object.entries(sets).map(([name, more]) => [kernels, name, `-DRELUFY_ISA_${name.toUpperCase()} ${more}`]),
-      ...['binding', 'isa', 'memory', 'team'].map((name) => [path.join(folder, `${name}.cpp`), name, '']),
+      ...['binding', 'isa', 'memory', 'team', 'turns'].map((name) => [path.join(folder, `${name}.cpp`), name, '']),
     ].map(([source, name, more]) => ({ source, object: path.join(objects, `${name}.o`), more }));
     await inParallel(jobs, os.availableParallelism(), ({ source, object, more }) =>
       execute(command, [
