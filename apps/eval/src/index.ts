@@ -6,7 +6,7 @@ export { evalCharts, evalFiles, evalPage } from './eval-report.js';
 export { type EvaluateOptions, type Evaluation, evaluate, logHeader, type Sample } from './evaluate.js';
 export { PythonRandom } from './python-random.js';
 export { RequestLog } from './request-log.js';
-export { type FinishedRun, readRun } from './result-files.js';
+export { type FinishedRun, readRun, refuseReport } from './result-files.js';
 export { type EvalResults, toLmEvalJson, toTable } from './results.js';
 export { type FinishedEvaluation, type RunOptions, runEvaluation } from './run-evaluation.js';
 export { jobProcess } from './sweep/job-process.js';

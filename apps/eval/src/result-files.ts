@@ -1,7 +1,7 @@
 // The files of a run's folder: results.json (lm-evaluation-harness's schema), scores.json (a number a document, no text),
 // table.md, samples on request. Each appears whole or not at all. Does not own the log (request-log.ts).
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '@relufy/checkpoint/node';
 import { RelufyError } from '@relufy/tensor';
@@ -34,6 +34,22 @@ export function makeFolder(folder: string): void {
       { cause: error },
     );
   }
+}
+
+/** What a finished report is known by, an evaluation's or a measurement's. */
+const reportFiles = ['report.html', 'measurement.json', 'results.json'] as const;
+
+/** @throws RelufyError `option` when the folder holds a report, which would be written over. `except`: files that may be there. */
+export function refuseReport(
+  folder: string,
+  { remedy, except = [] }: { readonly remedy: string; readonly except?: readonly string[] },
+): void {
+  const found = reportFiles.filter((name) => !except.includes(name) && existsSync(join(folder, name)));
+  if (found.length === 0) return;
+  throw new RelufyError(
+    'option',
+    `--out: expected a folder without an earlier report, got ${folder} with ${found.join(' and ')}. ${remedy}`,
+  );
 }
 
 export async function writeResults(

@@ -1,5 +1,6 @@
 // `relufy eval` from a loaded model to a folder of results: log, resume, progress, cost, files, table.
 // Does not own the command line (the relufy package) or loading.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { inLockedFolder } from '@relufy/checkpoint/node';
 import type { Model } from '@relufy/models';
@@ -10,7 +11,7 @@ import { evalPage } from './eval-report.js';
 import { type EvaluateOptions, evaluate, logHeader } from './evaluate.js';
 import { progressLine } from './progress-line.js';
 import { RequestLog } from './request-log.js';
-import { makeFolder, readRun, writeResults, writeWhole } from './result-files.js';
+import { makeFolder, readRun, refuseReport, writeResults, writeWhole } from './result-files.js';
 import { type EvalResults, toTable } from './results.js';
 import type { TaskSelection } from './task-registry.js';
 
@@ -52,6 +53,8 @@ async function evaluateInto(
   selection: TaskSelection,
   { out, resume = false, logSamples = false, addBosToken, modelName, modelArgs, stderr, ...options }: RunOptions,
 ): Promise<FinishedEvaluation> {
+  // with a log, it says whether this run goes on
+  if (!existsSync(join(out, 'log.jsonl'))) refuseReport(out, { remedy: 'Name another folder.' });
   const wrapped = evalModel(model, addBosToken === undefined ? {} : { addBosToken });
   const asked = {
     ...wrapped,

@@ -136,4 +136,29 @@ test('measure writes JSON, CSV, charts and a page; several make one page', { tim
   const file = join(out, 'measurement.json');
   const both = await runCli(['measure', '--report', file, file, '--out', join(folder, 'page')]);
   expect([both.code, existsSync(join(folder, 'page', 'report.html'))]).toEqual([0, true]);
+
+  // reports are not written over: told before the model is read, with everything left as it was
+  const before = readFileSync(file, 'utf8');
+  const refusals = [
+    ['measure', 'no-such-model', ...args, '--out', out],
+    ['measure', '--report', file, file, '--out', out],
+    ['measure', '--report', file, file, '--out', join(folder, 'page')],
+    ['eval', '--compare', join(folder, 'sparse'), join(folder, 'dense'), '--out', out],
+    ['eval', '--compare', join(folder, 'sparse'), join(folder, 'dense'), '--out', join(folder, 'sparse')],
+  ];
+  for (const refused of refusals) {
+    const { code: failed, stderr } = await runCli(refused);
+    expect([failed, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^--out: expected a folder without an earlier report, got .*--force\.\n$/),
+    ]);
+  }
+  const scored = await evaluate('measured');
+  expect([scored.code, scored.stderr]).toEqual([
+    1,
+    expect.stringContaining('measured with report.html and measurement.json'),
+  ]);
+  expect(readFileSync(file, 'utf8')).toBe(before);
+  const forced = await runCli(['measure', 'llama-tales', ...args, '--name', 'again', '--out', out, '--force']);
+  expect([forced.code, JSON.parse(readFileSync(file, 'utf8')).model]).toEqual([0, 'again']);
 });

@@ -1,11 +1,11 @@
 // A sweep from its jobs to a folder: jobs/ID for each, then one table and one page over all. Run again, it does what is
 // missing. Does not own where jobs run (the queue).
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { costRows } from '../compare.js';
 import { evalPage, scoresOf } from '../eval-report.js';
-import { makeFolder, readRun, writeWhole } from '../result-files.js';
+import { makeFolder, readRun, refuseReport, writeWhole } from '../result-files.js';
 import { markdownTable } from '../results.js';
 import { finishedFiles } from './job-process.js';
 import type { JobOutcome, JobQueue } from './job-queue.js';
@@ -25,6 +25,8 @@ export interface SweepOptions {
  */
 export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: SweepOptions): Promise<string> {
   const { out, signal, onOutcome } = options;
+  // a sweep that goes on has a page already, beside its jobs
+  refuseReport(out, { remedy: 'Name another folder.', except: existsSync(jobFolder(out)) ? ['report.html'] : [] });
   makeFolder(jobFolder(out));
   const missing = jobs.filter(({ id }) => finishedFiles(join(jobFolder(out), id)) === undefined);
   await queue.add(missing);

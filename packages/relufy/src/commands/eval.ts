@@ -18,7 +18,7 @@ import { print, tell } from '../output.js';
 import { addStudyOptions, type StudyValues, studyArgsOf, studyOptionsOf } from '../study-options.js';
 import { sweep, work } from '../sweep-command.js';
 import { withModel } from '../with-model.js';
-import { writeReport } from '../write-report.js';
+import { makeFolder, writeReport } from '../write-report.js';
 
 const examples = `
 Examples:
@@ -44,6 +44,7 @@ interface EvalValues extends StudyValues {
   readonly resume?: true;
   readonly logSamples?: true;
   readonly compare?: readonly string[];
+  readonly force?: true;
   readonly list?: true;
   readonly sweep?: string;
   readonly worker?: string;
@@ -84,6 +85,7 @@ export function define(command: Command): void {
       '--compare <folders...>',
       'compare finished runs with the first, and nothing else; --out: as a page and charts',
     )
+    .option('--force', 'with --compare: write over the report that the folder holds')
     .option('--list', 'list the tasks, and nothing else')
     .option('--sweep <file>', 'run the models x settings x tasks of a YAML file')
     .addOption(numeric('--workers <n>', 'with --sweep or --worker: jobs at a time', wholeFrom(1)).default(1))
@@ -94,7 +96,7 @@ export function define(command: Command): void {
 }
 
 async function evaluateModel(source: string | undefined, values: EvalValues): Promise<void> {
-  if (values.compare) return printComparison(values.compare, values.out);
+  if (values.compare) return printComparison(values.compare, values);
   if (values.sweep !== undefined || values.worker !== undefined) return sweepOrWork(values);
   const registry = await TaskRegistry.open(values.includePath);
   if (values.list) return printTasks(registry);
@@ -143,10 +145,11 @@ async function sweepOrWork({ sweep: file, worker, queue, out, workers }: EvalVal
 }
 
 /** The first run against each other one; with a folder, as a page and its charts too. */
-async function printComparison(folders: readonly string[], out: string | undefined): Promise<void> {
+async function printComparison(folders: readonly string[], { out, force }: EvalValues): Promise<void> {
   const [first, ...others] = folders.map(readRun);
   if (first === undefined || others.length === 0)
     throw usageError(`--compare: expected two folders or more, got ${folders.length}.`);
+  if (out !== undefined) await makeFolder(out, { force: force === true });
   for (const other of others) print(`${comparisonTable(compareRuns(first, other), first, other)}\n`);
   if (out === undefined) return;
   await writeReport(out, evalFiles([first, ...others]));

@@ -49,6 +49,7 @@ interface MeasureValues extends StudyValues {
   readonly calibrationTokens: number;
   readonly name?: string;
   readonly report?: readonly string[];
+  readonly force?: true;
 }
 
 const notNegative = { fits: (value: number) => value >= 0, expected: 'a number >= 0' };
@@ -80,14 +81,17 @@ export function define(command: Command): void {
       numeric('--calibration-tokens <n>', 'tokens that --cett, --ppl and --reuse look at', wholeFrom(2)).default(512),
     )
     .option('--name <name>', 'what the report calls this run')
-    .option('--report <files...>', 'put finished measurements into one report, and nothing else');
+    .option('--report <files...>', 'put finished measurements into one report, and nothing else')
+    .option('--force', 'write over the report that the folder holds');
   addStudyOptions(command);
   command.addHelpText('after', examples).action(measureModel);
 }
 
 async function measureModel(source: string | undefined, values: MeasureValues): Promise<void> {
   if (values.report) {
-    await writeMeasurements(values.out, await Promise.all(values.report.map(readMeasurement)));
+    const runs = await Promise.all(values.report.map(readMeasurement));
+    await makeFolder(values.out, values);
+    await writeMeasurements(values.out, runs);
     return;
   }
   if (source === undefined) throw usageError('MODEL: expected one, got none. Try relufy measure --help.');
@@ -95,7 +99,7 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
   if (values.threshold !== undefined && values.cett !== undefined)
     throw usageError('--threshold: expected it without --cett, got both.');
   const text = await openText(values.data);
-  await makeFolder(values.out);
+  await makeFolder(values.out, values);
   const load = studyOptionsOf(values);
   const observer = new NeuronObserver((await createBackend(load)).backend);
   try {
