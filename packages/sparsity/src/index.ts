@@ -2,10 +2,17 @@ export { LayerUse, type LayerUseResult } from './active-sets.js';
 export { CettCurve, type CettPoint, neuronNorms } from './cett.js';
 export { shortNames } from './charts/labels.js';
 export { type BarChart, barChart, heatMap, type Line, lineChart } from './charts/marks.js';
-export { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
+export { noteHtml, type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 export { type ActivationLaw, activationLaws, activationRatioAfter, proSparseSparsity } from './laws.js';
 export { countMacs, type MacCount, weightBytes } from './macs.js';
-export { type Criterion, defaultCriterion, type LayerThreshold, type MeasureOptions, measure } from './measure.js';
+export {
+  type Criterion,
+  defaultCriterion,
+  type LayerThreshold,
+  type MeasureOptions,
+  measure,
+  weightFormats,
+} from './measure.js';
 export { measurementCsvs } from './measurement-csv.js';
 export { type NeuronHook, NeuronObserver } from './observer.js';
 export { type LayerMeasurement, type Measurement, measurementSchema } from './record.js';

@@ -146,6 +146,7 @@ export async function measure(
     window,
     criterion: { kind: criterion.kind, value: criterion.kind === 'nonzero' ? 0 : criterion.value },
     backend: model.backend,
+    weights: weightFormats(model),
     sparsity: model.sparsity,
     activation: spec.ffn.activation.kind,
     layers,
@@ -156,6 +157,12 @@ export async function measure(
     unreadWeights: unreadWeights(model, layers),
     decode: await decode(model, firsts, options),
   };
+}
+
+/** The formats that a model's matrices have in memory: `bf16`, or `int4 and int8`. */
+export function weightFormats({ program }: Pick<Model, 'program'>): string {
+  const matrices = [...program.buffers.values()].filter(({ kind, shape }) => kind === 'weight' && shape.length > 1);
+  return [...new Set(matrices.map(({ dtype }) => dtype))].sort().join(' and ');
 }
 
 function inputSeries(meters: readonly LayerMeter[]): NonNullable<Measurement['inputSeries']> {

@@ -1,6 +1,6 @@
 // The charts of measurements, each a whole SVG by file name: those that compare runs, and those of one run. Does not own
 // drawing (charts/) or tables (report.ts).
-import { sites } from '@relufy/models';
+import { type Site, sites } from '@relufy/models';
 import { shortNames } from './charts/labels.js';
 import { barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 import type { LayerMeasurement, Measurement } from './record.js';
@@ -9,14 +9,30 @@ import { draftCost, overDenseSpeculation } from './speculative.js';
 export const meanOver = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => number): number =>
   layers.reduce((sum, layer) => sum + of(layer), 0) / Math.max(1, layers.length);
 
+/** Of shares of active neurons: over the layers that have any; undefined where none has. */
+export function meanOverActive(
+  layers: readonly LayerMeasurement[],
+  of: (layer: LayerMeasurement) => number,
+): number | undefined {
+  const active = layers.filter(({ use }) => use.density > 0);
+  return active.length === 0 ? undefined : meanOver(active, of);
+}
+
 /** Over the layers; undefined where nothing was counted. */
 export function meanWhileDecoding({ decode }: Measurement, site: string): number | undefined {
   const read = decode.density[site] ?? [];
   return read.length === 0 ? undefined : read.reduce((sum, share) => sum + share, 0) / read.length;
 }
 
+const siteNames: Readonly<Record<Site, string>> = {
+  qkv: 'into attention (qkv)',
+  o: 'out of attention (o)',
+  upGate: 'into the FFN (upGate)',
+  down: 'FFN neurons (down)',
+};
+
 const meanCurve = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => readonly number[]): number[] =>
-  Array.from({ length: Math.min(...layers.map((layer) => of(layer).length)) }, (_, at) =>
+  Array.from({ length: layers.length === 0 ? 0 : Math.min(...layers.map((layer) => of(layer).length)) }, (_, at) =>
     meanOver(layers, (layer) => of(layer)[at] ?? 0),
   );
 
@@ -41,7 +57,8 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
     lineChart({
       title: 'Active neurons by layer',
       x: 'layer',
-      y: 'density at down',
+      y: 'active FFN neurons',
+      see: 'The lower a line, the less of the FFN is read.',
       lines: densityLines(runs, labels),
     }),
   );
@@ -50,16 +67,29 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
     lineChart({
       title: 'Neurons that no token has used so far',
       x: 'tokens',
-      y: 'unused share',
+      y: 'FFN neurons unused so far',
       yDomain: [0, 1],
+      see: 'Above the dashed lines: tokens share neurons more than chance would have.',
       lines: runs.flatMap((run, at): Line[] => {
         const unused = meanCurve(run.layers, ({ use }) => use.aggregatedUnused);
         const independent = unused.map((_, t) => meanOver(run.layers, ({ use }) => (1 - use.density) ** (t + 1)));
         const random = meanCurve(run.layers, ({ use }) => use.randomUnused);
         return [
           { name: labels[at] as string, color: at, points: numbered(unused, 1) },
-          { name: 'random sets as large', color: at, dashed: true, inLegend: at === 0, points: numbered(random, 1) },
-          { name: 's^t', color: 7, dashed: true, inLegend: at === 0, points: numbered(independent, 1) },
+          {
+            name: 'random sets of the same size',
+            color: at,
+            dashed: true,
+            inLegend: at === 0,
+            points: numbered(random, 1),
+          },
+          {
+            name: 'if tokens were independent (s^t)',
+            color: 7,
+            dashed: true,
+            inLegend: at === 0,
+            points: numbered(independent, 1),
+          },
         ];
       }),
     }),
@@ -69,9 +99,17 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
     lineChart({
       title: 'Hot and cold neurons',
       x: 'hottest neurons, %',
-      y: 'share of activations',
+      y: 'share of the activity',
       yDomain: [0, 1],
-      lines: each(({ layers }) => numbered(meanCurve(layers, ({ use }) => use.hotCurve))),
+      see: 'The steeper at first, the fewer neurons do most of the work.',
+      lines: each(({ layers }) =>
+        numbered(
+          meanCurve(
+            layers.filter(({ use }) => use.density > 0),
+            ({ use }) => use.hotCurve,
+          ),
+        ),
+      ),
     }),
   );
   charts.set(
@@ -79,7 +117,8 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
     lineChart({
       title: 'Neurons that consecutive tokens use together',
       x: 'tokens in the window',
-      y: 'share of neurons',
+      y: 'FFN neurons',
+      see: 'What so many tokens read together. Flat: neighbours share neurons.',
       lines: each(({ layers }) =>
         numbered(
           meanCurve(layers, ({ use }) => use.windowUnion),
@@ -116,7 +155,7 @@ function speculationChart(runs: readonly Measurement[], labels: readonly string[
   const lines = runs.flatMap((run, at): Line[] => [
     { name: labels[at] as string, color: at, points: speedUps(run.unreadWeights) },
     {
-      name: 'if tokens were independent',
+      name: 'if tokens were independent (s^t)',
       color: at,
       dashed: true,
       inLegend: at === 0,
@@ -129,6 +168,7 @@ function speculationChart(runs: readonly Measurement[], labels: readonly string[
     x: `tokens drafted, each ${draftCost} of a pass of the target`,
     y: 'times as fast',
     yDomain: [1, most + 0.05 * (most - 1) || 2],
+    see: 'Computed, not timed: what skipping unread weights gains when drafting.',
     lines,
   });
 }
@@ -152,7 +192,7 @@ function reuseChart(runs: readonly Measurement[], labels: readonly string[]): st
         points: reuse.points.map(({ gamma, perplexity }) => [gamma, above(perplexity)]),
       },
       {
-        name: 'random sets as large',
+        name: 'random sets of the same size',
         color: at,
         dashed: true,
         inLegend: at === runs.findIndex((run) => run.reuse),
@@ -164,6 +204,7 @@ function reuseChart(runs: readonly Measurement[], labels: readonly string[]): st
     title: 'Neurons of gamma tokens serve the next gamma',
     x: 'gamma, tokens',
     y: 'loss above the model as it is',
+    see: 'Near zero: the neurons of the tokens before are enough for the next ones.',
     xLog: 2,
     lines,
   });
@@ -191,13 +232,14 @@ export function runCharts(run: Measurement): Map<string, string> {
   charts.set(
     'sites-by-layer',
     lineChart({
-      title: 'Density by site',
+      title: 'Inputs of the matrices that are not zero',
       x: 'layer',
-      y: 'share of entries that are not zero',
+      y: 'entries that are not zero',
       yDomain: [0, 1],
+      see: 'At 1 there is nothing to skip; below 1, rows behind zeros are not read.',
       lines: merged(
         sites.map((site) => ({
-          name: site,
+          name: siteNames[site],
           points: numbered(layers.map(({ density }) => density[site].mean)),
         })),
       ),
@@ -209,8 +251,9 @@ export function runCharts(run: Measurement): Map<string, string> {
     lineChart({
       title: 'Unused neurons, layer by layer',
       x: 'tokens',
-      y: 'unused share',
+      y: 'FFN neurons unused so far',
       yDomain: [0, 1],
+      see: 'Layers whose lines stay high use few neurons for the whole text.',
       lines: pick(layers, 6).map(({ layer, use }) => ({
         name: `layer ${layer}`,
         points: numbered(use.aggregatedUnused, 1),
@@ -220,7 +263,13 @@ export function runCharts(run: Measurement): Map<string, string> {
   for (const [site, rows] of Object.entries({ down: run.series, ...run.inputSeries }))
     charts.set(
       site === 'down' ? 'layer-token' : `layer-token-${site}`,
-      heatMap({ title: `Density at ${site}, layer by token`, x: 'token', y: 'layer', rows }),
+      heatMap({
+        title: site === 'down' ? 'Active FFN neurons' : `Not zero: ${siteNames[site as Site]}`,
+        x: 'token',
+        y: 'layer',
+        see: 'The darker, the more of that layer is read for that token.',
+        rows,
+      }),
     );
   const sized = layers.filter(({ magnitude }) => magnitude !== undefined);
   if (sized.length > 0) charts.set('magnitudes', magnitudeChart(sized));
@@ -229,9 +278,10 @@ export function runCharts(run: Measurement): Map<string, string> {
   charts.set(
     'dead-always',
     barChart({
-      title: 'Dead and always active neurons',
+      title: 'Neurons that are never, or always, active',
       x: 'layer',
-      y: 'share of neurons',
+      y: 'FFN neurons',
+      see: 'Never active: no use for this text. Always active: read for each token.',
       labels: layers.map(({ layer }) => String(layer)),
       series: [
         { name: 'never active', bars: layers.map(({ use }) => ({ value: use.dead / use.neurons })) },
@@ -253,6 +303,7 @@ function cettChart(layers: readonly LayerMeasurement[]): string {
     title: 'What leaving out small neurons costs',
     x: 'CETT: relative error of the layer',
     y: 'neurons left out',
+    see: 'How many neurons may be left out for an error of the layer.',
     yDomain: [Math.floor(Math.min(least, 0.9) * 10) / 10, 1],
     lines,
   });
@@ -261,7 +312,7 @@ function cettChart(layers: readonly LayerMeasurement[]): string {
 /** From the share of zeros up: these have no place on a logarithmic axis. */
 function magnitudeChart(layers: readonly LayerMeasurement[]): string {
   const lines = pick(layers, 6).map(({ layer, magnitude }) => ({
-    name: `layer ${layer}`,
+    name: magnitude?.zero === 1 ? `layer ${layer}: all zero` : `layer ${layer}`,
     points: (magnitude?.quantiles ?? []).map(
       ([share, size]) => [size, (magnitude?.zero ?? 0) + (1 - (magnitude?.zero ?? 0)) * share] as const,
     ),
@@ -271,6 +322,7 @@ function magnitudeChart(layers: readonly LayerMeasurement[]): string {
     title: 'How much neurons add',
     x: '|h| ||w||, what one neuron adds to the output',
     y: 'share of neurons that add less',
+    see: 'Lines begin at the share of exact zeros; far left could be left out too.',
     yDomain: [Math.floor(least * 10) / 10, 1],
     xLog: 10,
     lines,
@@ -283,6 +335,7 @@ function preActivationChart(layers: readonly LayerMeasurement[]): string {
     title: 'What the activation is applied to',
     x: 'pre-activation',
     y: 'share of values per unit',
+    see: 'What lies left of 0 is what a ReLU makes zero.',
     lines: pick(layers, 6).map(({ layer, preActivation: { low, high, bins } }) => {
       const width = (high - low) / bins.length;
       return {

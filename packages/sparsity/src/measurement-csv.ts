@@ -35,12 +35,13 @@ function runsCsv(runs: readonly Measurement[]): string {
     'criterion',
     'criterionValue',
     'backend',
+    'weights',
     'quantity',
     'at',
     'value',
   ];
   const rows = runs.flatMap((run) => {
-    const { model, text, tokens, window, criterion, backend } = run;
+    const { model, text, tokens, window, criterion, backend, weights } = run;
     const known = quantitiesOf(run).filter(([, , value]) => value !== undefined);
     return known.map((quantity) => [
       model,
@@ -50,6 +51,7 @@ function runsCsv(runs: readonly Measurement[]): string {
       criterion.kind,
       criterion.value,
       backend,
+      weights,
       ...quantity,
     ]);
   });
@@ -93,8 +95,9 @@ const rowSites = ['qkv', 'o', 'upGate', 'up', 'down'] as const;
 
 const atDown: Readonly<Record<string, (layer: LayerMeasurement) => Cell>> = {
   neurons: ({ use }) => use.neurons,
-  reuseNext: ({ use }) => use.reuseNext,
-  hotShare80: ({ use }) => use.hotShare80,
+  // of no neurons there are no shares
+  reuseNext: ({ use }) => (use.density > 0 ? use.reuseNext : undefined),
+  hotShare80: ({ use }) => (use.density > 0 ? use.hotShare80 : undefined),
   dead: ({ use }) => use.dead,
   rare: ({ use }) => use.rare,
   alwaysOn: ({ use }) => use.alwaysOn,

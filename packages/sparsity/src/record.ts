@@ -63,6 +63,8 @@ export const measurementSchema = z.object({
   /** What "active" means for a neuron. */
   criterion: z.object({ kind: z.enum(['nonzero', 'absolute', 'cett']), value: z.number() }),
   backend: z.string(),
+  /** Formats of the matrices in memory, such as `bf16`. Absent in old files. */
+  weights: z.string().optional(),
   sparsity: z.string(),
   activation: z.string(),
   layers: z.array(layerSchema).readonly(),

@@ -43,14 +43,14 @@ test('what is read while decoding stands beside the density over the text', () =
   const run = measurement('m');
   const decoded = { ...run, decode: { ...run.decode, density: { qkv: [1, 1, 1], down: [0.25, 0.5, 0.625] } } };
   const page = measurementPage([decoded]);
-  expect(page).toMatch(/read at down while decoding<\/td><td>45.8 %/);
+  expect(page).toMatch(/FFN neurons read while decoding<\/td><td>45.8 %/);
   expect(page).toContain('>62.5 %</td>');
   const lines = (of: Measurement) =>
     measurementFiles([of])
       .get('density-by-layer.svg')
       ?.match(/class="line s0/g)?.length;
   expect([lines(run), lines(decoded)]).toEqual([1, 4]);
-  expect(measurementPage([run])).not.toContain('while decoding');
+  expect(measurementPage([run])).not.toContain('FFN neurons read while decoding');
 });
 
 test('charts take what they are given: nothing, one point, no spread', () => {
@@ -65,6 +65,135 @@ test('charts take what they are given: nothing, one point, no spread', () => {
   ]) {
     expectWellFormed(svg);
     expect(svg).not.toMatch(/NaN|Infinity/);
+  }
+});
+
+test('zeros and empty sets are shown as such', () => {
+  const text = { title: 't', x: 'x', y: 'y' };
+  const bars = (...values: (number | undefined)[]) =>
+    barChart({
+      ...text,
+      labels: values.map((_, at) => String(at)),
+      series: [{ name: 's', bars: values.map((value) => (value === undefined ? undefined : { value })) }],
+    });
+  const mixed = bars(0, undefined, 0.5);
+  expect(mixed).toMatch(/<path class="line s0"[^>]*><title>s, 0: 0<\/title><\/path><text[^>]*>0<\/text>/);
+  expect(mixed.match(/<text[^>]*>–<\/text>/g)).toHaveLength(1);
+  expect(mixed.match(/<rect/g)).toHaveLength(1);
+  // nothing at all is said, where marks would be
+  for (const svg of [
+    bars(undefined, Number.NaN),
+    lineChart({ ...text, lines: [] }),
+    lineChart({ ...text, lines: [{ name: 'l', points: [] }] }),
+    lineChart({ ...text, xLog: 10, lines: [{ name: 'l', points: [[0, 1]] }] }),
+    heatMap({ ...text, rows: [] }),
+    heatMap({ ...text, rows: [[], []] }),
+  ]) {
+    expect(svg).toContain('>nothing to show</text>');
+    expect(svg).not.toMatch(/NaN|Infinity/);
+  }
+  const some = lineChart({
+    ...text,
+    lines: [
+      {
+        name: 'full',
+        points: [
+          [0, 0],
+          [1, 0],
+        ],
+      }, // zero is a value
+      { name: 'empty', points: [[0, Number.NaN]] },
+    ],
+  });
+  expect(some).not.toContain('>nothing to show<');
+  expect(some).toContain('>empty (nothing to show)</text>');
+  expect(some).toMatch(/class="line s0" d="M56 256L504 256"/);
+  // on a logarithmic axis zero has no place: the rest of the line is drawn
+  const log = lineChart({
+    ...text,
+    xLog: 2,
+    lines: [
+      {
+        name: 'l',
+        points: [
+          [0, 0.5],
+          [1, 1],
+          [4, 1],
+        ],
+      },
+    ],
+  });
+  expect(log).toMatch(/d="M56 [\d.]+L504 [\d.]+"/);
+  // a single point has no line
+  expect(lineChart({ ...text, lines: [{ name: 'l', points: [[1, 1]] }] })).toContain('<circle');
+  expect(heatMap({ ...text, rows: [[0, 0]] })).toContain('>0 everywhere<');
+  expect(heatMap({ ...text, rows: [[1, 1]] })).toMatch(/fill-opacity="1.00" d="M[^"]*h/);
+});
+
+test('the ninth line does not look like the first', () => {
+  const lines = Array.from({ length: 9 }, (_, at) => ({
+    name: `l${at}`,
+    dots: true,
+    points: [
+      [0, at],
+      [1, at],
+    ] as const,
+  }));
+  const svg = lineChart({ title: 't', x: 'x', y: 'y', lines });
+  expect(svg.match(/<circle class="f0"/g)).toHaveLength(2);
+  expect(svg.match(/<circle class="s0" fill="none"/g)).toHaveLength(2);
+  expect(svg.match(/class="line s0 dashed"/g)).toHaveLength(2); // the line, and its place in the legend
+});
+
+test('a model without an active neuron has no shares of them, and its charts say so', () => {
+  const run = measurement('silent');
+  const idle = (layer: Measurement['layers'][number]) => ({
+    ...layer,
+    magnitude: { zero: 1, mean: 0, max: 0, quantiles: [] },
+    use: { ...layer.use, density: 0, dead: 8, alwaysOn: 0, hotShare80: 0, reuseNext: 0, hotCurve: [0, 0, 0] },
+  });
+  const silent = { ...run, layers: run.layers.map(idle), series: [[0], [0], [0]] };
+  const files = measurementFiles([silent]);
+  const page = files.get('report.html') as string;
+  expect(page).not.toContain('shared with the previous token</td>');
+  expect(page).toContain('–</td>');
+  expect(page).toMatch(/active FFN neurons<\/td><td[^>]*>0.0 %/);
+  expect(files.get('hot-cold.svg')).toContain('>nothing to show<');
+  expect(files.get('magnitudes.svg')).toContain('layer 0: all zero (nothing to show)');
+  expect(files.get('layer-token.svg')).toContain('>0 everywhere<');
+  // one layer of three: the mean is that of the others
+  const partly = measurementPage([{ ...run, layers: [idle(run.layers[0]!), ...run.layers.slice(1)] }]);
+  const [, shared] = /shared with the previous token<\/td><td[^>]*>([^<]*)/.exec(measurementPage([run])) ?? [];
+  expect(partly).toMatch(new RegExp(`shared with the previous token</td><td[^>]*>${shared}<`));
+});
+
+test('formats are a row, and runs of different ones say so', () => {
+  const [a, b] = [measurement('a'), { ...measurement('b'), weights: 'int8' }];
+  const page = measurementPage([a, b]);
+  expect(page).toMatch(/weights in<\/td><td>f32<\/td><td>int8</);
+  expect(page).toContain('in different formats (a in f32, b in int8)');
+  expect(measurementPage([a, measurement('c')])).not.toContain('different formats');
+  const { weights: _, ...old } = measurement('old');
+  expect(measurementPage([a, old])).toContain('old in a format that was not noted');
+});
+
+test('a longer sentence below a chart is wrapped, within the picture', () => {
+  const svg = lineChart({ title: 't', x: 'x', y: 'y', see: 'word '.repeat(40).trim(), lines: [] });
+  const rows = [...svg.matchAll(/<text x="16" y="(\d+)" class="faint">([^<]*)</g)];
+  expect(rows.map(([, , row]) => row!.length)).toEqual([74, 74, 49]);
+  expect(Number(rows.at(-1)?.[1])).toBeLessThan(Number(/height="(\d+)"/.exec(svg)?.[1]));
+});
+
+test('every chart has a line that says what to see', () => {
+  const charts = [...measurementFiles([measurement('m')])].filter(([name]) => name.endsWith('.svg'));
+  expect(charts.length).toBeGreaterThan(8);
+  for (const [name, svg] of charts) {
+    const rows = [...svg.matchAll(/<text x="16" y="(\d+)" class="faint">([^<]*)</g)];
+    expect(rows.length, name).toBe(1);
+    for (const [, y, row] of rows) {
+      expect(row!.length, name).toBeLessThan(76);
+      expect(Number(y)).toBeLessThan(Number(/height="(\d+)"/.exec(svg)?.[1]));
+    }
   }
 });
 

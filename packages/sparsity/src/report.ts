@@ -1,9 +1,16 @@
 // A measurement as something to look at: one HTML page of tables and charts that needs nothing else, and the files of a
 // report. Several measurements stand side by side in one page. Does not own the charts (measurement-charts.ts), CSV
 // (measurement-csv.ts) or writing files.
-import { type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
+import { noteHtml, type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 import { weightBytes } from './macs.js';
-import { comparisonCharts, meanOver, meanWhileDecoding, names, runCharts } from './measurement-charts.js';
+import {
+  comparisonCharts,
+  meanOver,
+  meanOverActive,
+  meanWhileDecoding,
+  names,
+  runCharts,
+} from './measurement-charts.js';
 import { measurementCsvs } from './measurement-csv.js';
 import type { Measurement } from './record.js';
 import { bestGamma, draftCost, overDenseSpeculation, overSparseDecoding } from './speculative.js';
@@ -22,26 +29,27 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
       row('model', ({ model }) => model),
       row('text', ({ text, tokens, window }) => `${text}: ${tokens} tokens, ${window} at a time`),
       row('active means', ({ criterion }) => criterionText(criterion)),
+      row('weights in', ({ weights }) => weights ?? ''),
       row('activation, sparsity', ({ activation, sparsity }) => `${activation}, ${sparsity}`),
       row('perplexity', ({ perplexity }) => perplexity.toFixed(3)),
-      row('density at down', ({ layers }) => percent(meanOver(layers, ({ use }) => use.density))),
-      row('read at down while decoding', (run) => percentOf(meanWhileDecoding(run, 'down'))),
-      row('density at qkv, upGate', ({ layers }) =>
+      row('active FFN neurons', ({ layers }) => percent(meanOver(layers, ({ use }) => use.density))),
+      row('FFN neurons read while decoding', (run) => percentOf(meanWhileDecoding(run, 'down'))),
+      row('inputs that are not zero: of attention, of the FFN', ({ layers }) =>
         [
           percent(meanOver(layers, ({ density }) => density.qkv.mean)),
           percent(meanOver(layers, ({ density }) => density.upGate.mean)),
         ].join(', '),
       ),
-      row('neurons that make 80 % of activations', ({ layers }) =>
-        percent(meanOver(layers, ({ use }) => use.hotShare80)),
+      row('neurons that make up 80 % of the activity', ({ layers }) =>
+        percentOf(meanOverActive(layers, ({ use }) => use.hotShare80)),
       ),
-      row('of a token, used by the token before', ({ layers }) =>
-        percent(meanOver(layers, ({ use }) => use.reuseNext)),
+      row('shared with the previous token', ({ layers }) =>
+        percentOf(meanOverActive(layers, ({ use }) => use.reuseNext)),
       ),
-      row('unused after 128 tokens', ({ layers }) =>
+      row('FFN neurons that the first 128 tokens leave alone', ({ layers }) =>
         percent(meanOver(layers, ({ use }) => use.aggregatedUnused[127] ?? use.aggregatedUnused.at(-1) ?? 0)),
       ),
-      row('dead, always active', ({ layers }) =>
+      row('never active, always active', ({ layers }) =>
         [
           percent(meanOver(layers, ({ use }) => use.dead / use.neurons)),
           percent(meanOver(layers, ({ use }) => use.alwaysOn / use.neurons)),
@@ -60,8 +68,11 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
         'weights read a token (dense)',
         ({ decode }) => `${mega(decode.weightBytesPerToken)} (${mega(decode.denseWeightBytesPerToken)})`,
       ),
-      row('decoding', ({ decode, backend }) => `${decode.tokensPerSecond.toFixed(1)} tokens/s, ${backend}`),
-      row('CETT-PPL', ({ cettPpl }) =>
+      row(
+        'decoding, timed once in passing',
+        ({ decode, backend }) => `${decode.tokensPerSecond.toFixed(1)} tokens/s, ${backend}`,
+      ),
+      row('active FFN neurons at a bounded loss (CETT-PPL)', ({ cettPpl }) =>
         cettPpl ? `${percent(1 - cettPpl.sparsity)} active at +${cettPpl.p} % (CETT ${cettPpl.target.toFixed(3)})` : '',
       ),
       row('perplexity with reused neurons', reuseText),
@@ -99,7 +110,7 @@ export const measurementPage = (runs: readonly Measurement[]): string => pageOf(
 function pageOf(runs: readonly Measurement[], { comparison, each }: ReturnType<typeof chartsOf>): string {
   const labels = names(runs);
   const sections: PageSection[] = [
-    { title: 'Summary', html: tableHtml(summaryTable(runs)) },
+    { title: 'Summary', html: tableHtml(summaryTable(runs)) + mixedFormats(runs, labels) },
     { title: runs.length > 1 ? 'Side by side' : 'Over all layers', charts: [...comparison.values()] },
     ...runs.map((run, at) => ({
       title: labels[at] as string,
@@ -110,9 +121,21 @@ function pageOf(runs: readonly Measurement[], { comparison, each }: ReturnType<t
   return page(`Activation sparsity: ${labels.join(', ')}`, sections);
 }
 
+/** Formats change perplexity and bytes by themselves: where they differ, what is compared is not the models alone. */
+function mixedFormats(runs: readonly Measurement[], labels: readonly string[]): string {
+  if (new Set(runs.map(({ weights }) => weights)).size < 2) return '';
+  const each = runs.map(({ weights = 'a format that was not noted' }, at) => `${labels[at]} in ${weights}`);
+  return noteHtml(
+    `These runs hold their weights in different formats (${each.join(', ')}): perplexity, bytes and speed differ by that too.`,
+  );
+}
+
 function layerTable({ layers, decode }: Measurement): PageTable {
   return {
-    head: ['layer', 'density', 'spread', 'decoding', 'dead', 'always', '80 % by', 'reuse', 'below 0', 'CETT threshold'],
+    head: [
+      ...['layer', 'active', 'spread', 'read while decoding', 'never active', 'always active', '80 % by'],
+      ...['shared with the previous token', 'pre-activations not above 0', 'CETT threshold'],
+    ],
     rows: layers.map(({ layer, density, use, preActivation, cett }) => [
       String(layer),
       percent(use.density),
@@ -120,8 +143,9 @@ function layerTable({ layers, decode }: Measurement): PageTable {
       percentOf(decode.density.down?.[layer]),
       String(use.dead),
       String(use.alwaysOn),
-      percent(use.hotShare80),
-      percent(use.reuseNext),
+      // of no neurons there are no shares
+      use.density > 0 ? percent(use.hotShare80) : '–',
+      use.density > 0 ? percent(use.reuseNext) : '–',
       percent(preActivation.notPositive),
       cett ? cett.threshold.toPrecision(3) : '',
     ]),

@@ -7,8 +7,8 @@ export interface ChartText {
   readonly title: string;
   readonly x: string;
   readonly y: string;
-  /** One sentence for readers that cannot see the chart. */
-  readonly description?: string;
+  /** One line below the chart: what there is to see in it. Readers that cannot see it get it too. */
+  readonly see?: string;
 }
 
 export interface Scale {
@@ -126,11 +126,36 @@ export interface ChartParts {
   readonly labelRoom?: number;
 }
 
+/** Instead of marks, where there are none: an empty chart is not a broken one. */
+export const emptyMark = (text: string): string =>
+  `<text x="${(size.left + size.width - size.right) / 2}" y="${(size.top + size.height - size.bottom) / 2}" text-anchor="middle" class="faint">${escapeText(text)}</text>`;
+
+const rowHeight = 16;
+
+/** Words in rows that fit below a chart. */
+function rowsOf(text: string): string[] {
+  const most = Math.floor((size.width - 2 * size.right) / letterWidth);
+  const rows: string[] = [];
+  for (const word of text.split(' ')) {
+    const row = rows.at(-1);
+    if (row !== undefined && row.length + 1 + word.length <= most) rows[rows.length - 1] = `${row} ${word}`;
+    else rows.push(word);
+  }
+  return rows;
+}
+
 /** A whole SVG, that can stand in a page or be a file. */
 export function chartSvg(text: ChartText, { x, y, marks, legend: entries = [], labelRoom = 0 }: ChartParts): string {
   const { width } = size;
-  const height = size.height + labelRoom;
-  const label = escapeText(text.description ?? `${text.title}: ${text.y} over ${text.x}`);
+  const rows = text.see ? rowsOf(text.see) : [];
+  const height = size.height + labelRoom + (rows.length > 0 ? rowHeight * rows.length + 10 : 0);
+  const label = escapeText(
+    `${text.title}: ${text.y}${text.x ? ` over ${text.x}` : ''}.${text.see ? ` ${text.see}` : ''}`,
+  );
+  const below = rows.map(
+    (row, at) =>
+      `<text x="${size.right}" y="${size.height + labelRoom + 12 + rowHeight * at}" class="faint">${escapeText(row)}</text>`,
+  );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${label}">`,
     `<style>${chartStyle}</style>`,
@@ -139,6 +164,7 @@ export function chartSvg(text: ChartText, { x, y, marks, legend: entries = [], l
     axes(text, x, y, labelRoom),
     marks,
     legend(entries),
+    ...below,
     '</svg>',
   ].join('');
 }

@@ -2,6 +2,7 @@
 import {
   type ChartText,
   chartSvg,
+  emptyMark,
   escapeText,
   fromZero,
   type LegendEntry,
@@ -60,14 +61,24 @@ export function lineChart({ lines, yDomain, xDomain, xLog, ...text }: LineChart)
 }
 
 function drawLines(
-  lines: readonly Line[],
+  given: readonly Line[],
   text: ChartText,
   yDomain: LineChart['yDomain'],
   xDomain: LineChart['xDomain'],
   say?: Scale['say'],
 ): string {
-  const entries: LegendEntry[] = lines.flatMap(({ name, dashed = false, color, inLegend = true }, at) =>
-    inLegend ? [{ name, dashed, color: color ?? at }] : [],
+  // zero has no place on a logarithmic axis, nor has what was not measured on any
+  const lines = given.map((line) => ({ ...line, points: line.points.filter((point) => point.every(Number.isFinite)) }));
+  const entries: LegendEntry[] = lines.flatMap(({ name, points, dashed = false, color, inLegend = true }, at) =>
+    inLegend
+      ? [
+          {
+            name: points.length > 0 ? name : `${name} (nothing to show)`,
+            dashed: dashed || isAgain(color ?? at),
+            color: color ?? at,
+          },
+        ]
+      : [],
   );
   const all = lines.flatMap(({ points }) => points);
   const [, top] = extent([
@@ -83,14 +94,22 @@ function drawLines(
     const path = points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${n(x.at(px))} ${n(y.at(py))}`).join('');
     const series = (color ?? at) % seriesCount;
     const title = `<title>${escapeText(name)}</title>`;
-    const circles = (dots ? points : []).map(
-      ([px, py]) => `<circle class="f${series}" cx="${n(x.at(px))}" cy="${n(y.at(py))}" r="4">${title}</circle>`,
+    // a single point has no line
+    const look = isAgain(color ?? at) ? `class="s${series}" fill="none" stroke-width="2"` : `class="f${series}"`;
+    const circles = (dots || points.length === 1 ? points : []).map(
+      ([px, py]) => `<circle ${look} cx="${n(x.at(px))}" cy="${n(y.at(py))}" r="4">${title}</circle>`,
     );
-    const line = `<path class="line s${series}${dashed ? ' dashed' : ''}" d="${path}">${title}</path>`;
+    const line = `<path class="line s${series}${dashed || isAgain(color ?? at) ? ' dashed' : ''}" d="${path}">${title}</path>`;
     return `${band ? bandPath(band, series, x, y) : ''}${line}${circles.join('')}`;
   });
-  return chartSvg(text, { x: say ? { ...x, say } : x, y, marks: marks.join(''), legend: entries });
+  const drawn = all.length > 0 ? marks.join('') : emptyMark(nothing);
+  return chartSvg(text, { x: say ? { ...x, say } : x, y, marks: drawn, legend: entries });
 }
+
+/** Colours begin again: hollow and dashed, so that no two lines look alike. */
+const isAgain = (color: number): boolean => color >= seriesCount;
+
+const nothing = 'nothing to show';
 
 /** There is no layer 1.5. */
 const wholeTicks = (scale: Scale, whole: boolean): Scale =>
@@ -125,8 +144,16 @@ export function barChart({ labels, series, yDomain, ...text }: BarChart): string
   const width = (slot * 0.8) / series.length;
   const marks = series.flatMap(({ name, bars }, at) =>
     bars.map((bar, label) => {
-      if (bar === undefined || !Number.isFinite(bar.value)) return '';
       const left = scale.at(label) - slot * 0.4 + at * width;
+      const floor = y.at(y.domain[0]);
+      // what is zero, and what was not measured, says so where there is room
+      const say = (sign: string) =>
+        width < letterWidth
+          ? ''
+          : `<text x="${n(left + width * 0.46)}" y="${n(floor - 5)}" text-anchor="middle" class="faint">${sign}</text>`;
+      if (bar === undefined || !Number.isFinite(bar.value)) return say('–');
+      if (bar.value === 0 && !bar.interval?.some((end) => end !== 0))
+        return `<path class="line s${at % seriesCount}" d="M${n(left)} ${n(floor - 1)}h${n(width * 0.92)}"><title>${escapeText(`${name}, ${labels[label]}: 0`)}</title></path>${say('0')}`;
       const rect = `<rect class="f${at % seriesCount}" x="${n(left)}" y="${n(y.at(bar.value))}" width="${n(width * 0.92)}" height="${n(Math.max(0, y.at(y.domain[0]) - y.at(bar.value)))}"><title>${escapeText(`${name}, ${labels[label]}: ${tickText(bar.value)}`)}</title></rect>`;
       if (bar.interval === undefined) return rect;
       const middle = n(left + width * 0.46);
@@ -134,11 +161,12 @@ export function barChart({ labels, series, yDomain, ...text }: BarChart): string
       return `${rect}<path class="whisker" d="M${middle} ${low}V${high}"/>`;
     }),
   );
+  const isEmpty = !series.some(({ bars }) => bars.some((bar) => bar && Number.isFinite(bar.value)));
   const below = barLabels(labels, scale, slot);
   return chartSvg(text, {
     x: { ...scale, ticks: [] },
     y,
-    marks: [...marks, below.svg].join(''),
+    marks: [...(isEmpty ? [emptyMark(nothing)] : marks), below.svg].join(''),
     legend: entries,
     labelRoom: below.room,
   });
@@ -185,7 +213,10 @@ export function heatMap({ rows, ...text }: HeatMap): string {
   const paths = Array.from({ length: shades }, () => '');
   for (const [row, values] of rows.entries())
     for (const [column, value] of values.entries()) {
-      const shade = Math.min(shades - 1, Math.floor(((value - low) / (high - low || 1)) * shades));
+      // of equal values, all are the strongest or all are zero
+      const share = low === high ? Math.min(1, Math.abs(low)) : (value - low) / (high - low);
+      if (!Number.isFinite(share)) continue;
+      const shade = Math.min(shades - 1, Math.floor(share * shades));
       const corner = `M${n(x.at(column))} ${n(y.at(row + 0.5))}`;
       paths[shade] += `${corner}h${n(width + 0.3)}v${n(height + 0.3)}h-${n(width + 0.3)}z`;
     }
@@ -196,12 +227,15 @@ export function heatMap({ rows, ...text }: HeatMap): string {
   const scaleBar = paths.map(
     (_, at) => `<path class="heat" fill-opacity="${strength(at)}" d="M${340 + at * 8} 26h8v8h-8z"/>`,
   );
+  const everywhere = `<text x="504" y="34" text-anchor="end" class="faint">${tickText(low)} everywhere</text>`;
   const ends = `<text x="334" y="34" text-anchor="end" class="faint">${tickText(low)}</text><text x="${340 + shades * 8 + 6}" y="34" class="faint">${tickText(high)}</text>`;
+  const isEmpty = !rows.some((values) => values.some(Number.isFinite));
+  const legend = low === high ? [everywhere] : [...scaleBar, ends];
   // no grid behind the shades
   const paper = `<path class="paper" d="M${size.left} ${n(y.at(rows.length - 0.5))}H${size.width - size.right}V${n(y.at(-0.5))}H${size.left}z"/>`;
   return chartSvg(text, {
     x: wholeTicks(x, true),
     y: wholeTicks(y, true),
-    marks: [paper, ...marks, ...scaleBar, ends].join(''),
+    marks: [paper, ...(isEmpty ? [emptyMark(nothing)] : [...marks, ...legend])].join(''),
   });
 }

@@ -36,6 +36,9 @@ export function tableHtml({ head, rows }: PageTable): string {
   return `<div class="table"><table><thead>${cells('th', head)}</thead><tbody>${rows.map((row) => cells('td', row)).join('')}</tbody></table></div>`;
 }
 
+/** A sentence below a table. */
+export const noteHtml = (text: string): string => `<p>${escapeText(text)}</p>`;
+
 export function page(title: string, sections: readonly PageSection[], note = 'Made by Relufy.'): string {
   const body = sections.map(
     ({ title: heading, charts = [], html = '' }) =>

@@ -26,6 +26,7 @@ export function measurement(model: string, layers = 3): Measurement {
     window: 16,
     criterion: { kind: 'nonzero', value: 0 },
     backend: 'none',
+    weights: 'f32',
     sparsity: 'exact',
     activation: 'relu',
     layers: Array.from({ length: layers }, (_, layer) => ({
