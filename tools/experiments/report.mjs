@@ -5,7 +5,6 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reports } from './reports.mjs';
 import { readResult } from './results.mjs';
-import { readWallClock } from './wall-clock.mjs';
 
 const [begin, end] = ['<!-- results: written by `pnpm experiments --report` -->', '<!-- end of results -->'];
 
@@ -14,23 +13,24 @@ const [begin, end] = ['<!-- results: written by `pnpm experiments --report` -->'
  * @param {import('./plan.mjs').Plan} plan @param {string} runs @param {string} docs
  */
 export async function writeReports(plan, runs, docs) {
-  const wallClock = readWallClock(runs);
   const byName = new Map(plan.runs.map((run) => [run.name, run]));
   /** @type {string[]} */
   const written = [];
   for (const [experiment, members] of Object.entries(plan.experiments)) {
     const all = members.map((name) => ({ name, result: readResult(runs, byName.get(name)) }));
-    const done = all.flatMap(({ name, result }) => (result ? [{ ...result, clocked: wallClock.runs[name] }] : []));
+    const done = all.flatMap(({ result }) => result ?? []);
     if (done.length === 0) continue;
     const missing = all.flatMap(({ name, result }) => (result ? [] : [name]));
-    const { title, tables, charts } = reports[experiment](done);
+    const { title, tables, charts } = reports[experiment](
+      done,
+      members.map((name) => byName.get(name)),
+    );
     await mkdir(docs, { recursive: true });
     const parts = [
       begin,
       ...(missing.length > 0 ? [`Not run yet: ${missing.join(', ')}.`] : []),
       trainingOf(done),
       ...tables.map(markdownTable),
-      ...(wallClock.note && done.some(({ clocked }) => clocked) ? [`Tokens/s: ${wallClock.note}.`] : []),
       ...[...charts].map(([name, { title: caption }]) => `![${caption}](${experiment}-${name}.svg)`),
       end,
     ];
@@ -43,13 +43,23 @@ export async function writeReports(plan, runs, docs) {
   return written;
 }
 
-/** What the runs had to read, and how fast it went. @param {readonly import('./results.mjs').Result[]} results */
+/**
+ * What the runs had to read, and the format of their weights: it changes perplexity by itself. Not how fast it went: that
+ * is a matter of what else the machine did.
+ * @param {readonly import('./results.mjs').Result[]} results
+ */
 function trainingOf(results) {
-  const rows = results.map(({ run, metrics }) => {
-    const { step, tokens, tokensPerSecond } = metrics.at(-1);
-    return [run.name, run.from ?? 'drawn', String(step), `${(tokens / 1e6).toFixed(2)} M`, tokensPerSecond.toFixed(0)];
+  const formats = results.map(({ measured: { weights = 'not noted' } }) => weights);
+  const rows = results.map(({ run, metrics }, at) => {
+    const { step, tokens } = metrics.at(-1);
+    return [run.name, run.from ?? 'drawn', formats[at], String(step), `${(tokens / 1e6).toFixed(2)} M`];
   });
-  return markdownTable({ head: ['run', 'from', 'steps', 'tokens', 'tokens/s'], rows });
+  const note = 'Weights are in different formats: perplexity differs by that too.';
+  return markdownTable({
+    head: ['run', 'from', 'weights in', 'steps', 'tokens'],
+    rows,
+    ...(new Set(formats).size > 1 && { note }),
+  });
 }
 
 /** @param {{ title?: string, head: readonly string[], rows: readonly (readonly string[])[], note?: string }} table */

@@ -11,12 +11,12 @@ import { deadShare, densityAt, finalLoss, validationLoss } from './results.mjs';
  */
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-/** Of the dense model in the same turns. */
-const times = ({ tokensPerSecond, denseTokensPerSecond }) => `${(tokensPerSecond / denseTokensPerSecond).toFixed(2)}x`;
 const mega = (value) => `${(value / 1e6).toFixed(3)} M`;
 
 /** @param {string} title @param {object} options @returns {Chart} */
 const lines = (title, options) => ({ title, svg: lineChart({ title, ...options }) });
+
+const lossOverTokens = 'Lower is better. One seed each: a difference of 0.01 says nothing.';
 
 /** The losses of several runs, held out, over tokens. @param {readonly Result[]} results */
 function lossCurves(results) {
@@ -24,7 +24,13 @@ function lossCurves(results) {
     name: run.name,
     points: metrics.flatMap(({ tokens, validationLoss: loss }) => (loss === undefined ? [] : [[tokens / 1e6, loss]])),
   }));
-  return lines('Held-out loss', { x: 'tokens, millions', y: 'loss', lines: drawn, yDomain: rangeOf(drawn) });
+  return lines('Held-out loss', {
+    x: 'tokens, millions',
+    y: 'loss',
+    see: lossOverTokens,
+    lines: drawn,
+    yDomain: rangeOf(drawn),
+  });
 }
 
 /** Of all points of some lines, with room. */
@@ -56,9 +62,9 @@ function activations(results) {
           'training loss',
           'held-out loss',
           'perplexity',
-          'active',
+          'active FFN neurons',
           'active means',
-          'active at +1 % perplexity',
+          'active FFN neurons at +1 % perplexity',
         ],
         rows: results.map((result) => {
           const { run, measured } = result;
@@ -78,8 +84,9 @@ function activations(results) {
       [
         'loss-density',
         lines('Loss against density', {
-          x: 'active neurons',
+          x: 'active FFN neurons',
           y: 'held-out loss',
+          see: 'Left and low is best: few active neurons at a small loss.',
           lines: points,
           xDomain: [0, 1],
           yDomain: rangeOf(points),
@@ -88,8 +95,9 @@ function activations(results) {
       [
         'loss-density-ppl',
         lines('Loss against density at +1 % perplexity', {
-          x: 'active neurons',
+          x: 'active FFN neurons',
           y: 'held-out loss',
+          see: 'The smallest neurons are left out until perplexity is 1 % higher.',
           lines: searched,
           xDomain: [0, 1],
           yDomain: rangeOf(searched),
@@ -100,7 +108,8 @@ function activations(results) {
         'layers',
         lines('Active neurons by layer', {
           x: 'layer',
-          y: 'active neurons',
+          y: 'active FFN neurons',
+          see: 'The lower, the less of the layer is read.',
           lines: results.map(({ run, measured }) => ({
             name: run.name,
             points: measured.layers.map(({ layer, use }) => [layer, use.density]),
@@ -123,9 +132,9 @@ function helu(results) {
           'training loss',
           'held-out loss',
           'perplexity',
-          'active',
-          'dead neurons',
-          'rarely active',
+          'active FFN neurons',
+          'never active',
+          'active in less than 0.1 % of tokens',
         ],
         rows: results.map((result) => {
           const { run, measured } = result;
@@ -150,7 +159,8 @@ function helu(results) {
         'density',
         lines('Active neurons in training', {
           x: 'tokens, millions',
-          y: 'active neurons',
+          y: 'active FFN neurons',
+          see: 'Mean of the layers. The lower, the less is read.',
           lines: results.map(({ run, metrics }) => ({
             name: run.name,
             points: metrics.map(({ tokens, density }) => [
@@ -163,11 +173,12 @@ function helu(results) {
       [
         'dead',
         {
-          title: 'Dead neurons by layer',
+          title: 'Never active neurons by layer',
           svg: barChart({
-            title: 'Dead neurons by layer',
+            title: 'Never active neurons by layer',
             x: 'layer',
-            y: 'share of neurons',
+            y: 'FFN neurons',
+            see: 'No token of the held-out text activated these. A 0 is measured.',
             labels: results[0].measured.layers.map(({ layer }) => String(layer)),
             series: results.map(({ run, measured }) => ({
               name: run.name,
@@ -207,7 +218,14 @@ function prosparse(results) {
     title: 'ProSparse against plain continued training',
     tables: [
       {
-        head: ['run', 'largest lambda', 'FATReLU bar', 'active', 'perplexity', 'plain training has that perplexity at'],
+        head: [
+          'run',
+          'largest lambda',
+          'FATReLU bar',
+          'active FFN neurons',
+          'perplexity',
+          'plain training has that perplexity at',
+        ],
         rows: results.flatMap(({ run, measured, bars }) =>
           [{ bar: 0, measured }, ...bars].map(({ bar, measured: each }) => {
             const penalty = /** @type {{ lambda: number }[] | undefined} */ (run.config.penalty);
@@ -228,8 +246,9 @@ function prosparse(results) {
       [
         'density',
         lines('Density and perplexity', {
-          x: 'active neurons',
+          x: 'active FFN neurons',
           y: 'perplexity',
+          see: 'Left and low is best. Along a line the FATReLU bar rises to the left.',
           lines: drawn,
           yDomain: rangeOf(drawn),
         }),
@@ -241,24 +260,29 @@ function prosparse(results) {
 
 const stages = { '': 'donor', on: 'donor, trained on', 'stage-1': 'stage 1', 'stage-2': 'stage 2', shifted: 'shifted' };
 
-/** @param {string} family @param {Result} result */
-function familyRow(family, { run, measured, surgery, clocked }) {
+/** @param {string} family @param {import('./plan.mjs').Run} run @param {Result | undefined} result */
+function familyRow(family, run, result) {
+  const label = stages[run.name.replace(new RegExp(`^(${family}|beta-1)-?`), '')] ?? run.name;
+  if (result === undefined) return [label, '', 'not run yet', ...siteHeads.map(() => ''), '', ''];
+  const { measured, surgery } = result;
   // a donor has no zeros to skip, whatever is small in it
   const skips = ['relu', 'relu2', 'fatrelu'].includes(measured.activation);
   const macs = skips ? measured.macs.measured : measured.macs.dense;
   return [
-    stages[run.name.replace(new RegExp(`^(${family}|beta-1)-?`), '')] ?? run.name,
+    label,
     surgery ? surgery.perplexity.toFixed(2) : '',
     measured.perplexity.toFixed(2),
     ...['qkv', 'down', 'upGate'].map((site) => percent(skips ? densityAt(measured, site) : 1)),
     mega(macs.blocks),
     mega(macs.withHead),
-    clocked ? `${clocked.tokensPerSecond.toFixed(1)} (${times(clocked)})` : '',
   ];
 }
 
-const familyOf = ({ run: { name } }) =>
-  name.startsWith('falcon') ? 'falcon' : name.startsWith('opt') ? 'opt' : 'llama';
+/** Shares that are not zero: what the sites qkv, down and upGate of a measurement are to a reader. */
+const siteHeads = ['attention inputs', 'active FFN neurons', 'FFN inputs'];
+
+/** @param {{ name: string }} run */
+const familyOf = ({ name }) => (name.startsWith('falcon') ? 'falcon' : name.startsWith('opt') ? 'opt' : 'llama');
 
 /** What pre-activations of a donor say, and what came of it. @param {readonly Result[]} results */
 function predictions(results) {
@@ -271,22 +295,14 @@ function predictions(results) {
   });
 }
 
-/** @param {readonly Result[]} results @returns {Report} */
-function relufication(results) {
+/** @param {readonly Result[]} results @param {readonly import('./plan.mjs').Run[]} runs also those not done @returns {Report} */
+function relufication(results, runs) {
   const tables = ['llama', 'falcon', 'opt'].flatMap((family) => {
-    const members = results.filter((result) => familyOf(result) === family);
-    const head = [
-      'model',
-      'right after surgery',
-      'perplexity',
-      'qkv',
-      'down',
-      'up',
-      'MACs, blocks',
-      'with head',
-      'tokens/s, 1.1B',
-    ];
-    return members.length === 0 ? [] : [{ title: family, head, rows: members.map((each) => familyRow(family, each)) }];
+    const members = runs.filter((run) => familyOf(run) === family);
+    const resultOf = (run) => results.find((result) => result.run === run);
+    const head = ['model', 'right after surgery', 'perplexity', ...siteHeads, 'MACs, blocks', 'with head'];
+    if (!members.some(resultOf)) return [];
+    return [{ title: family, head, rows: members.map((run) => familyRow(family, run, resultOf(run))) }];
   });
   const drawn = results.flatMap(({ run, measured: { macs, perplexity } }) =>
     run.relufy
@@ -301,7 +317,7 @@ function relufication(results) {
       ...(predicted.length > 0
         ? [
             {
-              title: 'Density at down',
+              title: 'Active FFN neurons',
               head: ['run', "predicted from the donor's pre-activations", 'after fine-tuning'],
               rows: predicted,
             },
@@ -316,6 +332,7 @@ function relufication(results) {
               lines('Perplexity and work', {
                 x: 'MACs a token, of the dense model',
                 y: 'perplexity',
+                see: 'Left and low is best: less work at a small perplexity.',
                 lines: drawn,
                 yDomain: rangeOf(drawn),
               }),

@@ -13,7 +13,6 @@ import { places } from './jobs.mjs';
  * @property {Measurement} measured
  * @property {Measurement | undefined} surgery its donor's weights read as this model, before any training
  * @property {readonly { bar: number, measured: Measurement }[]} bars
- * @property {import('./wall-clock.mjs').Clocked} [clocked] the 1.1B shape at its densities
  */
 
 /** @param {string} folder @param {import('./plan.mjs').Run} run @returns {Result | undefined} */

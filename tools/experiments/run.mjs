@@ -10,7 +10,6 @@ import { carryOut, jobsOf } from './jobs.mjs';
 import { chosenRuns, readPlan } from './plan.mjs';
 import { prepare } from './prepare.mjs';
 import { writeReports } from './report.mjs';
-import { clock } from './wall-clock.mjs';
 
 const usage = `pnpm experiments [NAME...] [options]
 
@@ -21,7 +20,6 @@ Runs experiments, or single runs (default: all), one after the other; what is do
   --threads N       threads that a run trains on
   --backend NAME    what trains (default: native where its binary is there)
   --background      go on in the background; the log is RUNS/log.txt
-  --wall-clock      only time the 1.1B shape at the densities of what is done (keep the machine quiet), then report
   --report          only write docs/experiments from what is there
   --list            say what there is to do`;
 
@@ -35,7 +33,6 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' },
     backend: { type: 'string' },
     background: { type: 'boolean', default: false },
-    'wall-clock': { type: 'boolean', default: false },
     report: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -47,18 +44,14 @@ const log = (line) => process.stdout.write(`${new Date().toISOString().slice(11,
 
 const cli = join(root, 'packages/relufy/dist/cli.js');
 
-/** The `relufy` command in a process of its own; gives what it prints, where that is not shown. */
-function relufy(/** @type {readonly string[]} */ command, /** @type {'inherit' | 'pipe'} */ output = 'inherit') {
+/** The `relufy` command in a process of its own. */
+function relufy(/** @type {readonly string[]} */ command) {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [cli, ...command], { stdio: ['inherit', output, 'inherit'] });
-    let text = '';
-    child.stdout?.setEncoding('utf8').on('data', (piece) => {
-      text += piece;
-    });
+    const child = spawn(process.execPath, [cli, ...command], { stdio: 'inherit' });
     child.on('error', fail);
     child.on('close', (code, signal) =>
       code === 0
-        ? done(text)
+        ? done(undefined)
         : fail(new Error(`relufy ${command[0]}: expected it to succeed, got ${signal ?? `exit code ${code}`}.`)),
     );
   });
@@ -75,8 +68,7 @@ async function main() {
   if (values.background) return goToBackground();
   const { threads, backend } = values;
   const computing = [...(threads ? ['--threads', threads] : []), ...(backend ? ['--backend', backend] : [])];
-  if (values['wall-clock']) await clock(plan, folder, (command) => relufy(command, 'pipe'), computing);
-  else if (!values.report) {
+  if (!values.report) {
     setPriority(5);
     await prepare({ folder, shared: resolve(values.shared), text: plan.text, log });
     for (const run of runs) {
