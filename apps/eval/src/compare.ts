@@ -1,9 +1,10 @@
 // Two runs of the same tasks, document by document: differences with a bootstrap interval, McNemar's exact test where a
 // document is right or wrong, and what each costs. Does not own files (result-files.ts).
+import { mixedFormats } from '@relufy/sparsity';
 import { RelufyError, show } from '@relufy/tensor';
 import { aggregate, type MetricValue, metricKind } from './aggregation.js';
 import { PythonRandom } from './python-random.js';
-import type { FinishedRun } from './result-files.js';
+import { type FinishedRun, weightsOf } from './result-files.js';
 import { markdownTable } from './results.js';
 
 export interface Comparison {
@@ -125,7 +126,8 @@ export function comparisonTable(comparisons: readonly Comparison[], a: FinishedR
     }),
     [1, 2, 3],
   );
-  return `A: ${runName(a)}\nB: ${runName(b)}\n\n${scores}\n\n${costs}`;
+  const mixed = mixedFormats([a, b].map((run, at) => ({ name: 'AB'[at] as string, weights: weightsOf(run) })));
+  return `A: ${runName(a)}\nB: ${runName(b)}\n\n${scores}\n\n${costs}${mixed ? `\n\n${mixed}` : ''}`;
 }
 
 export const runName = ({ folder, results }: FinishedRun): string => `${results.model_name} (${folder})`;
@@ -145,10 +147,15 @@ export function costRows(runs: readonly FinishedRun[]): { name: string; texts: s
   const share = (value: number) => `${(100 * value).toFixed(1)} %`;
   const mega = (unit: string) => (value: number) => `${(value / 1e6).toFixed(2)} M${unit}`;
   return [
-    row('down density', ({ density }) => density.down ?? 1, share),
-    row('up rows density', ({ density }) => density.up ?? 1, share),
-    row('qkv density', ({ density }) => density.qkv ?? 1, share),
-    row('upGate density', ({ density }) => density.upGate ?? 1, share),
+    {
+      name: 'weights in',
+      values: runs.map(() => Number.NaN),
+      texts: runs.map((run) => weightsOf(run) ?? 'not noted'),
+    },
+    row('active FFN neurons', ({ density }) => density.down ?? 1, share),
+    row('rows of up that are read', ({ density }) => density.up ?? 1, share),
+    row('attention inputs that are not zero', ({ density }) => density.qkv ?? 1, share),
+    row('FFN inputs that are not zero', ({ density }) => density.upGate ?? 1, share),
     row('MACs per token', ({ macsPerToken }) => macsPerToken, mega('')),
     row('weight bytes per token', ({ weightBytesPerToken }) => weightBytesPerToken, mega('B')),
     row(

@@ -1,5 +1,6 @@
 // What an evaluation needs of a model, and a loaded Model as one. Small, so that tests bring their own.
 import { type Model, type ScoreRequest, sparseSites } from '@relufy/models';
+import { weightFormats } from '@relufy/sparsity';
 import type { GenerationSettings } from './requests.js';
 import type { Encoding } from './token-pairs.js';
 
@@ -34,6 +35,7 @@ export function evalModel(model: Model, { addBosToken = true }: EvalModelOptions
     description: {
       model_type: model.modelType,
       backend: model.backend,
+      weights: weightFormats(model),
       sparsity: model.sparsity,
       activation: model.spec.ffn.activation.kind,
       stage_2: sparseSites(model.spec).has('qkv'),

@@ -1,27 +1,18 @@
 // Finished runs as one HTML page and its charts: scores with their standard errors, what each run costs, and paired
 // comparisons with the first. Does not own drawing (@relufy/sparsity) or the statistics (compare.ts).
-import { barChart, type PageSection, type PageTable, page, shortNames, tableHtml } from '@relufy/sparsity';
+import {
+  barChart,
+  mixedFormats,
+  noteHtml,
+  type PageSection,
+  type PageTable,
+  page,
+  shortNames,
+  tableHtml,
+} from '@relufy/sparsity';
 import { type Comparison, compareRuns, costRows } from './compare.js';
-import type { FinishedRun } from './result-files.js';
-
-interface Score {
-  readonly task: string;
-  readonly metric: string;
-  readonly value: number;
-  readonly stderr: number | undefined;
-}
-
-/** The scores of a run, in the order of its results file. */
-export function scoresOf({ results }: FinishedRun): Score[] {
-  return Object.entries(results.results).flatMap(([task, entries]) =>
-    Object.entries(entries).flatMap(([key, value]) => {
-      const [metric, filter] = key.split(',') as [string, string | undefined];
-      if (filter === undefined || metric.endsWith('_stderr') || typeof value !== 'number') return [];
-      const stderr = entries[`${metric}_stderr,${filter}`];
-      return [{ task, metric, value, stderr: typeof stderr === 'number' ? stderr : undefined }];
-    }),
-  );
-}
+import { type FinishedRun, weightsOf } from './result-files.js';
+import { rowsCsv, type Score, scoreRows, scoresOf } from './result-rows.js';
 
 const isShare = (metric: string): boolean => /^(acc|exact_match)/.test(metric);
 const letter = (at: number): string => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[at] ?? String(at + 1);
@@ -66,8 +57,29 @@ export function evalCharts(runs: readonly FinishedRun[]): Map<string, string> {
 /** The files of a comparison: name -> content. */
 export function evalFiles(runs: readonly FinishedRun[]): Map<string, string> {
   const charts = [...evalCharts(runs)].map(([name, svg]) => [`${name}.svg`, svg] as const);
-  return new Map([['report.html', evalPage(runs)], ...charts]);
+  const rows = runs.flatMap((run) => scoreRows(run, { run: run.folder }));
+  return new Map([
+    ['report.html', evalPage(runs)],
+    ['comparison.csv', rowsCsv(rows)],
+    ['comparison.json', `${JSON.stringify({ scores: rows, differences: allDifferences(runs) }, null, 2)}\n`],
+    ...charts,
+  ]);
 }
+
+/** Each run against the first, where both have a task. */
+const allDifferences = ([first, ...others]: readonly FinishedRun[]) =>
+  others
+    .filter((other) => haveTask(first as FinishedRun, other))
+    .flatMap((other) =>
+      compareRuns(first as FinishedRun, other).map((comparison) => ({
+        first: first?.folder,
+        other: other.folder,
+        ...comparison,
+      })),
+    );
+
+const haveTask = (a: FinishedRun, b: FinishedRun): boolean =>
+  Object.keys(b.scores.tasks).some((task) => task in a.scores.tasks);
 
 export function evalPage(runs: readonly FinishedRun[]): string {
   const scores = gather(runs);
@@ -84,11 +96,16 @@ export function evalPage(runs: readonly FinishedRun[]): string {
     head: ['cost', ...names],
     rows: costRows(runs).map(({ name, texts }) => [name, ...texts]),
   };
+  const mixed = mixedFormats(runs.map((run, at) => ({ name: names[at] as string, weights: weightsOf(run) })));
   const sections: PageSection[] = [
     ...(runs.length > 1 ? [{ title: 'Runs', html: tableHtml(legend) }] : []),
     ...warningSections(runs, names),
     { title: 'Scores', charts: [...scoreCharts(runs, scores).values()], html: tableHtml(table) },
-    { title: 'Cost', charts: [...costCharts(runs, names).values()], html: tableHtml(costs) },
+    {
+      title: 'Cost',
+      charts: [...costCharts(runs, names).values()],
+      html: tableHtml(costs) + (mixed ? noteHtml(mixed) : ''),
+    },
     ...differenceSections(runs, names),
   ];
   return page(
@@ -118,6 +135,7 @@ function scoreCharts(runs: readonly FinishedRun[], { names, keys, find }: Scores
       title: `${metric}, with one standard error`,
       x: '',
       y: metric,
+      see: 'Whiskers: one standard error. What overlaps cannot be told apart.',
       yDomain: [0, 1],
       labels: tasks,
       series: names.map((name, at) => ({
@@ -146,6 +164,9 @@ function costCharts(runs: readonly FinishedRun[], names: readonly string[]): Map
         title: name,
         x: '',
         y: name,
+        see: /tokens/.test(name)
+          ? 'Each timed once, in passing: other work on the machine moves it.'
+          : 'What a token reads of the weights: the lower, the less memory is moved.',
         labels: [''],
         series: names.map((run, at) => ({ name: run, bars: [{ value: values[at] as number }] })),
       });
@@ -165,8 +186,7 @@ function warningSections(runs: readonly FinishedRun[], names: readonly string[])
 /** Against the first run, where there is a task that both have. */
 function differenceSections([first, ...others]: readonly FinishedRun[], names: readonly string[]): PageSection[] {
   return others.flatMap((other, at) => {
-    const inBoth = Object.keys(other.scores.tasks).some((task) => task in (first as FinishedRun).scores.tasks);
-    if (!inBoth) return [];
+    if (!haveTask(first as FinishedRun, other)) return [];
     const html = tableHtml(differences(compareRuns(first as FinishedRun, other)));
     return [{ title: `${names[at + 1]} against ${names[0]}`, html }];
   });

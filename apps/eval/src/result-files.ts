@@ -125,10 +125,14 @@ const resultsSchema = z.looseObject({
   results: z.record(z.string(), z.record(z.string(), z.union([z.number(), z.string(), z.null()]))),
   higher_is_better: z.record(z.string(), z.record(z.string(), z.boolean())),
   configs: z.record(z.string(), z.looseObject({})),
+  config: z.looseObject({ model_args: z.looseObject({ weights: z.string().optional() }).optional() }).optional(),
+  'n-samples': z.record(z.string(), z.looseObject({ effective: z.number() })).optional(),
+  'n-shot': z.record(z.string(), z.number()).optional(),
   /** Groups with their members; tasks with none. */
   group_subtasks: z.record(z.string(), z.array(z.string())).optional(),
   relufy: z.looseObject({
     requests_per_second: z.number(),
+    splits: z.record(z.string(), z.string()).optional(),
     warnings: z.array(z.string()).optional(),
     cost: z
       .object({
@@ -143,6 +147,9 @@ const resultsSchema = z.looseObject({
       .optional(),
   }),
 });
+
+/** The format of a run's weights in memory; runs of old did not note it. */
+export const weightsOf = ({ results }: FinishedRun): string | undefined => results.config?.model_args?.weights;
 
 /** A finished run, as another reads it. */
 export interface FinishedRun {

@@ -12,6 +12,7 @@ import { type EvaluateOptions, evaluate, logHeader } from './evaluate.js';
 import { progressLine } from './progress-line.js';
 import { RequestLog } from './request-log.js';
 import { makeFolder, readRun, refuseReport, writeResults, writeWhole } from './result-files.js';
+import { rowsCsv, scoreRows } from './result-rows.js';
 import { type EvalResults, toTable } from './results.js';
 import type { TaskSelection } from './task-registry.js';
 
@@ -73,13 +74,15 @@ async function evaluateInto(
     });
     const cost = await measureCost(model, evaluation.samples, options.signal);
     await writeResults(out, evaluation, { cost, logSamples });
-    await writeWhole(join(out, 'report.html'), evalPage([readRun(out)]));
+    const finished = readRun(out);
+    await writeWhole(join(out, 'results.csv'), rowsCsv(scoreRows(finished, {})));
+    await writeWhole(join(out, 'report.html'), evalPage([finished]));
     const { results } = evaluation;
     const cut = results.tasks.filter(({ truncated }) => truncated > 0);
     const text = [
       toTable(results),
       '',
-      `density ${percent(cost.density.down)} at down; ${mega(cost.macsPerToken)} MACs and ${mega(cost.weightBytesPerToken)}B of weights a token (dense ${mega(cost.denseMacsPerToken)}, ${mega(cost.denseWeightBytesPerToken)}B); ${cost.tokensPerSecond.toFixed(1)} tokens/s decoded`,
+      `active FFN neurons ${percent(cost.density.down)}; ${mega(cost.macsPerToken)} MACs and ${mega(cost.weightBytesPerToken)}B of weights a token (dense ${mega(cost.denseMacsPerToken)}, ${mega(cost.denseWeightBytesPerToken)}B); ${cost.tokensPerSecond.toFixed(1)} tokens/s decoded; weights in ${asked.description.weights}`,
       ...results.warnings.map((warning) => printable(warning)),
       ...cut.map(
         ({ task, truncated }) =>

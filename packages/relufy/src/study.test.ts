@@ -30,10 +30,11 @@ test('eval writes a table and files, refuses to overwrite, resumes, compares', {
   const first = await evaluate('sparse');
   expect(first).toMatchObject({ code: 0 });
   expect(first.stdout).toMatch(/\|cats \| {3}Yaml\|none {2}\| {5}0\|acc {3}\|↑ {2}\|/);
-  expect(first.stdout).toMatch(/density \d+\.\d % at down; /);
+  expect(first.stdout).toMatch(/active FFN neurons \d+\.\d %; .*; weights in bf16$/m);
   expect(readdirSync(join(folder, 'sparse')).sort()).toEqual([
     'log.jsonl',
     'report.html',
+    'results.csv',
     'results.json',
     'scores.json',
     'table.md',
@@ -48,6 +49,14 @@ test('eval writes a table and files, refuses to overwrite, resumes, compares', {
   expect(compared.stdout).toMatch(/\|cats \|acc {3}\|↑ {2}\|.*\|\+0\.0000\|/);
   expect(readFileSync(join(folder, 'both', 'report.html'), 'utf8')).toContain('McNemar');
   expect(readdirSync(join(folder, 'both'))).toEqual(expect.arrayContaining(['acc.svg', 'acc.png']));
+  const { scores, differences } = JSON.parse(readFileSync(join(folder, 'both', 'comparison.json'), 'utf8'));
+  expect(scores.map(({ task, metric, weights }: Record<string, string>) => [task, metric, weights])).toEqual([
+    ['cats', 'acc', 'bf16'],
+    ['cats', 'acc', 'bf16'],
+  ]);
+  expect(differences).toMatchObject([{ task: 'cats', metric: 'acc', difference: 0 }]);
+  const rows = (path: string) => readFileSync(join(folder, path), 'utf8').trimEnd().split('\n');
+  expect([rows('both/comparison.csv').length, rows('sparse/results.csv').length]).toEqual([3, 2]);
 });
 
 test.each([

@@ -3,6 +3,7 @@ export { CettCurve, type CettPoint, neuronNorms } from './cett.js';
 export { shortNames } from './charts/labels.js';
 export { type BarChart, barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 export { noteHtml, type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
+export { type Cell, csv } from './csv.js';
 export { type ActivationLaw, activationLaws, activationRatioAfter, proSparseSparsity } from './laws.js';
 export { countMacs, type MacCount, weightBytes } from './macs.js';
 export {
@@ -16,7 +17,7 @@ export {
 export { measurementCsvs } from './measurement-csv.js';
 export { type NeuronHook, NeuronObserver } from './observer.js';
 export { type LayerMeasurement, type Measurement, measurementSchema } from './record.js';
-export { criterionText, measurementFiles, measurementPage } from './report.js';
+export { criterionText, measurementFiles, measurementPage, mixedFormats } from './report.js';
 export { type ReuseOptions, reusePerplexity } from './reuse.js';
 export {
   bestGamma,

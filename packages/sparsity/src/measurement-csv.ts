@@ -1,19 +1,10 @@
 // Measurements as CSV for other tools: a row a layer and site, one quantity a row for whole runs, one point a row for
 // curves. Texts and long lists that only this package needs stay in measurement.json. Does not own the page (report.ts).
 import { sites } from '@relufy/models';
+import { type Cell, csv } from './csv.js';
 import { weightBytes } from './macs.js';
 import { meanOver, meanWhileDecoding, numbered } from './measurement-charts.js';
 import type { LayerMeasurement, Measurement } from './record.js';
-
-type Cell = string | number | undefined;
-
-const quoted = (cell: Cell): string => {
-  const text = String(cell ?? '');
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-
-const csv = (head: readonly string[], rows: readonly (readonly Cell[])[]): string =>
-  `${[head, ...rows].map((row) => row.map(quoted).join(',')).join('\n')}\n`;
 
 /** By file name. */
 export function measurementCsvs(runs: readonly Measurement[]): Map<string, string> {

@@ -109,8 +109,9 @@ export const measurementPage = (runs: readonly Measurement[]): string => pageOf(
 
 function pageOf(runs: readonly Measurement[], { comparison, each }: ReturnType<typeof chartsOf>): string {
   const labels = names(runs);
+  const mixed = mixedFormats(runs.map(({ weights }, at) => ({ name: labels[at] as string, weights })));
   const sections: PageSection[] = [
-    { title: 'Summary', html: tableHtml(summaryTable(runs)) + mixedFormats(runs, labels) },
+    { title: 'Summary', html: tableHtml(summaryTable(runs)) + (mixed ? noteHtml(mixed) : '') },
     { title: runs.length > 1 ? 'Side by side' : 'Over all layers', charts: [...comparison.values()] },
     ...runs.map((run, at) => ({
       title: labels[at] as string,
@@ -121,13 +122,16 @@ function pageOf(runs: readonly Measurement[], { comparison, each }: ReturnType<t
   return page(`Activation sparsity: ${labels.join(', ')}`, sections);
 }
 
-/** Formats change perplexity and bytes by themselves: where they differ, what is compared is not the models alone. */
-function mixedFormats(runs: readonly Measurement[], labels: readonly string[]): string {
-  if (new Set(runs.map(({ weights }) => weights)).size < 2) return '';
-  const each = runs.map(({ weights = 'a format that was not noted' }, at) => `${labels[at]} in ${weights}`);
-  return noteHtml(
-    `These runs hold their weights in different formats (${each.join(', ')}): perplexity, bytes and speed differ by that too.`,
-  );
+/**
+ * Formats change scores and bytes by themselves: where those of runs differ, what is compared is not the models alone.
+ * The sentence that says so.
+ */
+export function mixedFormats(
+  runs: readonly { readonly name: string; readonly weights: string | undefined }[],
+): string | undefined {
+  if (new Set(runs.map(({ weights }) => weights)).size < 2) return undefined;
+  const each = runs.map(({ name, weights = 'a format that was not noted' }) => `${name} in ${weights}`);
+  return `These runs hold their weights in different formats (${each.join(', ')}): scores, bytes and speed differ by that too.`;
 }
 
 function layerTable({ layers, decode }: Measurement): PageTable {

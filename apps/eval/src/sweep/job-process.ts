@@ -9,7 +9,7 @@ import { readRun } from '../result-files.js';
 import { type JobFiles, type JobRunner, WorkerLost } from './job-queue.js';
 
 /** What a finished job's folder holds; results.json comes last. */
-const jobFiles = ['scores.json', 'table.md', 'report.html', 'results.json'] as const;
+const jobFiles = ['scores.json', 'table.md', 'results.csv', 'report.html', 'results.json'] as const;
 
 /** Undefined where they are not there, or damaged: then the job runs again, from its log. */
 export function finishedFiles(folder: string): JobFiles | undefined {

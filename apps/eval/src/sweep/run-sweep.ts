@@ -1,11 +1,12 @@
-// A sweep from its jobs to a folder: jobs/ID for each, then one table and one page over all. Run again, it does what is
-// missing. Does not own where jobs run (the queue).
+// A sweep from its jobs to a folder: jobs/ID for each, then one table (for people, as CSV and as JSON) and one page over
+// all. Run again, it does what is missing. Does not own where jobs run (the queue).
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
 import { costRows } from '../compare.js';
-import { evalPage, scoresOf } from '../eval-report.js';
+import { evalPage } from '../eval-report.js';
 import { makeFolder, readRun, refuseReport, writeWhole } from '../result-files.js';
+import { rowsCsv, scoreRows, scoresOf } from '../result-rows.js';
 import { markdownTable } from '../results.js';
 import { finishedFiles } from './job-process.js';
 import type { JobOutcome, JobQueue } from './job-queue.js';
@@ -44,7 +45,14 @@ export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: S
       onOutcome?.(outcome, ++done, jobs.length);
     }
   const table = sweepTable(jobs, out);
+  const finished = finishedRuns(jobs, out);
+  const rows = finished.flatMap(({ job, run }) =>
+    scoreRows(run, { job: job.id, source: job.model, setting: job.setting }),
+  );
+  const unfinished = jobs.filter((job) => !finished.some((run) => run.job === job)).map(({ id }) => id);
   await writeWhole(join(out, 'table.md'), `${table}\n`);
+  await writeWhole(join(out, 'sweep.csv'), rowsCsv(rows));
+  await writeWhole(join(out, 'sweep.json'), `${JSON.stringify({ scores: rows, unfinished }, null, 2)}\n`);
   await writeWhole(join(out, 'report.html'), evalPage(mergedRuns(jobs, out)));
   if (failed.length > 0)
     throw new RelufyError(
@@ -71,14 +79,25 @@ function sweepTable(jobs: readonly Job[], out: string): string {
       metric,
       value.toFixed(4),
       stderr === undefined ? 'N/A' : stderr.toFixed(4),
-      costs['down density'] ?? '',
+      costs['weights in'] ?? '',
+      costs['active FFN neurons'] ?? '',
       costs['MACs per token'] ?? '',
       costs['weight bytes per token'] ?? '',
-      costs['decoded tokens/s'] ?? '',
     ]);
   });
-  const head = ['Model', 'Setting', 'Task', 'Metric', 'Value', 'Stderr', 'Density', 'MACs', 'Bytes/token', 'Tokens/s'];
-  return markdownTable(head, rows, [4, 5, 6, 7, 8, 9]);
+  const head = [
+    'Model',
+    'Setting',
+    'Task',
+    'Metric',
+    'Value',
+    'Stderr',
+    'Weights in',
+    'Active FFN neurons',
+    'MACs',
+    'Bytes/token',
+  ];
+  return markdownTable(head, rows, [4, 5, 7, 8, 9]);
 }
 
 /** The tasks of one model and setting as one run, so that a page has a column for each. */
@@ -95,7 +114,10 @@ function mergedRuns(jobs: readonly Job[], out: string) {
         results: { ...before?.results.results, ...run.results.results },
         configs: { ...before?.results.configs, ...run.results.configs },
         group_subtasks: { ...before?.results.group_subtasks, ...run.results.group_subtasks },
-        relufy: before?.results.relufy ?? run.results.relufy,
+        relufy: {
+          ...(before?.results.relufy ?? run.results.relufy),
+          warnings: [...(before?.results.relufy.warnings ?? []), ...(run.results.relufy.warnings ?? [])],
+        },
       },
     });
   }

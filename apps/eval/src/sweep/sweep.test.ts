@@ -68,6 +68,16 @@ test('a killed worker is replaced, and the sweep ends as an undisturbed one', { 
     signal: new AbortController().signal,
   });
   expect(again).toBe(table);
+  // for other tools, the same scores: a row a job and metric
+  const { scores: rows, unfinished } = JSON.parse(readFileSync(join(disturbed, 'sweep.json'), 'utf8'));
+  expect([rows.length, unfinished]).toEqual([6, []]);
+  expect(rows[0]).toMatchObject({ setting: 'exact', task: 'foxes', weights: 'bf16', documents });
+  const csv = readFileSync(join(disturbed, 'sweep.csv'), 'utf8').trimEnd().split('\n');
+  expect(csv).toHaveLength(7);
+  expect(csv[0]).toMatch(/^job,source,setting,model,weights,task,split,/);
+  expect(table).toContain('Active FFN neurons');
+  // two jobs at a time: their clocks say nothing
+  expect(table).not.toMatch(/tokens\/s/i);
 });
 
 test('a job that fails is told, and the others end', async () => {
@@ -89,6 +99,8 @@ test('a job that fails is told, and the others end', async () => {
   });
   await expect(run).rejects.toThrow(/expected 2 jobs to end well, got 1 that did not: .*no such model/);
   expect(ended).toEqual(['exact', 'dense']);
+  const told = JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8'));
+  expect(told).toEqual({ scores: [], unfinished: [(jobs() as [Job])[0].id] });
 });
 
 test('jobs have ids that follow from what they do', () => {
