@@ -135,7 +135,7 @@ function scoreCharts(runs: readonly FinishedRun[], { names, keys, find }: Scores
       title: `${metric}, with one standard error`,
       x: '',
       y: metric,
-      see: 'Whiskers: one standard error. What overlaps cannot be told apart.',
+      see: 'Whiskers: one standard error. Close ones need the paired comparison.',
       yDomain: [0, 1],
       labels: tasks,
       series: names.map((name, at) => ({
