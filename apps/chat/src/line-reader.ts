@@ -5,9 +5,9 @@
 import { createInterface, type Interface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
-import { RelufyError } from '@relufy/models';
+import { LineSplitter, RelufyError, withoutMark } from '@relufy/tensor';
 import type { ChatHistory } from './history.js';
-import { LineSplitter, type Message, MessageLines, withoutMark } from './message-lines.js';
+import { type Message, MessageLines } from './message-lines.js';
 import { PasteBoard } from './paste-board.js';
 import { pasteMarks, TerminalKeys } from './terminal-keys.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LineSplitter, MessageLines, withoutMark } from './message-lines.js';
+import { MessageLines } from './message-lines.js';
 
 const messagesOf = (...lines: string[]) => {
   const messages = new MessageLines();
@@ -42,33 +42,4 @@ describe('MessageLines', () => {
     ]);
     expect(messages.open).toBe(false);
   });
-});
-
-describe('LineSplitter', () => {
-  const linesOf = (...chunks: string[]) => {
-    const splitter = new LineSplitter();
-    return [...chunks.flatMap((chunk) => splitter.push(chunk)), ...splitter.flush()];
-  };
-  test.each([
-    [['a\nb'], ['a', 'b']],
-    [
-      ['a\r', '\nb\r\n', 'c'],
-      ['a', 'b', 'c'],
-    ],
-    [
-      ['a\r', 'b'],
-      ['a', 'b'],
-    ],
-    [['one\u2028still one\u2029and\u0085on\v\fend\n'], ['one\u2028still one\u2029and\u0085on\v\fend']],
-    [
-      ['\ufeff/set x\n', '\ufeffb\n\ufeff'],
-      ['/set x', 'b'],
-    ],
-    [
-      ['a', '', 'b', '\n', '\n'],
-      ['ab', ''],
-    ],
-  ])('%j are %j', (chunks, lines) => expect(linesOf(...chunks)).toEqual(lines));
-
-  test('a mark within a line stays', () => expect(withoutMark('a\ufeffb')).toBe('a\ufeffb'));
 });

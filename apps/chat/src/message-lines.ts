@@ -1,7 +1,5 @@
 // From lines to messages. A line is a message, unless it ends with a backslash (the next line belongs to it) or opens a
-// block with """, which ends with """. Also finds lines in a stream of text: only line feeds and carriage returns end
-// one, for U+2028 is a character that people paste; a byte order mark before a line is no part of it.
-// Does not own where lines come from (line-reader.ts) nor what a message means (commands.ts).
+// block with """, which ends with """. Does not own where lines come from (line-reader.ts) nor what a message means (commands.ts).
 
 export interface Message {
   readonly text: string;
@@ -67,36 +65,4 @@ export class MessageLines {
     if (last.trim() !== '') this.#lines?.push(last);
     return this.flush();
   }
-}
-
-/** Lines of a text that comes in chunks. */
-export class LineSplitter {
-  #rest = '';
-  #afterReturn = false;
-
-  /** Characters of a line that has no end yet. */
-  get pending(): number {
-    return this.#rest.length;
-  }
-
-  push(chunk: string): string[] {
-    // CR LF may be parted by a chunk's end
-    const text = this.#afterReturn && chunk.startsWith('\n') ? chunk.slice(1) : chunk;
-    if (chunk !== '') this.#afterReturn = chunk.endsWith('\r');
-    const lines = text.split(/\r\n|\n|\r/);
-    lines[0] = this.#rest + lines[0];
-    this.#rest = lines.pop() ?? '';
-    return lines.map(withoutMark);
-  }
-
-  flush(): string[] {
-    const rest = withoutMark(this.#rest);
-    this.#rest = '';
-    return rest === '' ? [] : [rest];
-  }
-}
-
-/** A file that an editor marked as UTF-8 begins with U+FEFF, also where it was appended to another one. */
-export function withoutMark(line: string): string {
-  return line.replace(/^\ufeff+/, '');
 }

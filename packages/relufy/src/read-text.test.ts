@@ -1,59 +1,10 @@
 // Byte order marks and UTF-16, as Windows writes them, before whatever a command reads; and bytes that are no text.
 import { spawn } from 'node:child_process';
-import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { decodeText, decodeWhole } from './read-text.js';
 import { cliPath } from './testing/run-cli.js';
 
-const utf16 = (text: string, big = false) => {
-  const bytes = Buffer.from(text, 'utf16le');
-  return big ? bytes.swap16() : bytes;
-};
+const utf16 = (text: string) => Buffer.from(text, 'utf16le');
 const mark = '\ufeff';
-const text = 'Grüße aus 東京 🦊\r\nund mehr';
-
-const encoded: readonly (readonly [string, Buffer])[] = [
-  ['UTF-8', Buffer.from(text)],
-  ['UTF-8 with a mark', Buffer.from(mark + text)],
-  ['UTF-16 LE with a mark', utf16(mark + text)],
-  ['UTF-16 BE with a mark', utf16(mark + text, true)],
-  ['UTF-16 LE', utf16(text)],
-  ['UTF-16 BE', utf16(text, true)],
-];
-
-describe('decodeText', () => {
-  test.each(encoded)('reads %s, in pieces of any size', async (_, bytes) => {
-    expect(await decodeWhole('x', [bytes])).toBe(text);
-    for (const size of [1, 2, 3, 5]) {
-      const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
-        bytes.subarray(i * size, (i + 1) * size),
-      );
-      expect(await decodeWhole('x', pieces)).toBe(text);
-    }
-  });
-
-  test('reads short texts', async () => {
-    for (const short of ['', 'a', 'ab', 'é', '🦊']) expect(await decodeWhole('x', [Buffer.from(short)])).toBe(short);
-    expect(await decodeWhole('x', [Buffer.from(mark)])).toBe('');
-    expect(await decodeWhole('x', [utf16(`${mark}a`)])).toBe('a');
-    expect(await decodeWhole('x', [])).toBe('');
-    const parts: string[] = [];
-    for await (const part of decodeText('x', Readable.from([Buffer.from('abcd'), Buffer.from('e')]))) parts.push(part);
-    expect(parts.join('')).toBe('abcde');
-  });
-
-  test.each([
-    ['Latin-1', Buffer.from('Grüße', 'latin1')],
-    ['UTF-32', Buffer.from([0xff, 0xfe, 0, 0, 0x61, 0, 0, 0])],
-    ['a picture', Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a])],
-    ['half a letter', Buffer.from('ü').subarray(0, 1)],
-    ['half a unit', utf16(`${mark}ab`).subarray(0, 5)],
-  ])('refuses %s in one sentence', async (_, bytes) => {
-    await expect(decodeWhole('standard input', [bytes])).rejects.toThrowError(
-      'standard input: expected text in UTF-8 or UTF-16, got other bytes. Save it as UTF-8.',
-    );
-  });
-});
 
 function run(args: readonly string[], input: Buffer): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [cliPath, ...args]);

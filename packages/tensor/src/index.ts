@@ -77,5 +77,6 @@ export { activationFunctions } from './reference/kernels.js';
 export { checkProgram, checkStep, viewLength, viewTypes } from './session-checks.js';
 export { countCodes, dtypeCodes } from './shapes.js';
 export { measureStreaming, type RecordSession, type StreamingOptions } from './streaming.js';
+export { decodeText, decodeWhole, LineSplitter, withoutMark } from './text.js';
 export { partSize, scheduleFields, trainingOpTable } from './training-ops.js';
 export { yieldToEventLoop } from './yield.js';

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { RelufyOptions } from '@relufy/models';
-import { RelufyError } from '@relufy/tensor';
+import { decodeWhole, RelufyError } from '@relufy/tensor';
 import { parse } from 'yaml';
 import { Section } from './config-section.js';
 import type { LearningRateSchedule, PenaltyStage } from './schedules.js';
@@ -91,9 +91,10 @@ export interface ConfigOverrides {
  * @throws RelufyError `io` when it cannot be read, `option` for what it says.
  */
 export async function readRunConfig(path: string, overrides: ConfigOverrides = {}): Promise<RunConfig> {
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
     throw new RelufyError('io', `${path}: expected a run's config, got ${cause.code}. Check the path.`, { cause });
   });
+  const text = await decodeWhole(path, [bytes]);
   let values: unknown;
   try {
     values = parse(text);

@@ -11,6 +11,7 @@ import {
   type Settings,
 } from '@relufy/chat';
 import type { Model } from '@relufy/models';
+import { decodeText, withoutMark } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { chatModelIds } from '../chat-models.js';
 import { Interruption, usageError } from '../failure.js';
@@ -22,7 +23,6 @@ import {
   modelHelp,
   settingsOf,
 } from '../options.js';
-import { decodeText, withoutMark } from '../read-text.js';
 import { bundledNames } from '../source.js';
 import { openModel, withModel } from '../with-model.js';
 

@@ -1,6 +1,7 @@
 // `relufy generate`: one prompt, one answer, as text while it comes or as one JSON object with all that is known of it.
 import { type Settings, wholeFrom } from '@relufy/chat';
 import type { GenerateOptions, Model, Piece, Prompt } from '@relufy/models';
+import { decodeWhole, withoutMark } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import {
@@ -13,7 +14,6 @@ import {
   settingsOf,
 } from '../options.js';
 import { printAnswer, printJson } from '../output.js';
-import { decodeWhole, withoutMark } from '../read-text.js';
 import { withModel } from '../with-model.js';
 
 const examples = `

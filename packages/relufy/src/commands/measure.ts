@@ -17,12 +17,11 @@ import {
   reusePerplexity,
   ThresholdSearch,
 } from '@relufy/sparsity';
-import { RelufyError } from '@relufy/tensor';
+import { decodeWhole, RelufyError } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
 import { print } from '../output.js';
-import { decodeWhole } from '../read-text.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { openText, sequencesOf, textIds } from '../text-ids.js';
 import { withModel } from '../with-model.js';

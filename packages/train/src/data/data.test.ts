@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DataSource } from '../config.js';
+import { stringify } from 'yaml';
+import { type DataSource, readRunConfig } from '../config.js';
 import { tinyRun } from '../testing/tiny-run.js';
 import { type Document, readDocuments } from './documents.js';
 import { intoParts, partOf, takeSequences } from './parts.js';
@@ -70,6 +71,89 @@ describe('documents', () => {
     const plain = await documents('plain.txt', text, { separator: '---' });
     expect(plain.map((document) => split(document)[0])).toEqual(['<s>The fox.<end>', '<s>The owl\nand the hen.<end>']);
     expect(await documents('plain.txt.gz', gzipSync(text), { separator: '---' })).toEqual(plain);
+  });
+});
+
+describe('data as other systems write it', () => {
+  const texts = ['The fox\u2028met\u2029the\u0085owl.', 'The\v hen\f sat.', 'The bear 🦊 ate.'];
+  const lines = (end: string) => texts.map((text) => JSON.stringify({ text })).join(end);
+  const mark = '\ufeff';
+  const utf16 = (text: string) => Buffer.from(text, 'utf16le');
+
+  it.each<[string, string, string | Uint8Array]>([
+    ['as it should be', 'lines.jsonl', lines('\n')],
+    ['with CR LF', 'lines.jsonl', `${lines('\r\n')}\r\n`],
+    ['with CR', 'lines.jsonl', lines('\r')],
+    ['with empty lines', 'lines.jsonl', `\n${lines('\n\n \n')}\n\n`],
+    ['with a mark', 'lines.jsonl', mark + lines('\n')],
+    ['put together from files with marks', 'lines.jsonl', mark + lines(`\n${mark}`)],
+    ['in UTF-16', 'lines.jsonl', utf16(lines('\n'))],
+    ['in UTF-16 with a mark', 'lines.jsonl', utf16(mark + lines('\r\n'))],
+    ['in UTF-16 BE with a mark', 'lines.jsonl', utf16(mark + lines('\r\n')).swap16()],
+    ['gzipped, with a mark', 'lines.jsonl.gz', gzipSync(mark + lines('\n'))],
+  ])('lines of JSON, %s, are one document each', async (_, file, content) => {
+    const found = await documents(file, content);
+    expect(found.map((document) => split(document)[0])).toEqual(texts.map((text) => `<s>${text}<end>`));
+  });
+
+  it.each<[string, string | Uint8Array]>([
+    ['a mark', `${mark}The fox.`],
+    ['UTF-16', utf16(`${mark}The fox.`)],
+  ])('a plain text with %s is the text', async (_, content) => {
+    const [document] = (await documents('plain.txt', content)) as [Document];
+    expect(split(document)[0]).toBe('<s>The fox.<end>');
+  });
+
+  it('lines reach over the pieces in which a file is read', async () => {
+    const many = Array.from({ length: 4000 }, (_, i) => `The 🦊 ${i}\u2028met the owl of ${'é'.repeat(i % 7)}.`);
+    const found = await documents('many.jsonl', many.map((text) => JSON.stringify({ text })).join('\r\n'));
+    expect(found.map((document) => split(document)[0])).toEqual(many.map((text) => `<s>${text}<end>`));
+  });
+
+  it.each<[string, string, string | Uint8Array, RegExp]>([
+    [
+      'Latin-1',
+      'lines.jsonl',
+      Buffer.from('{"text": "Bär"}', 'latin1'),
+      /lines\.jsonl: expected text in UTF-8 or UTF-16, got other bytes\. Save it as UTF-8\./,
+    ],
+    ['a picture', 'plain.txt', Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a]), /plain\.txt: expected text in UTF-8/],
+    [
+      'a gzipped file that is cut off',
+      'cut.txt.gz',
+      gzipSync('The fox met the owl.').subarray(0, 25),
+      /cut\.txt\.gz: expected readable data, got Z_BUF_ERROR\./,
+    ],
+    [
+      'a gzipped file that is none',
+      'none.jsonl.gz',
+      lines('\n'),
+      /none\.jsonl\.gz: expected readable data, got Z_DATA_ERROR\./,
+    ],
+    [
+      'no JSON in line 3',
+      'lines.jsonl',
+      `${lines('\n').split('\n').slice(0, 2).join('\r\n')}\r\nx`,
+      /lines\.jsonl line 3: expected JSON, got "x"/,
+    ],
+  ])('%s is refused in one sentence', async (_, file, content, message) => {
+    await expect(documents(file, content)).rejects.toThrow(message);
+  });
+
+  it.each<[string, (yaml: string) => string | Uint8Array]>([
+    ['a mark', (yaml) => mark + yaml],
+    ['UTF-16', utf16],
+    ['UTF-16 and a mark', (yaml) => utf16(mark + yaml)],
+    ['CR LF', (yaml) => yaml.replaceAll('\n', '\r\n')],
+  ])("a run's config with %s is the same config", async (_, write) => {
+    const yaml = stringify((await tinyRun(folder)).config(join(folder, 'out')));
+    const path = join(folder, 'run.yaml');
+    writeFileSync(path, yaml);
+    const expected = await readRunConfig(path);
+    writeFileSync(path, write(yaml));
+    expect(await readRunConfig(path)).toEqual(expected);
+    writeFileSync(path, Buffer.from('out: Bär', 'latin1'));
+    await expect(readRunConfig(path)).rejects.toThrow(/run\.yaml: expected text in UTF-8 or UTF-16, got other bytes/);
   });
 });
 

@@ -1,10 +1,9 @@
 // The documents of a source: lines of JSON (prompt and answer, chat messages, text) or plain text, plain or gzipped, as
 // token ids of which some are scored. Does not own files of tokens (token-file.ts) or batches (sequences.ts).
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { RelufyError, show } from '@relufy/tensor';
+import { decodeText, LineSplitter, RelufyError, show } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
 import type { DataSource } from '../config.js';
 
@@ -35,32 +34,54 @@ export async function* readDocuments(source: DataSource, tokenizer: Tokenizer): 
   }
 }
 
+/** More characters than a document has; a text has an end in JavaScript, and says nothing useful when it is reached. */
+const longest = 1 << 28;
+
+function refuseLonger(path: string, what: string, length: number, remedy: string): void {
+  if (length > longest)
+    throw new RelufyError('input', `${path}: expected ${what} of at most ${longest} characters, got more. ${remedy}`);
+}
+
 async function* readTexts({ path, separator }: DataSource): AsyncGenerator<string> {
   let rest = '';
-  for await (const chunk of openText(path)) {
+  for await (const chunk of decodeText(path, openData(path))) {
     rest += chunk;
-    if (separator === undefined) continue;
-    const documents = rest.split(separator);
-    rest = documents.pop() as string;
-    for (const document of documents) if (document.trim() !== '') yield document.trim();
+    if (separator !== undefined) {
+      const documents = rest.split(separator);
+      rest = documents.pop() as string;
+      for (const document of documents) if (document.trim() !== '') yield document.trim();
+    }
+    refuseLonger(path, 'documents', rest.length, 'Give the separator between them.');
   }
   if (rest.trim() !== '') yield separator === undefined ? rest : rest.trim();
 }
 
-function readLines(path: string): AsyncIterable<string> {
-  return createInterface({ input: openText(path), crlfDelay: Number.POSITIVE_INFINITY });
+async function* readLines(path: string): AsyncGenerator<string> {
+  const splitter = new LineSplitter();
+  for await (const chunk of decodeText(path, openData(path))) {
+    yield* splitter.push(chunk);
+    refuseLonger(path, 'lines', splitter.pending, 'End each document with a line feed.');
+  }
+  yield* splitter.flush();
 }
 
-function openText(path: string): Readable {
+async function* openData(path: string): AsyncGenerator<Uint8Array> {
   const file = createReadStream(path);
-  const text = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
-  const fail = (cause: NodeJS.ErrnoException) => {
-    const what = `${path}: expected readable data, got ${cause.code ?? cause.message}. Check the path.`;
-    if (!RelufyError.is(cause)) text.destroy(new RelufyError('io', what, { cause }));
-  };
-  file.on('error', fail);
-  if (text !== file) text.on('error', fail);
-  return text.setEncoding('utf8');
+  let data: Readable = file;
+  if (path.endsWith('.gz')) {
+    data = file.pipe(createGunzip());
+    file.on('error', (cause) => data.destroy(cause));
+  }
+  try {
+    for await (const piece of data) yield piece as Uint8Array;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new RelufyError('io', `${path}: expected readable data, got ${code ?? message}. Check the file.`, {
+      cause: error,
+    });
+  } finally {
+    file.destroy();
+  }
 }
 
 /** A text by itself: what the tokenizer puts around it, and the end of a text where it has one. */
