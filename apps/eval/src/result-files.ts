@@ -72,12 +72,8 @@ export async function writeResults(
       }),
     ),
   };
-  await writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}
-`);
-  await writeWhole(join(folder, 'table.md'), `${[toTable(results), ...results.warnings].join('
-
-')}
-`);
+  await writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}\n`);
+  await writeWhole(join(folder, 'table.md'), `${[toTable(results), ...results.warnings].join('\n\n')}\n`);
   // last: a folder that holds it is finished
   await writeWhole(join(folder, 'results.json'), `${JSON.stringify(toLmEvalJson(results, cost), null, 2)}\n`);
 }
