@@ -17,4 +17,5 @@ export {
   streamSafetensors,
   type TensorToWrite,
 } from './safetensors/write.js';
+export { sameTensor } from './same-tensor.js';
 export { urlFiles } from './url-files.js';

@@ -3,9 +3,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TensorToWrite } from '@relufy/checkpoint';
+import { memoryFiles, type TensorToWrite } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { torchBin } from '../../checkpoint/testing/bin.js';
 import { convertModel, loadModel, parseConfig, planModel } from './node.js';
 import { type ChangeTensors, randomModel } from './testing/random-model.js';
 
@@ -71,6 +72,40 @@ describe.each(Object.entries(configs))('a tied %s', (_, config) => {
     await checkpoint.close();
     expect(spec.tieWordEmbeddings).toBe(true);
     expect(decoder.buffers.some(({ name }) => name === 'lmHead')).toBe(false);
+  });
+});
+
+describe('a tied llama in a .bin', () => {
+  const { head, embedding } = names(llama);
+  type Tensors = Parameters<ChangeTensors>[0];
+  const inBin = async (change: (tensors: Tensors) => void) => {
+    let bytes = new Uint8Array();
+    await randomModel(tied(llama, false), (tensors) => {
+      change(tensors);
+      bytes = Uint8Array.from(torchBin(tensors.values()));
+    });
+    const config = JSON.stringify(tied(llama, true));
+    return memoryFiles('bin', { 'config.json': config, 'pytorch_model.bin': bytes });
+  };
+
+  it('with a head of its own uses it', async () => {
+    const expected = await logits(await randomModel(tied(llama, false)));
+    expect(await logits(await inBin(() => {}))).toEqual(expected);
+  });
+
+  it.each([
+    ['the head alone', [head]],
+    ['the embedding alone', [embedding]],
+    ['both in one storage', [head, embedding]],
+  ] as const)('with %s', async (_, kept) => {
+    const files = await inBin((tensors) => {
+      const { data } = tensors.get(embedding) as { data: Float32Array };
+      for (const name of [head, embedding])
+        if ((kept as readonly string[]).includes(name))
+          tensors.set(name, { ...(tensors.get(name) as TensorToWrite), data });
+        else tensors.delete(name);
+    });
+    expect(await logits(files)).toEqual(await logits(await randomModel(tied(llama, true))));
   });
 });
 

@@ -2,13 +2,11 @@
 // ties them, either tensor alone serves as both (safetensors' save_model keeps whichever name comes first), and two
 // tensors that differ are both used.
 // Does not own where a family keeps them (families) nor what a config says of it (llama-shaped.ts, opt.ts, falcon.ts).
-import type { Checkpoint, TensorInfo } from '@relufy/checkpoint';
+import { type Checkpoint, sameTensor } from '@relufy/checkpoint';
 import type { Family, WeightMap, WeightPart } from './families/family.js';
 import { tensorOf } from './load-weights.js';
 import { hasPacked } from './packed.js';
 import type { ModelSpec } from './spec.js';
-
-const chunkBytes = 1 << 20;
 
 /**
  * The spec with `tieWordEmbeddings` as the checkpoint has it, and where the weights lie. Reads headers only, unless both
@@ -29,30 +27,11 @@ export async function resolveTying(
   if (head === undefined) return { spec, map };
   const embedding = tensorOf(family, only(own, 'embedTokens').tensor, checkpoint);
   if (embedding === undefined) return { spec, map: new Map([...map, ['embedTokens', own.get('lmHead') ?? []]]) };
-  return (await areEqual(checkpoint, embedding, head, signal)) ? { spec, map } : { spec: untied, map: own };
+  return (await sameTensor(checkpoint, embedding, head, signal)) ? { spec, map } : { spec: untied, map: own };
 }
 
 function only(map: WeightMap, buffer: string): WeightPart {
   const part = map.get(buffer)?.[0];
   if (part === undefined) throw new Error(`internal: a family without "${buffer}"`);
   return part;
-}
-
-/** Number by number, up to the first difference. Of two formats: different, which is right whatever they hold. */
-async function areEqual(
-  checkpoint: Checkpoint,
-  one: TensorInfo,
-  other: TensorInfo,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  if (one.dtype !== other.dtype || one.shape.join() !== other.shape.join() || one.shape.length !== 2) return false;
-  const [rows] = one.shape as [number, number];
-  const chunkRows = Math.max(1, Math.floor((chunkBytes * rows) / Math.max(1, one.byteLength)));
-  for (let row = 0; row < rows; row += chunkRows) {
-    const count = Math.min(chunkRows, rows - row);
-    const a = (await checkpoint.readRows(one.name, row, count, signal)).data;
-    const b = (await checkpoint.readRows(other.name, row, count, signal)).data;
-    for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  }
-  return true;
 }

@@ -40,6 +40,8 @@ export interface Architecture {
   readonly fields: (config: ConfigReader) => readonly (readonly [key: string, field: GgufField])[];
   /** Whether a tensor's rows lie in another order. */
   readonly rowOrder: (huggingFaceName: string, config: ConfigReader) => RowOrder | undefined;
+  /** What a config.json that does not say `tie_word_embeddings` means. Default: false. */
+  readonly tiedByDefault?: boolean;
   /** What the file's numbers are more than Hugging Face's. */
   readonly storedPlus?: (huggingFaceName: string) => number;
 }

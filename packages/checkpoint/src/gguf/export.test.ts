@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
+import { torchBin } from '../../testing/bin.js';
 import { messageOf } from '../../testing/craft.js';
 import { itSurvivesMutation } from '../../testing/fuzz.js';
 import {
@@ -16,7 +17,7 @@ import {
   values,
   weight,
 } from '../../testing/tiny-model.js';
-import { type ModelFiles, openCheckpoint, openGguf } from '../index.js';
+import { type ModelFiles, memoryFiles, openCheckpoint, openGguf, type TensorToWrite } from '../index.js';
 import { folderFiles, writeGguf } from '../node.js';
 import { llama3Scaling, ropeFactors } from './rope-factors.js';
 import { shortestF32 } from './shortest.js';
@@ -108,6 +109,72 @@ describe('llama', () => {
     expect(tensors.get('blk.0.ffn_up.weight')?.dtype).toBe('Q4_0');
     expect(tensors.get('output.weight')?.dtype).toBe('Q8_0');
     expect(tensors.get('blk.0.attn_norm.weight')?.dtype).toBe('F32');
+  });
+});
+
+it('keeps the dtype that a config names: rotary frequencies may be rounded to it', async () => {
+  for (const [dtype, expected] of [
+    ['bfloat16', '{"dtype":"bfloat16"}'],
+    ['float32', undefined],
+  ]) {
+    const after = await toGguf(await model({ config: { dtype, torch_dtype: dtype } }));
+    expect((await openGguf(after)).ggufMetadata.get('relufy.config')).toBe(expected);
+  }
+});
+
+describe('a tied model', () => {
+  const head = llamaTensors.find(({ name }) => name === 'lm_head.weight') as TensorToWrite;
+  const embedding = llamaTensors.find(({ name }) => name === 'model.embed_tokens.weight') as TensorToWrite;
+  const others = llamaTensors.filter((tensor) => tensor !== head && tensor !== embedding);
+  const cases = [
+    { name: 'with a head that differs keeps it', tensors: [embedding, head], tied: false, table: embedding },
+    { name: 'with the head alone', tensors: [head], tied: true, table: head },
+    { name: 'with the embedding alone', tensors: [embedding], tied: true, table: embedding },
+    {
+      name: 'with the same numbers twice writes them once',
+      tensors: [embedding, { ...head, data: embedding.data }],
+      tied: true,
+      table: embedding,
+    },
+  ];
+  const written = (tensors: readonly TensorToWrite[]) => ({
+    'safetensors, the config ties': model({ config: { tie_word_embeddings: true }, tensors: [...others, ...tensors] }),
+    'safetensors, the architecture ties': model({
+      config: { model_type: 'smollm3', attention_bias: true, tie_word_embeddings: undefined },
+      tensors: [...others, ...tensors],
+    }),
+    '.bin': memoryBin(tensors),
+  });
+  const memoryBin = async (tensors: readonly TensorToWrite[]): Promise<ModelFiles> => {
+    const files = await model({ config: { tie_word_embeddings: true } });
+    const bin = memoryFiles('bin', { 'pytorch_model.bin': torchBin([...others, ...tensors]) });
+    const has = (file: string) => /\.json$/.test(file) && !file.includes('.index.');
+    return {
+      ...bin,
+      open: (file, signal) => (has(file) ? files.open(file, signal) : bin.open(file, signal)),
+      readText: (file, options) => (has(file) ? files.readText(file, options) : bin.readText(file, options)),
+    };
+  };
+
+  for (const { name, tensors, tied, table } of cases)
+    it.each(Object.entries(written(tensors)))(`${name}: %s`, async (_, files) => {
+      const after = await toGguf(await files);
+      const raw = await openGguf(after);
+      expect(await values(raw, 'token_embd.weight')).toEqual(table.data);
+      expect(raw.tensors.has('output.weight')).toBe(!tied);
+      if (!tied) expect(await values(raw, 'output.weight')).toEqual(head.data);
+      expect(raw.ggufMetadata.get('relufy.config') ?? '').not.toContain('tie_word');
+      expect((await json(after, 'config.json')).tie_word_embeddings).toBe(tied);
+    });
+
+  it('that is none needs a head, and an embedding', async () => {
+    for (const [stored, missing] of [
+      [embedding, 'output.weight'],
+      [head, 'token_embd.weight'],
+    ] as const)
+      expect(await messageOf(async () => toGguf(await model({ tensors: [...others, stored] })))).toContain(
+        `tensor for "${missing}", expected among its`,
+      );
   });
 });
 

@@ -1,13 +1,14 @@
 // A model in Hugging Face layout -> GGUF, as llama.cpp reads it: names, row order, metadata, tokenizer.
 // What GGUF has no key for (an activation other than the architecture's own, a shift) goes into `relufy.config`, so that
 // reading the file back gives the same config.json; llama.cpp does not know it and would run such a model wrongly.
-// Owns: which tensor gets which type, streaming. Does not own: an architecture's facts, the file's layout (write.ts).
+// Owns: which tensor gets which type, whether the head is the embedding, streaming. Does not own: an architecture's facts, the file's layout (write.ts).
 import { show, widen } from '@relufy/tensor';
 import type { ModelFiles } from '../byte-source.js';
 import { asMatrix, type Checkpoint, type TensorInfo } from '../checkpoint.js';
 import { gather } from '../gather.js';
 import { malformed } from '../malformed.js';
 import { openCheckpoint } from '../open.js';
+import { sameTensor } from '../same-tensor.js';
 import {
   type Architecture,
   architectureFor,
@@ -39,9 +40,12 @@ export interface GgufExportOptions {
 /** `general.file_type` as llama.cpp numbers them. */
 const fileTypes = { f32: 0, f16: 1, q4_0: 2, q8_0: 7 } as const;
 
-/** Values of config.json that say nothing about the model. */
+/**
+ * Values of config.json that say nothing about the model. `dtype` is none of them: the rotary frequencies of a model with
+ * a short context are rounded to it.
+ */
 const bookkeeping =
-  /^(_|torch_dtype$|dtype$|transformers_version$|use_cache$|initializer_range$|architectures$|bos_token_id$|eos_token_id$|pad_token_id$|pretraining_tp$|rope_parameters$)|dropout$/;
+  /^(_|torch_dtype$|transformers_version$|use_cache$|initializer_range$|architectures$|bos_token_id$|eos_token_id$|pad_token_id$|pretraining_tp$|rope_parameters$)|dropout$/;
 const pieceBytes = 2 ** 22;
 
 /** The bytes of the GGUF, piece by piece; memory used: a few megabytes of rows. */
@@ -53,13 +57,17 @@ export async function* streamGguf(
   const text = await files.readText('config.json', { signal: options.signal });
   if (text === undefined)
     throw malformed(files.name, 'config.json, expected in the folder, got none', 'Name a folder that holds a model.');
-  const config = { ...parseObject(where, text), ...options.config };
-  const architecture = architectureFor(where, config.model_type);
-  const reader = configReader(where, config);
-  const described = architecture.fields(reader);
+  const given = { ...parseObject(where, text), ...options.config };
+  const architecture = architectureFor(where, given.model_type);
   const checkpoint = await openCheckpoint(files, options.signal);
   try {
-    const tensors = planTensors(checkpoint, architecture, reader, options);
+    const head = await headOf(checkpoint, architecture, given, options.signal);
+    const differs = head === 'own' && isTied(architecture, given);
+    const reader = differs
+      ? configReader(`${where} (with a head that is not its embedding)`, { ...given, tie_word_embeddings: false })
+      : configReader(where, given);
+    const described = architecture.fields(reader);
+    const tensors = planTensors(checkpoint, architecture, reader, head, options);
     const fields = await planFields(files, architecture.name, described, reader, tensors, options);
     const total = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
     let loaded = 0;
@@ -74,24 +82,55 @@ export async function* streamGguf(
   }
 }
 
-function planTensors(
+/** The head is a tensor of its own, or the embedding, or (`only`) the one tensor that serves as both. */
+type Head = 'own' | 'tied' | 'only';
+
+const isTied = (architecture: Architecture, config: JsonObject): boolean =>
+  (config.tie_word_embeddings ?? architecture.tiedByDefault) === true;
+
+/** What a tied model stores decides, as it does in transformers: either tensor serves as both, two that differ are both used. */
+async function headOf(
   checkpoint: Checkpoint,
   architecture: Architecture,
-  reader: ConfigReader,
-  options: GgufExportOptions,
-): GgufTensorToWrite[] {
+  config: JsonObject,
+  signal: AbortSignal | undefined,
+): Promise<Head> {
+  if (!isTied(architecture, config)) return 'own';
+  const names = namesOf(checkpoint, architecture);
+  const stored = (gguf: string): TensorInfo | undefined =>
+    [...checkpoint.tensors.values()].find(({ name }) => names.get(huggingFaceName(names, name) ?? '') === gguf);
+  const [embedding, head] = [stored('token_embd.weight'), stored('output.weight')];
+  if (head === undefined) return 'tied';
+  if (embedding === undefined) return 'only';
+  return (await sameTensor(checkpoint, embedding, head, signal)) ? 'tied' : 'own';
+}
+
+/** Hugging Face name -> GGUF name. */
+function namesOf(checkpoint: Checkpoint, architecture: Architecture): ReadonlyMap<string, string> {
   const secondNorm = [...checkpoint.tensors.keys()].some((name) => name.endsWith('.ln_attn.weight'));
   const facts: TensorFacts = {
     has: (name) => secondNorm && name === 'blk.0.attn_norm_2.weight',
     rows: () => undefined,
     values: () => undefined,
   };
-  const names = new Map(architecture.names(facts).map(([gguf, huggingFace]) => [huggingFace, gguf]));
+  return new Map(architecture.names(facts).map(([gguf, huggingFace]) => [huggingFace, gguf]));
+}
+
+/** The full name of a tensor whose name may lack the prefix. */
+const huggingFaceName = (names: ReadonlyMap<string, string>, name: string): string | undefined =>
+  ['', 'model.', 'transformer.', 'gpt_neox.'].map((prefix) => prefix + name).find((full) => names.has(pattern(full)));
+
+function planTensors(
+  checkpoint: Checkpoint,
+  architecture: Architecture,
+  reader: ConfigReader,
+  head: Head,
+  options: GgufExportOptions,
+): GgufTensorToWrite[] {
+  const names = namesOf(checkpoint, architecture);
   const tensors: GgufTensorToWrite[] = [];
   for (const info of checkpoint.tensors.values()) {
-    const huggingFace = ['', 'model.', 'transformer.', 'gpt_neox.']
-      .map((prefix) => prefix + info.name)
-      .find((name) => names.has(pattern(name)));
+    const huggingFace = huggingFaceName(names, info.name);
     if (/\.(rotary_emb\.inv_freq|masked_bias|attention\.bias)$/.test(info.name)) continue; // buffers, computed anew
     if (huggingFace === undefined)
       throw malformed(
@@ -99,8 +138,9 @@ function planTensors(
         `expected one of a ${architecture.name} model, got another`,
         'This variant cannot be written as GGUF.',
       );
-    if (names.get(huggingFace) === 'output.weight' && reader.config.tie_word_embeddings === true) continue;
-    const name = (names.get(pattern(huggingFace)) as string).replace('{n}', blockOf(huggingFace) ?? '');
+    const plain = (names.get(pattern(huggingFace)) as string).replace('{n}', blockOf(huggingFace) ?? '');
+    if (plain === 'output.weight' && head === 'tied') continue;
+    const name = plain === 'output.weight' && head === 'only' ? 'token_embd.weight' : plain;
     const order = architecture.rowOrder(huggingFace, reader);
     if (order && info.shape[0] !== order.rows)
       throw malformed(
@@ -129,7 +169,7 @@ function planTensors(
         yield frequencies.values;
       },
     });
-  checkComplete(tensors, reader, checkpoint);
+  checkComplete(tensors, reader, head, checkpoint);
   const embedding = tensors.find(({ name }) => name === 'token_embd.weight')?.shape;
   const expected = [reader.size('vocab_size'), reader.size('hidden_size')];
   if (String(embedding) !== String(expected))
@@ -145,10 +185,16 @@ const blockOf = (name: string): string | undefined => blocks.exec(name)?.[2];
 const pattern = (name: string): string => name.replace(blocks, '$1.{n}.');
 
 /** Every block must have what the first one has: llama.cpp would only say so when it loads the file. */
-function checkComplete(tensors: readonly GgufTensorToWrite[], reader: ConfigReader, checkpoint: Checkpoint): void {
+function checkComplete(
+  tensors: readonly GgufTensorToWrite[],
+  reader: ConfigReader,
+  head: Head,
+  checkpoint: Checkpoint,
+): void {
   const names = new Set(tensors.map(({ name }) => name));
   const first = [...names].filter((name) => name.startsWith('blk.0.'));
-  const needed = ['token_embd.weight', 'output_norm.weight'];
+  // without a head llama.cpp would take the embedding
+  const needed = ['token_embd.weight', 'output_norm.weight', ...(head === 'own' ? ['output.weight'] : [])];
   for (let n = 0; n < reader.size('num_hidden_layers'); n++)
     needed.push(...first.map((name) => name.replace('blk.0.', `blk.${n}.`)));
   const missing = first.length === 0 ? 'blk.0.attn_norm.weight' : needed.find((name) => !names.has(name));
@@ -243,6 +289,7 @@ function notInGguf(
     ([key, value]) =>
       !bookkeeping.test(key) &&
       value !== null &&
+      !(key === 'dtype' && value === 'float32') &&
       value !== undefined &&
       JSON.stringify(derived[key]) !== JSON.stringify(value),
   );

@@ -10,6 +10,7 @@ const secondNorm = 'blk.0.attn_norm_2.weight';
 
 export const falcon: Architecture = {
   name: 'falcon',
+  tiedByDefault: true,
   modelTypes: ['falcon'],
   names: (facts) => [
     ['token_embd.weight', 'transformer.word_embeddings.weight'],

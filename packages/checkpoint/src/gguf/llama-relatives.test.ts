@@ -72,11 +72,14 @@ describeShared('golden models', 'golden/zoo', () => {
 
   it.each([
     ['arcee', { mlp_bias: true }, '"mlp_bias": expected false for GGUF'],
-    ['nemotron', { tie_word_embeddings: true }, '"tie_word_embeddings": expected false for GGUF'],
     ['nemotron', { head_dim: 20 }, '"head_dim": expected hidden_size over num_attention_heads (16) for GGUF'],
     ['jais2', { mlp_bias: false }, '"mlp_bias": expected true for GGUF'],
     ['bitnet', {}, '"tie_word_embeddings": expected true for GGUF'],
-    ['bitnet', { tie_word_embeddings: true, quantization_config: { quant_method: 'bitnet' } }, '"quantization_config"'],
+    [
+      'bitnet',
+      { tie_word_embeddings: true },
+      '(with a head that is not its embedding) "tie_word_embeddings": expected true',
+    ],
     ['qwen2', { use_sliding_window: true }, '"use_sliding_window": expected false for GGUF'],
     ['qwen3', { attention_bias: true }, '"attention_bias": expected false for GGUF'],
     ['smollm3', { no_rope_layers: [0, 1, 1] }, '"no_rope_layers": expected every fourth for GGUF'],
@@ -94,6 +97,15 @@ describeShared('golden models', 'golden/zoo', () => {
     const files = await withTokenizer(shared(`golden/zoo/${name}`), change);
     expect(await messageOf(() => toGguf(files))).toContain(expected);
   });
+});
+
+it.each([
+  ['nemotron', {}, '"tie_word_embeddings": expected false for GGUF'],
+  ['bitnet', { quantization_config: { quant_method: 'bitnet' } }, '"quantization_config"'],
+])('a %s that is tied, with %j, is not written', async (model_type, change, expected) => {
+  const config = { model_type, attention_bias: false, tie_word_embeddings: true, ...change };
+  const tensors = llamaTensors.filter(({ name }) => name !== 'lm_head.weight');
+  expect(await messageOf(async () => toGguf(await model({ config, tensors })))).toContain(expected);
 });
 
 describe('scalings', () => {

@@ -100,6 +100,7 @@ export const qwen3 = llamaShaped({
 export const smollm3 = llamaShaped({
   name: 'smollm3',
   modelTypes: ['smollm3'],
+  tiedByDefault: true,
   className: 'SmolLM3ForCausalLM',
   interleaved: true,
   norm: rms,
@@ -146,6 +147,7 @@ export const stablelm = llamaShaped({
 export const minicpm = llamaShaped({
   name: 'minicpm',
   modelTypes: ['minicpm'],
+  tiedByDefault: true,
   className: 'MiniCPMForCausalLM',
   interleaved: true,
   norm: rms,

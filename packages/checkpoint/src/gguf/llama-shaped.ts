@@ -42,6 +42,8 @@ export interface LlamaTraits {
   readonly moreFields?: (reader: ConfigReader) => readonly Field[];
   /** Flags that llama.cpp's graph has one way only; a config that says otherwise cannot be written. */
   readonly requires?: Readonly<Record<string, boolean>>;
+  /** What a config that does not say so means by its embeddings. */
+  readonly tiedByDefault?: true;
   /** More that cannot be written. */
   readonly check?: (reader: ConfigReader) => void;
 }
@@ -79,6 +81,7 @@ export function llamaShaped(traits: LlamaTraits): Architecture {
     name: traits.name,
     modelTypes: traits.modelTypes,
     names,
+    ...(traits.tiedByDefault && { tiedByDefault: true }),
     described: traits.scalings ? [ropeFrequencies] : [],
     config: (fields, tensors) => toConfig(traits, fields, tensors),
     fields: (reader) => toFields(traits, reader),

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { widen } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
+import { dict, latin1, storage, tensor, text } from '../../testing/bin.js';
 import { f32, messageOf, random } from '../../testing/craft.js';
 import { peakOf } from '../../testing/flood.js';
 import { itSurvivesMutation } from '../../testing/fuzz.js';
@@ -79,14 +80,6 @@ it('gathers any view, in bounded reads', async () => {
     expect(largest).toBeLessThanOrEqual(2 ** 21);
   }
 });
-
-const text = (value: string) => `X${String.fromCharCode(value.length)}\0\0\0${value}`;
-const storage = (key = '0', count = 'K\x02', type = 'FloatStorage') =>
-  `(${text('storage')}ctorch\n${type}\n${text(key)}${text('cpu')}${count}tQ`;
-const tensor = (from = storage(), offset = 'K\0', shape = 'K\x02\x85', strides = 'K\x01\x85') =>
-  `ctorch._utils\n_rebuild_tensor_v2\n(${from}${offset}${shape}${strides}\x89)tR`;
-const dict = (...pairs: string[]) => `\x80\x02}(${pairs.join('')}u.`;
-const latin1 = (value: string) => Uint8Array.from(value, (character) => character.charCodeAt(0));
 
 function archive(
   pickle: string,
