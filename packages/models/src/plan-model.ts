@@ -10,11 +10,12 @@ import {
   show,
 } from '@relufy/tensor';
 import { buildDecoder, type Decoder } from './decoder.js';
+import type { Family } from './families/family.js';
 import { type ParsedConfig, parseConfig } from './families/index.js';
 import type { LoadOptions } from './load-model.js';
 import { checkFiles, checkLoadOptions } from './load-options.js';
-import { locateWeights, type WeightSources } from './load-weights.js';
-import { locatePacked } from './packed.js';
+import { locateWeights, tensorOf, type WeightSources } from './load-weights.js';
+import { hasPacked, locatePacked } from './packed.js';
 import { isSparse } from './projections.js';
 import { type ModelSpec, relufy } from './spec.js';
 import { unpackTernary } from './ternary.js';
@@ -68,7 +69,8 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   try {
     const ready = locatePacked(files.name, checkpoint);
     if (!ready && asked.roundedInputs) checkpoint = unpackTernary(files.name, checkpoint);
-    const { spec, map } = await resolveTying(config.family, asked, checkpoint, signal);
+    const stored = config.gateIsOptional ? asStored(config.family, asked, checkpoint) : asked;
+    const { spec, map } = await resolveTying(config.family, stored, checkpoint, signal);
     const sources = ready ?? locateWeights(files.name, config.family, map, checkpoint);
     const matrixDType = (buffer: string, transposed: boolean): DType =>
       dtype === 'auto' ? sources.storedDType(buffer, transposed) : dtype;
@@ -88,6 +90,15 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     await checkpoint.close();
     throw error;
   }
+}
+
+/** With a plain FFN where the checkpoint holds no gates. */
+function asStored(family: Family, spec: ModelSpec, checkpoint: Checkpoint): ModelSpec {
+  const buffer = 'layers.0.gate.weight';
+  const [part] = family.weights(spec).get(buffer) ?? [];
+  const hasGates =
+    hasPacked(checkpoint, buffer) || (part !== undefined && tensorOf(family, part.tensor, checkpoint) !== undefined);
+  return hasGates ? spec : { ...spec, ffn: { ...spec.ffn, kind: 'plain' } };
 }
 
 function contextOf(spec: ModelSpec, asked: number | undefined): number {

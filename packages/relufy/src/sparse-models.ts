@@ -46,6 +46,22 @@ const fatrelu = { model_type: 'sparsellama', hidden_act: 'fatrelu', hidden_act_p
 const opt = { model_type: 'opt', activation_function: 'relu', vocab_size: 50272 };
 const minitron = { model_type: 'nemotron', hidden_act: 'relu2', head_dim: 128, num_key_value_heads: 8 };
 
+const sparseLm = {
+  model_type: 'llama_sparse_relu',
+  hidden_act: 'silu',
+  hidden_size: 2048,
+  intermediate_size: 5632,
+  num_attention_heads: 32,
+  vocab_size: 49152,
+  tie_word_embeddings: true,
+};
+const sparseLmRest = {
+  density: { down: 0.05 },
+  evidence: 'cited',
+  source: 'Sparser, Faster, Lighter (arXiv 2603.23198): over 95 % zeros',
+  licence: 'Apache-2.0',
+} as const;
+
 const proSparse = 'ProSparse (arXiv 2402.13516), table 1';
 const strikesBack = 'ReLU Strikes Back (arXiv 2310.04564), table 1';
 const unpublished = 'not published; ReLU^2 gives exact zeros';
@@ -211,6 +227,18 @@ export const sparseModels: readonly SparseModel[] = [
     licence: 'Apache-2.0',
     chat: true,
     note: 'Take this one: the "llama-format" copy has lost the threshold of its FATReLU.',
+  },
+  {
+    id: 'SakanaAI/SparseLM0.5B',
+    config: { ...sparseLm, num_hidden_layers: 8 },
+    ...sparseLmRest,
+    note: 'ReLU on the gate, though its config.json says "silu". SparseLM1B and SparseLM1.5B are alike.',
+  },
+  {
+    id: 'SakanaAI/SparseLM2B',
+    config: { ...sparseLm, num_hidden_layers: 38 },
+    ...sparseLmRest,
+    note: 'As the smaller one.',
   },
   {
     id: 'SparseLLM/prosparse-llama-2-7b',

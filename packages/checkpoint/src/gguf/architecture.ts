@@ -79,7 +79,9 @@ export function architectureOf(fields: GgufFields): Architecture {
 
 /** The architecture that can hold a Hugging Face model. */
 export function architectureFor(where: string, modelType: unknown): Architecture {
-  const found = architectures.find((architecture) => architecture.modelTypes.some((type) => type === modelType));
+  // SparseLM's types are their base model's with another activation, which is kept in `relufy.config`.
+  const base = String(modelType).replace(/_sparse_relu$/, '');
+  const found = architectures.find((architecture) => architecture.modelTypes.includes(base));
   if (found) return found;
   throw malformed(
     where,

@@ -27,6 +27,8 @@ export interface Family {
   readonly readsQuantization?: true;
   readonly parse: (config: ConfigReader) => ModelSpec;
   readonly weights: (spec: ModelSpec) => WeightMap;
+  /** Whether the config leaves it to the checkpoint if there are gates: without any, the FFN is a plain one. */
+  readonly gateIsOptional?: (config: ConfigReader) => boolean;
   /** A prefix that tensor names may lack, as in checkpoints saved from the bare model. */
   readonly optionalPrefix: string;
   /** Tensors that may be there and mean nothing: buffers that older versions saved. */

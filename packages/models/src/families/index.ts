@@ -7,13 +7,22 @@ import type { Family } from './family.js';
 import { llama } from './llama.js';
 import * as relatives from './llama-relatives.js';
 import { opt } from './opt.js';
+import * as sparseRelu from './sparse-relu.js';
 
-export const families: readonly Family[] = [llama, opt, falcon, ...Object.values(relatives)];
+export const families: readonly Family[] = [
+  llama,
+  opt,
+  falcon,
+  ...Object.values(relatives),
+  ...Object.values(sparseRelu),
+];
 
 export interface ParsedConfig {
   readonly modelType: string;
   readonly family: Family;
   readonly spec: ModelSpec;
+  /** A checkpoint without gates has a plain FFN, and is no error. */
+  readonly gateIsOptional: boolean;
   /** Token ids that end a text, from `eos_token_id`. */
   readonly eosTokenIds: readonly number[];
 }
@@ -35,7 +44,8 @@ export function parseConfig(config: unknown): ParsedConfig {
   refuseUnsupported(reader, family.readsQuantization);
   const original = family.parse(reader);
   const spec = config.relufy === undefined ? original : relufy(original, recordedOptions(reader));
-  return { modelType, family, spec, eosTokenIds: tokenIds(reader, 'eos_token_id', spec.vocabSize) };
+  const gateIsOptional = family.gateIsOptional?.(reader) ?? false;
+  return { modelType, family, spec, gateIsOptional, eosTokenIds: tokenIds(reader, 'eos_token_id', spec.vocabSize) };
 }
 
 /** Some published configs name only the class of their code. */
