@@ -60,6 +60,23 @@ test('no file holds a path of one machine, or the host of a package registry', (
   expect(found).toEqual([]);
 });
 
+/** Files of other projects that comments refer to, and what a build generates. */
+const elsewhere =
+  /^(llama\.cpp|src\/llama-vocab\.cpp|ggml\.h|Lib\/pickletools\.py|random\.py|gguf\/constants\.py|huggingface_hub\/.*|.*\bgenerated\/.*)$/;
+
+test('files that comments name exist', () => {
+  const known = repositoryFiles.map((file) => `/${file}`);
+  const isKnown = (name: string): boolean =>
+    known.some((path) => path.endsWith(`/${name.replace(/^(\.{1,2}\/)+/, '')}`));
+  const sources = repositoryFiles.filter((file) => /^(packages|apps|tools)\/.*\.(ts|mjs|js|cpp|h|py)$/.test(file));
+  const lost = sources.flatMap((file) => {
+    const comments = read(file).match(/(?<!:)\/\/.*|\/\*[\s\S]*?\*\/|^\s*#(?!include).*/gm) ?? [];
+    const names = comments.join('\n').match(/(?<![\w./@*{<-])[\w./-]*\w\.(ts|mjs|cpp|h|py)\b(?!\.?[\w/])/g) ?? [];
+    return names.filter((name) => !elsewhere.test(name) && !isKnown(name)).map((name) => `${file}: ${name}`);
+  });
+  expect(lost).toEqual([]);
+});
+
 test('README.md has a line for every package', () => {
   const readme = read('README.md');
   expect(
@@ -73,7 +90,7 @@ test("relufy's README has a line for every command", () => {
     /^packages\/relufy\/src\/commands\/[\w-]+(?<!\.test)\.ts$/.test(file),
   );
   expect(commands.length).toBeGreaterThan(5);
-  const names = commands.map((file) => basename(file, '.ts'));
+  const names = commands.map((file) => basename(file, '.ts')).filter((name) => name !== 'index');
   expect(names.filter((name) => !readme.includes(`\n| \`relufy ${name}`))).toEqual([]);
 });
 

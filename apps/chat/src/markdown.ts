@@ -3,7 +3,7 @@
 // shown and taken back, and a mark without a partner stays the character that it is. Layout is the author's: spaces and
 // line breaks are kept. (streaming-markdown 0.2.15 was tried: it takes the underscores of snake_case and the indentation
 // of verses, and marks what is never closed; marked and its kin want the whole text.)
-// Expects text without control characters (control-characters.ts). Does not own breaking lines (word-wrap.ts).
+// Expects text without control characters (screen.ts). Does not own breaking lines (word-wrap.ts).
 
 export interface Segment {
   readonly text: string;

@@ -1,5 +1,5 @@
 // An evaluation: tasks in order on one model, with a log that survives the process, to results in
-// lm-evaluation-harness's schema. Does not own files of results (write-results.ts) or what a command prints.
+// lm-evaluation-harness's schema. Does not own files of results (result-files.ts) or what a command prints.
 import { performance } from 'node:perf_hooks';
 import { RelufyError } from '@relufy/tensor';
 import { aggregate, aggregateGroup, metricKind } from './aggregation.js';

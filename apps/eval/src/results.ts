@@ -1,5 +1,5 @@
 // The results of an evaluation: what there is to tell, as lm-evaluation-harness's JSON and as its table.
-// Does not own how they came about (evaluate.ts) or where they are written (write-results.ts).
+// Does not own how they came about (evaluate.ts) or where they are written (result-files.ts).
 import type { Aggregate } from './aggregation.js';
 import type { TaskConfig } from './task-file.js';
 import type { GroupConfig } from './task-registry.js';

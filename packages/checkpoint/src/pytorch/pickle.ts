@@ -1,7 +1,7 @@
 // A restricted unpickler: runs the pickle machine of protocols 2 to 5 over a fixed set of names, and builds tensors'
 // descriptions and nothing else. A pickle is a program; here it can call four things, none of which runs foreign code,
 // and any other name in it is an error where it stands. Opcodes as in Python's Lib/pickletools.py.
-// Owns: the machine and its limits. Does not own: whether a tensor fits its storage (tensors.ts).
+// Owns: the machine and its limits. Does not own: whether a tensor fits its storage (open.ts).
 import { show } from '@relufy/tensor';
 import { decodeUtf8 } from '../byte-source.js';
 import { malformed } from '../malformed.js';

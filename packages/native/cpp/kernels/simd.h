@@ -12,7 +12,7 @@
 //   whereGreater whereNonZero chooseNegative   a > b ? v : 0;  a != 0 ? v : 0;  x < 0 ? a : b
 //   nonZeroBits                    bit l: lane l != 0
 //   pow2                           2^n for integral lanes -127 < n < 128
-//   Int ...                        a vector of i32, for block formats: see block-dot.h, block-gemm.h, block-axpy.h
+//   Int ...                        a vector of i32, for block formats: see block-dot.h, block-gemm.h, quantize.h
 //
 // Compiled with -ffp-contract=off: what is written as mul and add stays two roundings, what is fma is one, on every
 // path, and so a number has the same bits on every path.
