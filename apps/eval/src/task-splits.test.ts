@@ -65,7 +65,7 @@ test('a task without its split is left out and said so; the others are scored', 
   expect(json.groups).toEqual({ pair: { alias: 'pair' } });
   expect(json.relufy).toMatchObject({ splits: { tested: 'test' }, warnings: heard });
   expect(toTable(results)).toMatch(/tested/);
-  writeResults(folder, evaluation);
+  await writeResults(folder, evaluation);
   expect(readFileSync(join(folder, 'table.md'), 'utf8')).toContain('Not scored: untested.');
   expect(evalPage([readRun(folder)])).toContain('Not scored: untested.');
 });

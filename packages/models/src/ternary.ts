@@ -47,6 +47,9 @@ export function unpackTernary(name: string, checkpoint: Checkpoint): Checkpoint 
         ? readTernary(name, checkpoint, found, firstRow, rowCount, signal)
         : checkpoint.readRows(tensor, firstRow, rowCount, signal);
     },
+    // what the file holds are not the blocks of these rows
+    readBlocks: async (tensor, dtype, firstRow, rowCount, signal) =>
+      packed.has(tensor) ? undefined : checkpoint.readBlocks(tensor, dtype, firstRow, rowCount, signal),
   };
 }
 
