@@ -115,6 +115,22 @@ it('rounding passes gradients straight through', async () => {
   expect([...loaded.view(gradient)]).toEqual([3, -4, 6, -8, -3, 4]);
 });
 
+it.each([
+  ['a step', 'activate', { thresholds: 'x' }, { kind: activationCodes.step }, 'activate by step'],
+  ['the choice of the largest', 'keepTop', {}, { k: 1 }, 'keepTop'],
+] as const)('%s has no gradient', (_, kind, operands, attributes, name) => {
+  const builder = new ProgramBuilder('no gradient', limits);
+  for (const decl of [state('x', ['rows', 2]), state('dy', ['rows', 2])]) builder.use(decl);
+  const out = builder.activation('out', ['rows', 2]);
+  builder.op(kind, { x: 'x', ...operands, out }, attributes);
+  expect(() => appendGradients(builder, { seeds: new Map([[out, 'dy']]), parameters: new Map() })).toThrowError(
+    expect.objectContaining({
+      code: 'program',
+      message: `gradient: expected ops that have one, got ${name}, which has no gradient. Train without it.`,
+    }),
+  );
+});
+
 describe('terms of a loss', () => {
   it('HeLU passes gradients to units just below the threshold', async () => {
     const attributes = { kind: activationCodes.relu, threshold: 0.5, slack: 0.2 };

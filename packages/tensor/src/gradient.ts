@@ -2,8 +2,10 @@
 // an op; a rule reads the forward op and appends backward ops of the same vocabulary (op-table.ts, training-ops.ts).
 // Does not own what those ops compute (reference/), losses and optimisers (whoever builds a training step), or memory:
 // activations that backward ops read simply live longer, and planning sees that.
+import { activationCodes } from './activations.js';
 import type { BufferDecl } from './buffer.js';
-import { activationCodes, type OpKind } from './op-table.js';
+import { RelufyError } from './errors.js';
+import type { OpKind } from './op-table.js';
 import { type Op, type ProgramBuilder, savedName } from './program.js';
 
 export interface GradientOptions {
@@ -97,7 +99,7 @@ export class GradientTape {
 
 /**
  * Appends the backward pass of every op so far, in reverse. Gradients of parameters are added to their buffers.
- * @throws Error `internal:` for an op that has no rule: a program is built for training or it is not.
+ * @throws RelufyError `program` for an op that has no gradient: a step, the choice of the largest, sparse products.
  */
 export function appendGradients(builder: ProgramBuilder, options: GradientOptions): GradientTape {
   const tape = new GradientTape(builder, options);
@@ -110,7 +112,7 @@ export function appendGradients(builder: ProgramBuilder, options: GradientOption
     const op = replayed.get(index) ?? original;
     options.terms?.get(original.operands.out ?? '')?.(tape, op.operands.out as string);
     const rule = rules[op.kind];
-    if (rule === undefined) throw new Error(`internal: ${op.kind} has no gradient`);
+    if (rule === undefined) throw withoutGradient(op.kind);
     rule(op, tape, forward);
   }
   return tape;
@@ -147,6 +149,12 @@ function replay(
     return [from + index, again];
   });
 }
+
+const withoutGradient = (what: string): RelufyError =>
+  new RelufyError(
+    'program',
+    `gradient: expected ops that have one, got ${what}, which has no gradient. Train without it.`,
+  );
 
 type Rule = (op: Op, tape: GradientTape, forward: readonly Op[]) => void;
 
@@ -212,11 +220,18 @@ const rules: Partial<Record<OpKind, Rule>> = {
     normRule(op, tape, savedName(x), dy, number(op, 'heads'), number(op, 'headDim'));
   },
   activate: (op, tape) => {
-    const { x, out } = op.operands as { x: string; out: string };
+    const { x, out, thresholds, strength } = op.operands as Record<'x' | 'out', string> & {
+      thresholds?: string;
+      strength?: string;
+    };
     const dy = tape.of(out);
     if (dy === undefined || out === savedName(x)) return;
-    const attributes = { kind: number(op, 'kind'), threshold: number(op, 'threshold'), slack: tape.slack(op) };
-    tape.add(x, (residual, sum) => tape.builder.op('activateBackward', { x, dy, residual, out: sum }, attributes));
+    const kind = number(op, 'kind');
+    if (kind === activationCodes.step) throw withoutGradient('activate by step');
+    const attributes = { kind, threshold: number(op, 'threshold'), slack: tape.slack(op) };
+    tape.add(x, (residual, sum) =>
+      tape.builder.op('activateBackward', { x, dy, residual, thresholds, strength, out: sum }, attributes),
+    );
   },
   multiply: (op, tape) => {
     const { a, b, out } = op.operands as { a: string; b: string; out: string };

@@ -1,3 +1,4 @@
+export { type ActivationKind, activationCodes, isMaskCode, type MaskKind } from './activations.js';
 export type { Backend, BufferView, LoadedProgram, Session, Step } from './backend.js';
 export { bundlerRemedy, locate } from './beside.js';
 export {
@@ -59,7 +60,7 @@ export { appendGradients, type GradientOptions, type GradientTape } from './grad
 export { parseJson } from './json.js';
 export { nearest } from './nearest.js';
 export type { Access, OpDefinition } from './op-rules.js';
-export { type ActivationKind, activationCodes, type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';
+export { type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';
 export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';
 export { pipeable, printable, printableJson } from './printable.js';
 export {

@@ -20,6 +20,8 @@ export interface OpDefinition {
   readonly operands: Readonly<Record<string, OperandRule>>;
   /** Numbers that the builder gives. */
   readonly attributes: Readonly<Record<string, FieldKind>>;
+  /** What an attribute is when the builder leaves it out; the others must be given. */
+  readonly defaults?: Readonly<Record<string, number>>;
   /** Numbers that follow from the shapes, encoded behind the attributes. */
   readonly derived: readonly string[];
   /** Checks the shapes (throws through `Shapes`) and gives the derived numbers. */

@@ -1,31 +1,10 @@
 // The op table: every op's name, code, operands, attributes, shape rule and formula, in one place. The validator, the
 // encoder, the printer, the generated accessors of the kernels and the contract suite are all derived from it.
 // Ops are mathematics: no tile sizes, thread counts or devices here. The reference executor defines what each computes.
+import { inferActivation } from './activations.js';
 import { blockSize, blocksOf } from './block-format.js';
 import { f32, i8, i32, maybe, type OpDefinition, read, update, write } from './op-rules.js';
 import { trainingOpTable } from './training-ops.js';
-
-/** Activation functions, by the code that `activate` takes. `threshold` is the shift b of relu, the bar of fatrelu, ... */
-export const activationCodes = {
-  /** max(0, x - b); b = 0 is plain ReLU, b > 0 the shifted ReLU of ReLU Strikes Back (arXiv 2310.04564, 5.3). */
-  relu: 0,
-  /** max(0, x)^2 (Primer; ReLU^2 Wins, arXiv 2402.03804). */
-  relu2: 1,
-  /** x where x > t, else 0 (ProSparse, arXiv 2402.13516). */
-  fatrelu: 2,
-  /** x * sigmoid(x). */
-  silu: 3,
-  /** x * Phi(x) with the exact error function. */
-  gelu: 4,
-  /** GELU by its tanh approximation. */
-  geluTanh: 5,
-  /** threshold * tanh(x / threshold): soft-capped logits. */
-  softcap: 6,
-  /** threshold * x: the multipliers of some models. */
-  scale: 7,
-} as const;
-
-export type ActivationKind = keyof typeof activationCodes;
 
 const activation = ['f32', 'i8'] as const;
 const matrix = ['f32', 'bf16', 'int8', 'int4'] as const;
@@ -64,11 +43,12 @@ export const opTable = {
   },
   activate: {
     code: 4,
-    formula: 'out[r] = f(x[r]); f and threshold: see activationCodes',
-    operands: { x: read(f32), out: write(f32) },
+    formula: 'out[r] = f(x[r]); f, threshold, thresholds and strength: see activationCodes',
+    operands: { x: read(f32), thresholds: maybe(f32), strength: maybe(f32), out: write(f32) },
     attributes: { kind: 'int', threshold: 'float' },
-    derived: ['count', 'width'],
-    infer: (s) => s.rowwise('x', 'out', []),
+    defaults: { threshold: 0 },
+    derived: ['count', 'width', 'perColumn'],
+    infer: inferActivation,
   },
   multiply: {
     code: 5,
@@ -284,6 +264,48 @@ export const opTable = {
       s.expect('weight', [heads, headDim]);
       s.expect('bias', [heads, headDim]);
       return { count: s.count(count), width: s.fixed('x', width) };
+    },
+  },
+  keepTop: {
+    code: 16,
+    formula:
+      'out[r][i] = x[r][i] where i is among the k best of its stretch, else +0. A stretch: `within` columns, 0: the row. What competes: groups of groupSize neighbours, by the sum of their scores |x[i]| * scale[i], in f32 and in order of index; of equals the lower index is kept, NaN is largest. A row of strength 0 passes whole',
+    operands: { x: read(f32), scale: maybe(f32), strength: maybe(f32), out: write(f32) },
+    attributes: { k: 'int', groupSize: 'int', within: 'int' },
+    defaults: { groupSize: 1, within: 0 },
+    derived: ['count', 'width'],
+    infer: (s) => {
+      const fields = s.rowwise('x', 'out', ['scale']);
+      s.expect('strength', [s.dim('x', 0)]);
+      const { k, groupSize, within } = s.attributes as { k: number; groupSize: number; within: number };
+      const fits = (value: number, least: number) => Number.isInteger(value) && value >= least && value < 2 ** 31;
+      s.require(fits(k, 0), 'k', 'an integer from 0 on');
+      s.require(fits(groupSize, 1) && fields.width % groupSize === 0, 'groupSize', `a divisor of ${fields.width}`);
+      s.require(
+        within === 0 || (fits(within, 1) && fields.width % within === 0 && within % groupSize === 0),
+        'within',
+        `0, or a divisor of ${fields.width} that is a multiple of ${groupSize}`,
+      );
+      return fields;
+    },
+  },
+  concat: {
+    code: 17,
+    formula: 'out[r] = a[r], then b[r], then c[r], side by side',
+    operands: { a: read(f32), b: read(f32), c: maybe(f32), out: write(f32) },
+    attributes: {},
+    derived: ['count', 'aWidth', 'bWidth', 'cWidth'],
+    infer: (s) => {
+      const [count, a] = s.matrix('a');
+      const widths = ['b', 'c'].map((part) => {
+        if (!s.has(part)) return 0;
+        const [rows, width] = s.matrix(part);
+        s.require(rows === count, part, `[${count}, ...]`);
+        return s.fixed(part, width);
+      }) as [number, number];
+      const aWidth = s.fixed('a', a);
+      s.expect('out', [count, aWidth + widths[0] + widths[1]]);
+      return { count: s.count(count), aWidth, bWidth: widths[0], cWidth: widths[1] };
     },
   },
   roundRow: {

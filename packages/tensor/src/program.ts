@@ -1,10 +1,11 @@
 // A program: a flat list of ops over named buffers, pure data, and the builder that makes one.
 // Owns: the data types, building, validation, printing. Does not own execution (backends) or memory (plan.ts).
+import { activationCodes } from './activations.js';
 import { blockSize, blocksOf, isBlockDType } from './block-format.js';
 import { type BufferDecl, type Dim, describeBuffer, type StepLimits } from './buffer.js';
 import type { DType } from './dtype.js';
 import { RelufyError } from './errors.js';
-import { activationCodes, type OpKind, opDefinition } from './op-table.js';
+import { type OpKind, opDefinition } from './op-table.js';
 import { Shapes } from './shapes.js';
 
 export interface Op {
@@ -77,7 +78,7 @@ export class ProgramBuilder {
     return found;
   }
 
-  /** Appends an op. Undefined operands are absent. */
+  /** Appends an op. Undefined operands are absent; attributes that have a default may be. */
   op(
     kind: OpKind,
     operands: Readonly<Record<string, string | undefined>>,
@@ -89,7 +90,11 @@ export class ProgramBuilder {
       this.op('activate', { x, out }, { kind: activationCodes.scale, threshold: 1 });
     }
     const present = Object.entries(operands).filter((entry): entry is [string, string] => entry[1] !== undefined);
-    this.#ops.push({ kind, operands: Object.fromEntries(present), attributes });
+    this.#ops.push({
+      kind,
+      operands: Object.fromEntries(present),
+      attributes: { ...opDefinition(kind)?.defaults, ...attributes },
+    });
   }
 
   /** Appends an op that exists already. */
@@ -189,9 +194,11 @@ export function opFields(program: Program, op: Op, index: number): OpFields {
   for (const attribute of Object.keys(definition.attributes))
     if (!Number.isFinite(op.attributes[attribute]))
       throw opError(program, op, index, `attribute "${attribute}": expected a number, got ${op.attributes[attribute]}`);
+  for (const attribute of Object.keys(op.attributes))
+    if (!(attribute in definition.attributes)) throw opError(program, op, index, `has no attribute "${attribute}"`);
   const shapes = new Shapes({ operands, attributes: op.attributes }, (operand, expected) => {
     const found = operands[operand];
-    const got = found ? `"${found.name}" ${describeBuffer(found)}` : 'none';
+    const got = found ? `"${found.name}" ${describeBuffer(found)}` : (op.attributes[operand] ?? 'none');
     throw opError(program, op, index, `"${operand}": expected ${expected}, got ${got}`);
   });
   return { ...f32Attributes(op), ...definition.infer(shapes) };

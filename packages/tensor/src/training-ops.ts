@@ -2,6 +2,7 @@
 // op is a forward op with other operands (rope by the negative angle, products of two activations) there is none here.
 // Like all ops they are mathematics: one owner an output, one order of summation, so equal bits at any thread count.
 // In the formulas dy is the gradient of what the forward op gave, and `+=` adds to what the operand held.
+import { activationCodes, inferActivation } from './activations.js';
 import { f32, i32, maybe, maybeUpdate, maybeWrite, type OpDefinition, read, update, write } from './op-rules.js';
 import type { Shapes } from './shapes.js';
 
@@ -121,14 +122,22 @@ export const trainingOpTable = {
   activateBackward: {
     code: 24,
     formula:
-      "out[r] = residual[r] + dy[r] f'(x[r]); relu counts as rising from threshold - slack on (HeLU, arXiv 2411.10573)",
-    operands: { x: read(f32), dy: read(f32), residual: maybe(f32), out: write(f32) },
+      "out[r] = residual[r] + dy[r] f'(x[r]); relu counts as rising from threshold - slack on (HeLU, arXiv 2411.10573); a mask of |x| has dy where x passed",
+    operands: {
+      x: read(f32),
+      dy: read(f32),
+      residual: maybe(f32),
+      thresholds: maybe(f32),
+      strength: maybe(f32),
+      out: write(f32),
+    },
     attributes: { kind: 'int', threshold: 'float', slack: 'float' },
-    derived: ['count', 'width'],
+    derived: ['count', 'width', 'perColumn'],
     infer: (s) => {
       s.expect('dy', s.matrix('x'));
       s.expect('residual', s.matrix('x'));
-      return s.rowwise('x', 'out', []);
+      s.require(s.attributes.kind !== activationCodes.step, 'kind', 'an activation with a gradient, not step');
+      return inferActivation(s);
     },
   },
   attentionBackwardQuery: {

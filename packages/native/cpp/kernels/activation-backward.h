@@ -58,7 +58,7 @@ static inline float riseOf(float shift, float slack) {
 }
 
 static void activateBackward(const Call& call) {
-  static_assert(activationKinds == 8, "an activation has no case here");
+  static_assert(activationKinds == 12, "an activation has no case here");
   const int total = call.rows * ActivateBackward::width(call.op);
   const int first = share(total, 16, call.thread, call.threads);
   const int count = share(total, 16, call.thread + 1, call.threads) - first;

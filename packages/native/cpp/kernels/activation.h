@@ -39,7 +39,7 @@ static inline void map(const float* x, float* out, int64_t count, float threshol
 }
 
 static void activate(const Call& call) {
-  static_assert(activationKinds == 8, "an activation has no case here");
+  static_assert(activationKinds == 12, "an activation has no case here");
   const int width = Activate::width(call.op);
   const int total = call.rows * width;
   const int first = share(total, 16, call.thread, call.threads);

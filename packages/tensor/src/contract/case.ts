@@ -14,6 +14,11 @@ export type Fill =
   | { readonly kind: 'indicesOf' | 'countsOf'; readonly mask: CaseBuffer; readonly also?: number }
   /** What `quantize` makes of another operand's numbers. */
   | { readonly kind: 'quantizedOf'; readonly source: CaseBuffer; readonly part: 'values' | 'xScales' | 'xSums' }
+  /**
+   * Multiples of 1/4 from a few, so that scores tie and meet their thresholds; one number in eight is 0, -0, NaN or
+   * infinite. `coarsePositive`: thresholds, of which one in eight is infinite.
+   */
+  | { readonly kind: 'coarse' | 'coarsePositive' }
   /** A sentinel that the op must overwrite, or must leave alone. */
   | { readonly kind: 'constant'; readonly value: number };
 
@@ -31,6 +36,8 @@ export interface OpCase {
   readonly attributes: Readonly<Record<string, number>>;
   /** Operands to compare after the run, with the number of leading elements that count. */
   readonly results: readonly string[];
+  /** The reference's bits are demanded, NaN included: the op computes nothing that is rounded. */
+  readonly exact?: true;
 }
 
 /** Shorthand: an operand of a case. Everything is `input`/`state` so that the host can fill and read it. */

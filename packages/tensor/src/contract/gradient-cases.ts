@@ -1,6 +1,12 @@
 // The gradient cases of the contract suite: every op that has a gradient, alone or with what it needs around it, small
 // enough for finite differences, and a chain that uses one value twice.
-import { type ActivationKind, activationCodes, type BufferDecl, type ProgramBuilder } from '../index.js';
+import {
+  type ActivationKind,
+  activationCodes,
+  activationFunctions,
+  type BufferDecl,
+  type ProgramBuilder,
+} from '../index.js';
 import { buffer, type CaseBuffer, type Fill } from './case.js';
 import type { GradientCase } from './gradient-case.js';
 
@@ -83,12 +89,28 @@ function copyOf(builder: ProgramBuilder, x: string, width: number): string {
 
 function* elementwise(): Generator<GradientCase> {
   const thresholds: Partial<Record<ActivationKind, number>> = { relu: 0.4, fatrelu: 0.3, softcap: 3, scale: 0.7 };
-  for (const [kind, code] of Object.entries(activationCodes) as [ActivationKind, number][])
+  for (const kind of Object.keys(activationFunctions) as ActivationKind[])
     yield {
       ...base,
       name: `gradient of activate ${kind}`,
-      ...single('activate', [matrix('x', 9)], 9, { kind: code, threshold: thresholds[kind] ?? 0 }),
+      ...single('activate', [matrix('x', 9)], 9, { kind: activationCodes[kind], threshold: thresholds[kind] ?? 0 }),
     };
+  for (const kind of ['magnitude', 'remainder', 'magnitudeOrEqual'] as const)
+    for (const size of [1, 9])
+      yield {
+        ...base,
+        name: `gradient of activate ${kind}, ${size} thresholds`,
+        ...single(
+          'activate',
+          [
+            matrix('x', 9),
+            buffer('thresholds', 'f32', [size], { kind: 'values', values: [0.5, 0.1, 1, Number.POSITIVE_INFINITY] }),
+            buffer('strength', 'f32', ['rows'], { kind: 'values', values: [1, 0, 2] }),
+          ],
+          9,
+          { kind: activationCodes[kind] },
+        ),
+      };
   yield {
     ...base,
     name: 'gradient of multiply',

@@ -106,6 +106,15 @@ export function fill(view: BufferView, { decl, fill: how }: CaseBuffer, limits: 
       case 'values':
         write(i, how.values[i % how.values.length] as number);
         break;
+      case 'coarse':
+      case 'coarsePositive': {
+        const value = Math.floor(next() * 9 - 4) / 4;
+        const special = next();
+        const corners = [0, -0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+        if (how.kind === 'coarsePositive') write(i, special < 1 / 8 ? Number.POSITIVE_INFINITY : Math.abs(value));
+        else write(i, special < 1 / 8 ? (corners[Math.floor(special * 40)] as number) : value);
+        break;
+      }
       case 'constant':
         write(i, how.value);
         break;

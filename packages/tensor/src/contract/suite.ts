@@ -8,6 +8,7 @@ import { buffer, type OpCase, sentinel } from './case.js';
 import { opCases, quantizable, weightDTypes } from './cases.js';
 import { backendGradients, finiteDifferences } from './gradient-case.js';
 import { gradientCases } from './gradient-cases.js';
+import { chosenArbitrary, maskCases } from './mask-cases.js';
 import { type CaseResult, runCase } from './run-case.js';
 import { wideProducts, wideShapes } from './wide-products.js';
 
@@ -43,7 +44,8 @@ export function runBackendSuite(suite: BackendSuite): void {
           const expected = await runCase(reference, opCase, 1);
           const results: CaseResult[] = [];
           for (const backend of backends) results.push(await runCase(backend, opCase, 1));
-          expectClose(opCase.name, results[0] as CaseResult, expected, suite.tolerance);
+          if (opCase.exact) expectSameBits(opCase.name, results[0] as CaseResult, expected);
+          else expectClose(opCase.name, results[0] as CaseResult, expected, suite.tolerance);
           for (const result of results.slice(1)) expectSameBits(opCase.name, result, results[0] as CaseResult);
         }
       });
@@ -78,6 +80,17 @@ export function runBackendSuite(suite: BackendSuite): void {
             expectClose(opCase.name, await runCase(backend, opCase, seed), expected, suite.tolerance);
         }),
         { numRuns: 100 },
+      );
+    });
+
+    it('random masks have the bits of the reference', async () => {
+      if (suite.skip?.some(({ cases }) => maskCases.some(({ name }) => cases.test(name)))) return;
+      await fc.assert(
+        fc.asyncProperty(chosenArbitrary, fc.integer({ min: 0, max: 1e6 }), async (opCase, seed) => {
+          const expected = await runCase(reference, opCase, seed);
+          for (const backend of backends) expectSameBits(opCase.name, await runCase(backend, opCase, seed), expected);
+        }),
+        { numRuns: 150 },
       );
     });
 

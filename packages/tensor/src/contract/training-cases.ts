@@ -1,6 +1,6 @@
 // The op cases of training: backward ops, the loss and the optimiser at the sizes where kernels break. What they must
 // give is the reference's; that the reference's gradients are right is gradient-cases.ts.
-import { type ActivationKind, activationCodes, partSize, scheduleFields } from '../index.js';
+import { type ActivationKind, activationCodes, activationFunctions, partSize, scheduleFields } from '../index.js';
 import { buffer, type Fill, type OpCase, sentinel } from './case.js';
 
 const normal: Fill = { kind: 'normal' };
@@ -99,7 +99,7 @@ function* norms(): Generator<OpCase> {
 function* elementwise(): Generator<OpCase> {
   const thresholds: Partial<Record<ActivationKind, number>> = { relu: 0.4, fatrelu: 0.3, softcap: 15, scale: 0.7 };
   const corners: Fill = { kind: 'values', values: [0, -0, 0.3, 0.4, 0.2, -0.05, 4, -4, 12, -12, 90, -90] };
-  for (const [kind, code] of Object.entries(activationCodes) as [ActivationKind, number][])
+  for (const kind of Object.keys(activationFunctions) as ActivationKind[])
     for (const [width, rows, fill] of [
       [1, 1, normal],
       [17, 3, normal],
@@ -117,7 +117,7 @@ function* elementwise(): Generator<OpCase> {
           ...(rows > 1 && { residual: matrix('residual', width) }),
           out: matrix('out', width, stale),
         },
-        attributes: { kind: code, threshold: thresholds[kind] ?? 0, slack: kind === 'relu' ? 0.1 : 0 },
+        attributes: { kind: activationCodes[kind], threshold: thresholds[kind] ?? 0, slack: kind === 'relu' ? 0.1 : 0 },
         results: ['out'],
       };
   for (const width of widths)

@@ -1,9 +1,11 @@
 // The definition of every op, written naively: plain loops, sums in f64 rounded once to f32. Kept for ever as the oracle
 // of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned.
+import { type ActivationKind, activationCodes, isMaskCode } from '../activations.js';
 import { blockInteger, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
-import { type ActivationKind, activationCodes, type OpKind } from '../op-table.js';
+import type { OpKind } from '../op-table.js';
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
+import { keepTop, mask } from './masks.js';
 import { trainingKernels } from './training-kernels.js';
 
 export const activationFunctions: Readonly<Record<ActivationKind, (x: number, threshold: number) => number>> = {
@@ -18,7 +20,7 @@ export const activationFunctions: Readonly<Record<ActivationKind, (x: number, th
 };
 
 const activationByCode = new Map(
-  Object.entries(activationCodes).map(([kind, code]) => [code as number, activationFunctions[kind as ActivationKind]]),
+  Object.entries(activationFunctions).map(([kind, f]) => [activationCodes[kind as ActivationKind] as number, f]),
 );
 
 const gather: Kernel = (call) => {
@@ -75,6 +77,7 @@ const headNorm: Kernel = (call) => {
 };
 
 const activate: Kernel = (call) => {
+  if (isMaskCode(field(call, 'kind'))) return mask(call);
   const [x, out] = [operand(call, 'x'), operand(call, 'out')];
   const f = activationByCode.get(field(call, 'kind'));
   if (f === undefined) throw new Error(`internal: no activation has code ${field(call, 'kind')}`);
@@ -269,6 +272,19 @@ const quantize: Kernel = (call) => {
     }
 };
 
+const concat: Kernel = (call) => {
+  const parts = [
+    ['a', 'aWidth'],
+    ['b', 'bWidth'],
+    ['c', 'cWidth'],
+  ] as const;
+  let at = 0;
+  for (let r = 0; r < call.count; r++)
+    for (const [part, width] of parts)
+      for (let i = 0; i < field(call, width); i++)
+        operand(call, 'out').set(at++, operand(call, part).get(r * field(call, width) + i));
+};
+
 const roundRow: Kernel = (call) => {
   const [x, out, width] = [operand(call, 'x'), operand(call, 'out'), field(call, 'width')];
   for (let r = 0; r < call.count; r++) {
@@ -296,6 +312,8 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   logProb,
   quantize,
   headNorm,
+  keepTop,
+  concat,
   roundRow,
   ...trainingKernels,
 };

@@ -1,9 +1,10 @@
 // The definition of the ops of training, as naive as kernels.ts: plain loops, sums in f64 in the order that the formula
 // states, rounded once to f32. Does not own which backward op belongs to which forward op (gradient.ts).
-import { type ActivationKind, activationCodes } from '../op-table.js';
+import { type ActivationKind, activationCodes, isMaskCode } from '../activations.js';
 import { partSize, scheduleFields, type trainingOpTable } from '../training-ops.js';
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
+import { passes, thresholdOf } from './masks.js';
 
 /** Where a weight of a product lies: from input k to output n. */
 function weightAt(call: OpCall, n: number, k: number): number {
@@ -109,19 +110,22 @@ export const activationDerivatives: Readonly<Record<ActivationKind, Derivative>>
 };
 
 const derivativeByCode = new Map(
-  Object.entries(activationCodes).map(([kind, code]) => [
-    code as number,
-    activationDerivatives[kind as ActivationKind],
-  ]),
+  Object.entries(activationDerivatives).map(([kind, f]) => [activationCodes[kind as ActivationKind] as number, f]),
 );
 
 const activateBackward: Kernel = (call) => {
   const [x, dy, out, { residual }] = [operand(call, 'x'), operand(call, 'dy'), operand(call, 'out'), call.operands];
-  const derivative = derivativeByCode.get(field(call, 'kind'));
-  if (derivative === undefined) throw new Error(`internal: no activation has code ${field(call, 'kind')}`);
-  for (let i = 0; i < call.count * field(call, 'width'); i++) {
-    const slope = derivative(x.get(i), field(call, 'threshold'), field(call, 'slack'));
-    out.set(i, (residual ? residual.get(i) : 0) + dy.get(i) * slope);
+  const [kind, width] = [field(call, 'kind'), field(call, 'width')];
+  const derivative = derivativeByCode.get(kind);
+  if (derivative === undefined && !isMaskCode(kind)) throw new Error(`internal: no activation has code ${kind}`);
+  for (let i = 0; i < call.count * width; i++) {
+    const passed = () => passes(kind, x.get(i), thresholdOf(call, Math.floor(i / width), i % width));
+    const gradient = derivative
+      ? dy.get(i) * derivative(x.get(i), field(call, 'threshold'), field(call, 'slack'))
+      : passed()
+        ? dy.get(i)
+        : 0;
+    out.set(i, (residual ? residual.get(i) : 0) + gradient);
   }
 };
 
