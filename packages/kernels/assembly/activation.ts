@@ -1,4 +1,4 @@
-// Elementwise kernels: activate, multiply. Rows are contiguous, so a step is one run of rows * width numbers, dealt to
+// Elementwise kernels: activate (masks are masks.ts), multiply. Rows are contiguous, so a step is one run of rows * width numbers, dealt to
 // the threads in cache lines.
 //
 //   for i in my share: out[i] = f(x[i])
@@ -18,6 +18,7 @@ import {
   activationSoftcap,
   Multiply,
 } from './generated/ops';
+import { mask } from './masks';
 import { share, splat } from './simd';
 
 @inline function activation(kind: i32, x: v128, t: v128): v128 {
@@ -60,6 +61,7 @@ export function activate(op: usize, rows: i32, thread: i32, threads: i32): void 
     case activationGeluTanh: return map(activationGeluTanh, x, out, count, threshold);
     case activationSoftcap: return map(activationSoftcap, x, out, count, threshold);
     case activationScale: return map(activationScale, x, out, count, threshold);
+    default: mask(op, rows, thread, threads);
   }
 }
 

@@ -8,15 +8,18 @@
 import { activate, multiply } from './activation';
 import { attention, storeKv } from './attention';
 import { stream, streamRead } from './bench';
+import { concat } from './concat';
 import { gather } from './gather';
 import {
   Activate,
   Attention,
   AxpyRows,
+  Concat,
   countRows,
   Gather,
   GemvRows,
   HeadNorm,
+  KeepTop,
   LayerNorm,
   Linear,
   LogProb,
@@ -38,6 +41,7 @@ import { roundRow } from './round';
 import { selectActive } from './select';
 import { axpyRows, gemvRows } from './sparse';
 import { barrier } from './team';
+import { keepTop } from './top';
 
 /**
  * `program` is the address of the first record; `rows` and `outputs` are the step's sizes; `scratch` is this thread's
@@ -76,6 +80,8 @@ export function step(
     case StoreKv.code: return storeKv(op, pick(StoreKv.count(op), rows, outputs), t, threads);
     case Attention.code: return attention(op, pick(Attention.count(op), rows, outputs), t, threads, scratch);
     case HeadNorm.code: return headNorm(op, pick(HeadNorm.count(op), rows, outputs), t, threads);
+    case KeepTop.code: return keepTop(op, pick(KeepTop.count(op), rows, outputs), t, threads, scratch);
+    case Concat.code: return concat(op, pick(Concat.count(op), rows, outputs), t, threads);
     case RoundRow.code: return roundRow(op, pick(RoundRow.count(op), rows, outputs), t, threads);
     case Quantize.code: return quantize(op, pick(Quantize.count(op), rows, outputs), t, threads, scratch);
     case LogProb.code: return logProb(op, pick(LogProb.count(op), rows, outputs), t, threads);

@@ -5,20 +5,11 @@ import { createWasmBackend } from '../dist/node.js';
 
 const tolerance = 2e-6;
 
-/** Their kernels are not there yet. */
-const skip = [
-  {
-    reason: 'no kernel yet',
-    cases: /^(keepTop|concat|(gradient of )?(activate|activateBackward) (magnitude|remainder|step))/,
-  },
-];
-
 runBackendSuite({
   name: 'wasm',
   create: (threads) => createWasmBackend({ threads, everyThread: true }),
   threads: [1, 2, 3],
   tolerance,
-  skip,
 });
 
 runBackendSuite({
@@ -26,7 +17,6 @@ runBackendSuite({
   create: (threads) => createWasmBackend({ threads, relaxedSimd: false, everyThread: true }),
   threads: [1, 2],
   tolerance,
-  skip,
 });
 
 runBackendSuite({
@@ -34,5 +24,4 @@ runBackendSuite({
   create: () => createWasmBackend({ sharedMemory: false }),
   threads: [1],
   tolerance,
-  skip,
 });

@@ -106,6 +106,9 @@ function scratchBytes(kind: OpKind, fields: OpFields, maxRows: number, threads: 
       return inBlocks ? byRows() : panelBytes + 2 * cursors + of('inWidth') * 4;
     case 'axpyRows':
       return inBlocks ? byColumns() : Math.max(sumsOf(of('outWidth')), axpyBlockBytes);
+    case 'keepTop':
+      // counts of a digit, and the scores of a stretch (assembly/top.ts)
+      return 8192 + 64 + ((of('within') || of('width')) / of('groupSize')) * 4;
     case 'linearBackward':
       return sumsOf(of('inWidth'));
     case 'linearGradient':

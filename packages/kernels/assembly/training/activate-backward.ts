@@ -1,6 +1,6 @@
 // activateBackward and penalty: gradients number by number.
 //
-//   activateBackward: out = residual + dy f'(x), the derivatives as below; dealt to the threads in cache lines
+//   activateBackward: out = residual + dy f'(x), the derivatives as below (masks: ../masks.ts); dealt to the threads in cache lines
 //   penalty: out = residual + coefficient sign(x); norm[r] = sum |x[r]|; activeCount[r] = how many of x[r] are not 0; rows
 //            are dealt to the threads, and the sum of a row runs in four lanes, then one by one
 //
@@ -18,6 +18,7 @@ import {
   activationSoftcap,
   Penalty,
 } from '../generated/ops';
+import { choose } from '../masks';
 import { floats, hsum, share, splat } from '../simd';
 
 /** dy f'(x); `t` is the threshold, of relu less its slack. */
@@ -88,6 +89,12 @@ export function activateBackward(op: usize, rows: i32, thread: i32, threads: i32
     case activationGeluTanh: return map(activationGeluTanh, x, dy, residual, out, count, threshold);
     case activationSoftcap: return map(activationSoftcap, x, dy, residual, out, count, threshold);
     case activationScale: return map(activationScale, x, dy, residual, out, count, threshold);
+    default:
+      choose(
+        ActivateBackward.kind(op), ActivateBackward.x(op), ActivateBackward.dy(op), ActivateBackward.residual(op),
+        ActivateBackward.out(op), ActivateBackward.thresholds(op), ActivateBackward.perColumn(op) == 1,
+        ActivateBackward.strength(op), rows, ActivateBackward.width(op), thread, threads,
+      );
   }
 }
 

@@ -125,7 +125,7 @@ const activateBackward: Kernel = (call) => {
       : passed()
         ? dy.get(i)
         : 0;
-    out.set(i, (residual ? residual.get(i) : 0) + gradient);
+    out.set(i, residual ? residual.get(i) + gradient : gradient);
   }
 };
 

@@ -1,0 +1,170 @@
+// keepTop: the k best of every stretch of a row, the others +0. What competes are groups of neighbouring columns.
+//
+//   for each stretch: score of a group = sum of |x[c]| * scale[c], rounded to f32 at each step, in order
+//     bar = the k-th largest score; out[c] = x[c] where its group is above the bar, or on it and among the first that
+//     make k; else +0
+//
+// Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the bar is found by counting their
+// digits, in three passes whatever the numbers. Stretches are dealt to the threads; where there are fewer, every thread
+// finds the bar of each, and writes its share of the columns: not when out = x.
+import { KeepTop } from './generated/ops';
+import { floats, share, splat } from './simd';
+
+/** Counts of one digit's values. */
+const digitBins: i32 = 2048;
+const binBytes: usize = 8192;
+/** So many scores or fewer are compared with each other. */
+const few: i32 = 16;
+
+/** Integers of the order of the scores. */
+@inline function orderOf(score: v128): v128 {
+  const negative = i32x4.neg(v128.and(score, i32x4.splat(0x7fffffff)));
+  const order = v128.bitselect(negative, score, i32x4.shr_s(score, 31));
+  return v128.bitselect(i32x4.splat(0x7fffffff), order, f32x4.ne(score, score));
+}
+
+@inline function score4(x: v128, scale: v128): v128 {
+  return f32x4.mul(f32x4.abs(x), scale);
+}
+
+/** Writes the orders of all groups of a stretch. */
+function writeOrders(x: usize, scale: usize, groups: i32, groupSize: i32, orders: usize): void {
+  const one = splat(1);
+  if (groupSize > 1) {
+    for (let g = 0; g < groups; g++) {
+      let sum: f32 = 0;
+      for (const end = x + floats(groupSize); x < end; x += 4) {
+        const size = abs<f32>(load<f32>(x));
+        sum += scale ? size * load<f32>(scale) : size;
+        if (scale) scale += 4;
+      }
+      store<i32>(orders + floats(g), i32x4.extract_lane(orderOf(splat(sum)), 0));
+    }
+    return;
+  }
+  let i: usize = 0;
+  for (const end = floats(groups & ~3); i < end; i += 16)
+    v128.store(orders + i, orderOf(score4(v128.load(x + i), scale ? v128.load(scale + i) : one)));
+  for (const end = floats(groups); i < end; i += 4) {
+    const score = score4(v128.load32_zero(x + i), scale ? v128.load32_zero(scale + i) : one);
+    store<i32>(orders + i, i32x4.extract_lane(orderOf(score), 0));
+  }
+}
+
+/** How many of the orders are the bar, and in the high half how many are above it. */
+function countFrom(orders: usize, count: i32, bar: i32): i64 {
+  let above: i64 = 0;
+  let on: i64 = 0;
+  for (const end = orders + floats(count); orders < end; orders += 4) {
+    const order = load<i32>(orders);
+    if (order > bar) above++;
+    else if (order == bar) on++;
+  }
+  return (above << 32) | on;
+}
+
+/** Counts the next `bits` bits from `shift` on, of the orders that begin with `prefix`; gives the prefix with the k-th's. */
+function nextDigit(orders: usize, groups: i32, bins: usize, shift: i32, bits: i32, prefix: u32, left: usize): u32 {
+  memory.fill(bins, 0, binBytes);
+  const mask: u32 = (1 << bits) - 1;
+  const above = shift + bits;
+  for (let at = orders, end = orders + floats(groups); at < end; at += 4) {
+    const order = load<u32>(at) ^ 0x80000000;
+    if (above < 32 && order >>> above != prefix) continue;
+    const bin = bins + (<usize>((order >>> shift) & mask) << 2);
+    store<i32>(bin, load<i32>(bin) + 1);
+  }
+  let digit = mask;
+  let k = load<i32>(left);
+  for (let count = load<i32>(bins + (<usize>digit << 2)); k > count; count = load<i32>(bins + (<usize>digit << 2))) {
+    k -= count;
+    digit--;
+  }
+  store<i32>(left, k);
+  return (prefix << bits) | digit;
+}
+
+/** The order of the k-th best; `left` gives how many on the bar are kept. */
+function findBar(orders: usize, groups: i32, k: i32, bins: usize, left: usize): i32 {
+  if (groups <= few)
+    for (let g = 0; g < groups; g++) {
+      const bar = load<i32>(orders + floats(g));
+      const counts = countFrom(orders, groups, bar);
+      const above = <i32>(counts >> 32);
+      if (above >= k || above + <i32>counts < k) continue;
+      store<i32>(left, k - above);
+      return bar;
+    }
+  store<i32>(left, k);
+  const high = nextDigit(orders, groups, bins, 21, 11, 0, left);
+  const middle = nextDigit(orders, groups, bins, 10, 11, high, left);
+  return <i32>(nextDigit(orders, groups, bins, 0, 10, middle, left) ^ 0x80000000);
+}
+
+/** Columns of a stretch, from x and the orders of their groups, `ties` of which are kept on the bar. */
+function writeKept(x: usize, out: usize, orders: usize, groups: i32, groupSize: i32, bar: i32, ties: i32): void {
+  const bytes = floats(groupSize);
+  const bar4 = i32x4.splat(bar);
+  let g = 0;
+  while (g < groups) {
+    if (groupSize == 1 && g + 4 <= groups) {
+      const order = v128.load(orders + floats(g));
+      if (ties == 0 || !v128.any_true(i32x4.eq(order, bar4))) {
+        v128.store(out, v128.and(v128.load(x), i32x4.gt_s(order, bar4)));
+        x += 16;
+        out += 16;
+        g += 4;
+        continue;
+      }
+    }
+    const order = load<i32>(orders + floats(g));
+    const tied = order == bar && ties > 0;
+    if (tied) ties--;
+    if (order > bar || tied) memory.copy(out, x, bytes);
+    else memory.fill(out, 0, bytes);
+    x += bytes;
+    out += bytes;
+    g++;
+  }
+}
+
+export function keepTop(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
+  const width = KeepTop.width(op);
+  const groupSize = KeepTop.groupSize(op);
+  const stretch = KeepTop.within(op) ? KeepTop.within(op) : width;
+  const groups = stretch / groupSize;
+  const k = KeepTop.k(op);
+  const perRow = width / stretch;
+  const total = rows * perRow;
+  const whole = total >= threads || KeepTop.x(op) == KeepTop.out(op);
+  const firstGroup = whole ? 0 : share(groups, 16, thread, threads);
+  const lastGroup = whole ? groups : share(groups, 16, thread + 1, threads);
+  if (firstGroup == lastGroup) return;
+  const bins = scratch;
+  const left = scratch + binBytes;
+  const orders = left + 64;
+  const last = whole ? share(total, 1, thread + 1, threads) : total;
+  for (let i = whole ? share(total, 1, thread, threads) : 0; i < last; i++) {
+    const r = i / perRow;
+    const column = (i - r * perRow) * stretch;
+    const x = KeepTop.x(op) + floats(r * width + column);
+    const from = floats(firstGroup * groupSize);
+    const out = KeepTop.out(op) + floats(r * width + column) + from;
+    const bytes = floats((lastGroup - firstGroup) * groupSize);
+    if (k >= groups || (KeepTop.strength(op) && load<f32>(KeepTop.strength(op) + floats(r)) == 0)) {
+      memory.copy(out, x + from, bytes);
+      continue;
+    }
+    if (k == 0) {
+      memory.fill(out, 0, bytes);
+      continue;
+    }
+    writeOrders(x, KeepTop.scale(op) ? KeepTop.scale(op) + floats(column) : 0, groups, groupSize, orders);
+    const bar = findBar(orders, groups, k, bins, left);
+    const before = firstGroup == 0 ? 0 : <i32>countFrom(orders, firstGroup, bar);
+    writeKept(
+      x + from, out, orders + floats(firstGroup), lastGroup - firstGroup, groupSize, bar,
+      max(load<i32>(left) - before, 0),
+    );
+  }
+}
