@@ -7,14 +7,6 @@ import { provideBinary } from '../testing/binary.mjs';
 const reason = await provideBinary();
 const isas: Record<string, readonly string[]> = { x64: ['avx512', 'avx2', 'scalar'], arm64: ['neon', 'scalar'] };
 
-/** Their kernels are not there yet. */
-const skip = [
-  {
-    reason: 'no kernel yet',
-    cases: /^(keepTop|concat|(gradient of )?(activate|activateBackward) (magnitude|remainder|step))/,
-  },
-];
-
 async function create(isa: string, threads: number) {
   process.env.RELUFY_NATIVE_ISA = isa;
   try {
@@ -32,7 +24,6 @@ for (const isa of isas[process.arch] ?? []) {
       create: (threads) => create(isa, threads),
       threads: [1, 2, 3],
       tolerance: 2e-6,
-      skip,
     });
   else describe.skip(`backend contract: native ${isa} (${missing})`, () => it('is skipped', () => {}));
 }

@@ -58,7 +58,7 @@ static inline float riseOf(float shift, float slack) {
 }
 
 static void activateBackward(const Call& call) {
-  static_assert(activationKinds == 12, "an activation has no case here");
+  static_assert(activationKinds == 12, "an activation has no case here, nor in masks.h");
   const int total = call.rows * ActivateBackward::width(call.op);
   const int first = share(total, 16, call.thread, call.threads);
   const int count = share(total, 16, call.thread + 1, call.threads) - first;
@@ -79,7 +79,14 @@ static void activateBackward(const Call& call) {
     case activationGeluTanh: return run(mapBackward<activationGeluTanh>, t);
     case activationSoftcap: return run(mapBackward<activationSoftcap>, t);
     case activationScale: return run(mapBackward<activationScale>, t);
-    default: __builtin_trap();
+    default:
+      choose(
+          ActivateBackward::kind(call.op),
+          {ActivateBackward::x(call.op), ActivateBackward::dy(call.op), ActivateBackward::residual(call.op),
+           ActivateBackward::out(call.op), ActivateBackward::thresholds(call.op),
+           ActivateBackward::perColumn(call.op) == 1, ActivateBackward::strength(call.op), call.rows,
+           ActivateBackward::width(call.op)},
+          call);
   }
 }
 

@@ -1,4 +1,4 @@
-// Elementwise kernels: activate, multiply. Rows are contiguous, so a step is one run of rows * width numbers, dealt to
+// Elementwise kernels: activate (masks are masks.h), multiply. Rows are contiguous, so a step is one run of rows * width numbers, dealt to
 // the threads in cache lines.
 //
 //   for i in my share: out[i] = f(x[i])
@@ -7,6 +7,7 @@
 // share ends. In place (out = x) is fine.
 #pragma once
 #include "exp.h"
+#include "masks.h"
 
 namespace relufy::RELUFY_ISA {
 
@@ -39,7 +40,7 @@ static inline void map(const float* x, float* out, int64_t count, float threshol
 }
 
 static void activate(const Call& call) {
-  static_assert(activationKinds == 12, "an activation has no case here");
+  static_assert(activationKinds == 12, "an activation has no case here, nor in masks.h");
   const int width = Activate::width(call.op);
   const int total = call.rows * width;
   const int first = share(total, 16, call.thread, call.threads);
@@ -56,7 +57,7 @@ static void activate(const Call& call) {
     case activationGeluTanh: return map<activationGeluTanh>(x, out, count, threshold);
     case activationSoftcap: return map<activationSoftcap>(x, out, count, threshold);
     case activationScale: return map<activationScale>(x, out, count, threshold);
-    default: __builtin_trap();
+    default: mask(call);
   }
 }
 

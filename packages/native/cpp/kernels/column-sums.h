@@ -44,11 +44,4 @@ static inline void addColumnSums(float* out, int rows, int first, int last, cons
   if (c < last) addColumns<1>(out, rows, c, last - c, term);
 }
 
-/** n numbers at `at`. */
-RELUFY_INLINE static Vec take(const float* at, int n) { return n == lanes ? load(at) : loadFirst(at, n); }
-RELUFY_INLINE static void put(float* at, Vec v, int n) {
-  if (n == lanes) store(at, v);
-  else storeFirst(at, v, n);
-}
-
 }  // namespace relufy::RELUFY_ISA

@@ -4,6 +4,7 @@
 #include "activation.h"
 #include "attention-backward.h"
 #include "attention.h"
+#include "concat.h"
 #include "cross-entropy.h"
 #include "gather.h"
 #include "linear-backward.h"
@@ -19,6 +20,7 @@
 #include "select.h"
 #include "sparse.h"
 #include "stream.h"
+#include "top.h"
 
 #define RELUFY_TEXT_OF(name) #name
 #define RELUFY_TEXT(name) RELUFY_TEXT_OF(name)
@@ -46,6 +48,8 @@ static constexpr Kernels listKernels() {
   k.byCode[LogProb::code] = logProb;
   k.byCode[Quantize::code] = quantize;
   k.byCode[HeadNorm::code] = headNorm;
+  k.byCode[KeepTop::code] = keepTop;
+  k.byCode[Concat::code] = concat;
   k.byCode[RoundRow::code] = roundRow;
   k.byCode[LinearBackward::code] = linearBackward;
   k.byCode[LinearGradient::code] = linearGradient;
@@ -73,6 +77,7 @@ static size_t scratchBytes(Record op, int maxRows, int threads) {
     case GemvRows::code: return gemvRowsScratch(op, maxRows);
     case AxpyRows::code: return axpyRowsScratch(op, maxRows, threads);
     case Attention::code: return attentionScratch(op);
+    case KeepTop::code: return keepTopScratch(op);
     case LinearBackward::code:
     case LinearGradient::code: return outerScratch;
     case AttentionBackwardQuery::code: return attentionBackwardQueryScratch(op);

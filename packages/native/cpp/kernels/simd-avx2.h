@@ -79,6 +79,11 @@ RELUFY_INLINE static float hmax(Vec v) {
 
 RELUFY_INLINE static Vec whereGreater(Vec a, Vec b, Vec v) { return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), v); }
 RELUFY_INLINE static Vec whereNonZero(Vec a, Vec v) { return _mm256_and_ps(_mm256_cmp_ps(a, zero(), _CMP_NEQ_UQ), v); }
+RELUFY_INLINE static Vec whereAtMost(Vec a, Vec b, Vec v) { return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ), v); }
+RELUFY_INLINE static Vec whereNotAtMost(Vec a, Vec b, Vec v) {
+  return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NLE_UQ), v);
+}
+RELUFY_INLINE static Vec whereNotLess(Vec a, Vec b, Vec v) { return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NLT_UQ), v); }
 RELUFY_INLINE static Vec chooseNegative(Vec x, Vec a, Vec b) {
   return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, zero(), _CMP_LT_OQ));
 }

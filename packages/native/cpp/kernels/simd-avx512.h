@@ -81,6 +81,15 @@ RELUFY_INLINE static Vec whereGreater(Vec a, Vec b, Vec v) {
 RELUFY_INLINE static Vec whereNonZero(Vec a, Vec v) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, zero(), _CMP_NEQ_UQ), v);
 }
+RELUFY_INLINE static Vec whereAtMost(Vec a, Vec b, Vec v) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), v);
+}
+RELUFY_INLINE static Vec whereNotAtMost(Vec a, Vec b, Vec v) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ), v);
+}
+RELUFY_INLINE static Vec whereNotLess(Vec a, Vec b, Vec v) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ), v);
+}
 RELUFY_INLINE static Vec chooseNegative(Vec x, Vec a, Vec b) {
   return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, zero(), _CMP_LT_OQ), a);
 }

@@ -67,6 +67,9 @@ RELUFY_INLINE static Vec keep(uint32x4_t mask, Vec v) {
 }
 RELUFY_INLINE static Vec whereGreater(Vec a, Vec b, Vec v) { return keep(vcgtq_f32(a, b), v); }
 RELUFY_INLINE static Vec whereNonZero(Vec a, Vec v) { return keep(vmvnq_u32(vceqzq_f32(a)), v); }
+RELUFY_INLINE static Vec whereAtMost(Vec a, Vec b, Vec v) { return keep(vcleq_f32(a, b), v); }
+RELUFY_INLINE static Vec whereNotAtMost(Vec a, Vec b, Vec v) { return keep(vmvnq_u32(vcleq_f32(a, b)), v); }
+RELUFY_INLINE static Vec whereNotLess(Vec a, Vec b, Vec v) { return keep(vmvnq_u32(vcltq_f32(a, b)), v); }
 RELUFY_INLINE static Vec chooseNegative(Vec x, Vec a, Vec b) { return vbslq_f32(vcltzq_f32(x), a, b); }
 RELUFY_INLINE static uint32_t nonZeroBits(Vec v) {
   const uint32_t bits[lanes] = {1, 2, 4, 8};

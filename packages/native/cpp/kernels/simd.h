@@ -10,6 +10,7 @@
 //   hsum hmax                      lane l with lane l + n/2, halving: the one order of summation across lanes
 //   hsums                          hsum of `lanes` vectors, `stride` apart, each in its lane
 //   whereGreater whereNonZero chooseNegative   a > b ? v : 0;  a != 0 ? v : 0;  x < 0 ? a : b
+//   whereAtMost whereNotAtMost whereNotLess    a <= b ? v : 0;  a <= b ? 0 : v;  a < b ? 0 : v
 //   nonZeroBits                    bit l: lane l != 0
 //   pow2                           2^n for integral lanes -127 < n < 128
 //   Int ...                        a vector of i32, for block formats: see block-dot.h, block-gemm.h, quantize.h
@@ -52,6 +53,13 @@ RELUFY_INLINE static int wholeLanes(int count) { return count & ~(lanes - 1); }
 
 RELUFY_INLINE static Vec load(const f16* at) { return loadHalf(&at->bits); }
 RELUFY_INLINE static Vec loadFirst(const f16* at, int n) { return loadHalfFirst(&at->bits, n); }
+
+/** n numbers at `at`. */
+RELUFY_INLINE static Vec take(const float* at, int n) { return n == lanes ? load(at) : loadFirst(at, n); }
+RELUFY_INLINE static void put(float* at, Vec v, int n) {
+  if (n == lanes) store(at, v);
+  else storeFirst(at, v, n);
+}
 
 /** Asks for a line, into L2: into L1 measured half as fast. */
 RELUFY_INLINE static void prefetchFar(const void* at) { __builtin_prefetch(at, 0, 2); }

@@ -25,24 +25,36 @@ interface MaskShape {
   readonly thresholds?: Fill;
   readonly strength?: boolean;
   readonly backward?: boolean;
+  readonly inPlace?: boolean;
 }
 
-function maskCase({ kind, rows, width, x, threshold, thresholds = positive, strength, backward }: MaskShape): OpCase {
+function maskCase({
+  kind,
+  rows,
+  width,
+  x,
+  threshold,
+  thresholds = positive,
+  strength,
+  backward,
+  inPlace,
+}: MaskShape): OpCase {
   const how = threshold === undefined ? 'a threshold a column' : `threshold ${threshold}`;
   const op = backward ? 'activateBackward' : 'activate';
+  const input = matrix('x', width, x);
   return {
-    name: `${op} ${kind}, ${how}${strength ? ', a strength a row' : ''} [${rows}, ${width}]`,
+    name: `${op} ${kind}, ${how}${inPlace ? ', in place' : ''}${strength ? ', a strength a row' : ''} [${rows}, ${width}]`,
     op,
     rows,
     maxRows: rows + 1,
     operands: {
-      x: matrix('x', width, x),
+      x: input,
       ...(backward && { dy: matrix('dy', width) }),
       ...(backward && rows > 1 && { residual: matrix('residual', width, { kind: 'normal' }) }),
       thresholds:
         threshold === undefined ? vector('thresholds', width, thresholds) : vector('thresholds', 1, values(threshold)),
       ...(strength && { strength: strengths }),
-      out: matrix('out', width, stale),
+      out: inPlace ? input : matrix('out', width, stale),
     },
     attributes: { kind: activationCodes[kind], threshold: 0, ...(backward && { slack: 0 }) },
     results: ['out'],
@@ -63,6 +75,7 @@ function* masks(): Generator<OpCase> {
       for (const strength of [false, true]) {
         yield maskCase({ kind, rows, width, strength });
         yield maskCase({ kind, rows, width, strength, threshold: 0.5 });
+        yield maskCase({ kind, rows, width, strength, inPlace: true });
         if (kind !== 'step') yield maskCase({ kind, rows, width, strength, backward: true });
       }
     // all kept, none kept, only zeros
@@ -84,20 +97,22 @@ interface TopShape {
   readonly x?: Fill;
   readonly scale?: Fill;
   readonly strength?: boolean;
+  readonly inPlace?: boolean;
 }
 
-function topCase({ rows, width, k, groupSize = 1, within = 0, x, scale, strength }: TopShape): OpCase {
+function topCase({ rows, width, k, groupSize = 1, within = 0, x, scale, strength, inPlace }: TopShape): OpCase {
+  const input = matrix('x', width, x);
   const of = `${k} of ${within || width}${groupSize > 1 ? ` by ${groupSize}` : ''}`;
   return {
-    name: `keepTop ${of}${scale ? ', scaled' : ''}${strength ? ', a strength a row' : ''} [${rows}, ${width}]`,
+    name: `keepTop ${of}${scale ? ', scaled' : ''}${strength ? ', a strength a row' : ''}${inPlace ? ', in place' : ''} [${rows}, ${width}]`,
     op: 'keepTop',
     rows,
     maxRows: rows + 1,
     operands: {
-      x: matrix('x', width, x),
+      x: input,
       ...(scale && { scale: vector('scale', width, scale) }),
       ...(strength && { strength: strengths }),
-      out: matrix('out', width, stale),
+      out: inPlace ? input : matrix('out', width, stale),
     },
     attributes: { k, groupSize, within },
     results: ['out'],
@@ -132,8 +147,10 @@ function* tops(): Generator<OpCase> {
       [36, 36, 0, 0],
       [36, 36, 0, 1],
     ] as const)
-      for (const rows of [1, 4])
+      for (const rows of [1, 4]) {
+        yield topCase({ rows, width, k, groupSize, within, x, inPlace: true });
         yield topCase({ rows, width, k, groupSize, within, x, ...(rows > 1 && { scale: positive, strength: true }) });
+      }
   // scores that all tie, a channel of zeros, and scales that turn the order round
   for (const width of [17, 100]) {
     yield topCase({ rows: 2, width, k: 5, x: values(1, -1) });
