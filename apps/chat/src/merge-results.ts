@@ -26,7 +26,7 @@ function mergeStats(a: ModelStats, b: ModelStats): ModelStats {
   const share = decode.tokens === 0 ? 0 : b.decode.tokens / decode.tokens;
   const mean = (x: number, y: number) => (1 - share) * x + share * y;
   const density = Object.entries(a.density).map(([site, layers]) => {
-    const others = b.density[site as keyof ModelStats['density']];
+    const others = b.density[site as keyof ModelStats['density']] ?? [];
     if (layers.length === 0 || others.length === 0) return [site, layers.length === 0 ? others : layers] as const;
     return [site, layers.map((value, layer) => mean(value, others[layer] as number))] as const;
   });

@@ -1,7 +1,7 @@
 // What an answer costs on this machine: a few tokens decoded behind contexts of the tasks, with the runtime's own counters
 // of what was read. Scores do not depend on it.
-import type { Model } from '@relufy/models';
-import { countMacs } from '@relufy/sparsity';
+import { type Model, withoutMasks } from '@relufy/models';
+import { countMacs, densitiesOf } from '@relufy/sparsity';
 import type { Sample } from './evaluate.js';
 import type { CostResult } from './results.js';
 
@@ -48,7 +48,7 @@ export function costOf(model: Model): CostResult {
     weightBytesPerToken: stats.weightBytesPerToken,
     denseWeightBytesPerToken: stats.denseWeightBytesPerToken,
     density,
-    macsPerToken: countMacs(model.spec, density).withHead,
-    denseMacsPerToken: countMacs(model.spec, {}).withHead,
+    macsPerToken: countMacs(model.spec, densitiesOf(model.spec, density)).withHead,
+    denseMacsPerToken: countMacs(withoutMasks(model.spec), {}).withHead,
   };
 }

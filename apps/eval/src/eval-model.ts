@@ -1,5 +1,5 @@
 // What an evaluation needs of a model, and a loaded Model as one. Small, so that tests bring their own.
-import { type Model, type ScoreRequest, sparseSites } from '@relufy/models';
+import { hasNormRelu, type Model, type ScoreRequest } from '@relufy/models';
 import { weightFormats } from '@relufy/sparsity';
 import type { GenerationSettings } from './requests.js';
 import type { Encoding } from './token-pairs.js';
@@ -38,7 +38,7 @@ export function evalModel(model: Model, { addBosToken = true }: EvalModelOptions
       weights: weightFormats(model),
       sparsity: model.sparsity,
       activation: model.spec.ffn.activation.kind,
-      stage_2: sparseSites(model.spec).has('qkv'),
+      stage_2: hasNormRelu(model.spec),
       context_length: model.contextLength,
       add_bos_token: addBosToken,
     },

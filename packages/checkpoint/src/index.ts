@@ -10,7 +10,7 @@ export { ggufTokenizer } from './gguf/tokenizer.js';
 export { type HttpFilesInit, httpFiles } from './http-files.js';
 export { type HubListingOptions, hubListing } from './hub-listing.js';
 export { memoryFiles } from './memory-files.js';
-export { openCheckpoint } from './open.js';
+export { openCheckpoint, openPlanWeights } from './open.js';
 export {
   encodeSafetensors,
   type SafetensorsOptions,
@@ -19,3 +19,4 @@ export {
 } from './safetensors/write.js';
 export { sameTensor } from './same-tensor.js';
 export { urlFiles } from './url-files.js';
+export { planFiles, planWeightsFile } from './weight-files.js';

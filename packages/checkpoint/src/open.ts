@@ -10,7 +10,7 @@ import { malformed } from './malformed.js';
 import { openPyTorch } from './pytorch/open.js';
 import { openSafetensors } from './safetensors/read.js';
 import { closeAll, type OpenFile, openAll, openShards, parseShardIndex } from './sharded.js';
-import { indexOf, weightFiles, weightNames } from './weight-files.js';
+import { indexOf, planWeightsFile, weightFiles, weightNames } from './weight-files.js';
 
 const formats: Readonly<Record<(typeof weightFiles)[number], { format: string; open: OpenFile }>> = {
   'model.safetensors': { format: 'safetensors', open: openSafetensors },
@@ -38,6 +38,13 @@ export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): P
   const gguf = await findGguf(files, signal);
   if (gguf !== undefined) return openGgufAsHuggingFace(files, gguf, signal);
   throw noWeights(files);
+}
+
+/** Opens the numbers of a sparsity plan; undefined where there is no such file. */
+export async function openPlanWeights(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint | undefined> {
+  if (!(await has(files, planWeightsFile, signal))) return undefined;
+  const opened = await openAll(files, [planWeightsFile], openSafetensors, signal, () => noWeights(files));
+  return join('safetensors', files, [...opened.values()]);
 }
 
 async function join(format: string, files: ModelFiles, opened: readonly OpenedFile[]): Promise<Checkpoint> {

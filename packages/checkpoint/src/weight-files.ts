@@ -9,6 +9,10 @@ export const indexOf = (file: string): string => `${file}.index.json`;
 /** All names of weights that are no GGUF. */
 export const weightNames: readonly string[] = weightFiles.flatMap((file) => [file, indexOf(file)]);
 
+/** The numbers of a sparsity plan, and what describes them: beside a model or alone. */
+export const planWeightsFile = 'sparsity_model.safetensors';
+export const planFiles: readonly string[] = ['sparsity_config.json', planWeightsFile];
+
 /** What belongs to a model besides its weights. */
 export const descriptionFiles: readonly string[] = [
   'config.json',

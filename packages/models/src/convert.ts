@@ -19,13 +19,17 @@ import {
 } from '@relufy/tensor';
 import type { WeightMap, WeightPart } from './families/family.js';
 import { parseConfig } from './families/index.js';
+import { fingerprint } from './fingerprint.js';
 import type { WeightDType } from './load-model.js';
 import { checkFiles } from './load-options.js';
 import { checkFinite, checkShapes, convert, type FillOptions, fillBuffer, isFamilySources } from './load-weights.js';
 import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
+import { planConfigFile, planJson } from './plan.js';
 import { planModel, readJson } from './plan-model.js';
+import type { OpenedPlan } from './plan-weights.js';
 import { relufiedConfig } from './relufied-config.js';
-import { checkRelufyOptions, type ModelSpec, type RelufyOptions } from './spec.js';
+import { checkRelufyOptions, type RelufyOptions } from './relufy.js';
+import type { ModelSpec } from './spec.js';
 
 export interface ConversionOptions {
   readonly dtype: WeightDType;
@@ -33,6 +37,8 @@ export interface ConversionOptions {
   readonly layout?: 'hf' | 'packed';
   /** Convert as a ReLU model; recorded in config.json, so that loading needs no option. */
   readonly relufy?: RelufyOptions;
+  /** The folder of a sparsity plan, for which `packed` lays the weights out; the metadata records it. */
+  readonly plan?: ModelFiles;
   readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
   readonly signal?: AbortSignal;
 }
@@ -41,6 +47,8 @@ export interface ConversionOptions {
 export interface Conversion {
   readonly texts: ReadonlyMap<string, string>;
   readonly tensors: readonly TensorToWrite[];
+  /** The numbers of the plan, if the weights are laid out for one: a file of its own. */
+  readonly planTensors?: readonly TensorToWrite[];
   readonly metadata: Readonly<Record<string, string>>;
   readonly alignment: number;
   close(): Promise<void>;
@@ -65,7 +73,8 @@ export function checkConversionOptions(options: ConversionOptions): void {
   checkOptions('convert', options, {
     dtype: oneOf('f32', 'bf16', 'int8', 'int4'),
     layout: oneOf('hf', 'packed'),
-    relufy: anything, // spec.ts looks into it
+    relufy: anything, // relufy.ts looks into it
+    plan: anything, // an open one
     onProgress: aFunction,
     signal: aSignal,
   });
@@ -82,10 +91,16 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
   const layout = options.layout ?? (isBlockDType(dtype) ? 'packed' : 'hf');
   if (layout === 'hf' && isBlockDType(dtype))
     throw new RelufyError('option', `convert option "layout": expected packed for ${dtype}, got hf.`);
+  if (layout === 'hf' && options.plan)
+    throw new RelufyError(
+      'option',
+      `convert option "plan": expected the layout packed, which a plan decides, got hf. Other layouts need no plan.`,
+    );
   const plan = await planModel(files, {
     dtype,
     contextLength: 1,
     ...(options.relufy && { relufy: options.relufy }),
+    ...(options.plan && { plan: options.plan }),
     ...(signal && { signal }),
   });
   const { checkpoint, decoder, sources } = plan;
@@ -108,7 +123,7 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
       },
     };
     const texts = await folderTexts(files, options, plan.spec);
-    const close = () => checkpoint.close();
+    const { close } = plan;
     if (layout === 'hf') {
       const tensors = familyTensors(sources.map, checkpoint, dtype, fill);
       return { texts, tensors, metadata: { format: 'pt' }, alignment: 8, close };
@@ -120,11 +135,27 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
           bufferBytes(checkpoint, sources.map.get(decl.name) as readonly WeightPart[], decl, fill),
         ),
       );
-    return { texts, tensors, metadata: packedMetadata(decoder.buffers), alignment: packedAlignment, close };
+    const madeFrom = await fingerprint(plan.config.spec, checkpoint, signal);
+    const metadata = packedMetadata(decoder.buffers, madeFrom, plan.sparsityPlan?.plan);
+    const conversion = { texts, tensors, metadata, alignment: packedAlignment, close };
+    return plan.sparsityPlan ? withPlan(conversion, plan.sparsityPlan) : conversion;
   } catch (error) {
-    await checkpoint.close();
+    await plan.close();
     throw error;
   }
+}
+
+/** The plan comes along, beside the weights that are laid out for it. */
+function withPlan(conversion: Conversion, { plan, weights }: OpenedPlan): Conversion {
+  const texts = new Map([...conversion.texts, [planConfigFile, planJson(plan)]]);
+  if (weights === undefined) return { ...conversion, texts };
+  const planTensors = [...weights.tensors.values()].map(({ name, shape }): TensorToWrite => {
+    const data = async function* () {
+      yield (await weights.readRows(name, 0, shape.length === 1 ? 1 : (shape[0] as number))).data;
+    };
+    return { name, dtype: 'F32', shape, data };
+  });
+  return { ...conversion, texts, planTensors };
 }
 
 /** config.json with what was changed, and everything that goes with the weights. */

@@ -1,7 +1,8 @@
 // The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
 // Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
 import type { BufferDecl, Dim, DType, StepLimits } from '@relufy/tensor';
-import { type Projection, projections, type Role } from './projections.js';
+import { type MaskPlace, placesName, placeWidth } from './masks.js';
+import { projections, type Role } from './projections.js';
 import { headRows, type ModelSpec } from './spec.js';
 
 /** f16 halves the cache, and rounds keys and values to 11 bits. */
@@ -32,7 +33,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     if (norm.weight) vector(`${name}.weight`, hiddenSize);
     if (norm.bias) vector(`${name}.bias`, hiddenSize);
   };
-  const linears = new Map(projections(spec).map((one) => [one.role, one]));
+  const linears = projections(spec);
 
   matrix('embedTokens', spec.vocabSize, embeddingSize);
   if (!spec.tieWordEmbeddings) matrix('lmHead', spec.vocabSize, embeddingSize);
@@ -47,13 +48,15 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   for (let i = 0; i < spec.numHiddenLayers; i++) {
     const layer = `layers.${i}`;
     // an input that is zero skips one contiguous row; dense and sparse programs share the weights
-    const linear = (role: Role) => {
-      const { in: input, out, bias, skips } = linears.get(role) as Projection;
-      matrix(`${layer}.${role}.weight`, out, input, skips === 'inputs');
-      if (bias) vector(`${layer}.${role}.bias`, out);
+    const linear = (...roles: readonly Role[]) => {
+      for (const { role, in: input, out, bias, skips } of linears) {
+        if (!roles.includes(role)) continue;
+        matrix(`${layer}.${role}.weight`, out, input, skips === 'inputs');
+        if (bias) vector(`${layer}.${role}.bias`, out);
+      }
     };
     normOf(`${layer}.attentionNorm`);
-    linear('qkv');
+    linear('qkv', 'q', 'qk', 'k', 'kv', 'v');
     const { headNorm } = attention;
     const normedHeads = [attention.numAttentionHeads + attention.numKeyValueHeads, attention.headDim];
     if (headNorm?.weight) add('weight', `${layer}.headNorm.weight`, 'f32', normedHeads);
@@ -62,9 +65,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     if (ffn.downNorm) vector(`${layer}.downNorm.weight`, intermediateSize);
     linear('o');
     if (!hasOneNorm(spec)) normOf(`${layer}.ffnNorm`);
-    if (ffn.kind === 'gated') linear('gate');
-    linear('up');
-    linear('down');
+    linear('gate', 'up', 'down');
   }
   if (spec.embeddingNorm) normOf('embeddingNorm');
   if (spec.finalNorm) normOf('finalNorm');
@@ -76,8 +77,40 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     attention.headDim,
   ];
   for (const name of ['kCache', 'vCache']) add('state', name, options.kvCache ?? 'f32', cache);
+  buffers.push(...planBuffers(spec));
+  if (spec.denseTokens !== undefined) add('input', 'maskStrength', 'f32', ['rows']);
   for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
   for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);
+  return buffers;
+}
+
+/**
+ * What a plan brings, f32: thresholds and scales of masks, low-rank factors, predictors. Shapes as in its file; whoever
+ * calibrates may write them between steps.
+ */
+export function planBuffers(spec: ModelSpec): BufferDecl[] {
+  const buffers: BufferDecl[] = [];
+  const add = (name: string, ...shape: readonly number[]) =>
+    buffers.push({ name, kind: 'constant', dtype: 'f32', shape });
+  for (let layer = 0; layer < spec.numHiddenLayers; layer++) {
+    for (const mask of spec.masks ?? []) {
+      const name = `layers.${layer}.${placesName(mask.at)}`;
+      const width = placeWidth(spec, mask.at[0] as MaskPlace);
+      if (mask.kind === 'magnitude') add(`${name}.threshold`, mask.perChannel ? width : 1);
+      if (mask.kind === 'top' && mask.scaled) add(`${name}.scale`, width);
+    }
+    for (const { role, in: input, out, lowRank } of projections(spec)) {
+      const rank = lowRank?.rank[layer] ?? 0;
+      if (rank === 0) continue;
+      add(`layers.${layer}.${role}.lowRank.a`, rank, input);
+      add(`layers.${layer}.${role}.lowRank.b`, out, rank);
+    }
+    const rank = spec.predictor?.rank[layer] ?? 0;
+    if (rank === 0) continue;
+    add(`layers.${layer}.predictor.a`, rank, spec.hiddenSize);
+    add(`layers.${layer}.predictor.b`, spec.intermediateSize, rank);
+    add(`layers.${layer}.predictor.threshold`, 1);
+  }
   return buffers;
 }
 

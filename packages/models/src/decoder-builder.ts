@@ -1,28 +1,23 @@
 // The ops of a decoder: one pass over a spec, for every family, sparsity mode and set of taps. It reads facts of the spec
-// and never a family's name. Does not own the buffers (decoder-buffers.ts) or who asks for programs (decoder.ts).
-import { activationCodes, type BufferDecl, type Dim, type ProgramBuilder, RelufyError, rowBytes } from '@relufy/tensor';
+// and never a family's name. Does not own products (decoder-products.ts), masks (decoder-masks.ts), buffers
+// (decoder-buffers.ts) or who asks for programs (decoder.ts).
+import { activationCodes, type BufferDecl, type ProgramBuilder, RelufyError } from '@relufy/tensor';
 import { hasOneNorm } from './decoder-buffers.js';
-import type { DecoderForward, DecoderProgram, ProgramOptions, Site, WeightRead } from './decoder-program.js';
-import { type Projection, projections, type Role, sparseSites } from './projections.js';
+import { MaskedLayers } from './decoder-masks.js';
+import { Products } from './decoder-products.js';
+import type { DecoderForward, DecoderProgram, ProgramOptions } from './decoder-program.js';
+import { DecoderScope } from './decoder-scope.js';
+import { isQkv } from './projections.js';
 import { headRows, type ModelSpec } from './spec.js';
-
-/** An activation and, when it is sparse, the list of its non-zero channels. */
-interface SiteInput {
-  readonly x: string;
-  readonly active?: string;
-  readonly activeCount?: string;
-}
 
 export class DecoderBuilder {
   readonly #spec: ModelSpec;
-  readonly #buffers: ReadonlyMap<string, BufferDecl>;
   readonly #options: ProgramOptions;
   readonly #builder: ProgramBuilder;
-  readonly #taps = new Map<string, string>();
-  readonly #reads: WeightRead[] = [];
-  readonly #exact: boolean;
-  readonly #projections: ReadonlyMap<Role, Projection>;
-  readonly #sparse: ReadonlySet<Site>;
+  readonly #taps: Map<string, string>;
+  readonly #scope: DecoderScope;
+  readonly #products: Products;
+  readonly #masks: MaskedLayers;
 
   constructor(
     spec: ModelSpec,
@@ -30,13 +25,13 @@ export class DecoderBuilder {
     options: ProgramOptions,
     builder: ProgramBuilder,
   ) {
+    this.#scope = new DecoderScope(spec, buffers, builder, options.sparsity === 'exact');
+    this.#products = new Products(this.#scope);
+    this.#masks = new MaskedLayers(this.#scope, this.#products);
     this.#spec = spec;
-    this.#buffers = buffers;
     this.#options = options;
-    this.#exact = options.sparsity === 'exact';
     this.#builder = builder;
-    this.#projections = new Map(projections(spec).map((one) => [one.role, one]));
-    this.#sparse = sparseSites(spec);
+    this.#taps = this.#scope.taps;
   }
 
   forward(): DecoderForward {
@@ -61,49 +56,43 @@ export class DecoderBuilder {
       if (activation === undefined)
         throw new RelufyError(
           'option',
-          `capture "${tap}": expected hidden.0 to hidden.${numHiddenLayers}, or qkv, o, upGate, preActivation or down with a layer from 0 to ${numHiddenLayers - 1}.`,
+          `capture "${tap}": expected hidden.0 to hidden.${numHiddenLayers}, or ${this.#tapNames()} with a layer from 0 to ${numHiddenLayers - 1}.`,
         );
       this.#builder.keep(activation);
     }
-    for (const { activeCount } of this.#reads) if (activeCount) this.#builder.keep(activeCount);
-    return { program: this.#builder.build(), taps: this.#taps, reads: this.#reads };
+    for (const { activeCount } of this.#products.reads) if (activeCount) this.#builder.keep(activeCount);
+    return { program: this.#builder.build(), taps: this.#taps, reads: this.#products.reads };
   }
 
-  /** A weight, state or input buffer; undefined when the spec has none of that name. */
-  #maybe(name: string): string | undefined {
-    const buffer = this.#buffers.get(name);
-    return buffer && this.#builder.use(buffer);
-  }
-
-  #use(name: string): string {
-    const used = this.#maybe(name);
-    if (used === undefined) throw new Error(`internal: no buffer "${name}"`);
-    return used;
-  }
-
-  #activation(name: string, width: number, count: Dim = 'rows'): string {
-    return this.#builder.activation(name, [count, width]);
+  #tapNames(): string {
+    const names = [...this.#taps.keys()].map((tap) => tap.split('.', 1)[0] as string);
+    return [...new Set(names)].filter((name) => name !== 'hidden').join(', ');
   }
 
   #embed(): string {
     const { hiddenSize, embeddingSize, positions } = this.#spec;
-    let x = this.#activation('embedding', embeddingSize);
-    this.#builder.op('gather', { index: this.#use('tokens'), table: this.#use('embedTokens'), out: x });
+    let x = this.#scope.activation('embedding', embeddingSize);
+    this.#builder.op('gather', { index: this.#scope.use('tokens'), table: this.#scope.use('embedTokens'), out: x });
     if (embeddingSize !== hiddenSize) {
-      const out = this.#activation('projectedIn', hiddenSize);
-      this.#product('projection', -1, 'projectIn', { x }, out);
+      const out = this.#scope.activation('projectedIn', hiddenSize);
+      this.#products.product('projection', -1, 'projectIn', { x }, out);
       x = out;
     }
     const { multipliers, embeddingNorm } = this.#spec;
-    if (multipliers && multipliers.embedding !== 1) x = this.#scaled(x, 'embedding', multipliers.embedding);
+    if (multipliers && multipliers.embedding !== 1) x = this.#scope.scaled(x, 'embedding', multipliers.embedding);
     if (embeddingNorm) {
-      const out = this.#activation('embeddingNorm', hiddenSize);
+      const out = this.#scope.activation('embeddingNorm', hiddenSize);
       this.#norm('embeddingNorm', x, out);
       x = out;
     }
     if (positions.kind === 'learned') {
-      const out = this.#activation('hidden.0', hiddenSize);
-      const operands = { index: this.#use('positions'), table: this.#use('embedPositions'), residual: x, out };
+      const out = this.#scope.activation('hidden.0', hiddenSize);
+      const operands = {
+        index: this.#scope.use('positions'),
+        table: this.#scope.use('embedPositions'),
+        residual: x,
+        out,
+      };
       this.#builder.op('gather', operands);
       x = out;
     }
@@ -113,8 +102,8 @@ export class DecoderBuilder {
   #layer(layer: number, x: string): string {
     const { block, hiddenSize } = this.#spec;
     const name = (part: string) => `${part}.${layer}`;
-    const next = this.#activation(`hidden.${layer + 1}`, hiddenSize);
-    const mid = this.#activation(name('mid'), hiddenSize);
+    const next = this.#scope.activation(`hidden.${layer + 1}`, hiddenSize);
+    const mid = this.#scope.activation(name('mid'), hiddenSize);
     switch (block.kind) {
       case 'preNorm': {
         this.#attention(layer, this.#normed(layer, 'attentionNorm', x), x, mid);
@@ -122,11 +111,11 @@ export class DecoderBuilder {
         return next;
       }
       case 'postNorm': {
-        const sum = this.#activation(name('sum'), hiddenSize);
-        const ffnSum = this.#activation(name('ffnSum'), hiddenSize);
-        this.#attention(layer, { x }, x, sum);
+        const sum = this.#scope.activation(name('sum'), hiddenSize);
+        const ffnSum = this.#scope.activation(name('ffnSum'), hiddenSize);
+        this.#attention(layer, x, x, sum);
         this.#norm(`layers.${layer}.attentionNorm`, sum, mid);
-        this.#ffn(layer, { x: mid }, mid, ffnSum);
+        this.#ffn(layer, mid, mid, ffnSum);
         this.#norm(`layers.${layer}.ffnNorm`, ffnSum, next);
         return next;
       }
@@ -141,75 +130,64 @@ export class DecoderBuilder {
 
   #norm(name: string, x: string, out: string): void {
     const { kind, eps } = this.#spec.norm;
-    const weight = this.#maybe(`${name}.weight`);
+    const weight = this.#scope.maybe(`${name}.weight`);
     if (kind === 'rms') this.#builder.op('rmsNorm', { x, weight, out }, { eps });
-    else this.#builder.op('layerNorm', { x, weight, bias: this.#maybe(`${name}.bias`), out }, { eps });
+    else this.#builder.op('layerNorm', { x, weight, bias: this.#scope.maybe(`${name}.bias`), out }, { eps });
   }
 
-  /** A norm that feeds attention or an FFN: in stage 2 a ReLU follows, and its zeros are listed. */
-  #normed(layer: number, norm: 'attentionNorm' | 'ffnNorm', x: string): SiteInput {
-    const { hiddenSize } = this.#spec;
-    const out = this.#activation(`${norm}.${layer}`, hiddenSize);
+  #normed(layer: number, norm: 'attentionNorm' | 'ffnNorm', x: string): string {
+    const out = this.#scope.activation(`${norm}.${layer}`, this.#spec.hiddenSize);
     this.#norm(`layers.${layer}.${norm}`, x, out);
-    const site = norm === 'attentionNorm' ? 'qkv' : 'upGate';
-    if (!this.#sparse.has(site)) return { x: this.#rounded(out, hiddenSize) };
-    const rectified = this.#activation(`${norm}.relu.${layer}`, hiddenSize);
-    this.#builder.op('activate', { x: out, out: rectified }, { kind: activationCodes.relu, threshold: 0 });
-    return this.#select(`${norm}.${layer}`, this.#rounded(rectified, hiddenSize), hiddenSize);
-  }
-
-  /** The input of a linear layer, to 8 bits where the model was made so. What rounds to zero need not be read. */
-  #rounded(x: string, width: number): string {
-    if (!this.#spec.roundedInputs) return x;
-    const out = this.#activation(`${x}.rounded`, width);
-    this.#builder.op('roundRow', { x, out });
     return out;
   }
 
-  #select(name: string, x: string, width: number): SiteInput {
-    if (!this.#exact) return { x };
-    const active = this.#builder.activation(`active.${name}`, ['rows', width], 'i32');
-    const activeCount = this.#builder.activation(`activeCount.${name}`, ['rows'], 'i32');
-    this.#builder.op('selectActive', { x, active, activeCount });
-    return { x, active, activeCount };
-  }
-
-  /** out = residual + attention(input). */
-  #attention(layer: number, input: SiteInput, residual: string, out: string): void {
+  /** out = residual + attention(x). */
+  #attention(layer: number, x: string, residual: string, out: string): void {
     const { attention, positions } = this.#spec;
     const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = attention;
-    const { q, kv, all } = headRows(this.#spec);
-    this.#taps.set(`qkv.${layer}`, input.x);
-    const qkv = this.#activation(`qkvOut.${layer}`, all);
-    this.#project(layer, 'qkv', input, qkv);
-    const rows = { positions: this.#use('positions'), slots: this.#use('slots') };
+    const { q, kv } = headRows(this.#spec);
+    this.#taps.set(`qkv.${layer}`, this.#masks.inputAt(layer, 'q', x).x);
+    const qkv = this.#queriesKeysValues(layer, x);
+    const rows = { positions: this.#scope.use('positions'), slots: this.#scope.use('slots') };
     if (attention.headNorm?.when === 'beforeRope') this.#headNorm(layer, qkv);
     if (positions.kind === 'rope' && (positions.layers?.[layer] ?? true)) {
-      const operands = { x: qkv, positions: rows.positions, table: this.#use('ropeTable') };
+      const operands = { x: qkv, positions: rows.positions, table: this.#scope.use('ropeTable') };
       this.#builder.op('rope', operands, { heads: heads + kvHeads, headDim });
     }
     if (attention.headNorm?.when === 'afterRope') this.#headNorm(layer, qkv);
-    const cache = { k: this.#use('kCache'), v: this.#use('vCache') };
+    const cache = { k: this.#scope.use('kCache'), v: this.#scope.use('vCache') };
     this.#builder.op('storeKv', { x: qkv, ...rows, ...cache }, { layer, firstKey: q, firstValue: q + kv });
-    let mixed = this.#activation(`attention.${layer}`, q);
+    let mixed = this.#scope.activation(`attention.${layer}`, q);
     const { window } = attention;
     const windowed = window !== undefined && (window.layers?.[layer] ?? true);
     this.#builder.op(
       'attention',
-      { x: qkv, ...rows, ...cache, keyBias: this.#maybe('alibi'), out: mixed },
+      { x: qkv, ...rows, ...cache, keyBias: this.#scope.maybe('alibi'), out: mixed },
       { layer, heads, window: windowed ? window.size : 0, scale: headDim ** -0.5 },
     );
     if (attention.outNorm) mixed = this.#innerNorm(layer, 'outNorm', mixed, q);
-    mixed = this.#rounded(mixed, q);
-    this.#taps.set(`o.${layer}`, mixed);
-    this.#project(layer, 'o', { x: this.#branch(mixed) }, out, residual);
+    this.#masks.project(layer, 'o', this.#masks.lastInput(layer, 'o', mixed), out, residual);
+  }
+
+  /** [rows, queries | keys | values], by one product or by one for each part that has a mask of its own. */
+  #queriesKeysValues(layer: number, x: string): string {
+    const out = this.#scope.activation(`qkvOut.${layer}`, headRows(this.#spec).all);
+    const parts = [...this.#masks.projections.values()].filter(({ role }) => isQkv(role));
+    const outs = parts.map(({ role, out: width }) => {
+      const to = parts.length === 1 ? out : this.#scope.activation(`${role}Out.${layer}`, width);
+      this.#masks.project(layer, role, this.#masks.inputAt(layer, role[0] as 'q' | 'k' | 'v', x), to);
+      return to;
+    });
+    const [a, b, c] = outs;
+    if (a !== undefined && b !== undefined) this.#builder.op('concat', { a, b, c, out });
+    return out;
   }
 
   /** Queries and keys, a head at a time, in place. */
   #headNorm(layer: number, x: string): void {
     const { numAttentionHeads, numKeyValueHeads, headDim, headNorm } = this.#spec.attention;
     if (headNorm === undefined) return;
-    const [weight, bias] = ['weight', 'bias'].map((part) => this.#maybe(`layers.${layer}.headNorm.${part}`));
+    const [weight, bias] = ['weight', 'bias'].map((part) => this.#scope.maybe(`layers.${layer}.headNorm.${part}`));
     const heads = numAttentionHeads + numKeyValueHeads;
     const centred = headNorm.kind === 'layer' ? 1 : 0;
     this.#builder.op('headNorm', { x, weight, bias }, { heads, headDim, centred, eps: headNorm.eps });
@@ -217,55 +195,42 @@ export class DecoderBuilder {
 
   /** An RMS norm inside attention or FFN. */
   #innerNorm(layer: number, name: 'outNorm' | 'downNorm', x: string, width: number): string {
-    const out = this.#activation(`${name}.${layer}`, width);
-    const weight = this.#use(`layers.${layer}.${name}.weight`);
+    const out = this.#scope.activation(`${name}.${layer}`, width);
+    const weight = this.#scope.use(`layers.${layer}.${name}.weight`);
     this.#builder.op('rmsNorm', { x, weight, out }, { eps: this.#spec.norm.eps });
     return out;
   }
 
-  #scaled(x: string, name: string, factor: number): string {
-    const [count, width] = this.#builder.declaration(x).shape as [Dim, number];
-    const out = this.#activation(`${name}.scaled`, width, count);
-    this.#builder.op('activate', { x, out }, { kind: activationCodes.scale, threshold: factor });
-    return out;
-  }
-
-  /** What goes into the last layer of a branch, times the residual multiplier; zeros stay zeros. */
-  #branch(x: string): string {
-    const { residual = 1 } = this.#spec.multipliers ?? {};
-    return residual === 1 ? x : this.#scaled(x, x, residual);
-  }
-
-  /** out = residual + ffn(input). */
-  #ffn(layer: number, input: SiteInput, residual: string, out: string): void {
+  /** out = residual + ffn(x). */
+  #ffn(layer: number, x: string, residual: string, out: string): void {
     const { ffn, intermediateSize } = this.#spec;
-    const name = (part: string) => `${part}.${layer}`;
+    const neuron = (part: string) => this.#scope.activation(`${part}.${layer}`, intermediateSize);
+    const gated = ffn.kind === 'gated';
+    const first = gated ? 'gate' : 'up';
+    const input = this.#masks.inputAt(layer, first, x);
     this.#taps.set(`upGate.${layer}`, input.x);
-    const up = this.#activation(name('up'), intermediateSize);
-    let h = this.#activation(name('down'), intermediateSize);
-    if (ffn.kind === 'plain') {
-      this.#project(layer, 'up', input, up);
-      this.#taps.set(`preActivation.${layer}`, up);
-      this.#activate(up, h);
-    } else {
-      const gate = this.#activation(name('gate'), intermediateSize);
-      const gated = this.#activation(name('gated'), intermediateSize);
-      this.#project(layer, 'gate', input, gate);
-      this.#taps.set(`preActivation.${layer}`, gate);
-      this.#activate(gate, gated);
-      const behindGate = this.#projections.get('up')?.skips === 'outputs';
-      const neurons = behindGate ? this.#select(name('gated'), gated, intermediateSize) : { x: gated };
-      this.#rows(layer, `layers.${layer}.up`, input.x, neurons, up);
-      const b = ffn.activateUp ? this.#activation(name('upActivated'), intermediateSize) : up;
+    const foreseen = this.#masks.foreseen(layer, x);
+    let before = neuron(first);
+    this.#masks.project(layer, first, input, before, undefined, foreseen);
+    if (foreseen) {
+      const all = before;
+      before = neuron(`${first}Foreseen`);
+      this.#builder.op('multiply', { a: foreseen.x, b: all, out: before });
+    }
+    this.#taps.set(`preActivation.${layer}`, before);
+    let h = neuron(gated ? 'gated' : 'down');
+    this.#activate(before, h);
+    if (gated) {
+      const neurons = this.#masks.neurons(layer, h);
+      const up = neuron('up');
+      this.#masks.project(layer, 'up', this.#masks.inputAt(layer, 'up', x), up, undefined, neurons);
+      const b = ffn.activateUp ? neuron('upActivated') : up;
       if (ffn.activateUp) this.#activate(up, b);
-      this.#builder.op('multiply', { a: gated, b, out: h });
+      h = neuron('down');
+      this.#builder.op('multiply', { a: neurons.x, b, out: h });
     }
     if (ffn.downNorm) h = this.#innerNorm(layer, 'downNorm', h, intermediateSize);
-    h = this.#rounded(h, intermediateSize);
-    this.#taps.set(`down.${layer}`, h);
-    h = this.#branch(h);
-    const hidden = this.#sparse.has('down') ? this.#select(name('down'), h, intermediateSize) : { x: h };
-    this.#project(layer, 'down', hidden, out, residual);
+    this.#masks.project(layer, 'down', this.#masks.lastInput(layer, 'down', h), out, residual);
   }
 
   #activate(x: string, out: string): void {
@@ -276,7 +241,7 @@ export class DecoderBuilder {
     }
     // x sigmoid(beta x) = silu(beta x) / beta
     const width = this.#spec.intermediateSize;
-    const [inner, outer] = ['inner', 'outer'].map((part) => this.#activation(`${out}.${part}`, width)) as [
+    const [inner, outer] = ['inner', 'outer'].map((part) => this.#scope.activation(`${out}.${part}`, width)) as [
       string,
       string,
     ];
@@ -286,80 +251,26 @@ export class DecoderBuilder {
     this.#builder.op('activate', { x: outer, out }, { kind: scale, threshold: 1 / threshold });
   }
 
-  /** A linear layer of a block. */
-  #project(layer: number, role: Role, input: SiteInput, out: string, residual?: string): void {
-    const { site } = this.#projections.get(role) as Projection;
-    this.#product(site, layer, `layers.${layer}.${role}`, input, out, residual);
-  }
-
-  /** A linear layer: input channels that are listed as active, or all. */
-  #product(
-    site: WeightRead['site'],
-    layer: number,
-    name: string,
-    input: SiteInput,
-    out: string,
-    residual?: string,
-  ): void {
-    const weight = this.#maybe(`${name}.weight`) ?? this.#use(name);
-    const operands = { ...this.#inputOf(weight, input.x), w: weight, bias: this.#maybe(`${name}.bias`), residual, out };
-    const { active, activeCount } = input;
-    if (active !== undefined && this.#buffers.get(weight)?.transposed) {
-      this.#builder.op('axpyRows', { ...operands, active, activeCount });
-      this.#read(site, layer, weight, activeCount);
-    } else {
-      this.#builder.op('linear', operands);
-      this.#read(site, layer, weight);
-    }
-  }
-
-  /** The up projection behind a gate: only the neurons that the gate lets through, or all. */
-  #rows(layer: number, name: string, x: string, neurons: SiteInput, out: string): void {
-    const weight = this.#use(`${name}.weight`);
-    const operands = { ...this.#inputOf(weight, x), w: weight, bias: this.#maybe(`${name}.bias`), out };
-    const { active, activeCount } = neurons;
-    if (active === undefined) this.#builder.op('linear', operands);
-    else this.#builder.op('gemvRows', { ...operands, active, activeCount });
-    this.#read('up', layer, weight, activeCount);
-  }
-
-  #inputOf(weight: string, x: string): Readonly<Record<string, string>> {
-    return this.#builder.inputOf(this.#buffers.get(weight) as BufferDecl, x);
-  }
-
-  #read(site: WeightRead['site'], layer: number, weight: string, activeCount?: string): void {
-    const { shape, dtype } = this.#buffers.get(weight) as BufferDecl;
-    const [rows, columns] = shape as [number, number];
-    this.#reads.push({
-      weight,
-      site,
-      layer,
-      rowBytes: rowBytes(dtype, columns),
-      rows,
-      ...(activeCount !== undefined && { activeCount }),
-    });
-  }
-
   #logits(hidden: string): string {
     const { hiddenSize, embeddingSize, finalNorm, numHiddenLayers, vocabSize } = this.#spec;
-    let x = this.#activation('lastHidden', hiddenSize, 'outputs');
-    this.#builder.op('gather', { index: this.#use('outputRows'), table: hidden, out: x });
+    let x = this.#scope.activation('lastHidden', hiddenSize, 'outputs');
+    this.#builder.op('gather', { index: this.#scope.use('outputRows'), table: hidden, out: x });
     if (finalNorm) {
-      const out = this.#activation('finalNorm', hiddenSize, 'outputs');
+      const out = this.#scope.activation('finalNorm', hiddenSize, 'outputs');
       this.#norm('finalNorm', x, out);
       x = out;
     }
     if (embeddingSize !== hiddenSize) {
-      const out = this.#activation('projectedOut', embeddingSize, 'outputs');
-      this.#product('projection', -1, 'projectOut', { x }, out);
+      const out = this.#scope.activation('projectedOut', embeddingSize, 'outputs');
+      this.#products.product('projection', -1, 'projectOut', { x }, out);
       x = out;
     }
     this.#taps.set(`hidden.${numHiddenLayers}`, x);
     const { multipliers, logitsSoftcap } = this.#spec;
-    if (multipliers && multipliers.logits !== 1) x = this.#scaled(x, 'lastHidden', multipliers.logits);
-    const logits = this.#activation('logits', vocabSize, 'outputs');
-    const raw = logitsSoftcap === undefined ? logits : this.#activation('rawLogits', vocabSize, 'outputs');
-    this.#product('head', -1, this.#spec.tieWordEmbeddings ? 'embedTokens' : 'lmHead', { x }, raw);
+    if (multipliers && multipliers.logits !== 1) x = this.#scope.scaled(x, 'lastHidden', multipliers.logits);
+    const logits = this.#scope.activation('logits', vocabSize, 'outputs');
+    const raw = logitsSoftcap === undefined ? logits : this.#scope.activation('rawLogits', vocabSize, 'outputs');
+    this.#products.product('head', -1, this.#spec.tieWordEmbeddings ? 'embedTokens' : 'lmHead', { x }, raw);
     if (logitsSoftcap !== undefined)
       this.#builder.op(
         'activate',
@@ -376,7 +287,7 @@ export class DecoderBuilder {
     }
     const logprob = this.#builder.activation('logprob', ['outputs']);
     const best = this.#builder.activation('best', ['outputs'], 'i32');
-    this.#builder.op('logProb', { logits, target: this.#use('targets'), logprob, best });
+    this.#builder.op('logProb', { logits, target: this.#scope.use('targets'), logprob, best });
     this.#builder.keep(logprob);
     this.#builder.keep(best);
   }

@@ -1,6 +1,7 @@
 // What is asked of a decoder's program, and what one comes with: options, taps, what it reads of the weights.
 // Does not own building one (decoder-builder.ts).
 import type { Program, ProgramBuilder } from '@relufy/tensor';
+import type { QkvRole } from './projections.js';
 
 /** A linear layer's input, as statistics and taps name it. */
 export type Site = 'qkv' | 'o' | 'upGate' | 'down';
@@ -10,7 +11,10 @@ export const sites: readonly Site[] = ['qkv', 'o', 'upGate', 'down'];
 export interface ProgramOptions {
   /** `exact` skips weights behind zeros; `dense` computes everything in the same order: the same bits. */
   readonly sparsity: 'exact' | 'dense';
-  /** Activations to keep: `hidden.k`, `qkv.k`, `o.k`, `upGate.k`, `preActivation.k`, `down.k`. */
+  /**
+   * Activations to keep: `hidden.k`, `preActivation.k`; what goes into `qkv.k`, `o.k`, `upGate.k` (that of q and of gate
+   * where masks differ) and `down.k`; and, by the places of a mask, what it left, as `kv.k`, `gateUp.k`, `neurons.k`.
+   */
   readonly taps?: readonly string[];
   /** `logits`: the head's outputs are kept; `logprobs`: only the target's log-probability and the best id. */
   readonly head?: 'logits' | 'logprobs';
@@ -25,11 +29,16 @@ export interface DecoderProgram {
   readonly reads: readonly WeightRead[];
 }
 
+/**
+ * Sites as statistics count them: parts of `qkv` that have masks of their own by themselves; `up`: rows of neurons after a
+ * gate; `lowRank` and `predictor`: what a plan adds; `head` and `projection` belong to no layer (-1).
+ */
+export type ReadSite = Site | QkvRole | 'up' | 'lowRank' | 'predictor' | 'head' | 'projection';
+
 /** What one product reads of its weights for one row. */
 export interface WeightRead {
   readonly weight: string;
-  /** `up`: rows behind a gate; `head` and `projection` belong to no layer (-1). */
-  readonly site: Site | 'up' | 'head' | 'projection';
+  readonly site: ReadSite;
   readonly layer: number;
   /** Bytes of one neuron's or channel's row, and how many there are. */
   readonly rowBytes: number;

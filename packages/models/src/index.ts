@@ -3,19 +3,22 @@ export { type ErrorCode, nearest, pipeable, printable, RelufyError } from '@relu
 export type { ChatMessage } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, companionFiles, planConversion, tokenizerFiles } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
-export type { DecoderOptions, KvCacheDType } from './decoder-buffers.js';
+export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';
 export {
   type DecoderForward,
   type DecoderProgram,
   type ProgramOptions,
+  type ReadSite,
   type Site,
   sites,
   type WeightRead,
 } from './decoder-program.js';
 export type { Family, WeightMap, WeightPart } from './families/family.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
+export { fingerprint } from './fingerprint.js';
 export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
 export {
+  type LoadFilesOptions,
   type LoadOptions,
   loadModelFiles,
   type ProgressEvent,
@@ -24,15 +27,48 @@ export {
   type WeightDType,
 } from './load-model.js';
 export { type FamilySources, isFamilySources, type WeightSources } from './load-weights.js';
+export {
+  hasNormRelu,
+  type LowRank,
+  type Mask,
+  type MaskPlace,
+  type MaskRule,
+  maskAt,
+  maskPlaces,
+  type Predictor,
+  placesName,
+  placeWidth,
+  sparsePlaces,
+  withNormRelu,
+  withoutMasks,
+} from './masks.js';
 export type { ForwardOptions, Model } from './model.js';
+export { applyPlan, parsePlan, planConfigFile, planJson, type SparsityPlan } from './plan.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
+export { type OpenedPlan, openPlan } from './plan-weights.js';
 export { alibiTable, ropeTable } from './positions.js';
-export { isSparse, type Projection, parameterCount, projections, type Role, sparseSites } from './projections.js';
+export {
+  isSparse,
+  type Projection,
+  parameterCount,
+  projections,
+  type QkvRole,
+  type Role,
+  sparseSites,
+} from './projections.js';
 export { relufiedConfig } from './relufied-config.js';
+export { type RelufyOptions, relufy } from './relufy.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
-export { loadModel, looksLikePath, type ModelSource, type ModelUrls, openModelFiles } from './source.js';
-export type { Activation, ModelSpec, NormSpec, PositionSpec, RelufyOptions, RopeScaling } from './spec.js';
-export { headRows, isReluLike, relufy } from './spec.js';
+export {
+  loadModel,
+  looksLikePath,
+  type ModelSource,
+  type ModelUrls,
+  openModelFiles,
+  withOpenPlan,
+} from './source.js';
+export type { Activation, ModelSpec, NormSpec, PositionSpec, RopeScaling } from './spec.js';
+export { headRows } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';
 export type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './steps.js';

@@ -12,9 +12,11 @@ import { checkLoadOptions } from './load-options.js';
 import { Model } from './model.js';
 import { ParkedSlots } from './parked-slots.js';
 import { type ModelPlan, parseJson, planModel } from './plan-model.js';
+import { fillPlan } from './plan-weights.js';
 import { alibiTable, ropeTable } from './positions.js';
+import type { RelufyOptions } from './relufy.js';
 import { SlotCache } from './slots.js';
-import type { RelufyOptions } from './spec.js';
+import type { ModelSource } from './source.js';
 import { turnEnds } from './turn-ends.js';
 
 /** What loading tells about its progress, in the shape that transformers.js uses: downloads, then reading. */
@@ -53,6 +55,11 @@ export interface LoadOptions extends SourceOptions {
   readonly sparsity?: 'exact' | 'dense';
   /** Reads the checkpoint as a ReLU model. The weights are untouched, so quality needs fine-tuning afterwards. */
   readonly relufy?: RelufyOptions;
+  /**
+   * A sparsity plan: thresholds, low-rank products or a predictor by which weights are skipped. It changes answers, so none
+   * is taken up unasked, even one that lies beside the model. A path, URL, name on the hub, or an object that opens files.
+   */
+  readonly plan?: ModelSource;
   /** Positions of the KV cache. Default: the model's limit, at most 4096. */
   readonly contextLength?: number;
   /** Format of the KV cache: f32 (default), or f16 for half the memory at a small loss. */
@@ -64,6 +71,9 @@ export interface LoadOptions extends SourceOptions {
   readonly slots?: number | { readonly most: number; readonly kvBytes: number };
 }
 
+/** The same with a plan that is open. */
+export type LoadFilesOptions = Omit<LoadOptions, 'plan'> & { readonly plan?: ModelFiles };
+
 export type WeightDType = 'f32' | 'bf16' | 'int8' | 'int4';
 
 /** Conversations that wait for their turn take so much at most, or a quarter of what the model takes. */
@@ -74,7 +84,7 @@ export type CreateBackend = (options: LoadOptions) => Promise<{ backend: Backend
 
 export async function loadModelFiles(
   files: ModelFiles,
-  options: LoadOptions = {},
+  options: LoadFilesOptions = {},
   createBackend: CreateBackend = createPortableBackend,
 ): Promise<Model> {
   checkLoadOptions('loadModel', options);
@@ -122,12 +132,12 @@ export async function loadModelFiles(
       throw error;
     }
   } finally {
-    await plan.checkpoint.close();
+    await plan.close();
   }
 }
 
 /** Allocates the buffers and fills them: weights from the checkpoint, tables computed. */
-async function createSession(plan: ModelPlan, backend: Backend, options: LoadOptions): Promise<Session> {
+async function createSession(plan: ModelPlan, backend: Backend, options: LoadFilesOptions): Promise<Session> {
   const { files, spec, contextLength, decoder, limits, sources, checkpoint } = plan;
   refuseFormats(plan, backend);
   const session = await backend.createSession(decoder.buffers, limits);
@@ -139,6 +149,7 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadOpt
       signal: options.signal,
       onBytes: progressOf(files.name, checkpoint, options.onProgress),
     });
+    if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, spec, session, options.signal);
     const { positions, attention } = spec;
     if (positions.kind === 'rope') session.view('ropeTable').set(ropeTable(positions, contextLength));
     if (positions.kind === 'alibi')

@@ -18,8 +18,8 @@ import {
   oneOf,
   type Rule,
 } from '@relufy/tensor';
-import type { LoadOptions, WeightDType } from './load-model.js';
-import { checkRelufyOptions } from './spec.js';
+import type { LoadFilesOptions, LoadOptions, WeightDType } from './load-model.js';
+import { checkRelufyOptions } from './relufy.js';
 
 const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const satisfies WeightDType[];
 
@@ -53,7 +53,8 @@ const rules: OptionRules<LoadOptions> = {
   dtype: either(`auto, ${weightDTypes.join(', ')}`, oneOf('auto', ...weightDTypes)),
   threads: aWhole(1, 256),
   sparsity: oneOf('exact', 'dense'),
-  relufy: anything, // spec.ts looks into it
+  relufy: anything, // relufy.ts looks into it
+  plan: { expected: 'a path, a URL, a name or an object that opens files', fits: isSource },
   contextLength: aWhole(1),
   kvCache: oneOf('f32', 'f16'),
   slots: either('a whole number from 1 to 1024, or { most, kvBytes }', slotCount, slotsByBytes),
@@ -70,17 +71,22 @@ const rules: OptionRules<LoadOptions> = {
  * Refuses what no loading could take, before any file is looked for.
  * @throws RelufyError `option` for options that do not exist or do not fit.
  */
-export function checkLoadOptions(call: string, options: LoadOptions): void {
+export function checkLoadOptions(call: string, options: LoadOptions | LoadFilesOptions): void {
   checkOptions(call, options, rules);
   if (options.relufy !== undefined) checkRelufyOptions(options.relufy);
+}
+
+function isSource(value: unknown): boolean {
+  return (
+    (typeof value === 'string' && value !== '') || value instanceof URL || isModelUrls(value) || isModelFiles(value)
+  );
 }
 
 /** @throws RelufyError `option` for what names no model: neither a text, a URL, nor files. */
 export function checkSource(call: string, source: unknown): void {
   checkValue(`${call}: model`, source, {
     expected: 'a name, a path, a URL, { urls } or an object that opens files',
-    fits: (value) =>
-      (typeof value === 'string' && value !== '') || value instanceof URL || isModelUrls(value) || isModelFiles(value),
+    fits: isSource,
   });
 }
 

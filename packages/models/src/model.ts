@@ -11,10 +11,12 @@ import {
   isList,
   listOf,
   oneOf,
+  printable,
   RelufyError,
   show,
 } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
+import { planBuffers } from './decoder-buffers.js';
 import type { DecoderProgram } from './decoder-program.js';
 import {
   type GenerateOptions,
@@ -41,7 +43,8 @@ export interface ForwardOptions {
   readonly logits?: 'all' | 'last';
   /**
    * `hidden.k` (what enters block k; the last one is what the head reads); inputs of layers: `qkv.k`, `o.k`, `upGate.k`,
-   * `down.k`; and `preActivation.k`, what the FFN's activation is applied to.
+   * `down.k`; `preActivation.k`, what the FFN's activation is applied to; and what each mask leaves, by its places, as
+   * `kv.k`, `gateUp.k` or `neurons.k`.
    */
   readonly capture?: readonly string[];
 }
@@ -140,6 +143,29 @@ export class Model implements AsyncDisposable {
     const { logits: which = 'last', capture = [] } = options;
     const ids = this.#checkIds(inputIds);
     return this.#enqueue(() => this.#steps.forward(ids, which, [...new Set(capture)]));
+  }
+
+  /**
+   * Writes numbers of the model's sparsity plan, by the names of its tensors (`layers.0.down.threshold`). The next step
+   * computes with them; nothing is loaded or compiled again. What the KV cache held by the old ones is forgotten.
+   * @throws RelufyError `option` for a name that the plan does not have, another length, or NaN.
+   */
+  async writePlan(numbers: Readonly<Record<string, ArrayLike<number>>>): Promise<void> {
+    const buffers = new Map(planBuffers(this.spec).map((buffer) => [buffer.name, buffer]));
+    for (const [name, values] of Object.entries(numbers)) {
+      const shape = buffers.get(name)?.shape as readonly number[] | undefined;
+      const length = shape?.reduce((product, size) => product * size, 1);
+      checkValue(`writePlan "${printable(name)}"`, values, {
+        expected: length === undefined ? 'a tensor of the plan' : `${length} numbers`,
+        fits: (list) => isList(list) && list.length === length && !Array.from(list, Number).some(Number.isNaN),
+      });
+    }
+    await this.#enqueue(async () => {
+      const { session, cache, parked } = this.#parts;
+      parked.clear();
+      for (let slot = 0; slot < cache.slots; slot++) cache.truncate(slot, 0);
+      for (const [name, values] of Object.entries(numbers)) session.view(name).set(values);
+    });
   }
 
   /** Log-probabilities of a sequence under the model, without keeping logits. */

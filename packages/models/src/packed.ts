@@ -13,19 +13,34 @@ import {
   show,
   yieldToEventLoop,
 } from '@relufy/tensor';
+import { fingerprintKey } from './fingerprint.js';
 import { checkFinite, type LoadWeightsOptions, type WeightSources } from './load-weights.js';
+import { parsePlan, planJson, type SparsityPlan } from './plan.js';
 
 /** Every tensor begins at a multiple of this in the file: a cache line, and what buffers in memory are aligned to. */
 export const packedAlignment = 64;
 
 const layoutKey = 'relufy.layout';
 const buffersKey = 'relufy.buffers';
+/** The description of the plan that the layout is for. */
+const planKey = 'relufy.plan';
 const layoutVersion = '1';
 const chunkBytes = 4 << 20;
 
-export function packedMetadata(buffers: readonly BufferDecl[]): Record<string, string> {
+/** `fingerprint` of what was converted, and the plan whose layout the weights have. */
+export function packedMetadata(
+  buffers: readonly BufferDecl[],
+  fingerprint: string,
+  plan?: SparsityPlan,
+): Record<string, string> {
   const described = buffers.filter(({ kind }) => kind === 'weight').map((decl) => [decl.name, describeBuffer(decl)]);
-  return { format: 'relufy', [layoutKey]: layoutVersion, [buffersKey]: JSON.stringify(Object.fromEntries(described)) };
+  return {
+    format: 'relufy',
+    [layoutKey]: layoutVersion,
+    [buffersKey]: JSON.stringify(Object.fromEntries(described)),
+    [fingerprintKey]: fingerprint,
+    ...(plan && { [planKey]: planJson(plan) }),
+  };
 }
 
 /** A buffer as a tensor of the file: block formats are bytes, a row a row. */
@@ -130,6 +145,14 @@ function strides({ dtype, shape }: BufferDecl): [rows: number, stride: number] {
   return [shape[0] as number, rowBytes(dtype, shape[1] as number)];
 }
 
+/** What a packed checkpoint needs, for an error. */
+function madeFor(name: string, { metadata }: Checkpoint): string {
+  const plan = metadata[planKey];
+  return plan === undefined
+    ? 'other options (dtype, relufy, plan); convert the original checkpoint again'
+    : `the sparsity plan ${show(parsePlan(name, plan).method)}, or other options (dtype, relufy); load them with that plan (option plan), or convert the original checkpoint again`;
+}
+
 function check(name: string, checkpoint: Checkpoint, formats: ReadonlyMap<string, string>, decl: BufferDecl): void {
   const expected = describeBuffer(decl);
   const info = checkpoint.tensors.get(decl.name);
@@ -137,7 +160,7 @@ function check(name: string, checkpoint: Checkpoint, formats: ReadonlyMap<string
   if (got !== expected)
     throw new RelufyError(
       'checkpoint',
-      `${name} tensor "${decl.name}": expected ${expected}, got ${got === undefined ? 'none' : show(got).slice(1, -1)}. The weights were converted for other options (dtype, relufy); convert the original checkpoint again.`,
+      `${name} tensor "${decl.name}": expected ${expected}, got ${got === undefined ? 'none' : show(got).slice(1, -1)}. The weights were converted for ${madeFor(name, checkpoint)}.`,
     );
   const shape = storedShape(decl);
   if (info?.dtype !== storedAs(decl.dtype) || info.shape.join() !== shape.join())

@@ -15,9 +15,12 @@ import { type ParsedConfig, parseConfig } from './families/index.js';
 import type { LoadOptions } from './load-model.js';
 import { checkFiles, checkLoadOptions } from './load-options.js';
 import { locateWeights, tensorOf, type WeightSources } from './load-weights.js';
+import { withoutGate } from './masks.js';
 import { hasPacked, locatePacked } from './packed.js';
+import { type OpenedPlan, openPlan, usePlan } from './plan-weights.js';
 import { isSparse } from './projections.js';
-import { type ModelSpec, relufy } from './spec.js';
+import { relufy } from './relufy.js';
+import type { ModelSpec } from './spec.js';
 import { unpackTernary } from './ternary.js';
 import { resolveTying } from './tied-head.js';
 
@@ -40,14 +43,20 @@ export interface ModelPlan {
   readonly sparsity: 'exact' | 'dense';
   readonly decoder: Decoder;
   readonly sources: WeightSources;
-  /** Whoever made the plan closes it. */
   readonly checkpoint: Checkpoint;
+  /** Where weights are not read, as asked for. */
+  readonly sparsityPlan?: OpenedPlan;
+  /** Closes the files. Whoever made the plan does it. */
+  close(): Promise<void>;
 }
 
 export type PlanOptions = Pick<
   LoadOptions,
   'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'kvCache' | 'slots' | 'signal'
->;
+> & {
+  /** The folder of a sparsity plan. */
+  readonly plan?: ModelFiles;
+};
 
 /**
  * Reads config.json and the checkpoint's headers.
@@ -66,11 +75,20 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / asked.vocabSize))),
   };
   let checkpoint = await openCheckpoint(files, signal);
+  let sparsityPlan: OpenedPlan | undefined;
+  const close = async () => {
+    await checkpoint.close();
+    await sparsityPlan?.weights?.close();
+  };
   try {
     const ready = locatePacked(files.name, checkpoint);
     if (!ready && asked.roundedInputs) checkpoint = unpackTernary(files.name, checkpoint);
     const stored = config.gateIsOptional ? asStored(config.family, asked, checkpoint) : asked;
-    const { spec, map } = await resolveTying(config.family, stored, checkpoint, signal);
+    sparsityPlan = options.plan && (await openPlan(options.plan, signal));
+    const planned = sparsityPlan
+      ? await usePlan(sparsityPlan, { name: files.name, spec: stored, checkpoint }, signal)
+      : stored;
+    const { spec, map } = await resolveTying(config.family, planned, checkpoint, signal);
     const sources = ready ?? locateWeights(files.name, config.family, map, checkpoint);
     const matrixDType = (buffer: string, transposed: boolean): DType =>
       dtype === 'auto' ? sources.storedDType(buffer, transposed) : dtype;
@@ -85,9 +103,11 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       decoder: buildDecoder(spec, { limits, slots, contextLength, matrixDType, kvCache: options.kvCache ?? 'f32' }),
       sources,
       checkpoint,
+      ...(sparsityPlan && { sparsityPlan }),
+      close,
     };
   } catch (error) {
-    await checkpoint.close();
+    await close();
     throw error;
   }
 }
@@ -98,7 +118,7 @@ function asStored(family: Family, spec: ModelSpec, checkpoint: Checkpoint): Mode
   const [part] = family.weights(spec).get(buffer) ?? [];
   const hasGates =
     hasPacked(checkpoint, buffer) || (part !== undefined && tensorOf(family, part.tensor, checkpoint) !== undefined);
-  return hasGates ? spec : { ...spec, ffn: { ...spec.ffn, kind: 'plain' } };
+  return hasGates ? spec : withoutGate(spec);
 }
 
 function contextOf(spec: ModelSpec, asked: number | undefined): number {

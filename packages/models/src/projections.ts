@@ -1,56 +1,97 @@
 // The linear layers of one block, listed once: their sizes, what goes into them, and what a zero there lets a step skip.
 // Parameter counts, buffers, the decoder, MACs, the loading of weights and inspection read this list, so a new matrix or a
-// new reason to skip is stated here alone. Does not own layouts in memory (decoder-buffers.ts) or ops (decoder-builder.ts).
+// new reason to skip is stated here alone. Does not own what makes a zero (masks.ts), layouts in memory
+// (decoder-buffers.ts) or ops (decoder-builder.ts).
 import type { Site } from './decoder-program.js';
-import { headRows, isReluLike, type ModelSpec } from './spec.js';
+import { type LowRank, lowRankAt, type Mask, type MaskPlace, maskAt, sparsePlaces } from './masks.js';
+import { headRows, type ModelSpec } from './spec.js';
 
-/** The buffers `layers.k.ROLE.weight`. Queries, keys and values are one matrix, in this order. */
-export type Role = 'qkv' | 'o' | 'gate' | 'up' | 'down';
+/** Queries, keys and values: one matrix, or cut where masks or low-rank products differ. */
+export type QkvRole = 'qkv' | 'q' | 'k' | 'v' | 'qk' | 'kv';
+
+/** The buffers `layers.k.ROLE.weight`. */
+export type Role = QkvRole | 'o' | 'gate' | 'up' | 'down';
 
 export interface Projection {
   readonly role: Role;
-  /** Whose input it reads; projections of one site read the same numbers. */
+  /** Whose input it reads; projections of one site read the same numbers but for their masks. */
   readonly site: Site;
   readonly in: number;
   readonly out: number;
   readonly bias: boolean;
+  /** What stands before its input. */
+  readonly mask?: Mask;
+  /** What is added to its output. */
+  readonly lowRank?: LowRank;
   /**
    * What need not be read of the weight. `inputs`: columns whose input is zero, so the weight is stored transposed and
-   * one input is one contiguous row. `outputs`: rows whose output is multiplied by a gate that is zero. Absent: nothing.
+   * one input is one contiguous row. `outputs`: rows of neurons that are zero whatever they would be. Absent: nothing.
    */
   readonly skips?: 'inputs' | 'outputs';
 }
 
 /** Every linear layer of a block, in the order in which a step comes to it. */
 export function projections(spec: ModelSpec): readonly Projection[] {
-  const { hiddenSize, intermediateSize, attention, ffn } = spec;
-  const { q, all } = headRows(spec);
-  const sparse = sparseSites(spec);
+  const { hiddenSize, intermediateSize, attention, ffn, predictor } = spec;
+  const { q, kv } = headRows(spec);
   const gated = ffn.kind === 'gated';
-  const inputs = (site: Site) => (sparse.has(site) ? ({ skips: 'inputs' } as const) : {});
-  const up = gated ? (isReluLike(ffn.activation) ? ({ skips: 'outputs' } as const) : {}) : inputs('upGate');
+  const sparse = sparsePlaces(spec);
+  const at = (place: MaskPlace, skipsOutputs = false): Pick<Projection, 'mask' | 'lowRank' | 'skips'> => {
+    const [mask, lowRank] = [maskAt(spec, place), lowRankAt(spec, place)];
+    const skips = skipsOutputs ? 'outputs' : sparse.has(place) ? 'inputs' : undefined;
+    return { ...(mask && { mask }), ...(lowRank && { lowRank }), ...(skips && { skips }) };
+  };
+  const rows = { q, k: kv, v: kv };
   const intoFfn = { site: 'upGate', in: hiddenSize, out: intermediateSize, bias: ffn.bias } as const;
   return [
-    { role: 'qkv', site: 'qkv', in: hiddenSize, out: all, bias: attention.qkvBias, ...inputs('qkv') },
-    { role: 'o', site: 'o', in: q, out: hiddenSize, bias: attention.outBias, ...inputs('o') },
-    ...(gated ? [{ role: 'gate', ...intoFfn, ...inputs('upGate') } as const] : []),
-    { role: 'up', ...intoFfn, ...up },
-    { role: 'down', site: 'down', in: intermediateSize, out: hiddenSize, bias: ffn.bias, ...inputs('down') },
+    ...qkvGroups(spec).map((group): Projection => {
+      const out = group.reduce((sum, one) => sum + rows[one], 0);
+      const role = group.join('') as QkvRole;
+      return { role, site: 'qkv', in: hiddenSize, out, bias: attention.qkvBias, ...at(group[0]) };
+    }),
+    { role: 'o', site: 'o', in: q, out: hiddenSize, bias: attention.outBias, ...at('o') },
+    ...(gated ? [{ role: 'gate', ...intoFfn, ...at('gate', predictor !== undefined) } as const] : []),
+    { role: 'up', ...intoFfn, ...at('up', gated ? sparse.has('neurons') : predictor !== undefined) },
+    { role: 'down', site: 'down', in: intermediateSize, out: hiddenSize, bias: ffn.bias, ...at('down') },
   ];
 }
 
-/** Sites whose inputs have exact zeros by design: behind the FFN's activation, and (stage 2) behind the norms. */
-export function sparseSites({ ffn, norm }: ModelSpec): ReadonlySet<Site> {
-  return new Set<Site>([
-    ...(norm.relu ? (['qkv', 'upGate'] as const) : []),
-    ...(isReluLike(ffn.activation) ? (['down'] as const) : []),
-  ]);
+type QkvPart = 'q' | 'k' | 'v';
+
+/** Neighbours with one mask and one low-rank product are one matrix. */
+function qkvGroups(spec: ModelSpec): readonly (readonly [QkvPart, ...QkvPart[]])[] {
+  const groups: [QkvPart, ...QkvPart[]][] = [['q']];
+  for (const part of ['k', 'v'] as const) {
+    const group = groups.at(-1) as [QkvPart, ...QkvPart[]];
+    const before = group[0];
+    const alike = maskAt(spec, part) === maskAt(spec, before) && lowRankAt(spec, part) === lowRankAt(spec, before);
+    if (alike) group.push(part);
+    else groups.push([part]);
+  }
+  return groups;
+}
+
+export const isQkv = (role: Role): role is QkvRole => /^[qkv]+$/.test(role);
+
+/** The rows of a cut matrix within the whole of queries, keys and values. */
+export function qkvRows(spec: ModelSpec, role: QkvRole): { readonly first: number; readonly count: number } {
+  const { q, kv } = headRows(spec);
+  const first = { q: 0, k: q, v: q + kv }[role[0] as QkvPart];
+  return { first, count: [...role].reduce((sum, part) => sum + (part === 'q' ? q : kv), 0) };
+}
+
+/** Sites with an input that has exact zeros by design: after the FFN's activation, and where masks stand. */
+export function sparseSites(spec: ModelSpec): ReadonlySet<Site> {
+  const sparse = sparsePlaces(spec);
+  return new Set(
+    projections(spec).flatMap(({ site, role, mask }) => (mask || sparse.has(role as MaskPlace) ? [site] : [])),
+  );
 }
 
 /** Some weights may be skipped without changing the answer. */
-export const isSparse = (spec: ModelSpec): boolean => sparseSites(spec).size > 0;
+export const isSparse = (spec: ModelSpec): boolean => projections(spec).some(({ skips }) => skips !== undefined);
 
-/** The number of parameters of a model, tied weights once. */
+/** The number of parameters of a model, tied weights once; a plan's low-rank products and predictors are not its own. */
 export function parameterCount(spec: ModelSpec): number {
   const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm, block } = spec;
   const { headNorm } = attention;

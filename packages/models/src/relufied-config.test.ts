@@ -1,6 +1,6 @@
 // Configs of models after surgery: which model_type they carry, and that they are read back as they were meant.
 import { expect, it } from 'vitest';
-import { type Activation, isReluLike, parseConfig, relufiedConfig } from './index.js';
+import { type Activation, parseConfig, relufiedConfig, withNormRelu } from './index.js';
 
 const llama = {
   model_type: 'llama',
@@ -33,8 +33,9 @@ const activations: [Activation, modelType: string][] = [
 for (const config of [llama, opt, falcon])
   it.each(activations)(`${config.model_type} with %j`, (activation, prefix) => {
     const { spec } = parseConfig(config);
-    for (const relu of isReluLike(activation) ? [false, true] : [false]) {
-      const changed = { ...spec, norm: { ...spec.norm, relu }, ffn: { ...spec.ffn, activation } };
+    for (const relu of activation.kind.includes('relu') ? [false, true] : [false]) {
+      const stage1 = { ...spec, ffn: { ...spec.ffn, activation } };
+      const changed = relu ? withNormRelu(stage1) : stage1;
       const written = relufiedConfig(config, changed);
       expect(written.model_type).toBe(`${relu ? 'relufy_' : prefix}${config.model_type}`);
       expect(parseConfig(written).spec).toEqual(changed);

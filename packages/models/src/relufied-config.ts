@@ -2,6 +2,7 @@
 // (ReLU and ReLU^2 at stage 1); any other gets one that transformers refuses, rather than computing something else.
 // Does not own parsing (families).
 import { parseConfig } from './families/index.js';
+import { hasNormRelu } from './masks.js';
 import type { Activation, ModelSpec } from './spec.js';
 
 /** Names of activations in configs; the parameter of those that have one is hidden_act_param. */
@@ -38,7 +39,7 @@ export function relufiedConfig(
     else delete written.hidden_act_param;
   }
   if (spec.tieWordEmbeddings !== original.tieWordEmbeddings) written.tie_word_embeddings = spec.tieWordEmbeddings;
-  const stage2 = spec.norm.relu && !original.norm.relu;
+  const stage2 = hasNormRelu(spec) && !hasNormRelu(original);
   const activateUp = spec.ffn.activateUp === true && original.ffn.activateUp !== true;
   if (stage2 || activateUp) written.relufy = { stage: stage2 ? 2 : 1, ...(activateUp && { activateUp }) };
   const elsewhere = kind === 'fatrelu' && fatreluTypes.has(base);

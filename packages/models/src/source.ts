@@ -1,7 +1,7 @@
 // What `loadModel` accepts where there is no file system: a URL of a folder, a name on the hub, or files of your own.
 import { httpFiles, hubListing, type ModelFiles, urlFiles } from '@relufy/checkpoint';
 import { RelufyError, show } from '@relufy/tensor';
-import { type LoadOptions, loadModelFiles, type SourceOptions } from './load-model.js';
+import { type LoadFilesOptions, type LoadOptions, loadModelFiles, type SourceOptions } from './load-model.js';
 import { checkLoadOptions, checkSource } from './load-options.js';
 import type { Model } from './model.js';
 
@@ -34,7 +34,17 @@ const hub = 'https://huggingface.co';
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
   checkLoadOptions('loadModel', options);
   checkSource('loadModel', source);
-  return loadModelFiles(await openModelFiles(source, options), options);
+  return loadModelFiles(await openModelFiles(source, options), await withOpenPlan(options, openModelFiles));
+}
+
+/** The options with the plan's files in place of its name; a plan on the hub is the newest of its repository. */
+export async function withOpenPlan(
+  { plan, ...options }: LoadOptions,
+  open: (source: ModelSource, options: SourceOptions) => Promise<ModelFiles>,
+): Promise<LoadFilesOptions> {
+  if (plan === undefined) return options;
+  const { revision: _, subfolder: __, ...reach } = options;
+  return { ...options, plan: await open(plan, reach) };
 }
 
 /** The files behind a source, without reading any. On a page the browser's own cache serves the hub's files. */

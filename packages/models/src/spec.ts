@@ -1,15 +1,6 @@
-// ModelSpec: what a model is, as plain data, and relufication as a function from spec to spec.
-// The decoder is built from this alone and never learns a family's name; a family file parses config.json into it.
-import {
-  type ActivationKind,
-  aNumber,
-  anything,
-  checkOptions,
-  checkValue,
-  type FloatDType,
-  oneOf,
-  RelufyError,
-} from '@relufy/tensor';
+// ModelSpec: what a model is, as plain data. The decoder is built from this alone and never learns a family's name; a family file parses config.json into it.
+import type { ActivationKind, FloatDType } from '@relufy/tensor';
+import type { LowRank, Mask, Predictor } from './masks.js';
 
 export interface Activation {
   /** `swish`: x * sigmoid(beta x), the family of ReLU Strikes Back (arXiv 2310.04564, 3.1); beta = 1 is silu. */
@@ -24,8 +15,6 @@ export interface NormSpec {
   /** The norm multiplies by a weight (and, when `bias`, adds one). */
   readonly weight: boolean;
   readonly bias: boolean;
-  /** Stage 2 of ReLU Strikes Back (arXiv 2310.04564, 4.2): ReLU after every norm that feeds attention or an FFN. */
-  readonly relu: boolean;
 }
 
 export type RopeScaling =
@@ -121,6 +110,12 @@ export interface ModelSpec {
     /** The input of `down` is normed; zeros stay zeros under an RMS norm. */
     readonly downNorm?: true;
   };
+  /** What is set to zero besides what the activation does, so that weights need not be read. */
+  readonly masks?: readonly Mask[];
+  readonly lowRank?: readonly LowRank[];
+  readonly predictor?: Predictor;
+  /** Tokens at these first positions of a sequence pass every mask with thresholds whole. */
+  readonly denseTokens?: number;
 }
 
 /** Rows of queries, keys and values. */
@@ -134,60 +129,4 @@ export function headRows({ attention }: ModelSpec): HeadRows {
   const q = attention.numAttentionHeads * attention.headDim;
   const kv = attention.numKeyValueHeads * attention.headDim;
   return { q, kv, all: q + 2 * kv };
-}
-
-/** Gives exact zeros, so that a neuron's weights can be skipped without changing the answer. */
-export function isReluLike(activation: Activation): boolean {
-  return activation.kind === 'relu' || activation.kind === 'relu2' || activation.kind === 'fatrelu';
-}
-
-export interface RelufyOptions {
-  /** 1: the FFN's activation becomes ReLU. 2: also a ReLU after every norm that feeds attention or an FFN. */
-  readonly stage: 1 | 2;
-  /** b >= 0 in max(0, x - b), for the FFN's activation only (ReLU Strikes Back, 5.3). */
-  readonly shift?: number;
-  /**
-   * The up projection of a gated FFN goes through the activation too (dReLU). For checkpoints that were trained so under
-   * another family's name, as PowerInfer/SparseQwen2-7B.
-   */
-  readonly activateUp?: true;
-}
-
-/** @throws RelufyError `option` for what no model could be read with. */
-export function checkRelufyOptions(options: RelufyOptions): void {
-  checkOptions('relufy', options, { stage: anything, shift: anything, activateUp: anything });
-  const { stage, shift, activateUp } = options;
-  checkValue('relufy "stage"', stage, oneOf(1, 2));
-  if (shift !== undefined) checkValue('relufy "shift"', shift, aNumber(0));
-  if (activateUp !== undefined)
-    checkValue('relufy "activateUp"', activateUp, { ...oneOf(true), expected: 'true or nothing' });
-}
-
-/**
- * Relufication: the same weights, read as a ReLU model. Stage 1 leaves an activation that is ReLU-like already as it is,
- * unless a shift is asked for.
- * @throws RelufyError `option` for an unknown stage, a negative shift, stage 2 of a post-norm model, or activateUp without
- * a gate.
- */
-export function relufy(spec: ModelSpec, options: RelufyOptions): ModelSpec {
-  checkValue('relufy: spec', spec, {
-    expected: 'a ModelSpec',
-    fits: (value) => typeof (value as ModelSpec | null)?.ffn === 'object',
-  });
-  checkRelufyOptions(options);
-  const { stage, shift, activateUp } = options;
-  if (activateUp && spec.ffn.kind === 'plain')
-    throw new RelufyError('option', 'relufy "activateUp": expected a gated FFN, got a plain one. Leave it out.');
-  if (stage === 2 && spec.block.kind === 'postNorm')
-    throw new RelufyError(
-      'option',
-      'relufy "stage": stage 2 puts a ReLU after the norms that feed attention and FFN, but in a post-norm model the norms are on the residual stream. Use stage 1.',
-    );
-  const keep = isReluLike(spec.ffn.activation) && shift === undefined;
-  const activation: Activation = keep ? spec.ffn.activation : { kind: 'relu', threshold: shift ?? 0 };
-  return {
-    ...spec,
-    norm: { ...spec.norm, relu: spec.norm.relu || stage === 2 },
-    ffn: { ...spec.ffn, activation, ...(activateUp && { activateUp }) },
-  };
 }

@@ -1,7 +1,7 @@
 // Counts what steps cost: tokens, time, and how much of each weight was read. Decode steps (one row) are counted
 // exactly; in a prefill the backend may choose to run sparse layers dense, so bytes are a matter of decoding.
 import type { LoadedProgram } from '@relufy/tensor';
-import type { DecoderProgram, Site, WeightRead } from './decoder-program.js';
+import type { DecoderProgram, ReadSite, Site } from './decoder-program.js';
 
 export interface Rate {
   readonly tokens: number;
@@ -19,10 +19,11 @@ export interface ModelStats {
   /** What a dense step would read. */
   readonly denseWeightBytesPerToken: number;
   /**
-   * Mean share, per layer, of what was read while decoding: input channels at `qkv`, `o`, `upGate` and `down`, and
-   * rows of a gated FFN's up projection at `up`. 1 where nothing is skipped; empty before the first decoded token.
+   * Mean share, per layer, of the weights that were read while decoding, by site: input channels at `qkv` (or `q` and `kv`
+   * where their masks differ), `o`, `upGate` and `down`, and rows of a gated FFN's up projection at `up`. 1 where nothing
+   * is skipped; empty before the first decoded token, and where there is no such product.
    */
-  readonly density: Readonly<Record<Site | 'up', readonly number[]>>;
+  readonly density: Readonly<Record<Site | 'up', readonly number[]> & Partial<Record<ReadSite, readonly number[]>>>;
 }
 
 /** How many rows of each weight a decoding step read: the counts that it left behind. */
@@ -32,6 +33,9 @@ export function rowsRead({ reads }: Pick<DecoderProgram, 'reads'>, loaded: Loade
   );
 }
 
+/** What a plan reads besides the model's own weights; a dense step of the model reads none of it. */
+const added: ReadonlySet<ReadSite> = new Set(['lowRank', 'predictor']);
+
 export class StepStatistics {
   #prefillTokens = 0;
   #prefillMs = 0;
@@ -39,7 +43,7 @@ export class StepStatistics {
   #decodeMs = 0;
   #bytes = 0;
   #denseBytes = 0;
-  readonly #density = new Map<Site | 'up', Float64Array>();
+  readonly #density = new Map<ReadSite, Float64Array>();
   readonly #layers: number;
 
   constructor(layers: number) {
@@ -55,39 +59,42 @@ export class StepStatistics {
   decode(ms: number, { reads }: Pick<DecoderProgram, 'reads'>, rowsOf: readonly number[]): void {
     this.#decodeTokens++;
     this.#decodeMs += ms;
-    for (const [i, read] of reads.entries()) {
-      const rows = rowsOf[i] as number;
-      this.#bytes += rows * read.rowBytes;
-      this.#denseBytes += read.rows * read.rowBytes;
-      if (read.layer >= 0) this.#site(read)[read.layer]! += rows / read.rows;
+    /** A layer's bytes at a site: read, and all. */
+    const shares = new Map<string, { readonly site: ReadSite; readonly layer: number; read: number; all: number }>();
+    for (const [i, { site, layer, rowBytes, rows }] of reads.entries()) {
+      const [read, all] = [(rowsOf[i] as number) * rowBytes, rows * rowBytes];
+      this.#bytes += read;
+      this.#denseBytes += added.has(site) ? 0 : all;
+      if (layer < 0 || added.has(site)) continue;
+      const key = `${site}.${layer}`;
+      const share = shares.get(key) ?? { site, layer, read: 0, all: 0 };
+      shares.set(key, share);
+      share.read += read;
+      share.all += all;
     }
+    for (const { site, layer, read, all } of shares.values()) this.#site(site)[layer]! += read / all;
   }
 
   get(): ModelStats {
     const tokens = Math.max(1, this.#decodeTokens);
-    const density = (site: Site | 'up') => Array.from(this.#density.get(site) ?? [], (sum) => sum / tokens);
+    const density = Object.fromEntries(
+      [...this.#density].map(([site, sums]) => [site, Array.from(sums, (sum) => sum / tokens)]),
+    );
     return {
       prefill: rate(this.#prefillTokens, this.#prefillMs),
       decode: rate(this.#decodeTokens, this.#decodeMs),
       tokensPerSecond: rate(this.#decodeTokens, this.#decodeMs).tokensPerSecond,
       weightBytesPerToken: this.#bytes / tokens,
       denseWeightBytesPerToken: this.#denseBytes / tokens,
-      density: {
-        qkv: density('qkv'),
-        o: density('o'),
-        upGate: density('upGate'),
-        up: density('up'),
-        down: density('down'),
-      },
+      density: { qkv: [], o: [], upGate: [], up: [], down: [], ...density },
     };
   }
 
-  #site({ site }: WeightRead): Float64Array {
-    const key = site as Site | 'up';
-    let sums = this.#density.get(key);
+  #site(site: ReadSite): Float64Array {
+    let sums = this.#density.get(site);
     if (sums === undefined) {
       sums = new Float64Array(this.#layers);
-      this.#density.set(key, sums);
+      this.#density.set(site, sums);
     }
     return sums;
   }

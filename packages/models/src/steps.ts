@@ -214,6 +214,12 @@ export class Steps {
     );
     input('outputRows', outputRows);
     input('targets', targets);
+    const { denseTokens } = this.#parts.spec;
+    if (denseTokens !== undefined)
+      input(
+        'maskStrength',
+        Float32Array.from(rows, ({ position }) => (position < denseTokens ? 0 : 1)),
+      );
     await loaded.run({ rows: rows.length, outputs: outputRows.length });
   }
 

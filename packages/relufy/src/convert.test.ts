@@ -32,7 +32,7 @@ describe('relufy convert', () => {
     expect((await runCli(['convert', 'llama-tales', '--stage', '2', '--shift', '0.1', '--out', out])).code).toBe(0);
     const { stdout } = await runCli(['inspect', out, '--json']);
     const { spec, sites } = JSON.parse(stdout);
-    expect(spec.norm.relu).toBe(true);
+    expect(spec.masks).toContainEqual({ at: ['q', 'k', 'v'], kind: 'relu' });
     expect(spec.ffn.activation).toEqual({ kind: 'relu', threshold: 0.1 });
     expect(sites.find(({ site }: { site: string }) => site === 'qkv').sparse).toBe(true);
   });

@@ -10,6 +10,7 @@ import {
   type PlanOptions,
   parameterCount,
   planModel,
+  type SparsityPlan,
   type WeightRead,
 } from '@relufy/models';
 import {
@@ -40,6 +41,8 @@ export interface Inspection {
     readonly activations: number;
     readonly total: number;
   };
+  /** The sparsity plan that was asked for. */
+  readonly plan?: SparsityPlan;
   /** What one decoded token reads of the weights, by site. */
   readonly sites: readonly SiteReads[];
 }
@@ -82,13 +85,14 @@ export async function inspectModel(files: ModelFiles, options: PlanOptions = {})
         checkpoint: { format: checkpoint.format, tensors: checkpoint.tensors.size, bytes: checkpoint.totalBytes },
         formats: formatsOf(plan),
         memory: memoryOf(decoder.buffers, program, limits),
+        ...(plan.sparsityPlan && { plan: plan.sparsityPlan.plan }),
         sites: sitesOf(reads, program),
       },
       tensors: tensorsOf(checkpoint),
       program,
     };
   } finally {
-    await checkpoint.close();
+    await plan.close();
   }
 }
 

@@ -25,6 +25,7 @@ export interface LoadValues extends BackendValues {
   readonly sparsity?: 'exact' | 'dense';
   readonly contextLength?: number;
   readonly kvCache?: 'f32' | 'f16';
+  readonly plan?: string;
 }
 
 /** What names a model, for help texts. */
@@ -36,6 +37,10 @@ export function addModelOption(command: Command): void {
     .option('-m, --model <model>', modelHelp, defaultModel)
     .option('--revision <revision>', 'branch, tag or commit of a model on the hub');
 }
+
+/** What names a sparsity plan. */
+export const planHelp =
+  'sparsity plan by which weights are skipped, which changes answers: a path or URL of its folder, or a name on the hub';
 
 /** How a model is held in memory. */
 export function addMemoryOptions(command: Command): void {
@@ -51,7 +56,8 @@ export function addMemoryOptions(command: Command): void {
     .addOption(
       numeric('--context-length <n>', 'tokens that the context holds (default: the model, at most 4096)', wholeFrom(1)),
     )
-    .addOption(choice('--kv-cache <dtype>', 'format of keys and values in memory', ['f32', 'f16']));
+    .addOption(choice('--kv-cache <dtype>', 'format of keys and values in memory', ['f32', 'f16']))
+    .option('--plan <plan>', planHelp);
 }
 
 /** What runs a step. */
@@ -69,7 +75,7 @@ export function addLoadOptions(command: Command): void {
 }
 
 export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
-  const { threads, backend, dtype, sparsity, contextLength, kvCache, revision } = values;
+  const { threads, backend, dtype, sparsity, contextLength, kvCache, revision, plan } = values;
   return {
     ...(revision !== undefined && { revision }),
     ...(threads !== undefined && { threads }),
@@ -78,6 +84,7 @@ export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
     ...(sparsity !== undefined && { sparsity }),
     ...(contextLength !== undefined && { contextLength }),
     ...(kvCache !== undefined && { kvCache }),
+    ...(plan !== undefined && { plan }),
   };
 }
 

@@ -28,7 +28,7 @@ describe('relufy relufy', () => {
     const { model_type, relufy } = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'));
     expect({ model_type, relufy }).toEqual({ model_type: 'relufy_llama', relufy: { stage: 2 } });
     const { spec } = JSON.parse((await runCli(['inspect', out, '--json'])).stdout);
-    expect(spec.norm.relu).toBe(true);
+    expect(spec.masks).toContainEqual({ at: ['q', 'k', 'v'], kind: 'relu' });
     expect(spec.ffn.activation).toEqual({ kind: 'relu', threshold: 0.05 });
     // weights are untouched
     const weights = (path: string) => readFile(join(path, 'model.safetensors'));

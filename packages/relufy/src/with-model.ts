@@ -1,6 +1,6 @@
 // The life of a model within one command: load it (showing progress), use it, dispose it, also when Ctrl-C or SIGTERM
 // comes in between (signals.ts).
-import type { LoadOptions, Model, ModelFiles, SourceOptions } from '@relufy/models';
+import type { LoadOptions, Model, ModelFiles, ModelSource, SourceOptions } from '@relufy/models';
 import { showProgress } from './load-progress.js';
 import { untilInterrupted } from './signals.js';
 
@@ -33,8 +33,8 @@ export async function openModel(source: string, options: LoadOptions): Promise<M
 }
 
 /** The files that a source names; what is downloaded for them is shown. */
-export async function openShown(source: string, options: SourceOptions = {}): Promise<ModelFiles> {
-  const progress = showProgress(source, process.stderr);
+export async function openShown(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
+  const progress = showProgress(typeof source === 'string' ? source : 'model', process.stderr);
   const { openSource } = await import('./node/load-model.js');
   return openSource(source, { ...options, onProgress: progress.hear }).finally(progress.clear);
 }

@@ -5,7 +5,7 @@ export { type BarChart, barChart, heatMap, type Line, lineChart } from './charts
 export { noteHtml, type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 export { type Cell, csv } from './csv.js';
 export { type ActivationLaw, activationLaws, activationRatioAfter, proSparseSparsity } from './laws.js';
-export { countMacs, type MacCount, weightBytes } from './macs.js';
+export { countMacs, type Densities, densitiesOf, type MacCount, weightBytes } from './macs.js';
 export {
   type Criterion,
   defaultCriterion,

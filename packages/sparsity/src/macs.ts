@@ -1,7 +1,7 @@
 // Multiply-accumulates and bytes of weights for one decoded token, from a spec's sizes and the densities at its sites.
 // The accounting of ReLU Strikes Back (arXiv 2310.04564): only weight matrices count, scores and values of attention do
 // not. Measured densities come from elsewhere.
-import { type ModelSpec, projections, type Site, sparseSites } from '@relufy/models';
+import { type ModelSpec, projections, type ReadSite, type Role, type Site, sparseSites } from '@relufy/models';
 
 export interface MacCount {
   /** Attention and FFN of all layers. */
@@ -11,21 +11,42 @@ export interface MacCount {
 }
 
 /**
- * MACs of one token at mean densities of layer inputs (1: nothing is skipped). The table of the paper does not cut the up
+ * Mean shares: of a site's inputs, or of those of one linear layer where masks differ; of `neurons` after the gate of a
+ * gated FFN (default: those at `down`); of the neurons that a predictor takes for active (`foreseen`).
+ */
+export type Densities = Readonly<Partial<Record<Site | Role | 'neurons' | 'foreseen', number>>>;
+
+/** Densities from a model's own counters, one number a site. */
+export function densitiesOf(spec: ModelSpec, read: Readonly<Partial<Record<ReadSite, number>>>): Densities {
+  const { up: neurons, upGate, ...others } = read;
+  return {
+    ...others,
+    ...(upGate !== undefined && { [spec.predictor ? 'foreseen' : 'upGate']: upGate }),
+    ...(neurons !== undefined && { neurons }),
+  };
+}
+
+/**
+ * MACs of one token at mean densities (1: nothing is skipped), low-rank products and predictors included. The table of the paper does not cut the up
  * projection of a gated stage-2 model by the gate's zeros as well; `skipUpRows` does.
  */
 export function countMacs(
   spec: ModelSpec,
-  density: Readonly<Partial<Record<Site, number>>>,
+  density: Densities,
   { skipUpRows = false }: { readonly skipUpRows?: boolean } = {},
 ): MacCount {
   // whatever the activation: a density of neurons may come from a threshold
   const cutsRows = spec.ffn.kind === 'gated' && (skipUpRows || !sparseSites(spec).has('upGate'));
-  const macs = projections(spec).map((one) => {
-    const rows = one.role === 'up' && cutsRows ? (density.down ?? 1) : 1;
-    return (density[one.site] ?? 1) * rows * one.in * one.out;
-  });
-  const blocks = spec.numHiddenLayers * macs.reduce((sum, each) => sum + each, 0);
+  const { predictor, ffn, hiddenSize, intermediateSize } = spec;
+  let blocks = 0;
+  for (const { role, site, in: input, out, lowRank } of projections(spec)) {
+    const first = role === (ffn.kind === 'gated' ? 'gate' : 'up');
+    const foreseen = predictor && first ? (density.foreseen ?? 1) : 1;
+    const neurons = role === 'up' && cutsRows ? (density.neurons ?? density.down ?? 1) : 1;
+    blocks += spec.numHiddenLayers * (density[role] ?? density[site] ?? 1) * foreseen * neurons * input * out;
+    for (const rank of lowRank?.rank ?? []) blocks += rank * (input + out);
+  }
+  for (const rank of predictor?.rank ?? []) blocks += rank * (hiddenSize + intermediateSize);
   return { blocks, withHead: blocks + spec.vocabSize * spec.hiddenSize };
 }
 

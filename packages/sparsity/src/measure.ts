@@ -1,11 +1,20 @@
 // Measures a model over a text, one pass: densities at every site, pre-activations, use of neurons, MACs; then a short
 // decode for what the runtime really reads. Streaming: memory depends on the model and the window, not on the text.
 // Does not own thresholds (threshold-search.ts), files or plots.
-import { type Model, type Site, sites, sparseSites } from '@relufy/models';
+import {
+  type Model,
+  placesName,
+  projections,
+  type Site,
+  sites,
+  sparsePlaces,
+  sparseSites,
+  withoutMasks,
+} from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
 import { type Activity, LayerUse } from './active-sets.js';
 import type { CettCurve, CettPoint } from './cett.js';
-import { countMacs } from './macs.js';
+import { countMacs, type Densities } from './macs.js';
 import type { LayerMeasurement, Measurement } from './record.js';
 import { Histogram, type MagnitudeResult, Magnitudes, Running } from './streaming.js';
 
@@ -64,6 +73,7 @@ class LayerMeter {
     upGate: new Running(),
     down: new Running(),
   };
+  readonly masks: ReadonlyMap<string, Running>;
   readonly use: LayerUse;
   readonly series: Record<Site, number[]> = { qkv: [], o: [], upGate: [], down: [] };
   histogram: Histogram | undefined;
@@ -71,7 +81,8 @@ class LayerMeter {
   readonly #magnitudes = new Magnitudes();
   readonly #sizes: Float32Array;
 
-  constructor(neurons: number, window: number, norms: Float32Array | undefined) {
+  constructor(neurons: number, window: number, norms: Float32Array | undefined, masks: readonly string[]) {
+    this.masks = new Map(masks.map((name) => [name, new Running()]));
     this.use = new LayerUse(neurons, window);
     this.#norms = norms;
     this.#sizes = new Float32Array(neurons);
@@ -114,7 +125,7 @@ export async function measure(
   const norms = options.norms ?? thresholds?.map((threshold) => threshold.norms);
   const meters = Array.from(
     { length: spec.numHiddenLayers },
-    (_, layer) => new LayerMeter(spec.intermediateSize, window, norms?.[layer]),
+    (_, layer) => new LayerMeter(spec.intermediateSize, window, norms?.[layer], maskTaps(model, layer)),
   );
   const firsts: (readonly number[])[] = [];
   let tokens = 0;
@@ -137,7 +148,7 @@ export async function measure(
     throw new RelufyError('input', 'measure: expected a text of at least two tokens, got none. Check the file.');
   const layers = meters.map((meter, layer) => layerResult(meter, layer, thresholds?.[layer]));
   const mean = (site: Site) => layers.reduce((sum, { density }) => sum + density[site].mean, 0) / layers.length;
-  const skipped = skippableDensity(model, mean);
+  const skipped = { ...skippableDensity(model, mean), ...maskDensity(model, layers) };
   return {
     format: 1,
     model: model.name,
@@ -152,7 +163,7 @@ export async function measure(
     layers,
     series: meters.map(({ series }) => series.down),
     inputSeries: inputSeries(meters),
-    macs: { dense: countMacs(spec, {}), measured: countMacs(spec, skipped) },
+    macs: { dense: countMacs(withoutMasks(spec), {}), measured: countMacs(spec, skipped) },
     perplexity: Math.exp(nll / scored),
     unreadWeights: unreadWeights(model, layers),
     decode: await decode(model, firsts, options),
@@ -176,6 +187,26 @@ function skippableDensity(model: Model, mean: (site: Site) => number): Partial<R
   return { down: mean('down'), ...Object.fromEntries(skippable.map((site) => [site, mean(site)])) };
 }
 
+/** The taps of a layer's masks, and of what is sparse without one. */
+function maskTaps({ spec }: Model, layer: number): string[] {
+  const names = (spec.masks ?? []).map(({ at }) => placesName(at));
+  if (sparsePlaces(spec).has('neurons') && !names.includes('neurons')) names.push('neurons');
+  return (spec.predictor?.rank[layer] ?? 0) > 0 ? [...names, 'foreseen'] : names;
+}
+
+/** Of each linear layer that has a mask of its own, and of neurons. A layer without a predictor computes all of them. */
+function maskDensity({ spec }: Model, layers: readonly LayerMeasurement[]): Densities {
+  const mean = (name: string) => layers.reduce((sum, { masks }) => sum + (masks?.[name]?.mean ?? 1), 0) / layers.length;
+  const masked = projections(spec).flatMap(({ role, mask }) =>
+    mask ? [[role, mean(placesName(mask.at))] as const] : [],
+  );
+  return {
+    ...Object.fromEntries(masked),
+    ...(sparsePlaces(spec).has('neurons') && { neurons: mean('neurons') }),
+    ...(spec.predictor && { foreseen: mean('foreseen') }),
+  };
+}
+
 async function measureWindow(
   model: Model,
   ids: readonly number[],
@@ -183,12 +214,15 @@ async function measureWindow(
   { criterion, thresholds }: MeasureOptions,
 ): Promise<void> {
   const kinds = [...sites, 'preActivation'] as const;
-  const capture = meters.flatMap((_, layer) => kinds.map((kind) => `${kind}.${layer}`));
+  const capture = meters.flatMap(({ masks }, layer) => [...kinds, ...masks.keys()].map((kind) => `${kind}.${layer}`));
   const { captured } = await model.forward(ids, { capture });
   for (const [layer, meter] of meters.entries()) {
     const at = (kind: (typeof kinds)[number]) => captured[`${kind}.${layer}`] as Float32Array;
     for (const site of inputSites)
       for (const row of rowsOf(at(site), ids.length)) meter.addDensity(site, nonzeroShare(row));
+    for (const [mask, running] of meter.masks)
+      for (const row of rowsOf(captured[`${mask}.${layer}`] as Float32Array, ids.length))
+        running.add(nonzeroShare(row));
     const before = at('preActivation');
     meter.histogram ??= rangeOf(before);
     meter.histogram.add(before);
@@ -236,6 +270,9 @@ function layerResult(meter: LayerMeter, layer: number, threshold: LayerThreshold
       upGate: density.upGate.result(),
       down: density.down.result(),
     },
+    ...(meter.masks.size > 0 && {
+      masks: Object.fromEntries([...meter.masks].map(([name, running]) => [name, running.result()])),
+    }),
     preActivation: (meter.histogram ?? new Histogram(-1, 1, histogramBins)).result(),
     use: meter.use.result(),
     ...(magnitude && { magnitude }),
@@ -252,7 +289,7 @@ function layerResult(meter: LayerMeter, layer: number, threshold: LayerThreshold
 
 /** ReLU Strikes Back 5.2: a neuron that gamma tokens leave alone saves its rows of up and down; the rest is always read. */
 function unreadWeights({ spec }: Model, layers: readonly LayerMeasurement[]): number[] {
-  const whole = countMacs(spec, {}).withHead;
+  const whole = countMacs(withoutMasks(spec), {}).withHead;
   const windows = layers[0]?.use.windowUnion.length ?? 0;
   return Array.from({ length: windows }, (_, at) => {
     const idle = layers.reduce((sum, { use }) => sum + (1 - (use.windowUnion[at] ?? 1)), 0);

@@ -17,6 +17,8 @@ const layerSchema = z.object({
   layer: z.number().int(),
   /** Share of a layer input's entries that are not zero, over tokens. */
   density: z.object({ qkv: spread, o: spread, upGate: spread, down: spread }),
+  /** Share that each mask keeps, by the places at which it stands, as `kv`, `gateUp`, `neurons`. */
+  masks: z.record(z.string(), spread).optional(),
   preActivation: histogram,
   use: z.object({
     neurons: z.number().int(),

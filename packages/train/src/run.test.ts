@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadModel } from '@relufy/models';
+import { hasNormRelu, loadModel } from '@relufy/models';
 import type { Backend } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
@@ -183,7 +183,7 @@ describe('terms', () => {
     const config = JSON.parse(readFileSync(join(folder, 'model/config.json'), 'utf8'));
     expect(config).toMatchObject({ model_type: 'relufy_llama', hidden_act: 'shifted_relu', relufy: { stage: 2 } });
     const model = await loadModel(join(folder, 'model'), { backend: 'reference' });
-    expect(model.spec.norm.relu).toBe(true);
+    expect(hasNormRelu(model.spec)).toBe(true);
     expect(model.spec.ffn.activation).toEqual({ kind: 'relu', threshold: 0.01 });
     await model.dispose();
   });

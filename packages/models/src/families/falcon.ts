@@ -39,7 +39,7 @@ function parse(config: ConfigReader): ModelSpec {
     maxPositionEmbeddings: config.size('max_position_embeddings', 2048),
     tieWordEmbeddings: config.flag('tie_word_embeddings', true),
     embeddingSize: hiddenSize,
-    norm: { kind: 'layer', eps: config.positive('layer_norm_epsilon', 1e-5), weight: true, bias: true, relu: false },
+    norm: { kind: 'layer', eps: config.positive('layer_norm_epsilon', 1e-5), weight: true, bias: true },
     finalNorm: true,
     positions: config.flag('alibi', false)
       ? { kind: 'alibi', times: alibiTimes(config) }

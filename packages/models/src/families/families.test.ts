@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { RelufyError } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
-import { type ModelSpec, parameterCount, parseConfig, relufy } from '../index.js';
+import { hasNormRelu, type ModelSpec, parameterCount, parseConfig, relufy } from '../index.js';
 
 const llama = {
   model_type: 'llama',
@@ -214,9 +214,9 @@ describe('relufication', () => {
 
   it('stage 2 implies stage 1; a shift is the FFN activation alone', () => {
     const spec = relufy(silu, { stage: 2, shift: 0.5 });
-    expect(spec.norm.relu).toBe(true);
+    expect(hasNormRelu(spec)).toBe(true);
     expect(spec.ffn.activation).toEqual({ kind: 'relu', threshold: 0.5 });
-    expect(relufy(silu, { stage: 1, shift: 0.5 }).norm.relu).toBe(false);
+    expect(hasNormRelu(relufy(silu, { stage: 1, shift: 0.5 }))).toBe(false);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 // What a family owes: a parser from config.json to a spec, and where each buffer's numbers lie in a checkpoint.
 // Owns the types, and the vocabulary to describe fused and stacked tensors. The families are data beside this file.
-import { projections, type Role } from '../projections.js';
+import { isQkv, projections, type QkvRole, qkvRows, type Role } from '../projections.js';
 import { headRows, type ModelSpec } from '../spec.js';
 import type { ConfigReader } from './config-reader.js';
 
@@ -58,7 +58,7 @@ export function affine(
 }
 
 /** The tensors of a block's linear layers, but for queries, keys and values. */
-export type LinearTensors = Readonly<Partial<Record<Exclude<Role, 'qkv'>, string>>>;
+export type LinearTensors = Readonly<Partial<Record<Exclude<Role, QkvRole>, string>>>;
 
 /** The linear layers of one block: one tensor each, and `qkv` as the family stores it. */
 export function linears(
@@ -69,14 +69,27 @@ export function linears(
   qkv: (part: 'weight' | 'bias') => readonly WeightPart[],
 ): void {
   for (const { role, out, bias } of projections(spec))
-    if (role === 'qkv') {
-      map.set(`${layer}.qkv.weight`, qkv('weight'));
-      if (bias) map.set(`${layer}.qkv.bias`, qkv('bias'));
+    if (isQkv(role)) {
+      const { first, count } = qkvRows(spec, role);
+      map.set(`${layer}.${role}.weight`, cutRows(qkv('weight'), first, count));
+      if (bias) map.set(`${layer}.${role}.bias`, cutRows(qkv('bias'), first, count));
     } else {
       const tensor = tensors[role];
       if (tensor === undefined) throw new Error(`internal: the family names no tensor for "${role}"`);
       affine(map, `${layer}.${role}`, tensor, out, { bias });
     }
+}
+
+/** Rows [first, first + count) of what the parts make up together. */
+function cutRows(parts: readonly WeightPart[], first: number, count: number): readonly WeightPart[] {
+  let at = 0;
+  return parts.flatMap((part) => {
+    const from = Math.max(first, at);
+    const to = Math.min(first + count, at + part.rows);
+    const firstRow = part.firstRow + from - at;
+    at += part.rows;
+    return from < to ? [{ ...part, firstRow, rows: to - from }] : [];
+  });
 }
 
 /** Queries, keys and values in tensors of their own; `tensor` names each. */

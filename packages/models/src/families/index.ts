@@ -1,6 +1,7 @@
 // The registry of families, and the way from a config.json to a family and its spec.
 import { RelufyError, show } from '@relufy/tensor';
-import { type ModelSpec, type RelufyOptions, relufy } from '../spec.js';
+import { type RelufyOptions, relufy } from '../relufy.js';
+import type { ModelSpec } from '../spec.js';
 import { ConfigReader, isObject, refuseUnsupported } from './config-reader.js';
 import { falcon } from './falcon.js';
 import type { Family } from './family.js';

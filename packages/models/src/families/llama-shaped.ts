@@ -24,7 +24,7 @@ export function llamaShape(config: ConfigReader): ModelSpec {
     maxPositionEmbeddings: config.size('max_position_embeddings', 2048),
     tieWordEmbeddings: config.flag('tie_word_embeddings', false),
     embeddingSize: hiddenSize,
-    norm: { kind: 'rms', eps: config.positive('rms_norm_eps', 1e-6), weight: true, bias: false, relu: false },
+    norm: { kind: 'rms', eps: config.positive('rms_norm_eps', 1e-6), weight: true, bias: false },
     finalNorm: true,
     positions: ropePositions(config, headDim),
     block: { kind: 'preNorm' },

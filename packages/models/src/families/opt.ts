@@ -29,7 +29,7 @@ function parse(config: ConfigReader): ModelSpec {
     maxPositionEmbeddings: config.size('max_position_embeddings', 2048),
     tieWordEmbeddings: config.flag('tie_word_embeddings', true),
     embeddingSize: config.size('word_embed_proj_dim', hiddenSize),
-    norm: { kind: 'layer', eps: 1e-5, weight: affineNorm, bias: affineNorm, relu: false },
+    norm: { kind: 'layer', eps: 1e-5, weight: affineNorm, bias: affineNorm },
     finalNorm: pre && !config.flag('_remove_final_layer_norm', false),
     positions: { kind: 'learned' },
     block: { kind: pre ? 'preNorm' : 'postNorm' },

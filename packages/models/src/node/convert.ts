@@ -2,7 +2,7 @@
 // folder comes whole (@relufy/checkpoint/node).
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ModelFiles } from '@relufy/checkpoint';
+import { type ModelFiles, planWeightsFile } from '@relufy/checkpoint';
 import { writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
 import { aText, checkValue } from '@relufy/tensor';
 import { type ConversionOptions, checkConversionOptions, planConversion } from '../convert.js';
@@ -23,6 +23,8 @@ export async function convertModel(files: ModelFiles, folder: string, options: C
         alignment: conversion.alignment,
         signal: options.signal,
       });
+      if (conversion.planTensors)
+        await writeSafetensors(join(staging, planWeightsFile), conversion.planTensors, { signal: options.signal });
     } finally {
       await conversion.close();
     }

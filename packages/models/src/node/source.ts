@@ -8,7 +8,7 @@ import { RelufyError, show } from '@relufy/tensor';
 import { type LoadOptions, loadModelFiles, type SourceOptions } from '../load-model.js';
 import { checkLoadOptions, checkSource } from '../load-options.js';
 import type { Model } from '../model.js';
-import { looksLikePath, type ModelSource } from '../source.js';
+import { looksLikePath, type ModelSource, withOpenPlan } from '../source.js';
 import { createNodeBackend } from './backend.js';
 
 /**
@@ -18,7 +18,8 @@ import { createNodeBackend } from './backend.js';
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
   checkLoadOptions('loadModel', options);
   checkSource('loadModel', source);
-  return loadModelFiles(await openModelFiles(source, options), options, createNodeBackend);
+  const files = await openModelFiles(source, options);
+  return loadModelFiles(files, await withOpenPlan(options, openModelFiles), createNodeBackend);
 }
 
 /** The files behind a source; those of the hub are brought into the cache first. */

@@ -23,19 +23,36 @@ export async function readGolden(name: string): Promise<Golden> {
 }
 
 export function readGoldenFile(path: string): Golden {
+  return {
+    inputIds: readIntegers(path, 'input_ids'),
+    greedy: readIntegers(path, 'greedy'),
+    tensors: readTensors(path),
+  };
+}
+
+/** Every f32 tensor of a safetensors file. */
+export function readTensors(path: string): Map<string, Float32Array> {
+  const { header, read } = open(path);
+  const names = Object.keys(header).filter((tensor) => header[tensor]?.dtype === 'F32');
+  return new Map(names.map((tensor) => [tensor, new Float32Array(read(tensor))]));
+}
+
+/** An i32 tensor of a safetensors file. */
+export const readIntegers = (path: string, tensor: string): number[] => [...new Int32Array(open(path).read(tensor))];
+
+function open(path: string) {
   const bytes = readFileSync(path);
-  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString());
   const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header: Record<string, { dtype: string; data_offsets: [number, number] }> = JSON.parse(
+    bytes.subarray(8, start).toString(),
+  );
   const read = (tensor: string) => {
-    const [from, to] = header[tensor].data_offsets as [number, number];
+    const {
+      data_offsets: [from, to],
+    } = header[tensor] as { data_offsets: [number, number] };
     return bytes.buffer.slice(bytes.byteOffset + start + from, bytes.byteOffset + start + to);
   };
-  const names = Object.keys(header).filter((tensor) => header[tensor].dtype === 'F32');
-  return {
-    inputIds: [...new Int32Array(read('input_ids'))],
-    greedy: [...new Int32Array(read('greedy'))],
-    tensors: new Map(names.map((tensor) => [tensor, new Float32Array(read(tensor))])),
-  };
+  return { header, read };
 }
 
 /** What was done to the Hugging Face model after loading (notes.json), as our options. */

@@ -29,7 +29,7 @@ export function llamaShape(dtype: DType, bytes: number): ModelSpec {
     maxPositionEmbeddings: 2048,
     tieWordEmbeddings: true,
     embeddingSize: hiddenSize,
-    norm: { kind: 'rms', eps: 1e-5, weight: true, bias: false, relu: false },
+    norm: { kind: 'rms', eps: 1e-5, weight: true, bias: false },
     finalNorm: true,
     positions: {
       kind: 'rope',

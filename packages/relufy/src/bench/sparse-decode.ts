@@ -2,7 +2,7 @@
 // turns. Weights are random, so pre-activations are normal: a shift of the ReLU sets the density at down, a bias of the
 // norms that at the inputs of qkv and gate or up (stage 2). What was reached is counted in every step, and told.
 // Does not own the shape (decode.ts) or the clock (measure.ts).
-import { buildDecoder, type DecoderProgram, type ModelSpec } from '@relufy/models';
+import { buildDecoder, type DecoderProgram, type ModelSpec, relufy, withNormRelu } from '@relufy/models';
 import {
   type Backend,
   type BufferDecl,
@@ -54,11 +54,8 @@ export async function benchSparseDecode(
     const models = new Map<boolean, Synthetic>();
     for (const wanted of points) {
       const stage2 = wanted.qkv !== undefined;
-      const relu: ModelSpec = {
-        ...shape,
-        norm: stage2 ? { ...shape.norm, kind: 'layer', bias: true, relu: true } : shape.norm,
-        ffn: { ...shape.ffn, activation: { kind: 'relu', threshold: 0 } },
-      };
+      const stage1 = relufy(shape, { stage: 1 });
+      const relu = stage2 ? withNormRelu({ ...stage1, norm: { ...shape.norm, kind: 'layer', bias: true } }) : stage1;
       const model = models.get(stage2) ?? (await openOne(relu));
       models.set(stage2, model);
       model.setInputs(wanted);

@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { showProgress } from '../load-progress.js';
 import { openSource } from '../node/load-model.js';
-import { choice, modelHelp, numeric, weightDTypes } from '../options.js';
+import { choice, modelHelp, numeric, planHelp, weightDTypes } from '../options.js';
 import { print } from '../output.js';
 import { untilInterrupted } from '../signals.js';
 
@@ -32,6 +32,7 @@ interface ConvertValues {
   readonly revision?: string;
   readonly stage?: 1 | 2;
   readonly shift?: number;
+  readonly plan?: string;
 }
 
 export function define(command: Command): void {
@@ -53,6 +54,7 @@ export function define(command: Command): void {
         expected: 'a number >= 0',
       }),
     )
+    .option('--plan <plan>', `lay packed weights out for a ${planHelp}`)
     .addHelpText('after', examples)
     .action(convert);
 }
@@ -77,7 +79,8 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
         ...(values.revision && { revision: values.revision }),
       });
       if (values.to === 'gguf') {
-        if (relufy || values.layout) throw usageError('--to gguf: expected no --stage, --shift or --layout, got one.');
+        if (relufy || values.layout || values.plan)
+          throw usageError('--to gguf: expected no --stage, --shift, --layout or --plan, got one.');
         const type = oneOf(values.dtype ?? 'f16', ggufTypes);
         await refuseExisting(values.out);
         await writeGguf(values.out, files, { type, onProgress, signal });
@@ -90,6 +93,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
           signal,
           ...(layout && { layout }),
           ...(relufy && { relufy }),
+          ...(values.plan && { plan: await openSource(values.plan, { signal, onProgress: progress.hear }) }),
         });
       }
     } finally {

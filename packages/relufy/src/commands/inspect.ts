@@ -1,7 +1,7 @@
 // `relufy inspect`: what a model is and what it would take to run, from its headers alone, for people or as JSON.
 // Does not own the facts (inspection.ts).
 import { formatBytes, formatShare, threeDigits } from '@relufy/chat';
-import { type ModelSpec, sparseSites } from '@relufy/models';
+import { hasNormRelu, type Mask, type ModelSpec, type ReadSite, type SparsityPlan, withOpenPlan } from '@relufy/models';
 import { printProgram } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { type Inspection, inspectModel, type SiteReads, type TensorListing } from '../inspection.js';
@@ -35,7 +35,9 @@ export function define(command: Command): void {
 
 async function inspect(source: string, values: InspectValues): Promise<void> {
   const options = loadOptionsOf(values);
-  const { inspection, tensors, program } = await inspectModel(await openShown(source, options), options);
+  const files = await openShown(source, options);
+  const opened = await withOpenPlan(options, openShown);
+  const { inspection, tensors, program } = await inspectModel(files, opened);
   const shown = { ...inspection, name: source };
   if (values.json) {
     const more = {
@@ -51,7 +53,8 @@ async function inspect(source: string, values: InspectValues): Promise<void> {
 }
 
 function describeInspection(inspection: Inspection): string {
-  const { name, modelType, parameters, spec, checkpoint, formats, memory, contextLength, sites, sparsity } = inspection;
+  const { name, modelType, parameters, spec, checkpoint, formats, memory, contextLength, sites, sparsity, plan } =
+    inspection;
   const weights = Object.entries(memory.weights);
   const weightBytes = weights.reduce((sum, [, bytes]) => sum + bytes, 0);
   const byDType = weights.map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`).join(', ');
@@ -69,6 +72,7 @@ function describeInspection(inspection: Inspection): string {
       ['files', `${formatBytes(checkpoint.bytes)} in ${checkpoint.tensors} tensors, ${checkpoint.format}`],
     ]),
     '',
+    ...(plan ? [...rows(`plan ${plan.method}`, planRows(plan)), ''] : []),
     ...rows(`weights that a token reads, ${sparsity}`, siteRows(sites)),
   ].join('\n');
 }
@@ -90,7 +94,7 @@ function specRows(spec: ModelSpec): [string, string][] {
       'attention',
       `${attention.numAttentionHeads} heads of ${attention.headDim}, ${attention.numKeyValueHeads} for keys and values`,
     ],
-    ['norm', `${norm.kind}, eps ${norm.eps}${sparseSites(spec).has('qkv') ? ', ReLU after it (stage 2)' : ''}`],
+    ['norm', `${norm.kind}, eps ${norm.eps}${hasNormRelu(spec) ? ', ReLU after it (stage 2)' : ''}`],
     ['positions', `${positions.kind}${rope}, at most ${spec.maxPositionEmbeddings}`],
     ['vocabulary', `${spec.vocabSize}, ${spec.tieWordEmbeddings ? 'head tied to the embedding' : 'head of its own'}`],
     ...(spec.embeddingSize === spec.hiddenSize
@@ -104,9 +108,60 @@ function siteRows(sites: readonly SiteReads[]): [string, string][] {
   const total = sites.reduce((sum, { weightBytes }) => sum + weightBytes, 0);
   return sites.map(({ site, weightBytes, sparse, transposed }) => {
     const share = `${formatBytes(weightBytes).padStart(8)} ${formatShare(weightBytes / total).padStart(7)}`;
-    const what = site === 'up' ? 'neurons that the gate lets through' : 'channels that are not zero';
+    const what = transposed ? 'channels that are not zero' : (neuronsRead[site] ?? 'neurons that are foreseen');
     return [site, `${share}  ${sparse ? what : 'all'}${transposed ? ', stored transposed' : ''}`];
   });
+}
+
+const neuronsRead: Partial<Record<ReadSite, string>> = { up: 'neurons that the gate lets through' };
+
+/** What the plan does where, and what it promises. */
+function planRows({
+  masks = [],
+  lowRank = [],
+  predictor,
+  denseTokens,
+  baseModel,
+  expected,
+}: SparsityPlan): [string, string][] {
+  const named = baseModel?.name ? [['made for', baseModel.name] as [string, string]] : [];
+  const promised = [
+    expected?.modelSparsity !== undefined && `${formatShare(expected.modelSparsity)} of the blocks' weights skipped`,
+    expected?.perplexity !== undefined &&
+      `perplexity ${threeDigits(expected.perplexity)}${expected.densePerplexity ? ` (dense ${threeDigits(expected.densePerplexity)})` : ''}`,
+  ].filter((text) => text !== false);
+  return [
+    ...named,
+    ...masks.map((mask): [string, string] => [mask.at.join(', '), ruleInWords(mask)]),
+    ...lowRank.map(({ at, rank, input }): [string, string] => [
+      at.join(', '),
+      `low rank ${span(rank)} beside it, fed ${input === 'all' ? 'the whole input' : 'what the mask leaves out'}`,
+    ]),
+    ...(predictor
+      ? [['neurons', `a predictor of rank ${span(predictor.rank)}, before the gate is read`] as [string, string]]
+      : []),
+    ...(denseTokens ? [['first tokens', `${denseTokens} pass whole`] as [string, string]] : []),
+    ...(promised.length > 0 ? [['expected', promised.join(', ')] as [string, string]] : []),
+  ];
+}
+
+function ruleInWords(mask: Mask): string {
+  switch (mask.kind) {
+    case 'relu':
+      return 'max(0, x)';
+    case 'magnitude':
+      return `x where |x| ${mask.keepsTies ? '>=' : '>'} a threshold, one ${mask.perChannel ? 'a channel' : 'a layer'}`;
+    case 'top': {
+      const what = mask.groupSize ? `groups of ${mask.groupSize} with the largest sums of ` : 'largest ';
+      return `the ${span(mask.k)} ${what}${mask.scaled ? '|x| times a scale' : '|x|'}${mask.within ? ` of every ${mask.within}` : ''}`;
+    }
+  }
+}
+
+/** `4`, or `2 to 8` where layers differ. */
+function span(values: readonly number[]): string {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return low === high ? String(low) : `${low} to ${high}`;
 }
 
 function describeTensors(tensors: readonly TensorListing[]): string {

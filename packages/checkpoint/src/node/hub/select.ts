@@ -1,7 +1,8 @@
-// Which files of a hub repository a model needs: its descriptions, its tokenizer, and one set of weights.
+// Which files of a hub repository a model needs: its descriptions, its tokenizer, one set of weights, and a sparsity plan
+// where there is one; or the plan alone.
 // Owns: the same order of preference as openCheckpoint. Does not own: downloading them.
 import { RelufyError, show } from '@relufy/tensor';
-import { descriptionFiles, indexOf, weightFiles, weightNames } from '../../weight-files.js';
+import { descriptionFiles, indexOf, planFiles, weightFiles, weightNames } from '../../weight-files.js';
 
 export interface RepositoryFile {
   readonly path: string;
@@ -22,7 +23,8 @@ export interface Selection {
 export function selectFiles(repository: string, files: readonly RepositoryFile[], gguf: string | undefined): Selection {
   const byPath = new Map(files.map((file) => [file.path, file]));
   const found = (names: readonly string[]): RepositoryFile[] => names.flatMap((name) => byPath.get(name) ?? []);
-  const described = found(descriptionFiles);
+  const plan = found(planFiles);
+  const described = [...found(descriptionFiles), ...plan];
   if (gguf === undefined)
     for (const name of weightFiles) {
       const single = byPath.get(name);
@@ -32,6 +34,7 @@ export function selectFiles(repository: string, files: readonly RepositoryFile[]
     }
   const parts = selectGguf(repository, files, gguf);
   if (parts) return { files: parts, gguf: (parts[0] as RepositoryFile).path };
+  if (plan.length > 0) return { files: plan };
   throw new RelufyError(
     'checkpoint',
     `hub model ${show(repository)}: weights, expected one of ${weightNames.join(', ')}, *.gguf, got none of them. It may hold weights of another library only.`,

@@ -1,0 +1,167 @@
+// Masks in a decoder's program: what goes into a linear layer, with zeros written and listed, what a plan adds to its
+// output, and which neurons are computed. Does not own the rules (masks.ts) or the order of layers (decoder-builder.ts).
+import { activationCodes } from '@relufy/tensor';
+import type { Products } from './decoder-products.js';
+import type { DecoderScope, SiteInput } from './decoder-scope.js';
+import { type Mask, type MaskPlace, maskAt, placesName } from './masks.js';
+import { isQkv, type Projection, projections, type Role } from './projections.js';
+
+/** What goes into a linear layer, and what it was before its mask. */
+export interface MaskedInput extends SiteInput {
+  readonly whole: string;
+}
+
+export class MaskedLayers {
+  readonly projections: ReadonlyMap<Role, Projection>;
+  readonly #scope: DecoderScope;
+  readonly #products: Products;
+  readonly #made = new Map<string, MaskedInput>();
+
+  constructor(scope: DecoderScope, products: Products) {
+    this.#scope = scope;
+    this.#products = products;
+    this.projections = new Map(projections(scope.spec).map((one) => [one.role, one]));
+  }
+
+  /** What goes into a linear layer at a place: masked, rounded, its zeros listed. Made once for all that share a mask. */
+  inputAt(layer: number, place: MaskPlace, x: string): MaskedInput {
+    const mask = maskAt(this.#scope.spec, place);
+    const key = `${x} ${mask === undefined || mask.kind === 'relu' ? mask?.kind : placesName(mask.at)}`;
+    const made = this.#made.get(key);
+    if (made !== undefined) return made;
+    const rounded = this.#rounded(mask ? this.#masked(layer, mask, x) : x, this.#scope.widthOf(x));
+    const input = { ...(mask ? this.#scope.select(rounded) : { x: rounded }), whole: x };
+    this.#made.set(key, input);
+    return input;
+  }
+
+  /** The same for the last layer of a branch, whose input is multiplied by the residual multiplier. */
+  lastInput(layer: number, place: 'o' | 'down', x: string): MaskedInput {
+    const mask = maskAt(this.#scope.spec, place);
+    const rounded = this.#rounded(mask ? this.#masked(layer, mask, x) : x, this.#scope.widthOf(x));
+    this.#scope.taps.set(`${place}.${layer}`, rounded);
+    const scaled = this.#branch(rounded);
+    return { ...(this.#scope.sparse.has(place) ? this.#scope.select(scaled) : { x: scaled }), whole: x };
+  }
+
+  /** A linear layer of a block: of the listed `neurons` alone where its rows may be skipped. */
+  project(
+    layer: number,
+    role: Role,
+    input: MaskedInput,
+    out: string,
+    residual?: string,
+    neurons: SiteInput | undefined = undefined,
+  ): void {
+    const one = this.projections.get(role) as Projection;
+    const name = `layers.${layer}.${role}`;
+    if (one.skips === 'outputs') {
+      const site = role === 'up' && this.projections.has('gate') ? 'up' : one.site;
+      this.#products.rows(site, layer, name, input.x, neurons, out);
+    } else
+      this.#products.product(
+        isQkv(role) ? role : one.site,
+        layer,
+        name,
+        input,
+        out,
+        this.#lowRank(layer, one, input, residual),
+      );
+  }
+
+  /** What the gate lets through, its zeros listed where it has any by design. */
+  neurons(layer: number, x: string): SiteInput {
+    const mask = maskAt(this.#scope.spec, 'neurons');
+    const kept = mask ? this.#masked(layer, mask, x) : x;
+    if (!this.#scope.sparse.has('neurons')) return { x: kept };
+    this.#scope.taps.set(`neurons.${layer}`, kept);
+    return this.#scope.select(kept);
+  }
+
+  /** 1 for each neuron that the predictor takes for active, else 0. */
+  foreseen(layer: number, x: string): SiteInput | undefined {
+    const rank = this.#scope.spec.predictor?.rank[layer] ?? 0;
+    if (rank === 0) return undefined;
+    const of = `layers.${layer}.predictor`;
+    let inner = this.#scope.activation(`predictor.${layer}`, rank);
+    this.#products.product('predictor', layer, `${of}.a`, { x }, inner);
+    if (this.#scope.spec.predictor?.relu) {
+      const out = this.#scope.activation(`predictor.relu.${layer}`, rank);
+      this.#scope.builder.op('activate', { x: inner, out }, { kind: activationCodes.relu, threshold: 0 });
+      inner = out;
+    }
+    const scores = this.#scope.activation(`predictor.scores.${layer}`, this.#scope.spec.intermediateSize);
+    this.#products.product('predictor', layer, `${of}.b`, { x: inner }, scores);
+    const foreseen = this.#scope.activation(`foreseen.${layer}`, this.#scope.spec.intermediateSize);
+    this.#threshold('step', scores, of, foreseen);
+    this.#scope.taps.set(`foreseen.${layer}`, foreseen);
+    return this.#scope.select(foreseen);
+  }
+
+  /** What a mask leaves of x: zeros elsewhere, in dense programs too. */
+  #masked(layer: number, mask: Mask, x: string): string {
+    const name = placesName(mask.at);
+    const out = this.#scope.activation(`${x}.${mask.kind === 'relu' ? 'relu' : name}`, this.#scope.widthOf(x));
+    const of = `layers.${layer}.${name}`;
+    const strength = this.#scope.maybe('maskStrength');
+    switch (mask.kind) {
+      case 'relu':
+        this.#scope.builder.op('activate', { x, out }, { kind: activationCodes.relu, threshold: 0 });
+        break;
+      case 'magnitude':
+        this.#threshold(mask.keepsTies ? 'magnitudeOrEqual' : 'magnitude', x, of, out);
+        break;
+      case 'top': {
+        const { k, groupSize = 1, within = 0 } = mask;
+        const operands = { x, scale: this.#scope.maybe(`${of}.scale`), strength, out };
+        this.#scope.builder.op('keepTop', operands, { k: k[layer] as number, groupSize, within });
+      }
+    }
+    this.#scope.taps.set(`${name}.${layer}`, out);
+    return out;
+  }
+
+  /** x against the thresholds of `of`. */
+  #threshold(code: 'magnitude' | 'magnitudeOrEqual' | 'remainder' | 'step', x: string, of: string, out: string): void {
+    const operands = {
+      x,
+      thresholds: this.#scope.use(`${of}.threshold`),
+      strength: this.#scope.maybe('maskStrength'),
+      out,
+    };
+    this.#scope.builder.op('activate', operands, { kind: activationCodes[code], threshold: 0 });
+  }
+
+  /** The input of a linear layer, to 8 bits where the model was made so. What rounds to zero need not be read. */
+  #rounded(x: string, width: number): string {
+    if (!this.#scope.spec.roundedInputs) return x;
+    const out = this.#scope.activation(`${x}.rounded`, width);
+    this.#scope.builder.op('roundRow', { x, out });
+    return out;
+  }
+
+  /** What goes into the last layer of a branch, times the residual multiplier; zeros stay zeros. */
+  #branch(x: string): string {
+    const { residual = 1 } = this.#scope.spec.multipliers ?? {};
+    return residual === 1 ? x : this.#scope.scaled(x, x, residual);
+  }
+
+  /** residual + b a x', what a plan adds to a linear layer's output. */
+  #lowRank(layer: number, one: Projection, { whole }: MaskedInput, residual: string | undefined): string | undefined {
+    const { role, mask, lowRank, out: width } = one;
+    const rank = lowRank?.rank[layer] ?? 0;
+    if (rank === 0) return residual;
+    let x = whole;
+    if (lowRank?.input === 'remainder' && mask) {
+      x = this.#scope.activation(`${role}Remainder.${layer}`, one.in);
+      this.#threshold('remainder', whole, `layers.${layer}.${placesName(mask.at)}`, x);
+    }
+    if (role === 'o' || role === 'down') x = this.#branch(x);
+    const of = `layers.${layer}.${role}.lowRank`;
+    const inner = this.#scope.activation(`${role}LowRank.${layer}`, rank);
+    this.#products.product('lowRank', layer, `${of}.a`, { x }, inner);
+    const out = this.#scope.activation(`${role}LowRankOut.${layer}`, width);
+    this.#products.product('lowRank', layer, `${of}.b`, { x: inner }, out, residual);
+    return out;
+  }
+}

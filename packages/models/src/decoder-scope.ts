@@ -1,0 +1,66 @@
+// What the parts of a decoder's program share while it is built: the spec, its buffers, activations, taps.
+// Does not own any layer (decoder-builder.ts), product (decoder-products.ts) or mask (decoder-masks.ts).
+import { activationCodes, type BufferDecl, type Dim, type ProgramBuilder } from '@relufy/tensor';
+import { type MaskPlace, sparsePlaces } from './masks.js';
+import type { ModelSpec } from './spec.js';
+
+/** An activation and, when it is sparse, the list of its non-zero channels. */
+export interface SiteInput {
+  readonly x: string;
+  readonly active?: string;
+  readonly activeCount?: string;
+}
+
+export class DecoderScope {
+  readonly spec: ModelSpec;
+  readonly buffers: ReadonlyMap<string, BufferDecl>;
+  readonly builder: ProgramBuilder;
+  /** Zeros are listed, so that what lies behind them is not read. */
+  readonly exact: boolean;
+  readonly sparse: ReadonlySet<MaskPlace>;
+  /** Tap -> activation. */
+  readonly taps = new Map<string, string>();
+
+  constructor(spec: ModelSpec, buffers: ReadonlyMap<string, BufferDecl>, builder: ProgramBuilder, exact: boolean) {
+    this.spec = spec;
+    this.buffers = buffers;
+    this.builder = builder;
+    this.exact = exact;
+    this.sparse = sparsePlaces(spec);
+  }
+
+  /** A weight, state or input buffer; undefined when the spec has none of that name. */
+  maybe(name: string): string | undefined {
+    const buffer = this.buffers.get(name);
+    return buffer && this.builder.use(buffer);
+  }
+
+  use(name: string): string {
+    const used = this.maybe(name);
+    if (used === undefined) throw new Error(`internal: no buffer "${name}"`);
+    return used;
+  }
+
+  activation(name: string, width: number, count: Dim = 'rows'): string {
+    return this.builder.activation(name, [count, width]);
+  }
+
+  widthOf(x: string): number {
+    return this.builder.declaration(x).shape[1] as number;
+  }
+
+  select(x: string): SiteInput {
+    if (!this.exact) return { x };
+    const active = this.builder.activation(`active.${x}`, ['rows', this.widthOf(x)], 'i32');
+    const activeCount = this.builder.activation(`activeCount.${x}`, ['rows'], 'i32');
+    this.builder.op('selectActive', { x, active, activeCount });
+    return { x, active, activeCount };
+  }
+
+  scaled(x: string, name: string, factor: number): string {
+    const [count, width] = this.builder.declaration(x).shape as [Dim, number];
+    const out = this.activation(`${name}.scaled`, width, count);
+    this.builder.op('activate', { x, out }, { kind: activationCodes.scale, threshold: factor });
+    return out;
+  }
+}

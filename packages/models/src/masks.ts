@@ -1,0 +1,197 @@
+// Where a model is sparse, as data: masks that write zeros, low-rank products for what they leave out, and a predictor of
+// neurons. Each reason for a zero is stated here alone, the zeros of a ReLU among them.
+// Does not own what is skipped for a zero (projections.ts), the ops (decoder-builder.ts), or plan files (plan.ts).
+import { RelufyError } from '@relufy/tensor';
+import { type Activation, headRows, type ModelSpec } from './spec.js';
+
+/**
+ * The numbers that a mask stands on: the input of a linear layer, or, for `neurons`, what the gate of a gated FFN lets
+ * through, act(gate x). A plain FFN has no `gate`, and its neurons are the input of `down`.
+ */
+export type MaskPlace = 'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'neurons' | 'down';
+
+/** In the order in which a step comes to them. */
+export const maskPlaces: readonly MaskPlace[] = ['q', 'k', 'v', 'o', 'gate', 'up', 'neurons', 'down'];
+
+export type MaskRule =
+  /** max(0, x): stage 2 of ReLU Strikes Back (arXiv 2310.04564, 4.2). */
+  | { readonly kind: 'relu' }
+  /**
+   * x where |x| > threshold, one for all channels or (`perChannel`) one each; `keepsTies`: where |x| >= threshold. A
+   * weight-aware rule |x_i| ||W_i|| > t is a threshold t / ||W_i|| a channel. TEAL (2408.14690), CATS (2404.08763), CHESS
+   * (2409.01366), CETT (2402.03804), R-Sparse (2504.19449).
+   */
+  | { readonly kind: 'magnitude'; readonly perChannel?: true; readonly keepsTies?: true }
+  /**
+   * The k largest of |x_i|, or (`scaled`) of |x_i| scale_i as in WINA (2505.19427); of equal ones the first. `k`: one a
+   * layer. `groupSize`: neighbours are kept or left together. `within`: the k largest of every so many channels.
+   */
+  | {
+      readonly kind: 'top';
+      readonly k: readonly number[];
+      readonly scaled?: true;
+      readonly groupSize?: number;
+      readonly within?: number;
+    };
+
+/** A mask before the places that it names, which read the same numbers and share its thresholds. */
+export type Mask = MaskRule & { readonly at: readonly MaskPlace[] };
+
+/** y = W x + b a x', beside the products of the places that it names, which are one matrix to it (R-Sparse). */
+export interface LowRank {
+  readonly at: readonly MaskPlace[];
+  /** One a layer; 0: none there. */
+  readonly rank: readonly number[];
+  /** What it is fed: the whole input, or what the mask in front of the place left out. */
+  readonly input: 'all' | 'remainder';
+}
+
+/** Neurons are computed where b f(a x) > threshold, x the FFN's input; Deja Vu (2310.17157), PowerInfer (2312.12456). */
+export interface Predictor {
+  /** One a layer; 0: no predictor there. */
+  readonly rank: readonly number[];
+  /** f is a ReLU; absent: nothing between the two products. */
+  readonly relu?: true;
+}
+
+type Masked = Pick<ModelSpec, 'masks'>;
+
+export const maskAt = ({ masks }: Masked, place: MaskPlace): Mask | undefined =>
+  masks?.find(({ at }) => at.includes(place));
+
+export const lowRankAt = ({ lowRank }: Pick<ModelSpec, 'lowRank'>, place: MaskPlace): LowRank | undefined =>
+  lowRank?.find(({ at }) => at.includes(place));
+
+/** Of its buffers and taps: `qkv`, `kv`, `gateUp`, `down`. */
+export function placesName(at: readonly MaskPlace[]): string {
+  return at
+    .map((place, i) => (i === 0 || place.length === 1 ? place : place[0]?.toUpperCase() + place.slice(1)))
+    .join('');
+}
+
+/** Gives exact zeros, so that a neuron's weights can be skipped without changing the answer. */
+const isReluLike = ({ kind }: Activation): boolean => kind === 'relu' || kind === 'relu2' || kind === 'fatrelu';
+
+/** The activation as stage 1 makes it: ReLU-like ones stay, unless a shift is asked for. */
+export function rectified(activation: Activation, shift: number | undefined): Activation {
+  return isReluLike(activation) && shift === undefined ? activation : { kind: 'relu', threshold: shift ?? 0 };
+}
+
+/** Stage 2: a ReLU after every norm that feeds attention or an FFN. */
+export function withNormRelu(spec: ModelSpec): ModelSpec {
+  if (hasNormRelu(spec)) return spec;
+  const masks: readonly Mask[] = [
+    { at: ['q', 'k', 'v'], kind: 'relu' },
+    { at: spec.ffn.kind === 'gated' ? ['gate', 'up'] : ['up'], kind: 'relu' },
+  ];
+  return { ...spec, masks };
+}
+
+/** What is computed where nothing is masked, predicted or added: the baseline of counts. */
+export function withoutMasks({
+  masks: _,
+  lowRank: __,
+  predictor: ___,
+  denseTokens: ____,
+  ...spec
+}: ModelSpec): ModelSpec {
+  return spec;
+}
+
+/** The same model without gates, for a checkpoint that holds none. */
+export function withoutGate(spec: ModelSpec): ModelSpec {
+  const masks = spec.masks?.map((mask) => ({ ...mask, at: mask.at.filter((place) => place !== 'gate') }));
+  return { ...spec, ffn: { ...spec.ffn, kind: 'plain' }, ...(masks && { masks }) };
+}
+
+/** Whether the model is one of stage 2. */
+export const hasNormRelu = (spec: Masked): boolean => maskAt(spec, 'q')?.kind === 'relu';
+
+/** The places whose numbers have zeros by design. */
+export function sparsePlaces(spec: ModelSpec): ReadonlySet<MaskPlace> {
+  const places = new Set((spec.masks ?? []).flatMap(({ at }) => at));
+  const gated = spec.ffn.kind === 'gated';
+  if (isReluLike(spec.ffn.activation) || spec.predictor) places.add(gated ? 'neurons' : 'down');
+  if (places.has('neurons')) places.add('down');
+  return places;
+}
+
+/** Channels at a place. */
+export function placeWidth(spec: ModelSpec, place: MaskPlace): number {
+  if (place === 'neurons' || place === 'down') return spec.intermediateSize;
+  return place === 'o' ? headRows(spec).q : spec.hiddenSize;
+}
+
+/**
+ * @throws RelufyError `option`, beginning with `where`, for masks, low-rank products or a predictor that the model cannot
+ * have.
+ */
+export function checkMasks(where: string, spec: ModelSpec): void {
+  const fail = (what: string, expected: string, got: string): never => {
+    throw new RelufyError('option', `${where} ${what}: expected ${expected}, got ${got}.`);
+  };
+  const gated = spec.ffn.kind === 'gated';
+  const oneInput = spec.block.kind === 'parallel' && spec.block.norms === 1;
+  const input = (place: MaskPlace) =>
+    'qkv'.includes(place) || (oneInput && (place === 'gate' || place === 'up'))
+      ? 'attention'
+      : place === 'gate' || place === 'up'
+        ? 'ffn'
+        : place;
+  const disjoint = (what: string, lists: readonly (readonly MaskPlace[])[]) => {
+    const seen = new Set<MaskPlace>();
+    for (const at of lists) {
+      if (at.length === 0) fail(what, 'at least one place', 'none');
+      for (const place of at) {
+        if (!gated && (place === 'gate' || place === 'neurons'))
+          fail(what, 'places of a plain FFN (up, down)', `"${place}"`);
+        if (seen.has(place)) fail(what, 'each place once', `"${place}" twice`);
+        seen.add(place);
+      }
+      if (new Set(at.map(input)).size > 1) fail(what, 'places that read the same numbers', at.join(', '));
+    }
+  };
+  const perLayer = (what: string, values: readonly number[], most: number) => {
+    if (values.length !== spec.numHiddenLayers)
+      fail(what, `one number for each of ${spec.numHiddenLayers} layers`, String(values.length));
+    const wrong = values.find((value) => !Number.isInteger(value) || value < 0 || value > most);
+    if (wrong !== undefined) fail(what, `whole numbers from 0 to ${most}`, String(wrong));
+  };
+  const masks = spec.masks ?? [];
+  disjoint(
+    'masks',
+    masks.map(({ at }) => at),
+  );
+  for (const mask of masks) {
+    if (mask.kind !== 'top') continue;
+    const name = `mask "${placesName(mask.at)}"`;
+    const width = placeWidth(spec, mask.at[0] as MaskPlace);
+    const { groupSize = 1, within = width } = mask;
+    if (!(Number.isInteger(within) && within > 0) || width % within !== 0)
+      fail(`${name} within`, `a divisor of ${width}`, String(within));
+    if (!(Number.isInteger(groupSize) && groupSize > 0) || within % groupSize !== 0)
+      fail(`${name} groupSize`, `a divisor of ${within}`, String(groupSize));
+    perLayer(`${name} k`, mask.k, within / groupSize);
+  }
+  const lowRank = spec.lowRank ?? [];
+  disjoint(
+    'low-rank products',
+    lowRank.map(({ at }) => at),
+  );
+  for (const { at, rank, input: fed } of lowRank) {
+    const what = `low-rank product "${placesName(at)}"`;
+    const place = at[0] as MaskPlace;
+    perLayer(`${what} rank`, rank, placeWidth(spec, place));
+    if (place === 'neurons') fail(what, 'a linear layer', '"neurons"');
+    if (at.length > 1 && !['qkv', 'qk', 'kv'].includes(at.join('')))
+      fail(what, 'one linear layer, or neighbours among q, k and v', at.join(', '));
+    const mask = maskAt(spec, place);
+    if (at.some((one) => maskAt(spec, one) !== mask)) fail(what, 'one mask before all its places', 'several');
+    if (fed === 'remainder' && !(mask?.kind === 'magnitude' && !mask.keepsTies))
+      fail(what, 'a magnitude mask, whose remainder it is fed', mask?.kind ?? 'none');
+    if (spec.predictor && (place === 'gate' || place === 'up')) fail(what, 'no predictor beside it', 'one');
+    if (place === 'up' && gated && sparsePlaces(spec).has('neurons'))
+      fail(what, 'neurons that are all computed', 'neurons that are masked');
+  }
+  if (spec.predictor) perLayer('predictor rank', spec.predictor.rank, spec.hiddenSize * 4);
+}
