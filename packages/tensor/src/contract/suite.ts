@@ -77,7 +77,13 @@ export function runBackendSuite(suite: BackendSuite): void {
           if (!takes(backends, opCase)) return;
           const expected = await runCase(reference, opCase, seed);
           for (const backend of backends)
-            expectClose(opCase.name, await runCase(backend, opCase, seed), expected, suite.tolerance);
+            expectClose(
+              opCase.name,
+              await runCase(backend, opCase, seed),
+              expected,
+              suite.tolerance,
+              sizeOfSums(opCase),
+            );
         }),
         { numRuns: 100 },
       );
