@@ -13,7 +13,7 @@ describe('activation accuracy', () => {
   });
   afterAll(() => backend.dispose());
 
-  it.each(Object.keys(activationCodes) as ActivationKind[])('%s: within 2e-7 of x, everywhere', async (kind) => {
+  it.each(Object.keys(activationFunctions) as ActivationKind[])('%s: within 2e-7 of x, everywhere', async (kind) => {
     const threshold = { softcap: 30, scale: 1.5 }[kind as string] ?? 0;
     const decls = ['x', 'out'].map((name) => ({ name, kind: 'state', dtype: 'f32', shape: ['rows', count] }) as const);
     const session = await backend.createSession(decls, limits);

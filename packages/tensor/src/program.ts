@@ -93,7 +93,7 @@ export class ProgramBuilder {
     this.#ops.push({
       kind,
       operands: Object.fromEntries(present),
-      attributes: { ...opDefinition(kind)?.defaults, ...attributes },
+      attributes: { ...attributes, ...opDefinition(kind)?.defaults, ...attributes },
     });
   }
 
