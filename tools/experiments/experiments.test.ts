@@ -165,13 +165,13 @@ describe('pages', () => {
         .replace('llama-stage-1] }', 'llama-stage-1, weak] }'),
     );
     const docs = join(folder, 'docs');
-    const put = (run: string, place: string, value: unknown) => {
+    const put = (run: string, place: string, ...lines: unknown[]) => {
       mkdirSync(dirname(join(folder, run, place)), { recursive: true });
-      writeFileSync(join(folder, run, place), JSON.stringify(value));
+      writeFileSync(join(folder, run, place), lines.map((line) => JSON.stringify(line)).join('\n'));
     };
     const metrics = { step: 2, tokens: 2e6, loss: 2, validationLoss: 2.1, density: [0.4], tokensPerSecond: 100 };
     const finish = (run: string, points: [number, number][], weights?: string) => {
-      put(run, places.metrics, metrics);
+      put(run, places.metrics, { step: 0, tokens: 0, validationLoss: 3.3 }, metrics);
       points.forEach(([density, perplexity], i) => {
         put(run, i === 0 ? places.measured : places.bar(0.1), measurement(density, perplexity, weights));
       });
@@ -185,7 +185,7 @@ describe('pages', () => {
     const [page] = (await writeReports(plan, folder, docs)) as [string];
     const before = readFileSync(page, 'utf8');
     expect(before).toContain('Not run yet: beta-1, weak.');
-    expect(before).toMatch(/\| llama-stage-1 +\| beta-1 +\| f32 +\| 2 +\| 2.00 M +\|\n/);
+    expect(before).toMatch(/\| llama-stage-1 +\| beta-1 +\| f32 +\| 2 +\| 2.00 M +\| 3.300 +\| 2.100 +\|\n/);
     // how fast a busy machine was is no result
     expect(before).not.toMatch(/tokens\/s/);
     for (const file of before.match(/prosparse-\w+\.svg/g)!) expect(existsSync(join(docs, file))).toBe(true);

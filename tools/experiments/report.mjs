@@ -44,19 +44,21 @@ export async function writeReports(plan, runs, docs) {
 }
 
 /**
- * What the runs had to read, and the format of their weights: it changes perplexity by itself. Not how fast it went: that
- * is a matter of what else the machine did.
+ * What the runs had to read, where their loss began and ended, and the format of their weights: it changes perplexity by
+ * itself. Not how fast it went: that is a matter of what else the machine did.
  * @param {readonly import('./results.mjs').Result[]} results
  */
 function trainingOf(results) {
   const formats = results.map(({ measured: { weights = 'not noted' } }) => weights);
-  const rows = results.map(({ run, metrics }, at) => {
-    const { step, tokens } = metrics.at(-1);
-    return [run.name, run.from ?? 'drawn', formats[at], String(step), `${(tokens / 1e6).toFixed(2)} M`];
+  const loss = (value) => value?.toFixed(3) ?? 'not noted';
+  const rows = results.map(({ run, metrics, lossBefore }, at) => {
+    const { step, tokens, validationLoss } = metrics.at(-1);
+    const read = [String(step), `${(tokens / 1e6).toFixed(2)} M`];
+    return [run.name, run.from ?? 'drawn', formats[at], ...read, loss(lossBefore), loss(validationLoss)];
   });
   const note = 'Weights are in different formats: perplexity differs by that too.';
   return markdownTable({
-    head: ['run', 'from', 'weights in', 'steps', 'tokens'],
+    head: ['run', 'from', 'weights in', 'steps', 'tokens', 'held-out loss at step 0', 'at the end'],
     rows,
     ...(new Set(formats).size > 1 && { note }),
   });

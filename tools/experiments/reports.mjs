@@ -18,11 +18,18 @@ const lines = (title, options) => ({ title, svg: lineChart({ title, ...options }
 
 const lossOverTokens = 'Lower is better. One seed each: a difference of 0.01 says nothing.';
 
-/** The losses of several runs, held out, over tokens. @param {readonly Result[]} results */
+/**
+ * The losses of several runs, held out, over tokens; those that begin with a trained model from step 0 on. Drawn weights
+ * begin at that of guessing, beside which nothing else could be told apart: the table says it.
+ * @param {readonly Result[]} results
+ */
 function lossCurves(results) {
-  const drawn = results.map(({ run, metrics }) => ({
+  const drawn = results.map(({ run, metrics, lossBefore }) => ({
     name: run.name,
-    points: metrics.flatMap(({ tokens, validationLoss: loss }) => (loss === undefined ? [] : [[tokens / 1e6, loss]])),
+    points: [
+      ...(run.from !== undefined && lossBefore !== undefined ? [[0, lossBefore]] : []),
+      ...metrics.flatMap(({ tokens, validationLoss: loss }) => (loss === undefined ? [] : [[tokens / 1e6, loss]])),
+    ],
   }));
   return lines('Held-out loss', {
     x: 'tokens, millions',

@@ -9,7 +9,8 @@ import { places } from './jobs.mjs';
  * @typedef {import('@relufy/sparsity').Measurement} Measurement
  * @typedef {object} Result
  * @property {import('./plan.mjs').Run} run
- * @property {readonly import('@relufy/train').Metrics[]} metrics
+ * @property {readonly import('@relufy/train').Metrics[]} metrics of its steps
+ * @property {number | undefined} lossBefore held-out, of what it began with
  * @property {Measurement} measured
  * @property {Measurement | undefined} surgery its donor's weights read as this model, before any training
  * @property {readonly { bar: number, measured: Measurement }[]} bars
@@ -23,9 +24,11 @@ export function readResult(folder, run) {
   const measured = measurement(places.measured);
   if (measured === undefined) return undefined;
   const lines = readFileSync(at(places.metrics), 'utf8').trim().split('\n');
+  const logged = lines.map((line) => JSON.parse(line));
   return {
     run,
-    metrics: lines.map((line) => JSON.parse(line)),
+    metrics: logged.filter(({ step }) => step > 0),
+    lossBefore: logged.find(({ step }) => step === 0)?.validationLoss,
     measured,
     surgery: measurement(places.surgery),
     bars: run.bars.flatMap((bar) => {

@@ -4,7 +4,8 @@ import { lineChart } from '@relufy/sparsity';
 
 export interface CurvePoint {
   readonly step: number;
-  readonly loss: number;
+  /** Of the batch; step 0 has none. */
+  readonly loss?: number;
   readonly validationLoss?: number;
 }
 
@@ -13,10 +14,11 @@ const inertia = 0.95;
 
 /** @param points by step; at least one */
 export function lossCurve(points: readonly CurvePoint[]): string {
-  let smooth = points[0]?.loss ?? 0;
-  const training = points.map(({ step, loss }) => {
-    smooth = inertia * smooth + (1 - inertia) * loss;
-    return [step, smooth] as const;
+  let smooth: number | undefined;
+  const training = points.flatMap(({ step, loss }) => {
+    if (loss === undefined) return [];
+    smooth = inertia * (smooth ?? loss) + (1 - inertia) * loss;
+    return [[step, smooth] as const];
   });
   const heldOut = points.flatMap(({ step, validationLoss }) =>
     validationLoss === undefined ? [] : [[step, validationLoss] as const],

@@ -1,6 +1,6 @@
 export { type ConfigOverrides, type DataSource, parseRunConfig, type RunConfig, readRunConfig } from './config.js';
 export { type RunEvent, type RunOptions, runTraining } from './run.js';
-export type { Metrics } from './run-folder.js';
+export type { Metrics, StartMetrics } from './run-folder.js';
 export { sampleText } from './sample-text.js';
 export { type LearningRateSchedule, learningRateFactor, type PenaltyStage, penaltyAt } from './schedules.js';
 export { type Part, type PartResult, type TeacherPart, TrainingSession, type UpdateOptions } from './session.js';

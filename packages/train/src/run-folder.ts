@@ -9,7 +9,7 @@ import type { RunConfig } from './config.js';
 import { type CurvePoint, lossCurve } from './curve.js';
 import { configInCheckpoint, findCheckpoint } from './run-checkpoint.js';
 
-/** One line of metrics.jsonl. */
+/** One line of metrics.jsonl: an optimiser step. */
 export interface Metrics {
   readonly step: number;
   /** Tokens read so far. */
@@ -31,6 +31,14 @@ export interface Metrics {
   readonly etaSeconds: number;
   readonly validationLoss?: number;
   readonly validationPerplexity?: number;
+}
+
+/** The first line of metrics.jsonl where there is held-out text: what the weights can do that the run begins with. */
+export interface StartMetrics {
+  readonly step: 0;
+  readonly tokens: 0;
+  readonly validationLoss: number;
+  readonly validationPerplexity: number;
 }
 
 /** Keys that may change between a run and its resumption: they change no number of it. */
@@ -82,13 +90,13 @@ export class RunFolder {
     return join(this.#root, name);
   }
 
-  async log(metrics: Metrics): Promise<void> {
+  async log(metrics: Metrics | StartMetrics): Promise<void> {
     const file = this.path('metrics.jsonl');
     await appendFile(file, `${JSON.stringify(metrics)}\n`).catch(toWriteError(file));
   }
 
-  /** Takes out what was logged behind a step, by a run that was killed before its next checkpoint. */
-  async forgetBehind(step: number): Promise<void> {
+  /** Takes out what was logged after a step, by a run that was killed before its next checkpoint. */
+  async forgetAfter(step: number): Promise<void> {
     const kept = (await this.#metrics()).filter((metrics) => metrics.step <= step);
     await writeAtomically(this.path('metrics.jsonl'), kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''));
   }
@@ -98,12 +106,12 @@ export class RunFolder {
     if (points.length > 0) await writeAtomically(this.path('loss.svg'), lossCurve(points));
   }
 
-  async #metrics(): Promise<Metrics[]> {
+  async #metrics(): Promise<(Metrics | StartMetrics)[]> {
     const file = this.path('metrics.jsonl');
     const text = (await readIfThere(file)) ?? '';
     return text.split('\n').flatMap((line) => {
       try {
-        const metrics = JSON.parse(line) as Metrics | null;
+        const metrics = JSON.parse(line) as Metrics | StartMetrics | null;
         return typeof metrics?.step === 'number' ? [metrics] : [];
       } catch {
         return []; // the last line of a run that was killed

@@ -9,7 +9,7 @@ import { hasNormRelu, loadModel } from '@relufy/models';
 import type { Backend } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { type Metrics, parseRunConfig, type RunEvent, runTraining } from './index.js';
+import { type Metrics, parseRunConfig, type RunEvent, runTraining, type StartMetrics } from './index.js';
 import { trainingBackends } from './testing/backends.js';
 import { type TinyRun, tinyModel, tinyRun } from './testing/tiny-run.js';
 
@@ -39,11 +39,13 @@ async function run(out: string, changes: Readonly<Record<string, unknown>> = {},
   };
 }
 
-const steps = (folder: string): Metrics[] =>
+const logged = (folder: string): (Metrics | StartMetrics)[] =>
   readFileSync(join(folder, 'metrics.jsonl'), 'utf8')
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
+
+const steps = (folder: string) => logged(folder).filter((line): line is Metrics => line.step > 0);
 
 async function failure(promise: Promise<unknown>): Promise<string> {
   try {
@@ -58,7 +60,15 @@ describe('a run', () => {
   it('lowers the loss, and writes a model that loads', async () => {
     const validation = [{ path: join(tiny.folder, 'stories.txt'), separator: '---' }];
     const { folder, events } = await run('falls', { steps: 30, validation, evaluation: { every: 10, sequences: 4 } });
+    const [start] = logged(folder);
     const metrics = steps(folder);
+    // what it begins with: held-out alone, near that of guessing
+    expect(start).toEqual({
+      step: 0,
+      tokens: 0,
+      validationLoss: expect.closeTo(Math.log(tinyModel.vocab_size), 0),
+      validationPerplexity: Math.exp(start?.validationLoss as number),
+    });
     expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
     expect(metrics[0]?.loss).toBeGreaterThan(5);
     expect(metrics[29]?.loss).toBeLessThan(3.5);

@@ -12,7 +12,7 @@ import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
 import { writeModel } from './output.js';
 import { findCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint, setAside } from './run-checkpoint.js';
-import { type Metrics, RunFolder } from './run-folder.js';
+import { type Metrics, RunFolder, type StartMetrics } from './run-folder.js';
 import { learningRateFactor, penaltyAt } from './schedules.js';
 import { type PartResult, TrainingSession } from './session.js';
 import { type OpenModel, type StartModel, startModel } from './start-model.js';
@@ -43,6 +43,8 @@ export type RunEvent =
   | { readonly kind: 'resumed'; readonly step: number; readonly path: string }
   /** Something that the run does not stop for, and that a person wants to know; a sentence. */
   | { readonly kind: 'warning'; readonly message: string }
+  /** Before the first step, where there is held-out text. */
+  | { readonly kind: 'evaluated'; readonly metrics: StartMetrics }
   | { readonly kind: 'step'; readonly metrics: Metrics }
   | { readonly kind: 'checkpoint'; readonly path: string }
   | {
@@ -213,6 +215,11 @@ class Run {
   async go(lost: AbortSignal): Promise<Metrics | undefined> {
     const { steps, checkpoint, logEvery } = this.#config;
     await this.#begin();
+    if (this.#state.step === 0 && this.#isEvaluated(0)) {
+      const metrics: StartMetrics = { step: 0, tokens: 0, ...(await this.#evaluate()) };
+      await this.#folder.log(metrics);
+      this.#options.onEvent?.({ kind: 'evaluated', metrics });
+    }
     const began = { at: performance.now(), step: this.#state.step, tokens: this.#state.tokens };
     let metrics: Metrics | undefined;
     while (this.#state.step < steps) {
@@ -220,17 +227,14 @@ class Run {
       lost.throwIfAborted();
       const { step, tokens } = this.#state;
       const elapsed = (performance.now() - began.at) / 1000;
-      const validationLoss = await this.#evaluate();
+      const heldOut = this.#isEvaluated(step) ? await this.#evaluate() : undefined;
       metrics = {
         ...measured,
         tokensPerSecond: (tokens - began.tokens) / elapsed,
         etaSeconds: (elapsed / (step - began.step)) * (steps - step),
-        ...(validationLoss !== undefined && {
-          validationLoss,
-          validationPerplexity: Math.exp(validationLoss),
-        }),
+        ...heldOut,
       };
-      if (step % logEvery === 0 || step === steps || validationLoss !== undefined) {
+      if (step % logEvery === 0 || step === steps || heldOut !== undefined) {
         await this.#folder.log(metrics);
         this.#options.onEvent?.({ kind: 'step', metrics });
       }
@@ -260,7 +264,8 @@ class Run {
       this.#lastCheckpoint = path;
       this.#options.onEvent?.({ kind: 'resumed', step: this.#state.step, path });
     }
-    await this.#folder.forgetBehind(this.#state.step);
+    // step 0 is evaluated again where nothing was kept
+    await this.#folder.forgetAfter(path === undefined ? -1 : this.#state.step);
     this.#options.onEvent?.({
       kind: 'start',
       parameters: parameterCount(this.#start.spec),
@@ -356,11 +361,15 @@ class Run {
     );
   }
 
-  async #evaluate(): Promise<number | undefined> {
+  #isEvaluated(step: number): boolean {
     const { evaluation, steps } = this.#config;
-    const { step } = this.#state;
-    if (this.#validation.length === 0 || (step % evaluation.every !== 0 && step !== steps)) return undefined;
-    return evaluate(this.#session, this.#validation, evaluation.sequences, this.#step);
+    return this.#validation.length > 0 && (step % evaluation.every === 0 || step === steps);
+  }
+
+  async #evaluate(): Promise<Pick<StartMetrics, 'validationLoss' | 'validationPerplexity'>> {
+    const { sequences } = this.#config.evaluation;
+    const validationLoss = await evaluate(this.#session, this.#validation, sequences, this.#step);
+    return { validationLoss, validationPerplexity: Math.exp(validationLoss) };
   }
 
   async #save(): Promise<void> {

@@ -73,6 +73,10 @@ function describe(event: RunEvent, steps: number): string {
       return `checkpoint ${event.path}`;
     case 'done':
       return `${event.folder} (peak memory of the process ${megabytes(event.peakBytes)})`;
+    case 'evaluated': {
+      const { validationLoss, validationPerplexity } = event.metrics;
+      return `step 0/${steps}, validation ${validationLoss.toFixed(4)}, its perplexity ${validationPerplexity.toFixed(2)}, before any training`;
+    }
     case 'step':
       return describeStep(event.metrics, steps);
   }
