@@ -30,6 +30,8 @@ export interface EvaluateOptions extends SplitChoice {
   readonly signal?: AbortSignal;
   /** Hears what the results say as `warnings`, before anything is computed. */
   readonly onWarning?: (warning: string) => void;
+  /** Hears what is done while no request is answered, in words such as "reading arc_easy". */
+  readonly onStage?: (stage: string) => void;
   readonly onProgress?: (progress: RunProgress & { readonly elapsedMs: number; readonly etaMs: number }) => void;
 }
 
@@ -84,6 +86,7 @@ export async function evaluate(
   const results = new Map<string, TaskResult>();
   const samples = new Map<string, readonly Sample[]>();
   for (const { task, split, items, numFewshot, original } of prepared) {
+    options.onStage?.(`encoding ${task.task}`);
     const run = await runTask(task.task, items, model, log, {
       ...(options.signal && { signal: options.signal }),
       ...(progress && { onProgress: progress }),
@@ -93,6 +96,7 @@ export async function evaluate(
       return { item, responses, metrics: itemMetrics(task, item, responses) };
     });
     samples.set(task.task, scored);
+    options.onStage?.(`scoring ${task.task}`);
     results.set(task.task, {
       task,
       split,
@@ -143,8 +147,9 @@ async function prepareTasks(
   const splits = chosenSplits(selection, options);
   const prepared: PreparedTask[] = [];
   const missing = new Map<string, MissingSplitError>();
-  for (const task of selection.tasks)
+  for (const [at, task] of selection.tasks.entries())
     try {
+      options.onStage?.(`reading ${task.task} (${at + 1} of ${selection.tasks.length})`);
       prepared.push(await prepareTask(task, splits.get(task.task), options));
     } catch (error) {
       if (!(error instanceof MissingSplitError)) throw error;

@@ -1,4 +1,4 @@
-// `relufy eval` from a loaded model to a folder of results: log, resume, progress, cost, files, table.
+// `relufy eval` from a loaded model to a folder of results: log, resume, cost, files, table.
 // Does not own the command line (the relufy package) or loading.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,14 +9,13 @@ import { measureCost } from './cost.js';
 import { evalModel } from './eval-model.js';
 import { evalPage } from './eval-report.js';
 import { type EvaluateOptions, evaluate, logHeader } from './evaluate.js';
-import { progressLine } from './progress-line.js';
 import { RequestLog } from './request-log.js';
 import { makeFolder, readRun, refuseReport, writeResults, writeWhole } from './result-files.js';
 import { rowsCsv, scoreRows } from './result-rows.js';
 import { type EvalResults, toTable } from './results.js';
 import type { TaskSelection } from './task-registry.js';
 
-export interface RunOptions extends Omit<EvaluateOptions, 'log' | 'onProgress' | 'onWarning'> {
+export interface RunOptions extends Omit<EvaluateOptions, 'log'> {
   /** The folder for the log and the results; made when it is not there. */
   readonly out: string;
   /** Go on with the run that is in the folder. */
@@ -28,7 +27,6 @@ export interface RunOptions extends Omit<EvaluateOptions, 'log' | 'onProgress' |
   readonly modelName?: string;
   /** What else the model was loaded with; it must be equal when a run is resumed. */
   readonly modelArgs?: Readonly<Record<string, unknown>>;
-  readonly stderr?: Pick<NodeJS.WriteStream, 'write'> & { readonly isTTY?: boolean };
 }
 
 export interface FinishedEvaluation {
@@ -52,7 +50,7 @@ export async function runEvaluation(
 async function evaluateInto(
   model: Model,
   selection: TaskSelection,
-  { out, resume = false, logSamples = false, addBosToken, modelName, modelArgs, stderr, ...options }: RunOptions,
+  { out, resume = false, logSamples = false, addBosToken, modelName, modelArgs, ...options }: RunOptions,
 ): Promise<FinishedEvaluation> {
   // with a log, it says whether this run goes on
   if (!existsSync(join(out, 'log.jsonl'))) refuseReport(out, { remedy: 'Name another folder.' });
@@ -62,16 +60,11 @@ async function evaluateInto(
     name: modelName ?? wrapped.name,
     description: { ...wrapped.description, ...modelArgs },
   };
-  const progress = stderr && progressLine(stderr);
   let log: RequestLog | undefined;
   try {
     log = RequestLog.open(join(out, 'log.jsonl'), logHeader(asked, selection, options), resume);
-    const evaluation = await evaluate(asked, selection, {
-      ...options,
-      log,
-      ...(stderr && { onWarning: (warning) => stderr.write(`${printable(warning)}\n`) }),
-      ...(progress && { onProgress: progress.hear }),
-    });
+    const evaluation = await evaluate(asked, selection, { ...options, log });
+    options.onStage?.('decoding for the cost');
     const cost = await measureCost(model, evaluation.samples, options.signal);
     await writeResults(out, evaluation, { cost, logSamples });
     const finished = readRun(out);
@@ -91,7 +84,6 @@ async function evaluateInto(
     ].join('\n');
     return { results, text };
   } finally {
-    progress?.clear();
     log?.close();
   }
 }

@@ -19,6 +19,8 @@ export interface ReuseOptions {
   /** What was loaded before stays loaded. Default: each loading phase begins with nothing. */
   readonly carry?: boolean;
   readonly signal?: AbortSignal;
+  /** Hears the share that is done, 0 to 1. */
+  readonly onProgress?: (share: number) => void;
 }
 
 const defaultGammas = [1, 2, 4, 8, 16, 32];
@@ -28,7 +30,7 @@ export async function reusePerplexity(
   model: Model,
   observer: NeuronObserver,
   sequences: readonly (readonly number[])[],
-  { criterion, thresholds, gammas = defaultGammas, carry = false, signal, ...options }: ReuseOptions,
+  { criterion, thresholds, gammas = defaultGammas, carry = false, signal, onProgress, ...options }: ReuseOptions,
 ): Promise<NonNullable<Measurement['reuse']>> {
   const longest = Math.max(0, ...sequences.map(({ length }) => length));
   const prompt = options.prompt ?? Math.min(128, Math.floor(longest / 2));
@@ -38,6 +40,7 @@ export async function reusePerplexity(
       'input',
       `reuse: expected a sequence of at least ${prompt + 2} tokens, got ${show(longest)} at most. Take a longer text or a shorter prompt.`,
     );
+  let passes = 0;
   const perplexity = async (masks?: readonly LayerReuse[]): Promise<number> => {
     observer.hook =
       masks &&
@@ -47,8 +50,9 @@ export async function reusePerplexity(
       });
     let [nll, tokens] = [0, 0];
     try {
-      for (const ids of scored) {
+      for (const [at, ids] of scored.entries()) {
         signal?.throwIfAborted();
+        onProgress?.((passes + at / scored.length) / (2 * gammas.length + 1));
         for (const mask of masks ?? []) mask.startSequence();
         const { logprobs } = await model.score(ids);
         for (const logprob of logprobs.subarray(prompt + 1)) nll -= logprob;
@@ -56,6 +60,7 @@ export async function reusePerplexity(
       }
     } finally {
       observer.hook = undefined;
+      passes++;
     }
     return Math.exp(nll / tokens);
   };

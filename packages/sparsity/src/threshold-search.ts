@@ -6,6 +6,12 @@ import type { LayerThreshold } from './measure.js';
 import type { NeuronObserver } from './observer.js';
 import type { Measurement } from './record.js';
 
+export interface SearchOptions {
+  readonly signal?: AbortSignal;
+  /** Hears the share that is done, 0 to 1. */
+  readonly onProgress?: (share: number) => void;
+}
+
 /** Every layer's curve over the same tokens. */
 export class ThresholdSearch {
   readonly #model: Model;
@@ -49,7 +55,7 @@ export class ThresholdSearch {
   async perplexity(
     sequences: readonly (readonly number[])[],
     thresholds?: readonly LayerThreshold[],
-    signal?: AbortSignal,
+    { signal, onProgress }: SearchOptions = {},
   ): Promise<{ perplexity: number; sparsity: number }> {
     let [zeros, all, nll, tokens] = [0, 0, 0, 0];
     this.#observer.hook =
@@ -64,8 +70,9 @@ export class ThresholdSearch {
         all += values.length;
       });
     try {
-      for (const ids of sequences) {
+      for (const [at, ids] of sequences.entries()) {
         signal?.throwIfAborted();
+        onProgress?.(at / sequences.length);
         const { logprobs } = await this.#model.score(ids);
         for (const logprob of logprobs.subarray(1)) nll -= logprob;
         tokens += ids.length - 1;
@@ -79,15 +86,21 @@ export class ThresholdSearch {
   /** Bisects the CETT target until perplexity is `p` % above the dense one, on the same tokens. */
   async atPerplexity(
     sequences: readonly (readonly number[])[],
-    { p = 1, steps = 12, signal }: { readonly p?: number; readonly steps?: number; readonly signal?: AbortSignal } = {},
+    { p = 1, steps = 12, signal, onProgress }: SearchOptions & { readonly p?: number; readonly steps?: number } = {},
   ): Promise<NonNullable<Measurement['cettPpl']>> {
-    const dense = await this.perplexity(sequences, undefined, signal);
+    let passes = 0;
+    const tryOut = (thresholds?: readonly LayerThreshold[]) => {
+      const before = passes++;
+      const heard = onProgress && ((share: number) => onProgress((before + share) / (steps + 2)));
+      return this.perplexity(sequences, thresholds, { ...(signal && { signal }), ...(heard && { onProgress: heard }) });
+    };
+    const dense = await tryOut();
     const wanted = dense.perplexity * (1 + p / 100);
     let [low, high] = [0, 1];
-    let found = { ...(await this.perplexity(sequences, this.thresholds(0), signal)), target: 0 };
+    let found = { ...(await tryOut(this.thresholds(0))), target: 0 };
     for (let step = 0; step < steps; step++) {
       const target = (low + high) / 2;
-      const tried = await this.perplexity(sequences, this.thresholds(target), signal);
+      const tried = await tryOut(this.thresholds(target));
       if (tried.perplexity <= wanted) {
         low = target;
         found = { ...tried, target };

@@ -11,6 +11,8 @@ export async function evaluate(
   sources: readonly SequenceSource[],
   sequences: number,
   { limits, slots, contextLength }: TrainingStepOptions,
+  /** Hears the share that is done. */
+  onProgress?: (share: number) => void,
 ): Promise<number> {
   const chosen: Sequence[] = [];
   for (let index = 0; chosen.length < sequences && sources.some(({ count }) => index < count); index++)
@@ -22,6 +24,7 @@ export async function evaluate(
     const logprobs = await session.score(partOf(takeSequences(next, left), 1));
     for (const logprob of logprobs) sum -= logprob;
     count += logprobs.length;
+    onProgress?.(at / chosen.length);
   }
   return sum / count;
 }

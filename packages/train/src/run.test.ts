@@ -74,6 +74,13 @@ describe('a run', () => {
     expect(metrics[29]?.loss).toBeLessThan(3.5);
     expect(metrics[29]?.validationLoss).toBeLessThan(3.5);
     expect(events.map(({ kind }) => kind)).toContain('checkpoint');
+    // whatever takes long is told with its share
+    for (const [what, share] of [
+      ['encoding stories.txt', 1],
+      ['training', 0.5],
+      ['evaluating', 1],
+    ] as const)
+      expect(events).toContainEqual({ kind: 'progress', what, share });
     expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['step-00000027', 'step-00000030']);
     const curve = readFileSync(join(folder, 'loss.svg'), 'utf8');
     expect(curve).toContain('Loss of a token');

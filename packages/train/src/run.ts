@@ -11,6 +11,7 @@ import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.
 import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
 import { writeModel } from './output.js';
+import type { OnProgress } from './progress.js';
 import { findCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint, setAside } from './run-checkpoint.js';
 import { type Metrics, RunFolder, type StartMetrics } from './run-folder.js';
 import { learningRateFactor, penaltyAt } from './schedules.js';
@@ -47,6 +48,8 @@ export type RunEvent =
   | { readonly kind: 'evaluated'; readonly metrics: StartMetrics }
   | { readonly kind: 'step'; readonly metrics: Metrics }
   | { readonly kind: 'checkpoint'; readonly path: string }
+  /** What is being done, and the share of it that is done, 0 to 1; as often as there is something to tell. */
+  | { readonly kind: 'progress'; readonly what: string; readonly share?: number }
   | {
       readonly kind: 'done';
       readonly folder: string;
@@ -92,6 +95,7 @@ async function runIn(
     tokenizerText: [...start.texts.values()].join('\n'),
     vocabSize: start.spec.vocabSize,
     warn: (message: string) => warn(options, message),
+    onProgress: progressOf(options),
     signal: options.signal,
   };
   const sourcesOf = async (sources: RunConfig['data']) => {
@@ -136,6 +140,10 @@ export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spe
   };
 }
 
+function progressOf({ onEvent }: RunOptions): OnProgress {
+  return (what, share) => onEvent?.({ kind: 'progress', what, ...(share !== undefined && { share }) });
+}
+
 function warn({ onEvent }: RunOptions, message: string): void {
   if (onEvent) onEvent({ kind: 'warning', message });
   else process.emitWarning(message);
@@ -160,6 +168,7 @@ async function teacherOf(
 ): Promise<Teacher | undefined> {
   if (distillation === undefined) return undefined;
   const { teacher: source, cache } = distillation;
+  progressOf(options)('opening the teacher');
   const { open = (name) => openModelFiles(name), loadTeacher: load = (name) => loadModel(name) } = options;
   return Teacher.open({ source, tokens, vocabSize, open, load, ...(cache !== undefined && { cache }) });
 }
@@ -177,6 +186,7 @@ function withoutPlaces({ out: _, tokens: __, ...config }: RunConfig): unknown {
 class Run {
   readonly #config: RunConfig;
   readonly #options: RunOptions;
+  readonly #progress: OnProgress;
   readonly #folder: RunFolder;
   readonly #start: StartModel;
   readonly #session: TrainingSession;
@@ -201,6 +211,7 @@ class Run {
   ) {
     this.#config = config;
     this.#options = options;
+    this.#progress = progressOf(options);
     this.#folder = folder;
     this.#start = start;
     this.#session = session;
@@ -243,6 +254,7 @@ class Run {
       if (aborted) throw this.#options.signal?.reason;
     }
     const folder = this.#folder.path('model');
+    this.#progress('writing the model');
     const record = { config: withoutPlaces(this.#config), metrics };
     const texts = new Map([['training.json', `${JSON.stringify(record, null, 2)}\n`]]);
     await writeModel(this.#start, this.#session, { folder, ...this.#config.output, texts });
@@ -253,6 +265,7 @@ class Run {
   /** Weights of the model, or of the last checkpoint. */
   async #begin(): Promise<void> {
     const path = await this.#checkpoint();
+    this.#progress(this.#config.model.from === undefined ? 'drawing weights' : 'loading weights');
     if (path === undefined) {
       await this.#start.load(this.#session);
       for (const { parameter, average } of this.#session.step.parameters)
@@ -277,6 +290,7 @@ class Run {
 
   /** The newest whole one. A damaged one is passed over only when somebody hears of it. */
   async #checkpoint(): Promise<string | undefined> {
+    this.#progress('looking for a checkpoint');
     const folder = this.#folder.path('checkpoints');
     const found = await findCheckpoint(folder);
     if (found === undefined) return undefined;
@@ -308,7 +322,8 @@ class Run {
     const lambda = penaltyAt(penalty, step);
     const numbers = rows * this.#start.spec.intermediateSize;
     const results: PartResult[] = [];
-    for (const sequences of batch) {
+    for (const [at, sequences] of batch.entries()) {
+      this.#progress('training', (step + at / batch.length) / steps);
       const part = partOf(sequences, (distillation?.lossWeight ?? 1) / scored);
       const teacher = await this.#ask(sequences, scored);
       results.push(await this.#session.accumulate({ ...part, ...teacher }, lambda / numbers));
@@ -368,12 +383,15 @@ class Run {
 
   async #evaluate(): Promise<Pick<StartMetrics, 'validationLoss' | 'validationPerplexity'>> {
     const { sequences } = this.#config.evaluation;
-    const validationLoss = await evaluate(this.#session, this.#validation, sequences, this.#step);
+    const validationLoss = await evaluate(this.#session, this.#validation, sequences, this.#step, (share) =>
+      this.#progress('evaluating', share),
+    );
     return { validationLoss, validationPerplexity: Math.exp(validationLoss) };
   }
 
   async #save(): Promise<void> {
     const { keep } = this.#config.checkpoint;
+    this.#progress('writing a checkpoint');
     const options = { state: this.#state, config: this.#config, keep };
     const path = await saveCheckpoint(this.#folder.path('checkpoints'), this.#session, options);
     this.#lastCheckpoint = path;

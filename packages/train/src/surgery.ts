@@ -29,11 +29,13 @@ export async function predictSparsity(
   model: Model,
   sequences: readonly (readonly number[])[],
   threshold: number,
+  onProgress?: (share: number) => void,
 ): Promise<number[]> {
   const taps = Array.from({ length: model.spec.numHiddenLayers }, (_, layer) => `preActivation.${layer}`);
   const below = taps.map(() => 0);
   let numbers = 0;
-  for (const sequence of sequences) {
+  for (const [at, sequence] of sequences.entries()) {
+    onProgress?.(at / sequences.length);
     const { captured } = await model.forward(sequence, { capture: taps });
     taps.forEach((tap, layer) => {
       for (const value of captured[tap] as Float32Array) if (value <= threshold) below[layer] = (below[layer] ?? 0) + 1;
@@ -43,9 +45,14 @@ export async function predictSparsity(
   return below.map((count) => count / numbers);
 }
 
-export async function perplexity(model: Model, sequences: readonly (readonly number[])[]): Promise<number> {
+export async function perplexity(
+  model: Model,
+  sequences: readonly (readonly number[])[],
+  onProgress?: (share: number) => void,
+): Promise<number> {
   let [sum, count] = [0, 0];
-  for (const sequence of sequences) {
+  for (const [at, sequence] of sequences.entries()) {
+    onProgress?.(at / sequences.length);
     const { logprobs } = await model.score(sequence);
     for (const logprob of logprobs.subarray(1)) sum -= logprob;
     count += sequence.length - 1;

@@ -18,6 +18,7 @@ import { print, tell } from '../output.js';
 import { addStudyOptions, type StudyValues, studyArgsOf, studyOptionsOf } from '../study-options.js';
 import { sweep, work } from '../sweep-command.js';
 import { withModel } from '../with-model.js';
+import { workLine } from '../work-line.js';
 import { makeFolder, writeReport } from '../write-report.js';
 
 const examples = `
@@ -109,10 +110,21 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
   const selection = await registry.select(tasks);
   const { data, limit, numFewshot, fewshotSeed, bootstrapIters, resume, logSamples } = values;
   await withModel(source, { ...load, slots: slotsOf(values.parallel) }, async (model, signal) => {
+    const line = workLine(process.stderr);
     const run = runEvaluation(model, selection, {
       out,
       signal,
-      stderr: process.stderr,
+      onStage: (what) => line.hear({ what }),
+      onProgress: ({ task, tokens, totalTokens, etaMs }) =>
+        line.hear({
+          what: task,
+          share: tokens / Math.max(1, totalTokens),
+          leftMs: etaMs,
+        }),
+      onWarning: (warning) => {
+        line.clear();
+        tell(warning);
+      },
       modelArgs: studyArgsOf(source, values),
       addBosToken: values.bos,
       ...(data !== undefined && { dataFolder: data }),
@@ -124,7 +136,7 @@ async function evaluateModel(source: string | undefined, values: EvalValues): Pr
       ...(resume && { resume }),
       ...(logSamples && { logSamples }),
     });
-    const { text } = await run.catch((error: unknown) => {
+    const { text } = await run.finally(line.clear).catch((error: unknown) => {
       if (signal.aborted) tell(`Stopped. What was scored is in ${out}; go on with --resume.`);
       throw error;
     });

@@ -25,6 +25,7 @@ import { print } from '../output.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { openText, sequencesOf, textIds } from '../text-ids.js';
 import { withModel } from '../with-model.js';
+import { workLine } from '../work-line.js';
 import { makeFolder, writeReport } from '../write-report.js';
 
 const examples = `
@@ -103,7 +104,9 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
   const observer = new NeuronObserver((await createBackend(load)).backend);
   try {
     await withModel(source, { ...withoutBackend(load), backend: observer.backend }, async (model, signal) => {
-      const run = await measureText(model, observer, text, values, signal);
+      const line = workLine(process.stderr);
+      const hear: Hear = (what) => (share) => line.hear({ what, ...(share !== undefined && { share }) });
+      const run = await measureText(model, observer, text, values, { signal, hear }).finally(line.clear);
       await writeMeasurements(values.out, [{ ...run, model: values.name ?? model.name }]);
     });
   } finally {
@@ -113,15 +116,19 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
 
 const withoutBackend = ({ backend: _, threads: __, ...others }: LoadOptions): LoadOptions => others;
 
+/** What is being done, then the share of it that is done. */
+type Hear = (what: string) => (share?: number) => void;
+
 async function measureText(
   model: Model,
   observer: NeuronObserver,
   text: Awaited<ReturnType<typeof openText>>,
   values: MeasureValues,
-  signal: AbortSignal,
+  { signal, hear }: { readonly signal: AbortSignal; readonly hear: Hear },
 ): Promise<Measurement> {
   const criterion = criterionOf(model, values);
   const window = Math.min(values.window, model.contextLength);
+  hear('reading the weights of neurons')();
   const search =
     criterion.kind === 'cett' || values.ppl !== undefined ? new ThresholdSearch(model, observer) : undefined;
   const sequences = (most: number) =>
@@ -133,7 +140,11 @@ async function measureText(
   const calibration: (readonly number[])[] = [];
   if (search || values.reuse)
     for await (const ids of sequences(values.calibrationTokens)) if (ids.length > 1) calibration.push(ids);
-  for (const sequence of search ? calibration : []) await search?.add(sequence, signal);
+  const calibrating = hear('calibrating');
+  for (const [at, sequence] of (search ? calibration : []).entries()) {
+    calibrating(at / calibration.length);
+    await search?.add(sequence, signal);
+  }
   const target = criterion.kind === 'cett' ? criterion.value : 0.2;
   const thresholds = search?.thresholds(target);
   const { numHiddenLayers, intermediateSize } = model.spec;
@@ -147,7 +158,9 @@ async function measureText(
       gammas: values.reuse,
       ...(thresholds && { thresholds }),
       signal,
+      onProgress: hear('reusing neurons'),
     }));
+  const measuring = hear('measuring');
   const result = await measure(model, sequences(values.tokens), {
     text: basename(values.data as string),
     window,
@@ -156,17 +169,19 @@ async function measureText(
     norms,
     ...(thresholds && { thresholds }),
     signal,
-    onProgress: ({ tokens }) => {
-      if (process.stderr.isTTY)
-        process.stderr.write(`\r\u{1b}[2KMeasured ${tokens} of at most ${values.tokens} tokens`);
-    },
+    onProgress: ({ tokens }) => measuring(tokens / values.tokens),
   });
-  if (process.stderr.isTTY) process.stderr.write('\r\u{1b}[2K');
   return {
     ...result,
     ...(reuse && { reuse }),
     ...(search &&
-      values.ppl !== undefined && { cettPpl: await search.atPerplexity(calibration, { p: values.ppl, signal }) }),
+      values.ppl !== undefined && {
+        cettPpl: await search.atPerplexity(calibration, {
+          p: values.ppl,
+          signal,
+          onProgress: hear('searching thresholds by perplexity'),
+        }),
+      }),
   };
 }
 

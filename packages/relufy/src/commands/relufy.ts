@@ -3,12 +3,12 @@
 import { wholeFrom } from '@relufy/chat';
 import type { SurgeryOptions } from '@relufy/train';
 import type { Command } from 'commander';
-import { loadModel } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
 import { readTextFile } from '../read-text.js';
 import { untilInterrupted } from '../signals.js';
-import { openShown } from '../with-model.js';
+import { openModel, openShown } from '../with-model.js';
+import { workLine } from '../work-line.js';
 
 const examples = `
 Stages (ReLU Strikes Back, arXiv 2310.04564):
@@ -57,15 +57,19 @@ async function relufy(source: string, values: RelufyValues): Promise<void> {
   const surgery: SurgeryOptions = given;
   const text = file === undefined ? sampleText : await readTextFile('--text', file);
   await untilInterrupted(async (signal) => {
-    await relufyModel(await openShown(source, { signal }), { surgery, out, signal });
-    const before = await loadModel(source, { ...runs, signal });
+    const line = workLine(process.stderr);
+    const hear = (what: string) => (share: number) => line.hear({ what, share });
+    const files = await openShown(source, { signal });
+    line.hear({ what: 'writing the model' });
+    await relufyModel(files, { surgery, out, signal }).finally(line.clear);
+    const before = await openModel(source, { ...runs, signal });
     const sequences = await sampleSequences(before, text);
     const threshold = surgery.threshold ?? surgery.shift ?? 0;
-    const sparsity = await predictSparsity(before, sequences, threshold);
-    const perplexityBefore = await perplexity(before, sequences);
+    const sparsity = await predictSparsity(before, sequences, threshold, hear('predicting sparsity'));
+    const perplexityBefore = await perplexity(before, sequences, hear('perplexity before')).finally(line.clear);
     await before.dispose();
-    const after = await loadModel(out, { ...runs, signal });
-    const perplexityAfter = await perplexity(after, sequences);
+    const after = await openModel(out, { ...runs, signal });
+    const perplexityAfter = await perplexity(after, sequences, hear('perplexity after')).finally(line.clear);
     await after.dispose();
     const tokens = sequences.reduce((sum, sequence) => sum + sequence.length, 0);
     const report = { out, tokens, threshold, predictedSparsity: sparsity, perplexityBefore, perplexityAfter };

@@ -3,11 +3,11 @@ import { wholeFrom } from '@relufy/chat';
 import { createBackend } from '@relufy/models';
 import type { Metrics, RunEvent } from '@relufy/train';
 import type { Command } from 'commander';
-import { loadModel } from '../node/load-model.js';
 import { addBackendOptions, type BackendValues, modelHelp, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
 import { untilInterrupted } from '../signals.js';
-import { openShown } from '../with-model.js';
+import { openModel, openShown } from '../with-model.js';
+import { duration, workLine } from '../work-line.js';
 
 const examples = `
 The run's folder holds run.json, metrics.jsonl, loss.svg, checkpoints/ and, at the end, model/. The same command goes on
@@ -44,22 +44,34 @@ async function train({ config: file, json, backend: name, threads, ...overrides 
   const { backend, description } = await createBackend(chosen);
   if (json) printJson({ kind: 'backend', description }, 0);
   else print(description);
+  const line = workLine(process.stderr);
+  const hear = (event: RunEvent) => {
+    // programs hear what has come about
+    if (event.kind === 'progress') {
+      if (!json) line.hear(event);
+      return;
+    }
+    line.clear();
+    if (json) printJson(event, 0);
+    else print(describe(event, config.steps));
+  };
   try {
     await untilInterrupted((signal) =>
       runTraining(config, {
         backend,
         signal,
         open: (source) => openShown(source, { signal }),
-        loadTeacher: (source) => loadModel(source, chosen),
-        onEvent: (event) => (json ? printJson(event, 0) : print(describe(event, config.steps))),
+        loadTeacher: (source) => openModel(source, { ...chosen, signal }),
+        onEvent: hear,
       }),
     );
   } finally {
+    line.clear();
     await backend.dispose();
   }
 }
 
-function describe(event: RunEvent, steps: number): string {
+function describe(event: Exclude<RunEvent, { kind: 'progress' }>, steps: number): string {
   switch (event.kind) {
     case 'start': {
       const parameters = (event.parameters / 1e6).toFixed(2);
@@ -95,11 +107,6 @@ function describeStep(metrics: Metrics, steps: number): string {
     ...(validationLoss === undefined ? [] : [`validation ${validationLoss.toFixed(4)}`]),
     `density ${(100 * mean).toFixed(1)} %`,
     `${tokensPerSecond.toFixed(0)} tokens/s`,
-    `${duration(etaSeconds)} left`,
+    `${duration(1000 * etaSeconds)} left`,
   ].join(', ');
-}
-
-function duration(seconds: number): string {
-  if (seconds < 90) return `${seconds.toFixed(0)} s`;
-  return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

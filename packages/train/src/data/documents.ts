@@ -14,13 +14,18 @@ export interface Document {
 }
 
 /** @throws RelufyError `io` for a file that cannot be read, `input` for a line that is not what it should be. */
-export async function* readDocuments(source: DataSource, tokenizer: Tokenizer): AsyncGenerator<Document> {
+export async function* readDocuments(
+  source: DataSource,
+  tokenizer: Tokenizer,
+  /** Hears how many bytes of the file were read. */
+  onRead?: (bytes: number) => void,
+): AsyncGenerator<Document> {
   if (source.format === 'text') {
-    for await (const text of readTexts(source)) yield plainDocument(text, tokenizer);
+    for await (const text of readTexts(source, onRead)) yield plainDocument(text, tokenizer);
     return;
   }
   let line = 0;
-  for await (const text of readLines(source.path)) {
+  for await (const text of readLines(source.path, onRead)) {
     line++;
     if (text.trim() === '') continue;
     const where = `${source.path} line ${line}`;
@@ -42,9 +47,11 @@ function refuseLonger(path: string, what: string, length: number, remedy: string
     throw new RelufyError('input', `${path}: expected ${what} of at most ${longest} characters, got more. ${remedy}`);
 }
 
-async function* readTexts({ path, separator }: DataSource): AsyncGenerator<string> {
+type OnRead = ((bytes: number) => void) | undefined;
+
+async function* readTexts({ path, separator }: DataSource, onRead: OnRead): AsyncGenerator<string> {
   let rest = '';
-  for await (const chunk of decodeText(path, openData(path))) {
+  for await (const chunk of decodeText(path, openData(path, onRead))) {
     rest += chunk;
     if (separator !== undefined) {
       const documents = rest.split(separator);
@@ -56,16 +63,16 @@ async function* readTexts({ path, separator }: DataSource): AsyncGenerator<strin
   if (rest.trim() !== '') yield separator === undefined ? rest : rest.trim();
 }
 
-async function* readLines(path: string): AsyncGenerator<string> {
+async function* readLines(path: string, onRead: OnRead): AsyncGenerator<string> {
   const splitter = new LineSplitter();
-  for await (const chunk of decodeText(path, openData(path))) {
+  for await (const chunk of decodeText(path, openData(path, onRead))) {
     yield* splitter.push(chunk);
     refuseLonger(path, 'lines', splitter.pending, 'End each document with a line feed.');
   }
   yield* splitter.flush();
 }
 
-async function* openData(path: string): AsyncGenerator<Uint8Array> {
+async function* openData(path: string, onRead: OnRead): AsyncGenerator<Uint8Array> {
   const file = createReadStream(path);
   let data: Readable = file;
   if (path.endsWith('.gz')) {
@@ -73,7 +80,11 @@ async function* openData(path: string): AsyncGenerator<Uint8Array> {
     file.on('error', (cause) => data.destroy(cause));
   }
   try {
-    for await (const piece of data) yield piece as Uint8Array;
+    for await (const piece of data) {
+      yield piece as Uint8Array;
+      // a file may be read ahead of what is unpacked of it, by its buffer
+      onRead?.(file.bytesRead - file.readableLength);
+    }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new RelufyError('io', `${path}: expected readable data, got ${code ?? message}. Check the file.`, {

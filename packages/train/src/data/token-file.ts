@@ -3,11 +3,12 @@
 // Does not own reading documents (documents.ts) or choosing sequences (sequences.ts).
 import { createHash } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { toWriteError, whileLocked } from '@relufy/checkpoint/node';
 import { RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { DataSource } from '../config.js';
+import type { OnProgress } from '../progress.js';
 import { hasTensorFile, openTensorFile, stateOfTensorFile, writeTensorFile } from '../tensor-file.js';
 import { readDocuments } from './documents.js';
 
@@ -28,6 +29,7 @@ export interface TokenizeOptions {
   readonly vocabSize: number;
   /** Hears of a token file that is damaged; it is made anew. */
   readonly warn?: (message: string) => void;
+  readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -50,6 +52,7 @@ export async function tokenize(source: DataSource, options: TokenizeOptions): Pr
   if (await isWhole(folder)) data = await readTokenFile(folder, source.path);
   else {
     await mkdir(options.folder, { recursive: true }).catch(toWriteError(options.folder));
+    options.onProgress?.(`encoding ${basename(source.path)}`);
     // runs that share the folder: one encodes, the others wait for it
     data = await whileLocked(join(options.folder, `${name}.lock`), { signal: options.signal }, encode);
   }
@@ -83,13 +86,19 @@ async function fingerprintOf(source: DataSource, tokenizerText: string): Promise
     .slice(0, 16);
 }
 
-async function readAll(source: DataSource, { tokenizer, signal }: TokenizeOptions): Promise<TokenData> {
+async function readAll(source: DataSource, { tokenizer, onProgress, signal }: TokenizeOptions): Promise<TokenData> {
+  const { size } = await stat(source.path);
+  let read = 0;
+  const onRead = (bytes: number) => {
+    read = bytes;
+  };
   const ids: number[][] = [];
   const mask: (readonly number[])[] = [];
   const starts: number[] = [];
   let count = 0;
-  for await (const document of readDocuments(source, tokenizer)) {
+  for await (const document of readDocuments(source, tokenizer, onRead)) {
     signal?.throwIfAborted();
+    onProgress?.(`encoding ${basename(source.path)}`, size === 0 ? 1 : read / size);
     starts.push(count);
     ids.push([...document.ids]);
     mask.push(document.mask);
