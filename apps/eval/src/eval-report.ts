@@ -10,6 +10,7 @@ import {
   shortNames,
   tableHtml,
 } from '@relufy/sparsity';
+import { jsonText } from '@relufy/tensor';
 import { type Comparison, compareRuns, costRows } from './compare.js';
 import { type FinishedRun, weightsOf } from './result-files.js';
 import { rowsCsv, type Score, scoreRows, scoresOf } from './result-rows.js';
@@ -61,7 +62,7 @@ export function evalFiles(runs: readonly FinishedRun[]): Map<string, string> {
   return new Map([
     ['report.html', evalPage(runs)],
     ['comparison.csv', rowsCsv(rows)],
-    ['comparison.json', `${JSON.stringify({ scores: rows, differences: allDifferences(runs) }, null, 2)}\n`],
+    ['comparison.json', `${jsonText({ scores: rows, differences: allDifferences(runs) }, 2)}\n`],
     ...charts,
   ]);
 }

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '@relufy/checkpoint/node';
-import { RelufyError } from '@relufy/tensor';
+import { figure } from '@relufy/sparsity';
+import { jsonText, RelufyError } from '@relufy/tensor';
 import { z } from 'zod';
 import { decodeText } from './data-files.js';
 import type { Evaluation, Sample } from './evaluate.js';
@@ -58,7 +59,7 @@ export async function writeResults(
   { cost, logSamples = false }: { readonly cost?: CostResult; readonly logSamples?: boolean } = {},
 ): Promise<void> {
   for (const { task } of logSamples ? results.tasks : []) {
-    const lines = (samples.get(task.task) ?? []).map((sample) => JSON.stringify(sampleJson(task, sample)));
+    const lines = (samples.get(task.task) ?? []).map((sample) => jsonText(sampleJson(task, sample)));
     await writeWhole(join(folder, `samples_${task.task}.jsonl`), `${lines.join('\n')}\n`);
   }
   const scores = {
@@ -72,10 +73,10 @@ export async function writeResults(
       }),
     ),
   };
-  await writeWhole(join(folder, 'scores.json'), `${JSON.stringify(scores)}\n`);
+  await writeWhole(join(folder, 'scores.json'), `${jsonText(scores)}\n`);
   await writeWhole(join(folder, 'table.md'), `${[toTable(results), ...results.warnings].join('\n\n')}\n`);
   // last: a folder that holds it is finished
-  await writeWhole(join(folder, 'results.json'), `${JSON.stringify(toLmEvalJson(results, cost), null, 2)}\n`);
+  await writeWhole(join(folder, 'results.json'), `${jsonText(toLmEvalJson(results, cost), 2)}\n`);
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -108,7 +109,7 @@ function sampleJson(task: TaskConfig, { item, responses, metrics }: Sample): Rec
   };
 }
 
-const metricValue = z.union([z.number(), z.tuple([z.number(), z.number()])]);
+const metricValue = z.union([figure, z.tuple([figure, figure])]);
 
 const scoresSchema = z.object({
   format: z.literal(1),
@@ -118,7 +119,7 @@ const scoresSchema = z.object({
 
 const resultsSchema = z.looseObject({
   model_name: z.string(),
-  results: z.record(z.string(), z.record(z.string(), z.union([z.number(), z.string(), z.null()]))),
+  results: z.record(z.string(), z.record(z.string(), z.union([figure, z.string(), z.null()]))),
   higher_is_better: z.record(z.string(), z.record(z.string(), z.boolean())),
   configs: z.record(z.string(), z.looseObject({})),
   config: z.looseObject({ model_args: z.looseObject({ weights: z.string().optional() }).optional() }).optional(),
@@ -132,13 +133,13 @@ const resultsSchema = z.looseObject({
     warnings: z.array(z.string()).optional(),
     cost: z
       .object({
-        tokens: z.number(),
-        tokensPerSecond: z.number(),
-        weightBytesPerToken: z.number(),
-        denseWeightBytesPerToken: z.number(),
-        density: z.record(z.string(), z.number()),
-        macsPerToken: z.number(),
-        denseMacsPerToken: z.number(),
+        tokens: figure,
+        tokensPerSecond: figure,
+        weightBytesPerToken: figure,
+        denseWeightBytesPerToken: figure,
+        density: z.record(z.string(), figure),
+        macsPerToken: figure,
+        denseMacsPerToken: figure,
       })
       .optional(),
   }),

@@ -1,9 +1,18 @@
 // Runs as rows and pages: what a run cost and the format of its weights stand beside each score.
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { jsonText } from '@relufy/tensor';
+import { afterEach, expect, test } from 'vitest';
 import { comparisonTable } from './compare.js';
 import { evalFiles, evalPage } from './eval-report.js';
-import type { FinishedRun } from './result-files.js';
+import { type FinishedRun, readRun } from './result-files.js';
 import { rowsCsv, scoreRows } from './result-rows.js';
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
 
 function run(folder: string, weights?: string): FinishedRun {
   const cost = {
@@ -73,4 +82,22 @@ test('a comparison is a page, its charts, CSV and JSON', () => {
   expect(chart.match(/>–<\/text>/g)).toHaveLength(2);
   expect(chart).toContain('<title>B: c, u: 0</title></path>');
   expect(chart).toContain('Whiskers: one standard error.');
+});
+
+test('a score that is not finite is one, by its name, in every file and when they are read again', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'relufy-rows-'));
+  folders.push(folder);
+  const { scores, results } = run(folder, 'int8');
+  const endless = { 'word_perplexity,none': Number.POSITIVE_INFINITY, 'word_perplexity_stderr,none': 'N/A' };
+  writeFileSync(
+    join(folder, 'scores.json'),
+    jsonText({ ...scores, tasks: { t: { hash: 'h', metrics: { a: [NaN] } } } }),
+  );
+  writeFileSync(join(folder, 'results.json'), jsonText({ ...results, results: { endless } }));
+  const read = readRun(folder);
+  expect(read.scores.tasks.t?.metrics).toEqual({ a: [Number.NaN] });
+  const rows = scoreRows(read, {});
+  expect(rows).toMatchObject([{ task: 'endless', value: Number.POSITIVE_INFINITY, stderr: undefined }]);
+  expect(rowsCsv(rows)).toContain(',word_perplexity,none,Infinity,');
+  expect(JSON.parse(evalFiles([read]).get('comparison.json') as string).scores[0].value).toBe('Infinity');
 });

@@ -16,7 +16,7 @@ export {
 } from './measure.js';
 export { measurementCsvs } from './measurement-csv.js';
 export { type NeuronHook, NeuronObserver } from './observer.js';
-export { type LayerMeasurement, type Measurement, measurementSchema } from './record.js';
+export { figure, type LayerMeasurement, type Measurement, measurementSchema } from './record.js';
 export { criterionText, measurementFiles, measurementPage, mixedFormats } from './report.js';
 export { type ReuseOptions, reusePerplexity } from './reuse.js';
 export {

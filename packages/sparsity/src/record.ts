@@ -1,17 +1,20 @@
 // The record of a measurement: what measurement.json holds, as a schema that old files are read by.
 import { z } from 'zod';
 
-const numbers = z.array(z.number()).readonly();
-const spread = z.object({ mean: z.number(), deviation: z.number(), min: z.number(), max: z.number() });
+/** A number; one that is not finite stands in JSON by its name (`jsonText`). */
+export const figure = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity']).transform(Number)]);
+
+const numbers = z.array(figure).readonly();
+const spread = z.object({ mean: figure, deviation: figure, min: figure, max: figure });
 const histogram = z.object({
-  low: z.number(),
-  high: z.number(),
+  low: figure,
+  high: figure,
   bins: numbers,
-  below: z.number(),
-  above: z.number(),
-  notPositive: z.number(),
+  below: figure,
+  above: figure,
+  notPositive: figure,
 });
-const macs = z.object({ blocks: z.number(), withHead: z.number() });
+const macs = z.object({ blocks: figure, withHead: figure });
 
 const layerSchema = z.object({
   layer: z.number().int(),
@@ -22,35 +25,35 @@ const layerSchema = z.object({
   preActivation: histogram,
   use: z.object({
     neurons: z.number().int(),
-    density: z.number(),
+    density: figure,
     dead: z.number().int(),
     rare: z.number().int(),
     alwaysOn: z.number().int(),
-    hotShare80: z.number(),
+    hotShare80: figure,
     hotCurve: numbers,
     aggregatedUnused: numbers,
     randomUnused: numbers,
     windowUnion: numbers,
-    reuseNext: z.number(),
+    reuseNext: figure,
   }),
   /** |h_i| * ||w_i||, what a neuron adds: quantiles over those that are not zero. Absent where norms were not given. */
   magnitude: z
     .object({
-      zero: z.number(),
-      mean: z.number(),
-      max: z.number(),
+      zero: figure,
+      mean: figure,
+      max: figure,
       /** [share, size that this share lies below] */
-      quantiles: z.array(z.tuple([z.number(), z.number()]).readonly()).readonly(),
+      quantiles: z.array(z.tuple([figure, figure]).readonly()).readonly(),
     })
     .optional(),
   /** At the CETT target; absent where it was not asked for. */
   cett: z
     .object({
-      threshold: z.number(),
-      cett: z.number(),
-      sparsity: z.number(),
+      threshold: figure,
+      cett: figure,
+      sparsity: figure,
       /** [threshold on |h| ||w||, CETT, share of neurons below]: the last is how magnitudes are distributed. */
-      curve: z.array(z.tuple([z.number(), z.number(), z.number()])).readonly(),
+      curve: z.array(z.tuple([figure, figure, figure])).readonly(),
     })
     .optional(),
 });
@@ -63,7 +66,7 @@ export const measurementSchema = z.object({
   tokens: z.number().int(),
   window: z.number().int(),
   /** What "active" means for a neuron. */
-  criterion: z.object({ kind: z.enum(['nonzero', 'absolute', 'cett']), value: z.number() }),
+  criterion: z.object({ kind: z.enum(['nonzero', 'absolute', 'cett']), value: figure }),
   backend: z.string(),
   /** Formats of the matrices in memory, such as `bf16`. Absent in old files. */
   weights: z.string().optional(),
@@ -75,15 +78,15 @@ export const measurementSchema = z.object({
   /** The same of the other sites; a site whose inputs never have a zero there is absent. */
   inputSeries: z.partialRecord(z.enum(['qkv', 'o', 'upGate']), z.array(numbers).readonly()).optional(),
   macs: z.object({ dense: macs, measured: macs }),
-  perplexity: z.number(),
+  perplexity: figure,
   /** Share of all weights that none of gamma consecutive tokens reads, gamma = 1..32. */
   unreadWeights: numbers,
   /** Decoding, by the runtime's own counters. */
   decode: z.object({
     tokens: z.number().int(),
-    tokensPerSecond: z.number(),
-    weightBytesPerToken: z.number(),
-    denseWeightBytesPerToken: z.number(),
+    tokensPerSecond: figure,
+    weightBytesPerToken: figure,
+    denseWeightBytesPerToken: figure,
     density: z.record(z.string(), numbers),
   }),
   /** Neurons that gamma tokens loaded are all that the next gamma tokens use. Over `tokens` behind prompts. */
@@ -93,16 +96,16 @@ export const measurementSchema = z.object({
       tokens: z.number().int(),
       /** Whether what was loaded before stays loaded. */
       carry: z.boolean(),
-      densePerplexity: z.number(),
+      densePerplexity: figure,
       points: z
         .array(
           z.object({
             gamma: z.number().int(),
-            perplexity: z.number(),
+            perplexity: figure,
             /** With random sets as large. */
-            randomPerplexity: z.number(),
+            randomPerplexity: figure,
             /** Mean share of neurons that are loaded when they are reused. */
-            kept: z.number(),
+            kept: figure,
           }),
         )
         .readonly(),
@@ -111,11 +114,11 @@ export const measurementSchema = z.object({
   /** The CETT target at which perplexity rises by `p` %, and the sparsity there. */
   cettPpl: z
     .object({
-      p: z.number(),
-      target: z.number(),
-      sparsity: z.number(),
-      perplexity: z.number(),
-      densePerplexity: z.number(),
+      p: figure,
+      target: figure,
+      sparsity: figure,
+      perplexity: figure,
+      densePerplexity: figure,
       thresholds: numbers,
     })
     .optional(),

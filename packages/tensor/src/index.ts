@@ -57,7 +57,7 @@ export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloa
 export { type ErrorCode, RelufyError, show } from './errors.js';
 export { areFinite, isFiniteBuffer } from './finite.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
-export { parseJson } from './json.js';
+export { jsonText, parseJson } from './json.js';
 export { nearest } from './nearest.js';
 export type { Access, OpDefinition } from './op-rules.js';
 export { type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';

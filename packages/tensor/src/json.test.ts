@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseJson } from './index.js';
+import { jsonText, parseJson } from './index.js';
 
 it('reads what Python writes', () => {
   expect(parseJson('{"a": NaN, "b": [Infinity, -Infinity,NaN], "NaN": "Infinity \\" NaN"}')).toEqual({
@@ -37,4 +37,15 @@ it('refuses nesting before it costs memory', () => {
   expect(performance.now() - start).toBeLessThan(1000);
   expect(parseJson(`${'['.repeat(200)}${']'.repeat(200)}`)).toBeDefined();
   expect(parseJson(JSON.stringify('['.repeat(1000)))).toBe('['.repeat(1000));
+});
+
+it('writes what it has no number for by name, as JSON that every reader takes', () => {
+  const value = {
+    a: Number.NaN,
+    b: [Number.POSITIVE_INFINITY, -Number.POSITIVE_INFINITY, 1e-9],
+    c: null,
+    d: undefined,
+  };
+  expect(JSON.parse(jsonText(value))).toEqual({ a: 'NaN', b: ['Infinity', '-Infinity', 1e-9], c: null });
+  expect(jsonText({ a: 1 }, 2)).toBe('{\n  "a": 1\n}');
 });

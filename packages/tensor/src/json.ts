@@ -17,6 +17,16 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/**
+ * JSON that says what it has no number for: NaN, Infinity and -Infinity become texts of these names, where JSON.stringify
+ * writes null without a word. Every reader of JSON takes it, and sees that there is no figure.
+ */
+export function jsonText(value: unknown, indent?: number): string {
+  const named = (_: string, part: unknown) =>
+    typeof part === 'number' && !Number.isFinite(part) ? String(part) : part;
+  return JSON.stringify(value, named, indent);
+}
+
 /** A list that no file holds by chance stands for NaN, which JSON has no number for; 1e999 is read as Infinity. */
 const notANumber = '\u0000relufy: not a number';
 const revive = (_: string, value: unknown): unknown =>

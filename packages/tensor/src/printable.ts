@@ -1,5 +1,6 @@
 // Text that somebody else's file wrote, made safe to show: what a terminal would obey, or what would turn the order of
 // letters round, is written out instead. One place for every command, the chat, the tables and error messages.
+import { jsonText } from './json.js';
 
 /** C0 and DEL, C1. Of them line break and tab are meant. */
 const controls = /(?![\n\t])\p{Cc}/gu;
@@ -28,7 +29,7 @@ export function pipeable(text: string): string {
 export function printableJson(value: unknown, indent?: number): string {
   const units = (found: string) =>
     Array.from({ length: found.length }, (_, i) => `\\u${found.charCodeAt(i).toString(16).padStart(4, '0')}`);
-  return JSON.stringify(value, null, indent).replaceAll(unsafe, (found) => units(found).join(''));
+  return jsonText(value, indent).replaceAll(unsafe, (found) => units(found).join(''));
 }
 
 function escaped(character: string): string {

@@ -4,7 +4,7 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toWriteError, writeAtomically } from '@relufy/checkpoint/node';
-import { RelufyError, show } from '@relufy/tensor';
+import { jsonText, RelufyError, show } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { type CurvePoint, lossCurve } from './curve.js';
 import { configInCheckpoint, findCheckpoint } from './run-checkpoint.js';
@@ -92,13 +92,13 @@ export class RunFolder {
 
   async log(metrics: Metrics | StartMetrics): Promise<void> {
     const file = this.path('metrics.jsonl');
-    await appendFile(file, `${JSON.stringify(metrics)}\n`).catch(toWriteError(file));
+    await appendFile(file, `${jsonText(metrics)}\n`).catch(toWriteError(file));
   }
 
   /** Takes out what was logged after a step, by a run that was killed before its next checkpoint. */
   async forgetAfter(step: number): Promise<void> {
     const kept = (await this.#metrics()).filter((metrics) => metrics.step <= step);
-    await writeAtomically(this.path('metrics.jsonl'), kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''));
+    await writeAtomically(this.path('metrics.jsonl'), kept.map((metrics) => `${jsonText(metrics)}\n`).join(''));
   }
 
   async drawCurve(): Promise<void> {

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, isAbsolute } from 'node:path';
 import { inLockedFolder, toWriteError } from '@relufy/checkpoint/node';
 import { createBackend, loadModel, type Model, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
-import { type Backend, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
+import { type Backend, jsonText, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { intoParts, partOf, scoredTokens, takeSequences } from './data/parts.js';
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
@@ -256,7 +256,7 @@ class Run {
     const folder = this.#folder.path('model');
     this.#progress('writing the model');
     const record = { config: withoutPlaces(this.#config), metrics };
-    const texts = new Map([['training.json', `${JSON.stringify(record, null, 2)}\n`]]);
+    const texts = new Map([['training.json', `${jsonText(record, 2)}\n`]]);
     await writeModel(this.#start, this.#session, { folder, ...this.#config.output, texts });
     this.#options.onEvent?.({ kind: 'done', folder, metrics, peakBytes: process.resourceUsage().maxRSS * 1024 });
     return metrics;
@@ -372,8 +372,13 @@ class Run {
     throw new RelufyError(
       'input',
       `training step ${this.#state.step + 1}: expected ${what}, got loss ${loss} and gradient norm ${norm}${where ? `, first in ${where}` : ''}. ` +
-        `${this.#lastCheckpoint ? `The last good checkpoint is ${this.#lastCheckpoint}.` : 'There is no checkpoint yet.'} Lower the learning rate, or lengthen the warm-up.`,
+        this.#wayBack(),
     );
+  }
+
+  #wayBack(): string {
+    const last = this.#lastCheckpoint;
+    return `${last ? `The last good checkpoint is ${last}.` : 'There is no checkpoint yet.'} Lower the learning rate, or lengthen the warm-up.`;
   }
 
   #isEvaluated(step: number): boolean {
@@ -386,6 +391,12 @@ class Run {
     const validationLoss = await evaluate(this.#session, this.#validation, sequences, this.#step, (share) =>
       this.#progress('evaluating', share),
     );
+    const { step } = this.#state;
+    if (!Number.isFinite(validationLoss))
+      throw new RelufyError(
+        'input',
+        `held-out loss at step ${step}: expected a finite number, got ${validationLoss}. ${step === 0 ? 'The model that the run begins with gives none.' : this.#wayBack()}`,
+      );
     return { validationLoss, validationPerplexity: Math.exp(validationLoss) };
   }
 

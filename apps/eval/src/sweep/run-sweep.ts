@@ -2,7 +2,7 @@
 // all. Run again, it does what is missing. Does not own where jobs run (the queue).
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { RelufyError } from '@relufy/tensor';
+import { jsonText, RelufyError } from '@relufy/tensor';
 import { costRows } from '../compare.js';
 import { evalPage } from '../eval-report.js';
 import { makeFolder, readRun, refuseReport, writeWhole } from '../result-files.js';
@@ -52,7 +52,7 @@ export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: S
   const unfinished = jobs.filter((job) => !finished.some((run) => run.job === job)).map(({ id }) => id);
   await writeWhole(join(out, 'table.md'), `${table}\n`);
   await writeWhole(join(out, 'sweep.csv'), rowsCsv(rows));
-  await writeWhole(join(out, 'sweep.json'), `${JSON.stringify({ scores: rows, unfinished }, null, 2)}\n`);
+  await writeWhole(join(out, 'sweep.json'), `${jsonText({ scores: rows, unfinished }, 2)}\n`);
   await writeWhole(join(out, 'report.html'), evalPage(mergedRuns(jobs, out)));
   if (failed.length > 0)
     throw new RelufyError(

@@ -17,7 +17,7 @@ import {
   reusePerplexity,
   ThresholdSearch,
 } from '@relufy/sparsity';
-import { decodeWhole, RelufyError } from '@relufy/tensor';
+import { decodeWhole, jsonText, RelufyError } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
@@ -194,7 +194,7 @@ function criterionOf(model: Model, { threshold, cett }: MeasureValues): Criterio
 
 async function writeMeasurements(folder: string, runs: readonly Measurement[]): Promise<void> {
   const files = measurementFiles(runs);
-  if (runs.length === 1) files.set('measurement.json', `${JSON.stringify(runs[0])}\n`);
+  if (runs.length === 1) files.set('measurement.json', `${jsonText(runs[0])}\n`);
   for (const { model, layers, macs, tokens } of runs) {
     const density = layers.reduce((sum, { use }) => sum + use.density, 0) / layers.length;
     print(
