@@ -22,7 +22,7 @@ describe('the plan', () => {
   it.each(plan.runs.map((run) => [run.name, run] as const))('%s has a config that can be run', (_, run) => {
     const config = parseRunConfig(run.config, { folder });
     expect(config.out).toBe(join(folder, run.name));
-    const last = config.penalty.at(-1);
+    const last = config.l1.at(-1);
     if (last) expect(last.until).toBe(config.steps);
   });
 
@@ -160,7 +160,7 @@ describe('pages', () => {
       text
         .replace(
           'experiments:',
-          '  weak: { from: beta-1, bars: [0.1], changes: { penalty: [{ lambda: 2 }] } }\nexperiments:',
+          '  weak: { from: beta-1, bars: [0.1], changes: { l1: [{ lambda: 2 }] } }\nexperiments:',
         )
         .replace('llama-stage-1] }', 'llama-stage-1, weak] }'),
     );

@@ -149,7 +149,7 @@ function helu(results) {
             measured.layers.reduce((sum, { use }) => sum + use.rare / use.neurons, 0) / measured.layers.length;
           return [
             run.name,
-            String(run.config.helu ?? 0),
+            String(run.config.heluAlpha ?? 0),
             finalLoss(result).toFixed(3),
             (validationLoss(result) ?? Number.NaN).toFixed(3),
             measured.perplexity.toFixed(2),
@@ -218,7 +218,7 @@ function densityFor(points, perplexity) {
 /** @param {readonly Result[]} results @returns {Report} */
 function prosparse(results) {
   const tuned = results.filter(({ run }) => run.bars.length > 0);
-  const plain = tuned.find(({ run }) => run.config.penalty === undefined);
+  const plain = tuned.find(({ run }) => run.config.l1 === undefined);
   const reference = plain && barPoints(plain);
   const drawn = tuned.map((result) => ({ name: result.run.name, dots: true, points: barPoints(result) }));
   return {
@@ -235,7 +235,7 @@ function prosparse(results) {
         ],
         rows: results.flatMap(({ run, measured, bars }) =>
           [{ bar: 0, measured }, ...bars].map(({ bar, measured: each }) => {
-            const penalty = /** @type {{ lambda: number }[] | undefined} */ (run.config.penalty);
+            const penalty = /** @type {{ lambda: number }[] | undefined} */ (run.config.l1);
             const equal = penalty && reference && densityFor(reference, each.perplexity);
             return [
               run.name,

@@ -24,10 +24,10 @@ const training = await TrainingSession.create(backend, plan.spec, {
   beta2: 0.95,
   eps: 1e-8,
   groups: [
-    { match: ({ shape }) => shape.length > 1, decay: 0.1, rate: 1 },
-    { match: () => true, decay: 0, rate: 1 },
+    { match: ({ shape }) => shape.length > 1, weightDecay: 0.1, lrScale: 1 },
+    { match: () => true, weightDecay: 0, lrScale: 1 },
   ],
-  recompute: recompute === 'recompute',
+  gradientCheckpointing: recompute === 'recompute',
 });
 await plan.sources.load({ name: folder, session: training.session, buffers: training.step.buffers });
 await plan.checkpoint.close();
@@ -62,7 +62,7 @@ say({
   hidden: spec.hiddenSize,
 });
 
-const update = { learningRate: 1e-4, maxNorm: 1 };
+const update = { learningRate: 1e-4, maxGradNorm: 1 };
 let step = 0;
 for await (const _ of createInterface({ input: process.stdin })) {
   const part = partOf(step++);

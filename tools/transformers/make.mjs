@@ -64,7 +64,7 @@ const kinds = {
 async function train(folder, model) {
   const config = {
     ...{
-      model: { ...model, initDeviation: 0.15 },
+      model: { ...model, initializerRange: 0.15 },
       data: [{ path: join(out, 'text.txt') }],
       contextLength: 16,
       batchSize: 2,

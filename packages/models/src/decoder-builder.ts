@@ -5,7 +5,7 @@ import { activationCodes, type BufferDecl, type ProgramBuilder, RelufyError } fr
 import { hasOneNorm } from './decoder-buffers.js';
 import { MaskedLayers } from './decoder-masks.js';
 import { Products } from './decoder-products.js';
-import type { DecoderForward, DecoderProgram, ProgramOptions } from './decoder-program.js';
+import { type DecoderForward, type DecoderProgram, ffnActivation, type ProgramOptions } from './decoder-program.js';
 import { DecoderScope } from './decoder-scope.js';
 import { isQkv } from './projections.js';
 import { headRows, type ModelSpec } from './spec.js';
@@ -219,13 +219,13 @@ export class DecoderBuilder {
     }
     this.#taps.set(`preActivation.${layer}`, before);
     let h = neuron(gated ? 'gated' : 'down');
-    this.#activate(before, h);
+    this.#activate(layer, before, h);
     if (gated) {
       const neurons = this.#masks.neurons(layer, h);
       const up = neuron('up');
       this.#masks.project(layer, 'up', this.#masks.inputAt(layer, 'up', x), up, undefined, neurons);
       const b = ffn.activateUp ? neuron('upActivated') : up;
-      if (ffn.activateUp) this.#activate(up, b);
+      if (ffn.activateUp) this.#activate(layer, up, b);
       h = neuron('down');
       this.#builder.op('multiply', { a: neurons.x, b, out: h });
     }
@@ -233,10 +233,11 @@ export class DecoderBuilder {
     this.#masks.project(layer, 'down', this.#masks.lastInput(layer, 'down', h), out, residual);
   }
 
-  #activate(x: string, out: string): void {
+  #activate(layer: number, x: string, out: string): void {
     const { kind, threshold } = this.#spec.ffn.activation;
     if (kind !== 'swish') {
-      this.#builder.op('activate', { x, out }, { kind: activationCodes[kind], threshold });
+      const tag = `${ffnActivation}.${layer}`;
+      this.#builder.op('activate', { x, out }, { kind: activationCodes[kind], threshold }, tag);
       return;
     }
     // x sigmoid(beta x) = silu(beta x) / beta

@@ -8,6 +8,9 @@ export type Site = 'qkv' | 'o' | 'upGate' | 'down';
 
 export const sites: readonly Site[] = ['qkv', 'o', 'upGate', 'down'];
 
+/** Tag, with a layer behind it, of the op that activates an FFN. */
+export const ffnActivation = 'ffn.activation';
+
 export interface ProgramOptions {
   /** `exact` skips weights behind zeros; `dense` computes everything in the same order: the same bits. */
   readonly sparsity: 'exact' | 'dense';

@@ -9,15 +9,21 @@ import type { ModelSpec } from './spec.js';
 export interface Decoder {
   /** Everything that outlives a step: weights, KV cache, inputs. */
   readonly buffers: readonly BufferDecl[];
+  /** Those of them that a checkpoint fills: weights, or state where they are trained. */
+  readonly parameters: readonly BufferDecl[];
   build(options: ProgramOptions): DecoderProgram;
   /** The dense ops of `build`, for a training step. Keeps nothing. */
   forward(name: string): DecoderForward;
 }
 
 export function buildDecoder(spec: ModelSpec, options: DecoderOptions): Decoder {
-  const declared = declareBuffers(spec, options).map(
-    (buffer): BufferDecl => (options.trained && buffer.kind === 'weight' ? { ...buffer, kind: 'state' } : buffer),
-  );
+  const parameters: BufferDecl[] = [];
+  const declared = declareBuffers(spec, options).map((buffer): BufferDecl => {
+    if (buffer.kind !== 'weight') return buffer;
+    const parameter: BufferDecl = options.trained ? { ...buffer, kind: 'state' } : buffer;
+    parameters.push(parameter);
+    return parameter;
+  });
   const buffers = new Map(declared.map((buffer) => [buffer.name, buffer]));
   const builder = (name: string, programOptions: ProgramOptions) =>
     new DecoderBuilder(
@@ -28,6 +34,7 @@ export function buildDecoder(spec: ModelSpec, options: DecoderOptions): Decoder 
     );
   return {
     buffers: declared,
+    parameters,
     build: (programOptions) => builder(`step ${programOptions.sparsity}`, programOptions).build(),
     forward: (name) => builder(name, { sparsity: 'dense' }).forward(),
   };

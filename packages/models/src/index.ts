@@ -7,6 +7,7 @@ export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-b
 export {
   type DecoderForward,
   type DecoderProgram,
+  ffnActivation,
   type ProgramOptions,
   type ReadSite,
   type Site,

@@ -11,6 +11,8 @@ import { type Op, type ProgramBuilder, savedName } from './program.js';
 export interface GradientOptions {
   /** Value -> the buffer that holds its gradient already: where the backward pass begins. */
   readonly seeds: ReadonlyMap<string, string>;
+  /** The first op that is not differentiated: where the seeds were computed. Default: none. */
+  readonly to?: number;
   /** Trained buffer -> what its gradient is added to: the same shape and layout, and it outlives the step. */
   readonly parameters: ReadonlyMap<string, BufferDecl>;
   /**
@@ -98,12 +100,13 @@ export class GradientTape {
 }
 
 /**
- * Appends the backward pass of every op so far, in reverse. Gradients of parameters are added to their buffers.
+ * Appends the backward pass of the ops so far, or of those before `to`, in reverse. Gradients of parameters are added to
+ * their buffers.
  * @throws RelufyError `program` for an op that has no gradient: a step, the choice of the largest, sparse products.
  */
 export function appendGradients(builder: ProgramBuilder, options: GradientOptions): GradientTape {
   const tape = new GradientTape(builder, options);
-  const forward = [...builder.ops];
+  const forward = builder.ops.slice(0, options.to);
   const replayed = new Map<number, Op>();
   for (let index = forward.length - 1; index >= 0; index--) {
     const segment = options.recomputed?.find(([, to]) => to === index + 1);

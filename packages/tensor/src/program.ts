@@ -13,6 +13,8 @@ export interface Op {
   /** Operand name -> buffer name. Absent optional operands are left out. */
   readonly operands: Readonly<Record<string, string>>;
   readonly attributes: Readonly<Record<string, number>>;
+  /** What it is to the model, such as `ffn.activation.3`: for whoever looks for it. It changes nothing that is computed. */
+  readonly tag?: string;
 }
 
 export interface Program extends StepLimits {
@@ -83,6 +85,7 @@ export class ProgramBuilder {
     kind: OpKind,
     operands: Readonly<Record<string, string | undefined>>,
     attributes: Readonly<Record<string, number>> = {},
+    tag?: string,
   ): void {
     if (this.#differentiable && kind === 'headNorm') {
       const x = operands.x as string;
@@ -94,6 +97,7 @@ export class ProgramBuilder {
       kind,
       operands: Object.fromEntries(present),
       attributes: { ...attributes, ...opDefinition(kind)?.defaults, ...attributes },
+      ...(tag !== undefined && { tag }),
     });
   }
 

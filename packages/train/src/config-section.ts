@@ -1,6 +1,7 @@
 // Reads a run's config key by key, with types and bounds, and words the error when one does not fit. Keys that nobody
 // asked for are refused, with the ones that exist. Does not know what a run is (config.ts).
 import { RelufyError, show } from '@relufy/tensor';
+import { todaysKey } from './config-names.js';
 
 export class Section {
   readonly #name: string;
@@ -17,6 +18,14 @@ export class Section {
       throw new RelufyError('option', `${where}: expected keys and values, got ${show(values)}.`);
     }
     this.#values = values as Readonly<Record<string, unknown>>;
+    for (const key of Object.keys(values)) {
+      const now = todaysKey(`${path}${key}`);
+      if (now !== undefined)
+        throw new RelufyError(
+          'option',
+          `${name} "${path}${key}": expected the name "${now}", got "${key}". Rename it.`,
+        );
+    }
   }
 
   has(key: string): boolean {

@@ -7,7 +7,7 @@ import type { RelufyOptions } from '@relufy/models';
 import { decodeWhole, RelufyError } from '@relufy/tensor';
 import { parse } from 'yaml';
 import { Section } from './config-section.js';
-import type { LearningRateSchedule, PenaltyStage } from './schedules.js';
+import type { L1Stage, LearningRateSchedule } from './schedules.js';
 
 export interface DataSource {
   readonly path: string;
@@ -28,15 +28,15 @@ export interface RunConfig {
     /** The folder of the tokenizer's files; default: the model's. */
     readonly tokenizer?: string;
     readonly relufy?: RelufyOptions;
-    /** Deviation of the weights that are drawn. */
-    readonly initDeviation: number;
+    /** Standard deviation of weights that are drawn. */
+    readonly initializerRange: number;
   };
   readonly data: readonly DataSource[];
   readonly validation: readonly DataSource[];
   readonly contextLength: number;
-  /** Sequences of one optimiser step, and in how many parts they run. */
+  /** Sequences of one optimiser step, and in how many parts they run, one after the other. */
   readonly batchSize: number;
-  readonly parts: number;
+  readonly gradientAccumulationSteps: number;
   /** `stream`: documents one behind the other, cut into sequences; `documents`: none sees another. */
   readonly packing: 'stream' | 'documents';
   readonly steps: number;
@@ -49,11 +49,11 @@ export interface RunConfig {
     readonly eps: number;
     /** Of matrices; norms and biases have none. */
     readonly weightDecay: number;
-    readonly maxNorm: number;
+    readonly maxGradNorm: number;
     /** Of the moving average of the parameters, which is then what is written; 0: none. */
-    readonly averageDecay: number;
+    readonly emaDecay: number;
     /** The first that matches a parameter's name decides. */
-    readonly groups: readonly { readonly match: string; readonly weightDecay: number; readonly rate: number }[];
+    readonly groups: readonly { readonly match: string; readonly weightDecay: number; readonly lrScale: number }[];
   };
   readonly distillation?: {
     readonly teacher: string;
@@ -65,9 +65,9 @@ export interface RunConfig {
     /** Where the teacher's answers are kept; absent: it runs alongside. */
     readonly cache?: string;
   };
-  readonly penalty: readonly PenaltyStage[];
-  readonly helu: number;
-  readonly recompute: boolean;
+  readonly l1: readonly L1Stage[];
+  readonly heluAlpha: number;
+  readonly gradientCheckpointing: boolean;
   readonly evaluation: { readonly every: number; readonly sequences: number };
   readonly checkpoint: { readonly every: number; readonly keep: number };
   readonly logEvery: number;
@@ -127,8 +127,9 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
   const steps = overrides.steps ?? root.whole('steps');
   root.has('steps');
   const batchSize = root.whole('batchSize', 8);
-  const parts = root.whole('parts', 1);
-  if (batchSize % parts !== 0) root.fail('parts', `a divisor of batchSize (${batchSize})`);
+  const gradientAccumulationSteps = root.whole('gradientAccumulationSteps', 1);
+  if (batchSize % gradientAccumulationSteps !== 0)
+    root.fail('gradientAccumulationSteps', `a divisor of batchSize (${batchSize})`);
   const evaluation = root.section('evaluation');
   const checkpoint = root.section('checkpoint');
   const output = root.section('output');
@@ -139,14 +140,14 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
     validation,
     contextLength: root.whole('contextLength', undefined, 2),
     batchSize,
-    parts,
+    gradientAccumulationSteps,
     packing: root.choice('packing', ['stream', 'documents'], 'stream'),
     steps,
     optimizer: optimizerOf(root.section('optimizer') ?? root.fail('optimizer', 'a section')),
     ...(distillation && { distillation }),
-    penalty: penaltyOf(root),
-    helu: root.number('helu', 0),
-    recompute: root.flag('recompute', false),
+    l1: l1Of(root),
+    heluAlpha: root.number('heluAlpha', 0),
+    gradientCheckpointing: root.flag('gradientCheckpointing', false),
     evaluation: {
       every: evaluation?.whole('every', Math.max(1, Math.floor(steps / 10))) ?? Math.max(1, Math.floor(steps / 10)),
       sequences: evaluation?.whole('sequences', 32) ?? 32,
@@ -184,7 +185,7 @@ function modelOf(root: Section, at: (path: string) => string, { from }: ConfigOv
     ...(config !== undefined && { config: config as Readonly<Record<string, unknown>> }),
     ...(section.has('tokenizer') && { tokenizer: at(section.text('tokenizer')) }),
     ...(relufy !== undefined && { relufy: relufy as RelufyOptions }),
-    initDeviation: section.number('initDeviation', 0.02),
+    initializerRange: section.number('initializerRange', 0.02),
   };
   section.end();
   return found;
@@ -209,18 +210,18 @@ function sourcesOf(root: Section, key: string, at: (path: string) => string): Da
 
 function optimizerOf(section: Section): RunConfig['optimizer'] {
   const kind = section.choice('schedule', ['constant', 'linear', 'cosine', 'wsd'], 'cosine');
-  const floor = section.number('floor', 0.05, 0, 1);
-  const decay = section.number('decayShare', 0.2, 0.001, 1);
+  const minLrRatio = section.number('minLrRatio', 0.05, 0, 1);
+  const decayRatio = section.number('decayRatio', 0.2, 0.001, 1);
   const found = {
     learningRate: section.number('learningRate'),
-    schedule: kind === 'constant' ? { kind } : kind === 'wsd' ? { kind, floor, decay } : { kind, floor },
+    schedule: kind === 'constant' ? { kind } : kind === 'wsd' ? { kind, minLrRatio, decayRatio } : { kind, minLrRatio },
     warmupSteps: section.whole('warmupSteps', 0, 0),
     beta1: section.number('beta1', 0.9, 0, 0.9999),
     beta2: section.number('beta2', 0.95, 0, 0.999999),
     eps: section.number('eps', 1e-8),
     weightDecay: section.number('weightDecay', 0.1),
-    maxNorm: section.number('maxNorm', 1),
-    averageDecay: section.number('averageDecay', 0, 0, 0.999999),
+    maxGradNorm: section.number('maxGradNorm', 1),
+    emaDecay: section.number('emaDecay', 0, 0, 0.999999),
     groups: section.list('groups').map((group) => {
       const match = group.text('match');
       try {
@@ -228,7 +229,7 @@ function optimizerOf(section: Section): RunConfig['optimizer'] {
       } catch {
         group.fail('match', 'a regular expression');
       }
-      const parsed = { match, weightDecay: group.number('weightDecay', 0), rate: group.number('rate', 1) };
+      const parsed = { match, weightDecay: group.number('weightDecay', 0), lrScale: group.number('lrScale', 1) };
       group.end();
       return parsed;
     }),
@@ -254,9 +255,9 @@ function distillationOf(
   return found;
 }
 
-function penaltyOf(root: Section): readonly PenaltyStage[] {
+function l1Of(root: Section): readonly L1Stage[] {
   let until = -1;
-  return root.list('penalty').map((section) => {
+  return root.list('l1').map((section) => {
     const stage = { until: section.whole('until', undefined, 0), lambda: section.number('lambda') };
     if (stage.until <= until) section.fail('until', `a step behind ${until}`);
     until = stage.until;

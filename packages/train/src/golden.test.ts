@@ -9,7 +9,7 @@ import { goldenSession, partOf, readGoldenTraining } from './testing/golden.js';
 /** Their gradient is zero but for rounding: a key's bias moves all scores of a query alike. */
 const isKeyBias = (tensor: string): boolean => /k_proj\.bias$/.test(tensor);
 
-const update = { learningRate: 2e-3, maxNorm: 1 };
+const update = { learningRate: 2e-3, maxGradNorm: 1 };
 
 const oneThread = await createBackend({ backend: 'wasm', threads: 1 });
 const backends = [...(await trainingBackends()), ['wasm, 1 thread', oneThread.backend] as const];

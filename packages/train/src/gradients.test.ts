@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { goldenSession, partOf } from './testing/golden.js';
 
-const update = { learningRate: 0, maxNorm: 0 };
+const update = { learningRate: 0, maxGradNorm: 0 };
 
 const cases = (folder: string): string[] =>
   readdirSync(shared(folder))
@@ -86,8 +86,8 @@ describeShared('gradients of whole models', 'golden', () => {
     '%s: activations that are computed again give the same bits',
     async (name) => {
       const part = partOf([Int32Array.from([5, 9, 300, 41])], [Uint8Array.from([1, 1, 1, 1])], 3);
-      const gradients = async (recompute: boolean) => {
-        const options = { contextLength: 4, recompute, penalty: true, slack: 0.05 };
+      const gradients = async (gradientCheckpointing: boolean) => {
+        const options = { contextLength: 4, gradientCheckpointing, l1: true, heluAlpha: 0.05 };
         const { session } = await goldenSession(name, options, name.includes('stage2') ? { stage: 2 } : undefined);
         const { norms, active } = await session.accumulate(part, 0.01);
         const values = session.step.parameters.map(({ gradient }) => [...session.session.view(gradient.name)]);

@@ -1,16 +1,28 @@
 export { type ConfigOverrides, type DataSource, parseRunConfig, type RunConfig, readRunConfig } from './config.js';
+export { type AppendedLoss, appendLoss, type LossOptions, type LossValue, type TeacherInputs } from './loss.js';
+export {
+  type AppendedOptimizer,
+  appendOptimizer,
+  type OptimizerOptions,
+  type ParameterGroup,
+  scheduleInput,
+  type TrainedParameter,
+  trainedParameters,
+  type UpdateOptions,
+  writeSchedule,
+} from './optimizer.js';
+export {
+  buildTrainedProgram,
+  ProgramTrainer,
+  type ProgramTrainingOptions,
+  type TrainedProgram,
+} from './program-trainer.js';
 export { type RunEvent, type RunOptions, runTraining } from './run.js';
 export type { Metrics, StartMetrics } from './run-folder.js';
 export { sampleText } from './sample-text.js';
-export { type LearningRateSchedule, learningRateFactor, type PenaltyStage, penaltyAt } from './schedules.js';
-export { type Part, type PartResult, type TeacherPart, TrainingSession, type UpdateOptions } from './session.js';
+export { type L1Stage, type LearningRateSchedule, l1At, learningRateFactor } from './schedules.js';
+export { type Part, type PartResult, type TeacherPart, TrainingSession } from './session.js';
 export { type OpenModel, operate, type SurgeryOptions } from './start-model.js';
 export { perplexity, predictSparsity, type RelufyModelOptions, relufyModel, sampleSequences } from './surgery.js';
 export { type TokenizerTraining, trainTokenizer } from './train-tokenizer.js';
-export {
-  buildTrainingStep,
-  type ParameterGroup,
-  type TrainedParameter,
-  type TrainingStep,
-  type TrainingStepOptions,
-} from './training-step.js';
+export { buildTrainingStep, type TrainingStep, type TrainingStepOptions } from './training-step.js';

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { toWriteError } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 import type { DrawState } from './data/sequences.js';
+import type { TrainedParameter } from './optimizer.js';
 import type { TrainingSession } from './session.js';
 import {
   hasTensorFile,
@@ -15,7 +16,6 @@ import {
   type TensorFileState,
   writeTensorFile,
 } from './tensor-file.js';
-import type { TrainedParameter } from './training-step.js';
 
 export interface RunState {
   /** Optimiser steps done. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { toWriteError, writeAtomically } from '@relufy/checkpoint/node';
 import { jsonText, RelufyError, show } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
+import { inTodaysWords } from './config-names.js';
 import { type CurvePoint, lossCurve } from './curve.js';
 import { configInCheckpoint, findCheckpoint } from './run-checkpoint.js';
 
@@ -49,7 +50,7 @@ const free: ReadonlySet<string> = new Set([
   'logEvery',
   'evaluation',
   'output',
-  'recompute',
+  'gradientCheckpointing',
 ]);
 
 const configFile = 'run.json';
@@ -154,7 +155,7 @@ function configIn(text: string): Known | undefined {
 function asConfig(value: unknown): Known | undefined {
   const isConfig =
     typeof value === 'object' && value !== null && 'model' in value && 'data' in value && 'steps' in value;
-  return isConfig ? (value as Known) : undefined;
+  return isConfig ? (inTodaysWords(value) as Known) : undefined;
 }
 
 const got = (text: string): string => (text === '' ? 'an empty file' : show(text.slice(0, 40)));

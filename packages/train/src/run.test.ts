@@ -105,14 +105,14 @@ describe('a run', () => {
       const changes = { steps: 9, data: [{ path: join(tiny.folder, 'pairs.jsonl') }], packing: 'documents' };
       const { weights } = await run(
         `whole-${name}`,
-        { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } },
+        { ...changes, optimizer: { learningRate: 1e-2, emaDecay: 0.9 } },
         backend,
       );
       const out = join(tiny.folder, `killed-${name}`);
       const file = join(tiny.folder, `killed-${name}.yaml`);
       writeFileSync(
         file,
-        stringify(tiny.config(out, { ...changes, optimizer: { learningRate: 1e-2, averageDecay: 0.9 } })),
+        stringify(tiny.config(out, { ...changes, optimizer: { learningRate: 1e-2, emaDecay: 0.9 } })),
       );
       // killed while it goes on behind step 4: the checkpoint of step 3 is what is left
       expect(await child(file, name, 'step 5')).toBe('SIGKILL');
@@ -139,7 +139,12 @@ describe('parts', () => {
     const changes = { packing, batchSize: 4, data: [{ path }], validation: [{ path }], evaluation: { every: 3 } };
     const runs: Metrics[][] = [];
     for (const parts of [1, 2, 4])
-      runs.push(steps((await run(`parts-${packing}-${typeof data}-${parts}`, { ...changes, parts })).folder));
+      runs.push(
+        steps(
+          (await run(`parts-${packing}-${typeof data}-${parts}`, { ...changes, gradientAccumulationSteps: parts }))
+            .folder,
+        ),
+      );
     const [whole, ...others] = runs as [Metrics[], ...Metrics[][]];
     for (const metrics of others) {
       expect(metrics.map(({ tokens }) => tokens)).toEqual(whole.map(({ tokens }) => tokens));
@@ -167,13 +172,13 @@ function child(config: string, backend: string, killAt?: string): Promise<number
 describe('terms', () => {
   it('an L1 term and HeLU make a ReLU model sparser', async () => {
     const config = { ...tinyModel, hidden_act: 'relu' };
-    const relu = { config, tokenizer: join(tiny.folder, 'tokenizer'), initDeviation: 0.3 };
+    const relu = { config, tokenizer: join(tiny.folder, 'tokenizer'), initializerRange: 0.3 };
     const plain = await run('plain', { model: relu, steps: 25 });
     const sparse = await run('sparse', {
       model: relu,
       steps: 25,
-      helu: 0.01,
-      penalty: [
+      heluAlpha: 0.01,
+      l1: [
         { until: 3, lambda: 0 },
         { until: 10, lambda: 0.3 },
       ],
@@ -186,7 +191,7 @@ describe('terms', () => {
   });
 
   it('distillation brings a relufied model back to its original, which it can end as', async () => {
-    const wide = { config: tinyModel, tokenizer: join(tiny.folder, 'tokenizer'), initDeviation: 0.3 };
+    const wide = { config: tinyModel, tokenizer: join(tiny.folder, 'tokenizer'), initializerRange: 0.3 };
     const teacher = join((await run('teacher', { steps: 20, model: wide })).folder, 'model');
     const changes = {
       model: { from: teacher, relufy: { stage: 2, shift: 0.01 } },
@@ -208,7 +213,10 @@ describe('terms', () => {
 
 describe('bad input', () => {
   it('numbers that explode stop the run, say where, and leave the last checkpoint', async () => {
-    const changes = { optimizer: { learningRate: 1e30, maxNorm: 0, schedule: 'constant' }, checkpoint: { every: 1 } };
+    const changes = {
+      optimizer: { learningRate: 1e30, maxGradNorm: 0, schedule: 'constant' },
+      checkpoint: { every: 1 },
+    };
     const message = await failure(run('explodes', changes));
     expect(message).toMatch(/^training step 2: expected .*, got loss .* The last good checkpoint is .*step-00000001/);
   });
@@ -245,6 +253,21 @@ describe('bad input', () => {
     await run('changed', { checkpoint: { every: 2 } });
   });
 
+  it('a run of an earlier version, whose keys had other names, goes on', async () => {
+    const { folder } = await run('earlier');
+    const file = join(folder, 'run.json');
+    const written = readFileSync(file, 'utf8');
+    const names = { initializerRange: 'initDeviation', gradientAccumulationSteps: 'parts', maxGradNorm: 'maxNorm' };
+    const before = Object.entries(names).reduce((text, [now, old]) => text.replace(`"${now}"`, `"${old}"`), written);
+    expect(before).not.toBe(written);
+    writeFileSync(file, before);
+    const { events } = await run('earlier');
+    expect(events).toContainEqual(expect.objectContaining({ kind: 'resumed', step: 6 }));
+    expect(await failure(run('earlier', { gradientAccumulationSteps: 2 }))).toMatch(
+      /run.json "gradientAccumulationSteps": expected the config that the run began with, 1, got 2\./,
+    );
+  });
+
   it.each([
     ['short', { contextLength: 60, data: 'short.txt' }, /expected more than contextLength \(60\) tokens, got \d+/],
     ['missing', { data: 'nothing.txt' }, /nothing.txt: expected data, got ENOENT/],
@@ -255,7 +278,7 @@ describe('bad input', () => {
     ['line', { data: 'broken.jsonl' }, /broken.jsonl line 2: expected JSON/],
     ['keys', { data: 'keys.jsonl' }, /line 1: expected "prompt" and "answer", "messages" or "text"/],
     ['long', { contextLength: 100 }, /contextLength: expected at most 64/],
-    ['parts', { parts: 3 }, /"parts": expected a divisor of batchSize/],
+    ['parts', { gradientAccumulationSteps: 3 }, /"gradientAccumulationSteps": expected a divisor of batchSize/],
     ['rate', { optimizer: { learningRate: 'x' } }, /"optimizer.learningRate": expected a number >= 0, got "x"/],
   ])('%s', async (name, { data, ...changes }: { data?: string; [key: string]: unknown }, expected) => {
     writeFileSync(join(tiny.folder, 'short.txt'), 'The fox.');

@@ -10,15 +10,16 @@ import { intoParts, partOf, scoredTokens, takeSequences } from './data/parts.js'
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
 import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
+import type { ParameterGroup } from './optimizer.js';
 import { writeModel } from './output.js';
 import type { OnProgress } from './progress.js';
 import { findCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint, setAside } from './run-checkpoint.js';
 import { type Metrics, RunFolder, type StartMetrics } from './run-folder.js';
-import { learningRateFactor, penaltyAt } from './schedules.js';
+import { l1At, learningRateFactor } from './schedules.js';
 import { type PartResult, TrainingSession } from './session.js';
 import { type OpenModel, type StartModel, startModel } from './start-model.js';
 import { Teacher } from './teacher.js';
-import type { ParameterGroup, TrainingStepOptions } from './training-step.js';
+import type { TrainingStepOptions } from './training-step.js';
 
 export interface RunOptions {
   /** Default: native where its binary is there, else WASM. Whoever gives one disposes it. */
@@ -121,8 +122,8 @@ async function runIn(
 }
 
 export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spec'>): TrainingStepOptions {
-  const { optimizer, contextLength, batchSize, parts, packing, distillation } = config;
-  const sequences = batchSize / parts;
+  const { optimizer, contextLength, batchSize, gradientAccumulationSteps, packing, distillation } = config;
+  const sequences = batchSize / gradientAccumulationSteps;
   const rows = sequences * contextLength;
   return {
     limits: { maxRows: rows, maxOutputs: rows },
@@ -132,11 +133,11 @@ export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spe
     beta2: optimizer.beta2,
     eps: optimizer.eps,
     groups: groupsOf(optimizer),
-    average: optimizer.averageDecay > 0,
+    ema: optimizer.emaDecay > 0,
     teacherTokens: Math.min(distillation?.tokens ?? 0, spec.vocabSize),
-    penalty: config.penalty.length > 0,
-    slack: config.helu,
-    recompute: config.recompute,
+    l1: config.l1.length > 0,
+    heluAlpha: config.heluAlpha,
+    gradientCheckpointing: config.gradientCheckpointing,
   };
 }
 
@@ -151,12 +152,12 @@ function warn({ onEvent }: RunOptions, message: string): void {
 
 function groupsOf({ groups, weightDecay }: RunConfig['optimizer']): ParameterGroup[] {
   return [
-    ...groups.map(({ match, weightDecay: decay, rate }) => {
+    ...groups.map(({ match, ...group }) => {
       const pattern = new RegExp(match);
-      return { match: ({ name }: { name: string }) => pattern.test(name), decay, rate };
+      return { match: ({ name }: { name: string }) => pattern.test(name), ...group };
     }),
-    { match: ({ shape }) => shape.length > 1, decay: weightDecay, rate: 1 },
-    { match: () => true, decay: 0, rate: 1 },
+    { match: ({ shape }) => shape.length > 1, weightDecay, lrScale: 1 },
+    { match: () => true, weightDecay: 0, lrScale: 1 },
   ];
 }
 
@@ -311,7 +312,7 @@ class Run {
 
   /** One optimiser step. */
   async #optimise(): Promise<Omit<Metrics, 'tokensPerSecond' | 'etaSeconds'>> {
-    const { parts, steps, optimizer, distillation, penalty } = this.#config;
+    const { gradientAccumulationSteps: parts, steps, optimizer, distillation, l1 } = this.#config;
     const { limits, slots, contextLength } = this.#step;
     const room = { maxRows: parts * limits.maxRows, slots: parts * slots, contextLength };
     const drawn = takeSequences(() => this.#stream.next(), room);
@@ -319,7 +320,7 @@ class Run {
     const scored = scoredTokens(drawn);
     const rows = drawn.reduce((sum, { ids }) => sum + ids.length - 1, 0);
     const step = this.#state.step;
-    const lambda = penaltyAt(penalty, step);
+    const lambda = l1At(l1, step);
     const numbers = rows * this.#start.spec.intermediateSize;
     const results: PartResult[] = [];
     for (const [at, sequences] of batch.entries()) {
@@ -334,7 +335,7 @@ class Run {
       Array.from({ length: layers }, (_, layer) => sum((result) => of(result)[layer] as number) / numbers);
     const learningRate =
       optimizer.learningRate * learningRateFactor(optimizer.schedule, step, steps, optimizer.warmupSteps);
-    const update = { learningRate, maxNorm: optimizer.maxNorm, averageDecay: optimizer.averageDecay };
+    const update = { learningRate, maxGradNorm: optimizer.maxGradNorm, emaDecay: optimizer.emaDecay };
     const loss = sum((result) => result.loss) / (distillation?.lossWeight || 1);
     const gradientNorm = await this.#session.gradientNorm(update);
     this.#refuseExplosion(loss, gradientNorm, results.at(-1)?.rows ?? 0);
@@ -346,7 +347,7 @@ class Run {
       loss,
       perplexity: Math.exp(loss),
       ...(distillation && { divergence: sum((result) => result.divergence) / (distillation.weight || 1) }),
-      ...(penalty.length > 0 && {
+      ...(l1.length > 0 && {
         lambda,
         penalty: lambda * perLayer(({ norms }) => norms).reduce((a, b) => a + b, 0),
       }),

@@ -1,17 +1,17 @@
 // Schedules at their corners, and lambda of ProSparse at the paper's numbers.
 import { expect, it } from 'vitest';
 import { Random } from './random.js';
-import { learningRateFactor, penaltyAt } from './schedules.js';
+import { l1At, learningRateFactor } from './schedules.js';
 
 it('the learning rate warms up, and ends where it should', () => {
-  const at = (kind: 'linear' | 'cosine', step: number) => learningRateFactor({ kind, floor: 0.1 }, step, 100, 10);
+  const at = (kind: 'linear' | 'cosine', step: number) => learningRateFactor({ kind, minLrRatio: 0.1 }, step, 100, 10);
   expect(at('cosine', 0)).toBeCloseTo(0.1, 12);
   expect(at('cosine', 9)).toBe(1);
   expect(at('cosine', 10)).toBe(1);
   expect(at('cosine', 99)).toBeCloseTo(0.1, 12);
   expect(at('linear', 99)).toBeCloseTo(0.1, 12);
   expect(learningRateFactor({ kind: 'constant' }, 99, 100, 0)).toBe(1);
-  const wsd = { kind: 'wsd', floor: 0, decay: 0.2 } as const;
+  const wsd = { kind: 'wsd', minLrRatio: 0, decayRatio: 0.2 } as const;
   expect(learningRateFactor(wsd, 79, 101, 1)).toBe(1);
   expect(learningRateFactor(wsd, 90, 101, 1)).toBeCloseTo((99 - 89) / 99 / 0.2, 12);
   expect(learningRateFactor(wsd, 100, 101, 1)).toBeCloseTo(0, 12);
@@ -24,13 +24,13 @@ it('lambda rises along half a sine within a stage', () => {
     { until: 10000, lambda: 0.05 },
     { until: 12000, lambda: 0.05 },
   ];
-  expect(penaltyAt(stages, 100)).toBe(0);
-  expect(penaltyAt(stages, 7000)).toBeCloseTo(0.01159, 5);
-  expect(penaltyAt(stages, 8000)).toBeCloseTo(0.0275, 10);
-  expect(penaltyAt(stages, 9000)).toBeCloseTo(0.04341, 5);
-  expect(penaltyAt(stages, 11000)).toBeCloseTo(0.05, 12);
-  expect(penaltyAt(stages, 20000)).toBe(0.05);
-  expect(penaltyAt([], 5)).toBe(0);
+  expect(l1At(stages, 100)).toBe(0);
+  expect(l1At(stages, 7000)).toBeCloseTo(0.01159, 5);
+  expect(l1At(stages, 8000)).toBeCloseTo(0.0275, 10);
+  expect(l1At(stages, 9000)).toBeCloseTo(0.04341, 5);
+  expect(l1At(stages, 11000)).toBeCloseTo(0.05, 12);
+  expect(l1At(stages, 20000)).toBe(0.05);
+  expect(l1At([], 5)).toBe(0);
 });
 
 it('seeds decide, whatever their size', () => {

@@ -3,10 +3,10 @@
 
 export type LearningRateSchedule =
   | { readonly kind: 'constant' }
-  /** Straight down, or along half a cosine, to `floor` times the rate at the last step. */
-  | { readonly kind: 'linear' | 'cosine'; readonly floor: number }
-  /** Warm-up, stable, decay: constant, then linear to `floor` over the last `decay` share of the steps. */
-  | { readonly kind: 'wsd'; readonly floor: number; readonly decay: number };
+  /** Straight down, or along half a cosine, to `minLrRatio` times the rate at the last step. */
+  | { readonly kind: 'linear' | 'cosine'; readonly minLrRatio: number }
+  /** Warm-up, stable, decay: constant, then linear to `minLrRatio` over the last `decayRatio` of the steps. */
+  | { readonly kind: 'wsd'; readonly minLrRatio: number; readonly decayRatio: number };
 
 /** The factor of the learning rate at a step, counted from 0. Warm-up is linear and ends at its full rate. */
 export function learningRateFactor(
@@ -21,19 +21,19 @@ export function learningRateFactor(
     case 'constant':
       return 1;
     case 'linear':
-      return 1 - (1 - schedule.floor) * progress;
+      return 1 - (1 - schedule.minLrRatio) * progress;
     case 'cosine':
-      return schedule.floor + ((1 - schedule.floor) * (1 + Math.cos(Math.PI * progress))) / 2;
+      return schedule.minLrRatio + ((1 - schedule.minLrRatio) * (1 + Math.cos(Math.PI * progress))) / 2;
     case 'wsd': {
-      const begin = 1 - schedule.decay;
+      const begin = 1 - schedule.decayRatio;
       if (progress <= begin) return 1;
-      return 1 - ((1 - schedule.floor) * (progress - begin)) / schedule.decay;
+      return 1 - ((1 - schedule.minLrRatio) * (progress - begin)) / schedule.decayRatio;
     }
   }
 }
 
 /** A stage of ProSparse: lambda reaches `lambda` at step `until`. */
-export interface PenaltyStage {
+export interface L1Stage {
   readonly until: number;
   readonly lambda: number;
 }
@@ -42,8 +42,8 @@ export interface PenaltyStage {
  * lambda of ProSparse (arXiv 2402.13516, 3.2): the first stage is constant, each later one rises from the stage before
  * along half a sine; behind the last it stays.
  */
-export function penaltyAt(stages: readonly PenaltyStage[], step: number): number {
-  let before: PenaltyStage | undefined;
+export function l1At(stages: readonly L1Stage[], step: number): number {
+  let before: L1Stage | undefined;
   for (const stage of stages) {
     if (step <= stage.until) {
       if (before === undefined) return stage.lambda;

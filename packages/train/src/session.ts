@@ -1,7 +1,9 @@
-// A training session: a step's program with its memory, run part by part. Owns filling inputs, adding up losses, and
-// refusing numbers that are not finite before they reach the parameters. Does not own data, schedules or files.
+// A decoder's training session: its step over parts of batches. Owns filling the decoder's inputs, counting what its FFNs
+// do, and tracing numbers that are not finite. Does not own running and updating (program-trainer.ts), data or files.
 import { alibiTable, type ModelSpec, ropeTable } from '@relufy/models';
-import { type Backend, type LoadedProgram, RelufyError, type Session, scheduleFields } from '@relufy/tensor';
+import { type Backend, type LoadedProgram, RelufyError, type Session } from '@relufy/tensor';
+import type { UpdateOptions } from './optimizer.js';
+import { ProgramTrainer } from './program-trainer.js';
 import { buildTrainingStep, type TrainingStep, type TrainingStepOptions, trainingInputs } from './training-step.js';
 
 /** Some of a batch's tokens: as many as one run of the program takes. */
@@ -36,98 +38,95 @@ export interface PartResult {
   readonly active: readonly number[];
 }
 
-/** What an optimiser step is told. */
-export interface UpdateOptions {
-  readonly learningRate: number;
-  /** 0: no clipping. */
-  readonly maxNorm: number;
-  readonly averageDecay?: number;
-}
-
 export class TrainingSession {
   readonly spec: ModelSpec;
   readonly step: TrainingStep;
-  readonly session: Session;
   readonly #options: TrainingStepOptions;
-  readonly #program: LoadedProgram;
+  readonly #trainer: ProgramTrainer;
   #evaluation: LoadedProgram | undefined;
-  /** Updates so far: what Adam's corrections need. */
-  updates = 0;
 
-  private constructor(spec: ModelSpec, step: TrainingStep, session: Session, options: TrainingStepOptions) {
+  private constructor(spec: ModelSpec, step: TrainingStep, trainer: ProgramTrainer, options: TrainingStepOptions) {
     this.spec = spec;
     this.step = step;
-    this.session = session;
+    this.#trainer = trainer;
     this.#options = options;
-    this.#program = session.load(step.program);
   }
 
   /** Allocates a session. Its parameters are zeros: load a checkpoint or initialise them. */
   static async create(backend: Backend, spec: ModelSpec, options: TrainingStepOptions): Promise<TrainingSession> {
     const step = buildTrainingStep(spec, options);
-    const session = await backend.createSession(step.buffers, options.limits);
+    const trainer = await ProgramTrainer.create(backend, step);
     const { positions, attention } = spec;
     if (positions.kind === 'rope') {
       const table = ropeTable(positions, options.contextLength);
       const half = positions.rotaryDim / 2;
-      session.view('ropeTable').set(table);
-      session
+      trainer.session.view('ropeTable').set(table);
+      trainer.session
         .view(trainingInputs.inverseRope)
         .set(table.map((value, i) => (i % positions.rotaryDim < half ? value : -value)));
     }
     if (positions.kind === 'alibi')
-      session.view('alibi').set(alibiTable(positions, attention.numAttentionHeads, options.contextLength));
-    return new TrainingSession(spec, step, session, options);
+      trainer.session.view('alibi').set(alibiTable(positions, attention.numAttentionHeads, options.contextLength));
+    return new TrainingSession(spec, step, trainer, options);
+  }
+
+  get session(): Session {
+    return this.#trainer.session;
+  }
+
+  /** Updates so far: what Adam's corrections need. */
+  get updates(): number {
+    return this.#trainer.updates;
+  }
+
+  set updates(count: number) {
+    this.#trainer.updates = count;
   }
 
   get limits() {
     return this.#options.limits;
   }
 
-  /** Forward and backward of a part of a batch: gradients are added to what there is. `penalty`: lambda over numbers. */
-  async accumulate(part: Part, penalty = 0): Promise<PartResult> {
+  /** Forward and backward of a part of a batch: gradients are added to what there is. `l1`: lambda over numbers. */
+  async accumulate(part: Part, l1 = 0): Promise<PartResult> {
     this.#fill(part);
     this.session.view(trainingInputs.weights).set(part.weights);
-    this.session.view(trainingInputs.penalty)[0] = penalty;
+    this.session.view(trainingInputs.l1)[0] = l1;
     if (part.teacher) {
       this.session.view(trainingInputs.teacherIds).set(part.teacher.ids);
       this.session.view(trainingInputs.teacherLogprobs).set(part.teacher.logprobs);
       this.session.view(trainingInputs.teacherWeights).set(part.teacher.weights);
     }
-    const [rows, outputs] = [part.tokens.length, part.targets.length];
-    await this.#program.run({ rows, outputs }, 0, this.step.accumulated);
-    const sum = (activation: string, count: number, weights?: Float32Array) => {
-      const view = this.#program.view(activation);
+    const rows = part.tokens.length;
+    const { loss, divergence } = await this.#trainer.accumulate({ rows, outputs: part.targets.length });
+    const sum = (activation: string) => {
+      const view = this.#trainer.view(activation);
       let total = 0;
-      for (let i = 0; i < count; i++) total += (weights ? (weights[i] as number) : 1) * (view[i] as number);
+      for (let i = 0; i < rows; i++) total += view[i] as number;
       return total;
     };
     return {
-      loss: sum('loss', outputs, part.weights),
-      divergence: part.teacher ? sum('divergence', outputs, part.teacher.weights) : 0,
+      loss,
+      divergence: part.teacher ? divergence : 0,
       rows,
-      norms: this.step.activity.map(({ norm }) => sum(norm, rows)),
-      active: this.step.activity.map(({ activeCount }) => sum(activeCount, rows)),
+      norms: this.step.activity.map(({ norm }) => sum(norm)),
+      active: this.step.activity.map(({ activeCount }) => sum(activeCount)),
     };
   }
 
   /** The norm of all gradients, before clipping. */
-  async gradientNorm(options: UpdateOptions): Promise<number> {
-    this.#schedule(options);
-    await this.#program.run({ rows: 0, outputs: 0 }, this.step.accumulated, this.step.measured);
-    return this.#program.view('clip')[0] as number;
+  gradientNorm(options: UpdateOptions): Promise<number> {
+    return this.#trainer.gradientNorm(options);
   }
 
   /** Clips, moves the parameters, zeroes the gradients. Call it after `gradientNorm`, with the same options. */
-  async update(options: UpdateOptions): Promise<void> {
-    this.updates++;
-    this.#schedule(options);
-    await this.#program.run({ rows: 0, outputs: 0 }, this.step.measured, this.step.program.ops.length);
+  update(options: UpdateOptions): Promise<void> {
+    return this.#trainer.update(options);
   }
 
   /** Gradients that shall not be used. */
   discard(): void {
-    for (const { gradient } of this.step.parameters) this.session.view(gradient.name).fill(0);
+    this.#trainer.discard();
   }
 
   /** log p of each target of a part. */
@@ -143,7 +142,7 @@ export class TrainingSession {
     for (const { parameter } of this.step.parameters)
       if (!allFinite(this.session.view(parameter.name))) return `parameter "${parameter.name}"`;
     for (const [layer, hidden] of this.step.hidden.entries()) {
-      const view = this.#program.view(hidden);
+      const view = this.#trainer.view(hidden);
       const width = this.step.program.buffers.get(hidden)?.shape[1] as number;
       if (!allFinite(view.subarray(0, rows * width)))
         return layer === 0 ? 'what enters layer 0' : `the output of layer ${layer - 1}`;
@@ -154,7 +153,7 @@ export class TrainingSession {
   }
 
   dispose(): Promise<void> {
-    return this.session.dispose();
+    return this.#trainer.dispose();
   }
 
   #fill({ tokens, positions, slots, outputRows, targets }: Part): void {
@@ -171,17 +170,6 @@ export class TrainingSession {
     outputRows.forEach((row, output) => {
       outputOfRow[row] = output;
     });
-  }
-
-  #schedule({ learningRate, maxNorm, averageDecay = 0 }: UpdateOptions): void {
-    // as the kernels have the betas
-    const [beta1, beta2] = [Math.fround(this.#options.beta1), Math.fround(this.#options.beta2)];
-    const schedule = this.session.view(trainingInputs.schedule);
-    schedule[scheduleFields.learningRate] = learningRate;
-    schedule[scheduleFields.correction1] = 1 - beta1 ** this.updates;
-    schedule[scheduleFields.correction2] = 1 - beta2 ** this.updates;
-    schedule[scheduleFields.maxNorm] = maxNorm;
-    schedule[scheduleFields.averageDecay] = averageDecay;
   }
 }
 

@@ -112,7 +112,7 @@ function drawn(run: RunConfig): Base {
     configJson,
     map: config.family.weights(spec),
     remainder: new Map(),
-    load: async (session) => initialise(session, run.seed, run.model.initDeviation),
+    load: async (session) => initialise(session, run.seed, run.model.initializerRange),
   };
 }
 

@@ -80,7 +80,7 @@ export async function goldenSession(
     beta1: 0.9,
     beta2: 0.95,
     eps: 1e-8,
-    groups: [{ match: () => true, decay: 0.1, rate: 1 }],
+    groups: [{ match: () => true, weightDecay: 0.1, lrScale: 1 }],
     ...options,
   });
   await plan.sources.load({ name, session: session.session, buffers: session.step.buffers });

@@ -1,0 +1,150 @@
+// A program that learns: any forward pass with a loss, completed by gradients and an optimiser, and the session that runs
+// it part by part. A range of its ops runs for each part of a batch, so gradients add up before the optimiser runs. Knows
+// no decoder: predictors, routers and thresholds are fitted by it as models are. Does not own what fills the inputs.
+import {
+  appendGradients,
+  type Backend,
+  type BufferDecl,
+  type BufferView,
+  type GradientOptions,
+  type LoadedProgram,
+  type Program,
+  type ProgramBuilder,
+  type Session,
+  type Step,
+} from '@relufy/tensor';
+import type { AppendedLoss, LossValue } from './loss.js';
+import {
+  appendOptimizer,
+  buffersBeside,
+  type OptimizerOptions,
+  scheduleInput,
+  type TrainedParameter,
+  trainedParameters,
+  type UpdateOptions,
+  writeSchedule,
+} from './optimizer.js';
+
+export interface ProgramTrainingOptions {
+  /** Holds the forward pass and the loss. Gradients and optimiser are appended to it; then it is built. */
+  readonly builder: ProgramBuilder;
+  /** Everything that outlives a step: inputs, what is trained, what is not. */
+  readonly buffers: readonly BufferDecl[];
+  /** Those of them that may be trained, of kind `state`; the groups decide. */
+  readonly trainable: readonly BufferDecl[];
+  readonly loss: AppendedLoss;
+  readonly optimizer: OptimizerOptions;
+  readonly gradients?: Omit<GradientOptions, 'seeds' | 'parameters' | 'to'>;
+}
+
+export interface TrainedProgram {
+  /** Everything that outlives a step. */
+  readonly buffers: readonly BufferDecl[];
+  readonly parameters: readonly TrainedParameter[];
+  readonly program: Program;
+  readonly loss: AppendedLoss;
+  readonly optimizer: OptimizerOptions;
+  /** Ops [0, scored): forward and loss. */
+  readonly scored: number;
+  /** Ops [0, accumulated): and backward, of one part of a batch. */
+  readonly accumulated: number;
+  /** Ops [accumulated, measured): the norm of the gradients. The rest updates the parameters. */
+  readonly measured: number;
+  readonly clip: string;
+}
+
+/** @throws RelufyError `option` when no group trains anything. */
+export function buildTrainedProgram(options: ProgramTrainingOptions): TrainedProgram {
+  const { builder, loss, optimizer } = options;
+  const scored = builder.ops.length;
+  const parameters = trainedParameters(options.trainable, optimizer);
+  appendGradients(builder, {
+    ...options.gradients,
+    seeds: loss.seeds,
+    to: loss.from,
+    parameters: new Map(parameters.map(({ parameter, gradient }) => [parameter.name, gradient])),
+  });
+  const accumulated = builder.ops.length;
+  const { measured, clip } = appendOptimizer(builder, parameters, optimizer);
+  return {
+    buffers: [...options.buffers, ...parameters.flatMap(buffersBeside), scheduleInput],
+    parameters,
+    program: builder.build(),
+    loss,
+    optimizer,
+    scored,
+    accumulated,
+    measured,
+    clip,
+  };
+}
+
+export class ProgramTrainer {
+  readonly trained: TrainedProgram;
+  readonly session: Session;
+  readonly #program: LoadedProgram;
+  /** Updates so far. */
+  updates = 0;
+
+  private constructor(trained: TrainedProgram, session: Session) {
+    this.trained = trained;
+    this.session = session;
+    this.#program = session.load(trained.program);
+  }
+
+  /** Allocates a session. Its buffers are zeros: whoever trains fills parameters and inputs (`session.view`). */
+  static async create(backend: Backend, trained: TrainedProgram): Promise<ProgramTrainer> {
+    return new ProgramTrainer(trained, await backend.createSession(trained.buffers, trained.program));
+  }
+
+  /** An activation that the program keeps, as the last run left it. */
+  view(activation: string): BufferView {
+    return this.#program.view(activation);
+  }
+
+  /** Forward and backward of a part of a batch, of what is in the inputs: gradients are added to what there is. */
+  async accumulate(step: Step): Promise<LossValue> {
+    await this.#program.run(step, 0, this.trained.accumulated);
+    return this.#loss(step);
+  }
+
+  /** The loss of what is in the inputs, and no gradients. */
+  async evaluate(step: Step): Promise<LossValue> {
+    await this.#program.run(step, 0, this.trained.scored);
+    return this.#loss(step);
+  }
+
+  /** The norm of all gradients, before clipping. */
+  async gradientNorm(options: UpdateOptions): Promise<number> {
+    this.#schedule(options);
+    await this.#program.run(nothing, this.trained.accumulated, this.trained.measured);
+    return this.view(this.trained.clip)[0] as number;
+  }
+
+  /** Clips, moves the parameters, zeroes the gradients. Call it after `gradientNorm`, with the same options. */
+  async update(options: UpdateOptions): Promise<void> {
+    this.updates++;
+    this.#schedule(options);
+    await this.#program.run(nothing, this.trained.measured, this.trained.program.ops.length);
+  }
+
+  /** Gradients that shall not be used. */
+  discard(): void {
+    for (const { gradient } of this.trained.parameters) this.session.view(gradient.name).fill(0);
+  }
+
+  dispose(): Promise<void> {
+    return this.session.dispose();
+  }
+
+  #loss(step: Step): LossValue {
+    const views = { buffer: (name: string) => this.session.view(name), kept: (name: string) => this.view(name) };
+    return this.trained.loss.value(views, step);
+  }
+
+  #schedule(options: UpdateOptions): void {
+    writeSchedule(this.session.view(scheduleInput.name), this.updates, this.trained.optimizer, options);
+  }
+}
+
+const nothing: Step = { rows: 0, outputs: 0 };
