@@ -17,8 +17,9 @@ export {
   type ProgramTrainingOptions,
   type TrainedProgram,
 } from './program-trainer.js';
-export { type RunEvent, type RunOptions, runTraining } from './run.js';
+export { runTraining } from './run.js';
 export type { Metrics, StartMetrics } from './run-folder.js';
+export type { RunEvent, RunOptions } from './run-options.js';
 export { sampleText } from './sample-text.js';
 export { type L1Stage, type LearningRateSchedule, l1At, learningRateFactor } from './schedules.js';
 export { type Part, type PartResult, type TeacherPart, TrainingSession } from './session.js';

@@ -3,64 +3,23 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, isAbsolute } from 'node:path';
 import { inLockedFolder, toWriteError } from '@relufy/checkpoint/node';
-import { createBackend, loadModel, type Model, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
+import { createBackend, loadModel, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
 import { type Backend, jsonText, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { intoParts, partOf, scoredTokens, takeSequences } from './data/parts.js';
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
 import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
-import type { ParameterGroup } from './optimizer.js';
 import { writeModel } from './output.js';
-import type { OnProgress } from './progress.js';
 import { findCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint, setAside } from './run-checkpoint.js';
 import { type Metrics, RunFolder, type StartMetrics } from './run-folder.js';
+import { type OnProgress, progressOf, type RunOptions, warn } from './run-options.js';
 import { l1At, learningRateFactor } from './schedules.js';
 import { type PartResult, TrainingSession } from './session.js';
-import { type OpenModel, type StartModel, startModel } from './start-model.js';
+import { type StartModel, startModel } from './start-model.js';
+import { stepOptionsOf } from './step-options.js';
 import { Teacher } from './teacher.js';
 import type { TrainingStepOptions } from './training-step.js';
-
-export interface RunOptions {
-  /** Default: native where its binary is there, else WASM. Whoever gives one disposes it. */
-  readonly backend?: Backend;
-  /** How models are found; default: paths, URLs and names on the hub. */
-  readonly open?: OpenModel;
-  /** Loads the teacher of a distillation. */
-  readonly loadTeacher?: (source: string) => Promise<Model>;
-  readonly onEvent?: (event: RunEvent) => void;
-  /** Stops behind the step at hand, with a checkpoint. */
-  readonly signal?: AbortSignal;
-}
-
-export type RunEvent =
-  | {
-      readonly kind: 'start';
-      readonly parameters: number;
-      readonly sequences: number;
-      /** Everything that the session holds; and what of it is the arena where activations share space. */
-      readonly memoryBytes: number;
-      readonly activationBytes: number;
-    }
-  | { readonly kind: 'resumed'; readonly step: number; readonly path: string }
-  /** Something that the run does not stop for, and that a person wants to know; a sentence. */
-  | { readonly kind: 'warning'; readonly message: string }
-  /** Before the first step, where there is held-out text. */
-  | { readonly kind: 'evaluated'; readonly metrics: StartMetrics }
-  | { readonly kind: 'step'; readonly metrics: Metrics }
-  | { readonly kind: 'checkpoint'; readonly path: string }
-  /** What is being done, and the share of it that is done, 0 to 1; as often as there is something to tell. */
-  | { readonly kind: 'progress'; readonly what: string; readonly share?: number }
-  | {
-      readonly kind: 'done';
-      readonly folder: string;
-      readonly metrics: Metrics | undefined;
-      /** The largest resident set that this process has had. */
-      readonly peakBytes: number;
-    };
-
-/** Slots in a part for each sequence of the context's length, where documents have their own. */
-const documentsPerContext = 8;
 
 /** A loss beyond this many times that of guessing is taken for an explosion. */
 const explosion = 10;
@@ -109,56 +68,16 @@ async function runIn(
   };
   const training = await sourcesOf(config.data);
   const validation = (await sourcesOf(config.validation)).map(({ source }) => source);
-  const stepOptions = stepOptionsOf(config, start);
-  const session = await TrainingSession.create(backend, start.spec, stepOptions);
-  const teacher = await teacherOf(config, start.spec, stepOptions.teacherTokens ?? 0, options);
+  const step = stepOptionsOf(config, start);
+  const session = await TrainingSession.create(backend, start.spec, step);
+  const teacher = await teacherOf(config, start.spec, step.teacherTokens ?? 0, options);
   try {
-    const run = new Run(config, options, folder, start, session, stepOptions, training, validation, teacher);
+    const run = new Run({ config, options, folder, start, session, step, training, validation, teacher });
     return await run.go(lost);
   } finally {
     await session.dispose();
     await teacher?.dispose();
   }
-}
-
-export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spec'>): TrainingStepOptions {
-  const { optimizer, contextLength, batchSize, gradientAccumulationSteps, packing, distillation } = config;
-  const sequences = batchSize / gradientAccumulationSteps;
-  const rows = sequences * contextLength;
-  return {
-    limits: { maxRows: rows, maxOutputs: rows },
-    slots: packing === 'stream' ? sequences : sequences * documentsPerContext,
-    contextLength,
-    beta1: optimizer.beta1,
-    beta2: optimizer.beta2,
-    eps: optimizer.eps,
-    groups: groupsOf(optimizer),
-    ema: optimizer.emaDecay > 0,
-    teacherTokens: Math.min(distillation?.tokens ?? 0, spec.vocabSize),
-    l1: config.l1.length > 0,
-    heluAlpha: config.heluAlpha,
-    gradientCheckpointing: config.gradientCheckpointing,
-  };
-}
-
-function progressOf({ onEvent }: RunOptions): OnProgress {
-  return (what, share) => onEvent?.({ kind: 'progress', what, ...(share !== undefined && { share }) });
-}
-
-function warn({ onEvent }: RunOptions, message: string): void {
-  if (onEvent) onEvent({ kind: 'warning', message });
-  else process.emitWarning(message);
-}
-
-function groupsOf({ groups, weightDecay }: RunConfig['optimizer']): ParameterGroup[] {
-  return [
-    ...groups.map(({ match, ...group }) => {
-      const pattern = new RegExp(match);
-      return { match: ({ name }: { name: string }) => pattern.test(name), ...group };
-    }),
-    { match: ({ shape }) => shape.length > 1, weightDecay, lrScale: 1 },
-    { match: () => true, weightDecay: 0, lrScale: 1 },
-  ];
 }
 
 async function teacherOf(
@@ -184,6 +103,19 @@ function withoutPlaces({ out: _, tokens: __, ...config }: RunConfig): unknown {
   return JSON.parse(text);
 }
 
+/** What a run is made of, all of it ready. */
+interface RunParts {
+  readonly config: RunConfig;
+  readonly options: RunOptions;
+  readonly folder: RunFolder;
+  readonly start: StartModel;
+  readonly session: TrainingSession;
+  readonly step: TrainingStepOptions;
+  readonly training: readonly { readonly source: SequenceSource; readonly weight: number }[];
+  readonly validation: readonly SequenceSource[];
+  readonly teacher: Teacher | undefined;
+}
+
 class Run {
   readonly #config: RunConfig;
   readonly #options: RunOptions;
@@ -192,24 +124,14 @@ class Run {
   readonly #start: StartModel;
   readonly #session: TrainingSession;
   readonly #step: TrainingStepOptions;
+  readonly #training: RunParts['training'];
   readonly #validation: readonly SequenceSource[];
   readonly #teacher: Teacher | undefined;
-  readonly #training: readonly { readonly source: SequenceSource; readonly weight: number }[];
   #stream: SequenceStream;
   #state: RunState;
   #lastCheckpoint: string | undefined;
 
-  constructor(
-    config: RunConfig,
-    options: RunOptions,
-    folder: RunFolder,
-    start: StartModel,
-    session: TrainingSession,
-    step: TrainingStepOptions,
-    training: readonly { readonly source: SequenceSource; readonly weight: number }[],
-    validation: readonly SequenceSource[],
-    teacher: Teacher | undefined,
-  ) {
+  constructor({ config, options, folder, start, session, step, training, validation, teacher }: RunParts) {
     this.#config = config;
     this.#options = options;
     this.#progress = progressOf(options);

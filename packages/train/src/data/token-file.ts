@@ -8,7 +8,6 @@ import { toWriteError, whileLocked } from '@relufy/checkpoint/node';
 import { RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { DataSource } from '../config.js';
-import type { OnProgress } from '../progress.js';
 import { hasTensorFile, openTensorFile, stateOfTensorFile, writeTensorFile } from '../tensor-file.js';
 import { readDocuments } from './documents.js';
 
@@ -29,7 +28,8 @@ export interface TokenizeOptions {
   readonly vocabSize: number;
   /** Hears of a token file that is damaged; it is made anew. */
   readonly warn?: (message: string) => void;
-  readonly onProgress?: OnProgress;
+  /** Hears what is done, in words, and the share of it. */
+  readonly onProgress?: (what: string, share?: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
