@@ -73,8 +73,8 @@ test.each([
 });
 
 test.each([
-  ['random.txt', '--data: expected a text file in UTF-8'],
-  ['random.gz', '--data: expected a text file in UTF-8, plain or gzipped (.gz), got'],
+  ['random.txt', 'random.txt": expected text in UTF-8 or UTF-16, got other bytes. Save it as UTF-8.'],
+  ['random.gz', '--data: expected a text file, plain or gzipped (.gz), got'],
   ['empty.txt', 'expected a text of at least two tokens'],
   ['.', '--data: expected a text file'],
 ])('measure refuses %s as a text in one line', async (file, message) => {

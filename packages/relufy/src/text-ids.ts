@@ -6,6 +6,7 @@ import { stat } from 'node:fs/promises';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Model } from '@relufy/models';
+import { decodeText, RelufyError } from '@relufy/tensor';
 import { usageError } from './failure.js';
 
 /**
@@ -25,32 +26,27 @@ export async function openText(path: string): Promise<() => AsyncIterable<string
 
 /** The text of a file, plain or gzipped, as it is read. */
 export async function* readText(path: string): AsyncGenerator<string> {
-  const fail = (got: string): never => {
-    throw usageError(`--data: expected a text file in UTF-8, plain or gzipped (.gz), got ${got}.`);
-  };
+  try {
+    yield* decodeText(`--data: ${JSON.stringify(path)}`, readBytes(path));
+  } catch (error) {
+    throw RelufyError.is(error) ? usageError(error.message) : error;
+  }
+}
+
+async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
   const stored = createReadStream(path, { highWaterMark: pieceLength });
   // the error of either reaches the loop below
   const bytes: Readable = path.endsWith('.gz') ? pipeline(stored, createGunzip(), () => {}) : stored;
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  const decode = (chunk?: Uint8Array): string => {
-    try {
-      return decoder.decode(chunk, { stream: chunk !== undefined });
-    } catch {
-      return fail(`other bytes in ${JSON.stringify(path)}`);
-    }
-  };
-  const chunks = bytes[Symbol.asyncIterator]();
   try {
-    while (true) {
-      const next = await chunks.next().catch((error: Error) => fail(`${JSON.stringify(path)}: ${error.message}`));
-      if (next.done) break;
-      yield decode(next.value as Uint8Array);
-    }
+    for await (const chunk of bytes) yield chunk as Uint8Array;
+  } catch (error) {
+    throw usageError(
+      `--data: expected a text file, plain or gzipped (.gz), got ${JSON.stringify(path)}: ${(error as Error).message}.`,
+    );
   } finally {
     bytes.destroy();
     stored.destroy();
   }
-  yield decode();
 }
 
 /** Characters of a piece, at least; and of what is compared on either side of its end. */
