@@ -1,7 +1,7 @@
 // Where bytes come from: one file (`ByteSource`) and a model's folder (`ModelFiles`), whatever lies behind them.
 // Owns: the two interfaces, the rule for file names, reading text. Does not own: the folders (memory-files.ts,
 // http-files.ts, node/folder-files.ts), nor any format.
-import { RelufyError, show } from '@relufy/tensor';
+import { aSignal, aText, aWhole, checkOptions, checkValue, RelufyError, show } from '@relufy/tensor';
 import { malformed } from './malformed.js';
 
 /** Random access to the bytes of one file, wherever it lies. */
@@ -36,6 +36,7 @@ export interface ModelFiles {
 
 /** Refuses every name that could leave the folder (`..`, absolute paths, drive letters, backslashes) or a terminal's line. */
 export function checkFileName(where: string, file: string): void {
+  checkValue(`${where}: file name`, file, aText);
   const leaves = file.split('/').some((part) => part === '' || part === '.' || part === '..');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL in a path ends it early in C, others move a cursor.
   if (leaves || file.length > 1000 || /[\\\u0000-\u001f\u007f-\u009f]|^[A-Za-z]:/.test(file))
@@ -59,8 +60,10 @@ export const maxTextBytes = 2 ** 26;
 export async function readTextThrough(
   open: ModelFiles['open'],
   file: string,
-  { limitBytes = maxTextBytes, signal }: ReadTextOptions = {},
+  options: ReadTextOptions = {},
 ): Promise<string | undefined> {
+  checkOptions('readText', options, { limitBytes: aWhole(0), signal: aSignal });
+  const { limitBytes = maxTextBytes, signal } = options;
   const source = await open(file, signal);
   if (!source) return undefined;
   try {

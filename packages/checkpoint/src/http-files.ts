@@ -3,7 +3,18 @@
 // A server that ignores Range (it answers 200) is read whole, once, into memory; there is no other way to be right. It
 // may send what it said, or where it said nothing, no more than a text may have; every answer comes within a time.
 // Does not own: the hub (node/hub), caching.
-import { RelufyError } from '@relufy/tensor';
+import {
+  aFunction,
+  aNumber,
+  aWhole,
+  checkOptions,
+  either,
+  type OptionRules,
+  oneOf,
+  RelufyError,
+  show,
+} from '@relufy/tensor';
+import { listOfNames, longestWaitMs, someHeaders, toUrl } from './arguments.js';
 import { readBounded, Stalled, within } from './bounded.js';
 import {
   type ByteSource,
@@ -29,13 +40,27 @@ export interface HttpFilesInit {
   readonly files?: readonly string[] | (() => Promise<readonly string[] | undefined>);
 }
 
+const rules: OptionRules<HttpFilesInit> = {
+  headers: someHeaders,
+  credentials: oneOf('omit', 'same-origin', 'include'),
+  fetch: aFunction,
+  attempts: aWhole(1, 100),
+  timeoutMs: aNumber(1, longestWaitMs),
+  files: either('a list of file names, or a function that gives one', listOfNames, aFunction),
+};
+
 /** The first request asks for this much, so that a header or a small file costs one round trip. */
 const firstBytes = 2 ** 16;
 
-/** The files below a URL; a URL that ends in .gguf stands for a folder with this file only. */
+/**
+ * The files below a URL; a URL that ends in .gguf stands for a folder with this file only.
+ * @throws RelufyError `option` for what is no URL, and for options that do not fit.
+ */
 export function httpFiles(baseUrl: URL | string, init: HttpFilesInit = {}): ModelFiles {
-  const page = (globalThis as { location?: { href: string } }).location?.href;
-  const base = new URL(baseUrl, page);
+  checkOptions('httpFiles', init, rules);
+  const base = toUrl('httpFiles: address', baseUrl);
+  if (!URL.canParse('a', base))
+    throw new RelufyError('option', `httpFiles: address: expected the URL of a folder, got ${show(base.href)}.`);
   const single = /[^/]+\.gguf$/.exec(base.pathname)?.[0];
   if (!single && !base.pathname.endsWith('/')) base.pathname += '/';
   const name = base.origin === 'null' ? base.href : base.origin + base.pathname;

@@ -1,6 +1,8 @@
 // Which files a repository of the hub has, asked by `fetch` alone: a page then asks for no file that is not there, which
 // the browser's console would show in red.
 // Owns: the pages of the listing and their bounds. Does not own: the hub in Node, with its cache (node/hub).
+import { aFunction, aNumber, checkOptions } from '@relufy/tensor';
+import { longestWaitMs, someHeaders, toUrl } from './arguments.js';
 import { readBounded } from './bounded.js';
 
 export interface HubListingOptions {
@@ -21,6 +23,12 @@ export async function hubListing(
   address: URL,
   options: HubListingOptions = {},
 ): Promise<readonly string[] | undefined> {
+  checkOptions('hubListing', options, {
+    headers: someHeaders,
+    timeoutMs: aNumber(1, longestWaitMs),
+    fetch: aFunction,
+  });
+  toUrl('hubListing: address', address);
   const { headers, timeoutMs = 10_000, fetch: get = fetch } = options;
   const folder = decodeURIComponent(/\/tree\/[^/]+\/?(.*?)\/?$/.exec(address.pathname)?.[1] ?? '');
   const prefix = folder === '' ? '' : `${folder}/`;

@@ -1,3 +1,4 @@
+export { checkModelFiles, someFiles } from './arguments.js';
 export type { ByteSource, ModelFiles, ReadTextOptions } from './byte-source.js';
 export type { Checkpoint, Rows, TensorInfo } from './checkpoint.js';
 export type { TensorFacts } from './gguf/architecture.js';

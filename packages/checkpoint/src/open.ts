@@ -2,6 +2,7 @@
 // Owns: the order in which formats are looked for, and the one error when there are none. A whole file comes before an
 // index, as in transformers: an index beside one is left over from a checkpoint in parts.
 // Does not own: the formats.
+import { checkModelFiles } from './arguments.js';
 import type { ModelFiles } from './byte-source.js';
 import { type Checkpoint, joinFiles, type OpenedFile } from './checkpoint.js';
 import { openGgufAsHuggingFace } from './gguf/as-hugging-face.js';
@@ -22,6 +23,7 @@ const maxIndexBytes = 2 ** 25;
 
 /** Opens the checkpoint of a folder: reads and checks its headers, no weights. */
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
+  checkModelFiles('openCheckpoint', files);
   for (const file of weightFiles) {
     const { format, open } = formats[file];
     if (await has(files, file, signal)) {

@@ -71,7 +71,7 @@ describe.each([
 
   it('refuses a name that leaves the folder, and what is no URL', async () => {
     expect(await messageOf(async () => open('m', { '../config.json': config }))).toContain('one inside the folder');
-    expect(await messageOf(async () => open('m', { 'config.json': 'assets/config.json' }), 'io')).toBe(
+    expect(await messageOf(async () => open('m', { 'config.json': 'assets/config.json' }), 'option')).toBe(
       'm/config.json: expected a URL, got "assets/config.json". Check the address.',
     );
   });

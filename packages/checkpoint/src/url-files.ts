@@ -1,7 +1,8 @@
 // A model's files that lie apart, each at a URL of its own: what a bundler makes of a folder. It renames them, and may
 // write a small one into the code (`data:`). What is not named is not there; what is named and missing is an error.
 // Does not own: reading a URL (http-files.ts; in Node also the disk, node/folder-files.ts).
-import { bundlerRemedy, RelufyError } from '@relufy/tensor';
+import { anObject, aText, bundlerRemedy, checkValue, RelufyError } from '@relufy/tensor';
+import { toUrl } from './arguments.js';
 import { type ByteSource, checkFileName, type ModelFiles, maxTextBytes, readTextThrough } from './byte-source.js';
 import { withGguf } from './gguf/folder.js';
 import { openHttp } from './http-files.js';
@@ -18,20 +19,19 @@ const openUrl: OpenUrl = (url, name, signal, limitBytes) => openHttp(url, name, 
 
 /**
  * The files of a folder of which every file has its own URL, absolute or relative to the page.
- * @throws RelufyError `io` for what is no URL.
+ * @throws RelufyError `option` for what is no URL.
  */
 export function urlFiles(
   name: string,
   urls: Readonly<Record<string, URL | string>>,
   open: OpenUrl = openUrl,
 ): ModelFiles {
-  const page = (globalThis as { location?: { href: string } }).location?.href;
+  checkValue('urlFiles: name', name, aText);
+  checkValue('urlFiles: urls', urls, anObject);
   const places = new Map(
     Object.entries(urls).map(([file, url]) => {
       checkFileName(name, file);
-      if (!URL.canParse(String(url), page))
-        throw new RelufyError('io', `${name}/${file}: expected a URL, got ${JSON.stringify(url)}. Check the address.`);
-      return [file, new URL(String(url), page)];
+      return [file, toUrl(`${name}/${file}`, url)];
     }),
   );
   const openWithin = async (file: string, signal: AbortSignal | undefined, limitBytes: number | undefined) => {

@@ -1,5 +1,15 @@
 // createWasmBackend: options, the choice between a team and the calling thread, and what `description` says of it.
-import { type Backend, type BufferDecl, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
+import {
+  aBoolean,
+  aWhole,
+  type Backend,
+  type BufferDecl,
+  checkOptions,
+  type DType,
+  type OptionRules,
+  RelufyError,
+  type StepLimits,
+} from '@relufy/tensor';
 import { type Engine, LocalEngine } from './engine.js';
 import { modulesFor } from './modules.js';
 import type { Platform } from './platform.js';
@@ -31,7 +41,7 @@ export interface WasmBackend extends Backend {
 }
 
 export async function createBackend(platform: Platform, options: WasmBackendOptions): Promise<WasmBackend> {
-  checkOptions(options);
+  checkOptions('createWasmBackend', options, rules);
   const { sharing } = platform;
   const shared = options.sharedMemory !== false && sharing.available;
   try {
@@ -81,17 +91,9 @@ class Wasm implements WasmBackend {
   }
 }
 
-function checkOptions(options: WasmBackendOptions): void {
-  for (const key of Object.keys(options))
-    if (!['threads', 'sharedMemory', 'relaxedSimd', 'everyThread'].includes(key))
-      throw new RelufyError(
-        'option',
-        `wasm backend: expected the options threads, sharedMemory, relaxedSimd and everyThread, got ${show(key)}.`,
-      );
-  const { threads } = options;
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads))
-    throw new RelufyError(
-      'option',
-      `wasm backend "threads": expected an integer of 1 to ${maxThreads}, got ${show(threads)}.`,
-    );
-}
+const rules: OptionRules<WasmBackendOptions> = {
+  threads: aWhole(1, maxThreads),
+  everyThread: aBoolean,
+  sharedMemory: aBoolean,
+  relaxedSimd: aBoolean,
+};

@@ -183,11 +183,13 @@ describe('team', () => {
 
   it('names wrong options', async () => {
     for (const [options, message] of [
-      [{ threads: 0 }, 'wasm backend "threads": expected an integer of 1 to 1023, got 0.'],
+      [{ threads: 0 }, 'createWasmBackend option "threads": expected a whole number from 1 to 1023, got 0.'],
       [
         { thread: 2 },
-        'wasm backend: expected the options threads, sharedMemory, relaxedSimd and everyThread, got "thread".',
+        'createWasmBackend option "thread": unknown. Expected one of threads, everyThread, sharedMemory, relaxedSimd.',
       ],
+      [{ sharedMemory: 'no' }, 'createWasmBackend option "sharedMemory": expected true or false, got "no".'],
+      [null, 'createWasmBackend options: expected an object, got null.'],
     ] as const) {
       const error = await createWasmBackend(options as object).catch((reason) => reason);
       expect(RelufyError.is(error) && [error.code, error.message]).toEqual(['option', message]);

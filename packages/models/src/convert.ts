@@ -1,7 +1,13 @@
 // Conversion: a model of any format -> the files of a folder, as a plan that a writer streams. Two layouts: `hf`, the
 // names and shapes of the family, for every tool; `packed`, the decoder's buffers as they lie in memory.
 // Memory used: one matrix. Does not own writing (node/convert.ts) nor GGUF (@relufy/checkpoint).
-import type { Checkpoint, ModelFiles, TensorInfo, TensorToWrite } from '@relufy/checkpoint';
+import {
+  type Checkpoint,
+  checkModelFiles,
+  type ModelFiles,
+  type TensorInfo,
+  type TensorToWrite,
+} from '@relufy/checkpoint';
 import {
   aFunction,
   anything,
@@ -21,7 +27,6 @@ import type { WeightMap, WeightPart } from './families/family.js';
 import { parseConfig } from './families/index.js';
 import { fingerprint } from './fingerprint.js';
 import type { WeightDType } from './load-model.js';
-import { checkFiles } from './load-options.js';
 import { checkFinite, checkShapes, convert, type FillOptions, fillBuffer, isFamilySources } from './load-weights.js';
 import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planConfigFile, planJson } from './plan.js';
@@ -86,7 +91,7 @@ export function checkConversionOptions(options: ConversionOptions): void {
 /** Reads headers and checks that everything fits; the tensors' data is produced when a writer asks for it. */
 export async function planConversion(files: ModelFiles, options: ConversionOptions): Promise<Conversion> {
   checkConversionOptions(options);
-  checkFiles('convert', files);
+  checkModelFiles('convert', files);
   const { dtype, signal } = options;
   const layout = options.layout ?? (isBlockDType(dtype) ? 'packed' : 'hf');
   if (layout === 'hf' && isBlockDType(dtype))

@@ -1,7 +1,7 @@
 // What the options of loading have to be, in one table; planning, inspecting and opening files take some of the same.
 // Does not own what they mean (load-model.ts) nor what a relufication may be (spec.ts).
 
-import type { ModelFiles } from '@relufy/checkpoint';
+import { someFiles } from '@relufy/checkpoint';
 import {
   aBoolean,
   aFunction,
@@ -90,23 +90,8 @@ export function checkSource(call: string, source: unknown): void {
   });
 }
 
-/** @throws RelufyError `option` for anything that does not open files. */
-export function checkFiles(call: string, files: unknown): void {
-  checkValue(`${call}: files`, files, { expected: 'an object with name, open and readText', fits: isModelFiles });
-}
-
 /** `{ name, urls }`: what each URL is, is checked where it is opened. */
 function isModelUrls(value: unknown): boolean {
   const { name, urls } = (value ?? {}) as { name?: unknown; urls?: unknown };
   return (name === undefined || typeof name === 'string') && typeof urls === 'object' && urls !== null;
-}
-
-function isModelFiles(value: unknown): value is ModelFiles {
-  const files = value as Partial<ModelFiles> | null;
-  return (
-    typeof files === 'object' &&
-    files !== null &&
-    typeof files.open === 'function' &&
-    typeof files.readText === 'function'
-  );
 }

@@ -1,6 +1,6 @@
 // From a model's headers to a plan of how it runs: config, spec, limits, decoder and where the weights lie. Nothing large
 // is read or allocated, so loading, inspecting and converting all begin here.
-import { type Checkpoint, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
+import { type Checkpoint, checkModelFiles, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
 import {
   bytesPerElement,
   type DType,
@@ -13,7 +13,7 @@ import { buildDecoder, type Decoder } from './decoder.js';
 import type { Family } from './families/family.js';
 import { type ParsedConfig, parseConfig } from './families/index.js';
 import type { LoadOptions } from './load-model.js';
-import { checkFiles, checkLoadOptions } from './load-options.js';
+import { checkLoadOptions } from './load-options.js';
 import { locateWeights, tensorOf, type WeightSources } from './load-weights.js';
 import { withoutGate } from './masks.js';
 import { hasPacked, locatePacked } from './packed.js';
@@ -64,7 +64,7 @@ export type PlanOptions = Pick<
  */
 export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
   checkLoadOptions('planModel', options);
-  checkFiles('planModel', files);
+  checkModelFiles('planModel', files);
   const { dtype = 'auto', signal } = options;
   const config = parseConfig(await readJson(files, 'config.json', signal));
   const asked = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);

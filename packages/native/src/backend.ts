@@ -1,6 +1,17 @@
 // createNativeBackend: options, the binary, the share of the team, and what `description` says of them.
 import { availableParallelism } from 'node:os';
-import { type Backend, type BufferDecl, type DType, RelufyError, type StepLimits, show } from '@relufy/tensor';
+import {
+  aBoolean,
+  aWhole,
+  type Backend,
+  type BufferDecl,
+  checkOptions,
+  type DType,
+  type OptionRules,
+  RelufyError,
+  type StepLimits,
+  show,
+} from '@relufy/tensor';
 import { type Binding, findBinding, type NativeTeam } from './binding.js';
 import { physicalCores } from './cores.js';
 import { type Engine, MemorySession, type NativeSession } from './session.js';
@@ -42,7 +53,7 @@ export function nativeAvailability(): NativeAvailability {
 
 /** A backend of C++ kernels on a team of threads that all models of the process share. */
 export async function createNativeBackend(options: NativeBackendOptions = {}): Promise<NativeBackend> {
-  checkOptions(options);
+  checkOptions('createNativeBackend', options, rules);
   const { binding, reason } = findBinding();
   if (binding === undefined)
     throw new RelufyError(
@@ -103,19 +114,4 @@ function chooseIsa({ isas }: Binding): string {
   return named;
 }
 
-function checkOptions(options: NativeBackendOptions): void {
-  for (const key of Object.keys(options))
-    if (key !== 'threads' && key !== 'everyThread')
-      throw new RelufyError(
-        'option',
-        `native backend: expected the options threads and everyThread, got ${show(key)}.`,
-      );
-  const { threads, everyThread } = options;
-  if (everyThread !== undefined && typeof everyThread !== 'boolean')
-    throw new RelufyError('option', `native backend "everyThread": expected true or false, got ${show(everyThread)}.`);
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads))
-    throw new RelufyError(
-      'option',
-      `native backend "threads": expected an integer of 1 to ${maxThreads}, got ${show(threads)}.`,
-    );
-}
+const rules: OptionRules<NativeBackendOptions> = { threads: aWhole(1, maxThreads), everyThread: aBoolean };

@@ -256,7 +256,7 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
   it('checks options, steps and the instruction set', async () => {
     await expect(createNativeBackend({ threads: 0 })).rejects.toMatchObject({ code: 'option' });
     await expect(createNativeBackend({ thread: 1 } as object)).rejects.toThrowError(
-      /expected the options threads and everyThread/,
+      /option "thread": unknown. Expected one of threads, everyThread/,
     );
     process.env.RELUFY_NATIVE_ISA = 'mmx';
     await expect(createNativeBackend()).rejects.toThrowError(/RELUFY_NATIVE_ISA: expected .*scalar.*, got "mmx"/);

@@ -19,6 +19,11 @@ export const aBoolean = rule('true or false', (value) => typeof value === 'boole
 export const aText = rule('a text', (value) => typeof value === 'string');
 export const aFunction = rule('a function', (value) => typeof value === 'function');
 export const anObject = rule('an object', isPlain);
+/** What a `for ... of` takes, other than a text. */
+export const aSequence = rule(
+  'a list',
+  (value) => isRecord(value) && typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function',
+);
 export const aSignal = rule(
   'an AbortSignal',
   (value) => isRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function',
@@ -47,6 +52,16 @@ export function aWhole(from = Number.MIN_SAFE_INTEGER, to = Number.MAX_SAFE_INTE
 /** An array (or, of numbers, a typed array) of what fits the rule. */
 export function listOf(item: Rule, expected: string): Rule {
   return rule(expected, (value) => isList(value) && !findUnfit(value, item).found);
+}
+
+/** An object with methods of these names. */
+export function anObjectThat(expected: string, ...methods: readonly string[]): Rule {
+  return rule(expected, (value) => isRecord(value) && methods.every((method) => typeof value[method] === 'function'));
+}
+
+/** A plain object whose values all fit the rule. */
+export function objectOf(item: Rule, expected: string): Rule {
+  return rule(expected, (value) => isPlain(value) && Object.values(value).every(item.fits));
 }
 
 export function either(expected: string, ...rules: readonly Rule[]): Rule {

@@ -28,7 +28,9 @@ export {
   aFunction,
   aNumber,
   anObject,
+  anObjectThat,
   anything,
+  aSequence,
   aSignal,
   aText,
   aWhole,
@@ -39,6 +41,7 @@ export {
   isList,
   listOf,
   type OptionRules,
+  objectOf,
   oneOf,
   type Rule,
 } from './checks.js';

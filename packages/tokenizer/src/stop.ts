@@ -1,6 +1,7 @@
 // Stop strings: watching a text that arrives in pieces for the first of some strings.
 // A piece is given out as soon as no stop string can begin in it. Knows nothing of tokens.
-import { RelufyError, show } from '@relufy/tensor';
+import { aText, checkValue, RelufyError, show } from '@relufy/tensor';
+import { checkStops } from './arguments.js';
 import { heldLength } from './text-stages.js';
 
 /**
@@ -16,8 +17,9 @@ export class StopMatcher {
 
   /** @throws RelufyError with code `option` for a stop string that is empty or not a string. */
   constructor(words: readonly string[]) {
+    checkStops(words);
     for (const word of words) {
-      if (typeof word !== 'string' || word === '') {
+      if (word === '') {
         throw new RelufyError('option', `stop: expected strings that are not empty, got ${show(word)}. Leave it out.`);
       }
     }
@@ -40,6 +42,7 @@ export class StopMatcher {
   }
 
   #watch(piece: string, hidden: boolean): string {
+    checkValue('stop: text', piece, aText, 'input');
     if (this.#stopped !== undefined) return '';
     const text = this.#held + piece;
     if (hidden) this.#hidden.push([this.#held.length, text.length]);

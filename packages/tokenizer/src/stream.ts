@@ -1,6 +1,7 @@
 // Text from ids as they are generated: each push gives the text that is certain by now.
 // Held back are unfinished UTF-8 characters, spaces that a decoder may still strip, and what may become a stop string.
 // The decoding itself is decoder.ts, the stop strings are stop.ts.
+import { checkStreaming } from './arguments.js';
 import { StopMatcher } from './stop.js';
 import type { DecodeOptions, IdSink, Tokenizer } from './tokenizer.js';
 
@@ -30,9 +31,11 @@ export class StreamDetokenizer {
   #owed = '';
   #ended = false;
 
-  /** @throws RelufyError with code `option` for an empty stop string. */
+  /** @throws RelufyError with code `option` for an empty stop string, and for options that do not fit. */
   constructor(tokenizer: Tokenizer, options: StreamOptions = {}) {
-    this.#matcher = new StopMatcher(options.stop ?? []);
+    checkStreaming(tokenizer, options);
+    const { stop = [], prompt = [], ...decoding } = options;
+    this.#matcher = new StopMatcher(stop);
     const sink = {
       push: (text: string) => {
         if (this.#priming) this.#piece += text;
@@ -40,10 +43,10 @@ export class StreamDetokenizer {
       },
       end: () => {},
     };
-    this.#decoder = tokenizer.openDecoder(sink, options, (token) => {
+    this.#decoder = tokenizer.openDecoder(sink, decoding, (token) => {
       if (!this.#priming) this.#piece += this.#matcher.pushHidden(token);
     });
-    if (options.prompt !== undefined && options.prompt.length > 0) this.#prime(tokenizer, options.prompt, options);
+    if (prompt.length > 0) this.#prime(tokenizer, prompt, decoding);
     this.#priming = false;
   }
 
@@ -71,7 +74,7 @@ export class StreamDetokenizer {
     return this.#take();
   }
 
-  #prime(tokenizer: Tokenizer, prompt: readonly number[], options: StreamOptions): void {
+  #prime(tokenizer: Tokenizer, prompt: readonly number[], options: DecodeOptions): void {
     const pieces: string[] = [];
     const whole = tokenizer.openDecoder({ push: (text) => pieces.push(text), end: () => {} }, options);
     for (const id of prompt) {

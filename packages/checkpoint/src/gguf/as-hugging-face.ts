@@ -1,7 +1,7 @@
 // A GGUF seen as a Hugging Face checkpoint: config.json from its metadata, tensors by their Hugging Face names with
 // their rows in Hugging Face's order.
 // Owns: applying what an architecture's data says. Does not own: that data (architecture.ts), the tokenizer.
-import { type BlockDType, blockRowBytes, bytesPerElement, show, widen } from '@relufy/tensor';
+import { type BlockDType, blockRowBytes, bytesPerElement, checkValue, show, widen } from '@relufy/tensor';
 import type { ModelFiles } from '../byte-source.js';
 import {
   asMatrix,
@@ -35,6 +35,7 @@ const maxDescribedBytes = 2 ** 20;
  * tell, such as tied embeddings, is the architecture's usual value.
  */
 export function ggufToConfig(metadata: GgufMetadata, tensors?: TensorFacts, where = 'GGUF'): JsonObject {
+  checkValue('ggufToConfig: metadata', metadata, { expected: 'a Map', fits: (value) => value instanceof Map });
   const fields = new GgufFields(where, metadata);
   const config = architectureOf(fields).config(fields, tensors);
   const added = {

@@ -2,7 +2,7 @@
 // those of ggml and of gguf-py bit for bit.
 // Owns: the insides of the blocks that can be read. `d` and `m` are f16 scales, `q` the small integers.
 // Does not own: where the blocks lie (read.ts).
-import { widen } from '@relufy/tensor';
+import { RelufyError, show, widen } from '@relufy/tensor';
 
 /** Writes the elements of the block at byte `at` to `out[to...]`. */
 type Unpack = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;
@@ -144,11 +144,33 @@ const plain = { F32: 'f32', F16: 'f16', BF16: 'bf16' } as const;
 /** The types that `dequantize` takes. */
 export const readableTypes: readonly string[] = [...Object.keys(plain), ...Object.keys(unpackers)];
 
-/** Whole blocks of a readable type -> f32. */
+const blockBytesOf = (type: string): number | undefined =>
+  Object.hasOwn(plain, type)
+    ? type === 'F32'
+      ? 4
+      : 2
+    : Object.hasOwn(unpackers, type)
+      ? unpackers[type]?.bytes
+      : undefined;
+
+/**
+ * Whole blocks of a readable type -> f32.
+ * @throws RelufyError `option` for another type, and for bytes that are no whole blocks.
+ */
 export function dequantize(type: string, bytes: Uint8Array): Float32Array {
+  const blockBytes = typeof type === 'string' ? blockBytesOf(type) : undefined;
+  if (blockBytes === undefined)
+    throw new RelufyError(
+      'option',
+      `dequantize: type: expected one of ${readableTypes.join(', ')}, got ${show(type)}.`,
+    );
+  if (!(bytes instanceof Uint8Array) || bytes.byteLength % blockBytes !== 0)
+    throw new RelufyError(
+      'option',
+      `dequantize: bytes: expected a Uint8Array of whole blocks of ${blockBytes} bytes for ${type}, got ${bytes instanceof Uint8Array ? `${bytes.byteLength} bytes` : show(bytes)}.`,
+    );
   if (type === 'F32' || type === 'F16' || type === 'BF16') return widen(plain[type], bytes);
-  const format = unpackers[type];
-  if (!format) throw new Error(`internal: dequantize does not know ${type}`);
+  const format = unpackers[type] as (typeof unpackers)[string];
   const blocks = bytes.byteLength / format.bytes;
   const out = new Float32Array(blocks * format.elements);
   for (let block = 0; block < blocks; block++) format.unpack(bytes, block * format.bytes, out, block * format.elements);

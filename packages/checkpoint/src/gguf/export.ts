@@ -2,7 +2,19 @@
 // What GGUF has no key for (an activation other than the architecture's own, a shift) goes into `relufy.config`, so that
 // reading the file back gives the same config.json; llama.cpp does not know it and would run such a model wrongly.
 // Owns: which tensor gets which type, whether the head is the embedding, streaming. Does not own: an architecture's facts, the file's layout (write.ts).
-import { show, widen } from '@relufy/tensor';
+import {
+  aFunction,
+  anObject,
+  aSignal,
+  aText,
+  checkOptions,
+  checkValue,
+  type OptionRules,
+  oneOf,
+  show,
+  widen,
+} from '@relufy/tensor';
+import { checkModelFiles } from '../arguments.js';
 import type { ModelFiles } from '../byte-source.js';
 import { asMatrix, type Checkpoint, type TensorInfo } from '../checkpoint.js';
 import { gather } from '../gather.js';
@@ -37,6 +49,21 @@ export interface GgufExportOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const rules: OptionRules<GgufExportOptions> = {
+  type: oneOf('f32', 'f16', 'q8_0', 'q4_0'),
+  config: anObject,
+  name: aText,
+  onProgress: aFunction,
+  signal: aSignal,
+};
+
+/** Refused at the call: the first piece comes when somebody asks for it. */
+export function checkGgufExport(call: string, files: unknown, options: GgufExportOptions): void {
+  checkModelFiles(call, files);
+  checkOptions(call, options, rules);
+  if (options.type === undefined) checkValue(`${call} option "type"`, undefined, rules.type);
+}
+
 /** `general.file_type` as llama.cpp numbers them. */
 const fileTypes = { f32: 0, f16: 1, q4_0: 2, q8_0: 7 } as const;
 
@@ -53,6 +80,7 @@ export async function* streamGguf(
   files: ModelFiles,
   options: GgufExportOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  checkGgufExport('streamGguf', files, options);
   const where = `${files.name}/config.json`;
   const text = await files.readText('config.json', { signal: options.signal });
   if (text === undefined)

@@ -1,7 +1,8 @@
 // Opens GGUF files as they are: GGML's tensor names, shapes in PyTorch's order, rows dequantised on the way out.
 // Owns: single files, split files (`NAME-00001-of-00003.gguf`), finding the GGUF in a folder.
 // Does not own: the header (header.ts), Hugging Face's names and row order (as-hugging-face.ts).
-import { type FloatDType, RelufyError, show } from '@relufy/tensor';
+import { aText, checkValue, type FloatDType, RelufyError, show } from '@relufy/tensor';
+import { checkModelFiles } from '../arguments.js';
 import type { ByteSource, ModelFiles } from '../byte-source.js';
 import { asMatrix, type Checkpoint, joinFiles, type OpenedFile, type StoredTensor } from '../checkpoint.js';
 import { malformed } from '../malformed.js';
@@ -37,6 +38,8 @@ export async function openGguf(
   file?: string,
   signal?: AbortSignal,
 ): Promise<Checkpoint & { readonly ggufMetadata: GgufMetadata }> {
+  checkModelFiles('openGguf', files);
+  if (file !== undefined) checkValue('openGguf: file', file, aText);
   const name = file ?? (await findGguf(files, signal));
   if (name === undefined) throw malformed(files.name, 'model, expected a GGUF file, got none', 'Name a GGUF file.');
   const opened = await openGgufFiles(files, name, signal);

@@ -4,8 +4,16 @@
 // that resume (hub/).
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { RelufyError } from '@relufy/tensor';
+import { aBoolean, aFunction, aText, checkOptions, checkValue, RelufyError, type Rule } from '@relufy/tensor';
+import { checkPath } from '../arguments.js';
 import { beside, clearLeftovers, release } from './leftovers.js';
+
+const aContent: Rule = {
+  expected: 'a text, bytes or pieces of bytes',
+  fits: (value) =>
+    typeof value === 'string' ||
+    (typeof value === 'object' && value !== null && (value instanceof Uint8Array || Symbol.asyncIterator in value)),
+};
 
 /** For `catch`: an error of the file system becomes one that names the file and what to do. */
 export const toWriteError =
@@ -25,6 +33,8 @@ export async function writeAtomically(
   content: string | Uint8Array | AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
 ): Promise<void> {
+  checkPath('writeAtomically', path);
+  checkValue('writeAtomically: content', content, aContent);
   const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
   const pieces = bytes instanceof Uint8Array ? [bytes] : bytes;
   signal?.throwIfAborted();
@@ -68,6 +78,9 @@ export async function writeFolder(
   write: (staging: string) => Promise<void>,
   options: FolderWriteOptions = {},
 ): Promise<void> {
+  checkPath('writeFolder', folder);
+  checkValue('writeFolder: write', write, aFunction);
+  checkOptions('writeFolder', options, { replace: aBoolean, what: aText });
   const target = resolve(folder);
   await clearLeftovers(dirname(target));
   if (options.replace !== true) await refuseOccupied(target);

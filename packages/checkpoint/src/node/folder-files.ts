@@ -4,7 +4,8 @@
 // Does not own: formats, downloading.
 import { type FileHandle, open as openFile, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { RelufyError, show } from '@relufy/tensor';
+import { aBoolean, checkOptions, RelufyError, show } from '@relufy/tensor';
+import { checkPath } from '../arguments.js';
 import { type ByteSource, checkFileName, checkRange, type ModelFiles, readTextThrough } from '../byte-source.js';
 import { withGguf } from '../gguf/folder.js';
 import { malformed } from '../malformed.js';
@@ -18,7 +19,10 @@ export interface FolderOptions {
  * The files of a folder. The path of a single file stands for a folder that holds this file only (and, where it is a
  * part of a split GGUF, the other parts).
  */
-export async function folderFiles(path: string, { followLinks = false }: FolderOptions = {}): Promise<ModelFiles> {
+export async function folderFiles(path: string, options: FolderOptions = {}): Promise<ModelFiles> {
+  checkPath('folderFiles', path);
+  checkOptions('folderFiles', options, { followLinks: aBoolean });
+  const { followLinks = false } = options;
   const isFolder = (await stat(path).catch(toIoError(path, 'a folder that holds a model'))).isDirectory();
   const folder = isFolder ? path : dirname(path);
   const root = await realpath(folder).catch(toIoError(folder, 'a readable folder'));

@@ -1,7 +1,17 @@
 // Writes safetensors: header first, then the tensors in the order planned, streamed.
 // Owns: layout (order, alignment, padding) and the check that each tensor gives the bytes it promised.
 // Does not own: files (node/write-safetensors.ts makes this atomic on disk).
-import { RelufyError, show } from '@relufy/tensor';
+import {
+  aSequence,
+  aSignal,
+  aText,
+  checkOptions,
+  checkValue,
+  objectOf,
+  RelufyError,
+  type Rule,
+  show,
+} from '@relufy/tensor';
 import { elementCount } from '../checkpoint.js';
 import { bitsOfDType, maxHeaderBytes } from './header.js';
 import { paddingPrefix } from './read.js';
@@ -26,6 +36,39 @@ export interface SafetensorsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const aPowerOfTwo: Rule = {
+  expected: 'a power of two from 8 on',
+  fits: (value) =>
+    Number.isSafeInteger(value) && (value as number) >= 8 && Number.isInteger(Math.log2(value as number)),
+};
+const texts = objectOf(aText, 'an object of texts');
+
+/** @throws RelufyError `option` for what is no list of tensors, and for options that do not fit. */
+export function checkSafetensorsOptions(call: string, tensors: unknown, options: SafetensorsOptions): void {
+  checkValue(`${call}: tensors`, tensors, aSequence);
+  checkOptions(call, options, { metadata: texts, alignment: aPowerOfTwo, signal: aSignal });
+}
+
+/** Of one tensor: name, dtype and shape are refused where they lie in the file. */
+function checkTensor(tensor: unknown): void {
+  checkValue('safetensors: tensor', tensor, {
+    expected: 'an object with name, dtype, shape and data',
+    fits: (value) => typeof value === 'object' && value !== null,
+  });
+  const { name, dtype, shape, data } = tensor as Partial<TensorToWrite>;
+  checkValue('safetensors: tensor name', name, aText);
+  const where = `safetensors: tensor ${show(name)}`;
+  checkValue(`${where}: dtype`, dtype, aText);
+  checkValue(`${where}: shape`, shape, {
+    expected: 'a list of sizes',
+    fits: (value) => Array.isArray(value),
+  });
+  checkValue(`${where}: data`, data, {
+    expected: 'a typed array, or a function that gives bytes',
+    fits: (value) => ArrayBuffer.isView(value) || typeof value === 'function',
+  });
+}
+
 interface Placed {
   readonly name: string;
   readonly dtype: string;
@@ -39,17 +82,13 @@ export async function* streamSafetensors(
   tensors: Iterable<TensorToWrite>,
   options: SafetensorsOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  checkSafetensorsOptions('safetensors', tensors, options);
   const { metadata, alignment = 8, signal } = options;
-  if (!Number.isSafeInteger(alignment) || alignment < 8 || (alignment & (alignment - 1)) !== 0)
-    throw new RelufyError(
-      'option',
-      `safetensors: alignment, expected a power of two from 8 on, got ${show(alignment)}.`,
-    );
   const placed = place(tensors, alignment);
   yield header(placed, metadata, alignment);
   for (const tensor of placed) {
     let written = 0;
-    for await (const piece of pieces(tensor.data)) {
+    for await (const piece of pieces(tensor)) {
       signal?.throwIfAborted();
       written += piece.byteLength;
       if (written > tensor.bytes) break;
@@ -81,7 +120,9 @@ export async function encodeSafetensors(
 
 function place(tensors: Iterable<TensorToWrite>, alignment: number): Placed[] {
   const names = new Set<string>();
-  const sized = [...tensors].map(({ name, dtype, shape, data }): Placed => {
+  const sized = [...tensors].map((tensor): Placed => {
+    checkTensor(tensor);
+    const { name, dtype, shape, data } = tensor;
     const bits = Object.hasOwn(bitsOfDType, dtype) ? bitsOfDType[dtype] : undefined;
     const count = shape.every((size) => Number.isSafeInteger(size) && size >= 0) ? elementCount(shape) : undefined;
     const bytes = bits === undefined || count === undefined ? undefined : (count * bits) / 8;
@@ -136,7 +177,21 @@ function header(placed: readonly Placed[], metadata: SafetensorsOptions['metadat
   return out;
 }
 
-async function* pieces(data: TensorToWrite['data']): AsyncGenerator<Uint8Array> {
-  if (typeof data === 'function') yield* data();
-  else yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+async function* pieces({ name, data }: Placed): AsyncGenerator<Uint8Array> {
+  if (typeof data === 'function') {
+    const given: unknown = data();
+    checkValue(`safetensors: data of ${show(name)}`, given, {
+      expected: 'pieces of bytes, one after the other',
+      fits: (value) =>
+        aSequence.fits(value) || (typeof value === 'object' && value !== null && Symbol.asyncIterator in value),
+    });
+    for await (const piece of given as AsyncIterable<Uint8Array>) {
+      if (!(piece instanceof Uint8Array))
+        throw new RelufyError(
+          'option',
+          `safetensors: data of ${show(name)}: expected pieces of bytes, got ${show(piece)}.`,
+        );
+      yield piece;
+    }
+  } else yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { httpFiles, type ModelFiles } from '@relufy/checkpoint';
-import { folderFiles, hubFiles, localUrlFiles, parseHubId } from '@relufy/checkpoint/node';
+import { folderFiles, type HubOptions, hubFiles, localUrlFiles, parseHubId } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 import { type LoadOptions, loadModelFiles, type SourceOptions } from '../load-model.js';
 import { checkLoadOptions, checkSource } from '../load-options.js';
@@ -30,13 +30,26 @@ export async function openModelFiles(source: ModelSource, options: SourceOptions
     return 'urls' in source ? localUrlFiles(source.name ?? 'model', source.urls) : source;
   const text = String(source);
   if (/^https?:/i.test(text)) return httpFiles(new URL(text));
-  if (/^hf:/.test(text)) return hubFiles(text, options);
+  if (/^hf:/.test(text)) return hubFiles(text, ofSource(options));
   const path = /^file:/i.test(text) ? fileURLToPath(text) : text.replace(/^~(?=$|[\\/])/, homedir());
   // what lies there wins over what the hub might have under the same name
   if (await exists(path)) return folderFiles(path);
   if (!/^file:/i.test(text) && !looksLikePath(text) && parseHubId(text) !== undefined && text.includes('/'))
-    return hubFiles(text, options);
+    return hubFiles(text, ofSource(options));
   throw new RelufyError('io', `model: no such file or folder: ${show(text)}. Check the path.`);
+}
+
+/** What the hub takes of the options of loading. */
+function ofSource({
+  revision,
+  subfolder,
+  token,
+  cacheDir,
+  localFilesOnly,
+  onProgress,
+  signal,
+}: SourceOptions): HubOptions {
+  return { revision, subfolder, token, cacheDir, localFilesOnly, onProgress, signal };
 }
 
 function exists(path: string): Promise<boolean> {

@@ -10,7 +10,7 @@ import { watched } from '../../bounded.js';
 import { whileLocked } from '../file-lock.js';
 import { type HubCache, sizeOf } from './cache.js';
 import type { RepositoryKind } from './id.js';
-import { pause, reasonOf } from './request.js';
+import { longestPauseMs, pause, reasonOf } from './request.js';
 import type { RepositoryFile } from './select.js';
 
 /** The body of a file from `offset` on, and where it really begins (0 where the server ignores ranges). */
@@ -83,7 +83,7 @@ async function complete(file: RepositoryFile, partial: string, options: Download
           `hub ${options.kind} ${show(options.repository)}: ${file.path}, expected ${file.size} bytes, got ${state.size}, then ${reasonOf(error)}, ${failures} times. Try again: the download goes on from there.`,
           { cause: error },
         );
-      await pause(options.pauseMs * 2 ** (failures - 1), options.signal);
+      await pause(Math.min(longestPauseMs, options.pauseMs * 2 ** (failures - 1)), options.signal);
     }
     await handle.sync();
     return state.hash.digest('hex');

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
+import { longestWaitMs } from '../../arguments.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -46,7 +47,7 @@ export const isXetDisabled = (env: Environment): boolean => isTrue(env.HF_HUB_DI
 /** How long a download may stand still. */
 export function downloadTimeoutMs(env: Environment): number {
   const seconds = Number(pick(env, 'HF_HUB_DOWNLOAD_TIMEOUT') ?? 10);
-  return (seconds > 0 ? seconds : 10) * 1000;
+  return Math.min(longestWaitMs, (seconds > 0 ? seconds : 10) * 1000);
 }
 
 /** The token of the user: a variable, or the file that `hf auth login` writes. */

@@ -4,7 +4,23 @@
 // requests (request.ts), the routes of the hub (`@huggingface/hub`).
 import { readdir } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { RelufyError, show } from '@relufy/tensor';
+import {
+  aBoolean,
+  aFunction,
+  aNumber,
+  anything,
+  aSignal,
+  aText,
+  aWhole,
+  checkOptions,
+  checkValue,
+  either,
+  type OptionRules,
+  oneOf,
+  RelufyError,
+  show,
+} from '@relufy/tensor';
+import { listOfNames } from '../../arguments.js';
 import { checkFileName, type ModelFiles } from '../../byte-source.js';
 import { parseShardIndex } from '../../sharded.js';
 import { folderFiles } from '../folder-files.js';
@@ -21,7 +37,7 @@ import {
 } from './environment.js';
 import { type RepositoryKind, requireHubId } from './id.js';
 import { type HubProgress, ProgressOfFiles } from './progress.js';
-import { type HubRequests, hubFetch, protocolError, Unreachable } from './request.js';
+import { type HubRequests, hubFetch, longestPauseMs, protocolError, Unreachable } from './request.js';
 import { type RepositoryFile, type Selection, selectFiles } from './select.js';
 import { checkToken } from './token.js';
 
@@ -44,6 +60,26 @@ export interface HubOptions {
   readonly retry?: { readonly attempts?: number; readonly pauseMs?: number };
 }
 
+const retryRules: OptionRules<NonNullable<HubOptions['retry']>> = {
+  attempts: aWhole(1, 100),
+  pauseMs: aNumber(0, longestPauseMs),
+};
+
+const rules: OptionRules<HubOptions> = {
+  revision: aText,
+  subfolder: aText,
+  token: either('a text or false', aText, oneOf(false)),
+  cacheDir: {
+    expected: 'a path',
+    fits: (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
+  },
+  localFilesOnly: aBoolean,
+  onProgress: aFunction,
+  signal: aSignal,
+  parallel: aWhole(1, 64),
+  retry: anything, // its own table
+};
+
 /** Of a listing; the hub puts 1000 files on each. */
 const maxPages = 200;
 /** In one listing, whatever its pages hold. */
@@ -65,7 +101,7 @@ interface Job extends HubRequests {
 
 /** The files of `facebook/opt-125m`, `hf:user/model@revision` or `hf:user/model:Q4_K_M`, downloaded where needed. */
 export async function hubFiles(id: string, options: HubOptions = {}): Promise<ModelFiles> {
-  const job = await prepare(id, options);
+  const job = await prepare('hubFiles', id, options);
   const files = await onlineOrCached(
     options,
     async () => {
@@ -92,14 +128,20 @@ export async function hubDataFiles(
   wanted: (paths: readonly string[]) => readonly string[],
   options: HubOptions = {},
 ): Promise<string[]> {
-  const job = await prepare(id, options, 'dataset');
+  checkValue('hubDataFiles: wanted', wanted, aFunction);
+  const job = await prepare('hubDataFiles', id, options, 'dataset');
+  const choice = (paths: readonly string[]): readonly string[] => {
+    const names = wanted(paths);
+    checkValue('hubDataFiles: what wanted() gives', names, listOfNames);
+    return names;
+  };
   return onlineOrCached(
     options,
     async () => {
       job.progress.connect(job.endpoint);
       const commit = await resolveCommit(job);
       const listed = await listRepository(job, commit);
-      const chosen = wanted(listed.map(({ path }) => path));
+      const chosen = choice(listed.map(({ path }) => path));
       const files = listed.filter(({ path }) => chosen.includes(path));
       await fetchFiles(job, commit, files);
       await job.cache.remember(job.revision, commit);
@@ -108,7 +150,7 @@ export async function hubDataFiles(
     async (because) => {
       const folder = await cachedFolder(job, because);
       const present = await readdir(folder, { recursive: true });
-      return wanted(present.map((path) => path.split(sep).join('/')).sort()).map((path) => join(folder, path));
+      return choice(present.map((path) => path.split(sep).join('/')).sort()).map((path) => join(folder, path));
     },
   );
 }
@@ -131,7 +173,10 @@ async function onlineOrCached<T>(
   }
 }
 
-async function prepare(id: string, options: HubOptions, kind: RepositoryKind = 'model'): Promise<Job> {
+async function prepare(call: string, id: string, options: HubOptions, kind: RepositoryKind = 'model'): Promise<Job> {
+  checkOptions(call, options, rules);
+  if (options.retry !== undefined) checkOptions(`${call} retry`, options.retry, retryRules);
+  checkValue(`${call}: id`, id, aText);
   const env: Environment = process.env;
   const { repository, revision, gguf } = requireHubId(id, options.revision);
   if (options.subfolder !== undefined) checkFileName('subfolder', options.subfolder);

@@ -14,7 +14,7 @@ const pattern = /^(?:hf:)?([A-Za-z0-9][\w.-]*(?:\/[A-Za-z0-9][\w.-]*)?)(?:@([^\s
 
 /** undefined: not the name of a hub model (a path, for example). */
 export function parseHubId(text: string): HubId | undefined {
-  const match = pattern.exec(text);
+  const match = typeof text === 'string' ? pattern.exec(text) : null;
   const [, repository, revision, gguf] = match ?? [];
   // `--` separates the parts of a name in the cache's folders; the hub allows it in no name.
   if (!repository || repository.length > 96 || /\.\.|--|\.git$/.test(repository)) return undefined;

@@ -28,7 +28,7 @@ export type Reading = number | 'headers' | 'stream';
 /** The server could not be reached at all: a cached copy may do. */
 export class Unreachable extends RelufyError {}
 
-const longestPauseMs = 60_000;
+export const longestPauseMs = 60_000;
 const mayPass = new Set([408, 425, 429, 500, 502, 503, 504]);
 const maxRedirects = 10;
 /** Of an answer in JSON; a page of a listing, of 1000 files, has some 300 kB. */
