@@ -12,11 +12,14 @@ export function checkModelFiles(call: string, value: unknown): asserts value is 
   checkValue(`${call}: files`, value, someFiles);
 }
 
+export const isPath = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && !value.includes('\0');
+
 /** @throws RelufyError `option` for what names no place on a disk. */
 export function checkPath(call: string, value: unknown): asserts value is string {
   checkValue(`${call}: path`, value, {
     expected: 'the path of a file or folder',
-    fits: (path) => typeof path === 'string' && path !== '' && !path.includes('\0'),
+    fits: isPath,
   });
 }
 

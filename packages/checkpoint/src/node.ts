@@ -8,8 +8,9 @@ export {
 } from './node/file-lock.js';
 export { type FolderOptions, folderFiles } from './node/folder-files.js';
 export { hubCacheDir } from './node/hub/environment.js';
-export { type HubOptions, hubDataFiles, hubFiles } from './node/hub/hub-files.js';
+export { hubDataFiles, hubFiles } from './node/hub/hub-files.js';
 export { type HubId, parseHubId } from './node/hub/id.js';
+export type { HubOptions } from './node/hub/options.js';
 export type { HubProgress } from './node/hub/progress.js';
 export { localUrlFiles } from './node/url-files.js';
 export { writeGguf } from './node/write-gguf.js';

@@ -4,22 +4,7 @@
 // requests (request.ts), the routes of the hub (`@huggingface/hub`).
 import { readdir } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import {
-  aBoolean,
-  aFunction,
-  aNumber,
-  anything,
-  aSignal,
-  aText,
-  aWhole,
-  checkOptions,
-  checkValue,
-  either,
-  type OptionRules,
-  oneOf,
-  RelufyError,
-  show,
-} from '@relufy/tensor';
+import { aFunction, checkValue, RelufyError, show } from '@relufy/tensor';
 import { listOfNames } from '../../arguments.js';
 import { checkFileName, type ModelFiles } from '../../byte-source.js';
 import { parseShardIndex } from '../../sharded.js';
@@ -36,49 +21,11 @@ import {
   isXetDisabled,
 } from './environment.js';
 import { type RepositoryKind, requireHubId } from './id.js';
-import { type HubProgress, ProgressOfFiles } from './progress.js';
-import { type HubRequests, hubFetch, longestPauseMs, protocolError, Unreachable } from './request.js';
+import { checkHubOptions, type HubOptions } from './options.js';
+import { ProgressOfFiles } from './progress.js';
+import { type HubRequests, hubFetch, protocolError, Unreachable } from './request.js';
 import { type RepositoryFile, type Selection, selectFiles } from './select.js';
 import { checkToken } from './token.js';
-
-export interface HubOptions {
-  /** A branch, tag or commit. Default: what the id says after "@", else `main`. */
-  readonly revision?: string | undefined;
-  /** A folder of the repository. */
-  readonly subfolder?: string | undefined;
-  /** Default: HF_TOKEN, or the token of `hf auth login`. `false`: none. */
-  readonly token?: string | false | undefined;
-  /** Default: HF_HUB_CACHE, else the hub folder below HF_HOME. */
-  readonly cacheDir?: string | undefined;
-  /** Use the cache only. Default: HF_HUB_OFFLINE. */
-  readonly localFilesOnly?: boolean | undefined;
-  readonly onProgress?: ((event: HubProgress) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** How many files are fetched at a time. Default 4. */
-  readonly parallel?: number;
-  /** How often a request or a broken download is tried, and the first wait between. Default 5 and 500 ms. */
-  readonly retry?: { readonly attempts?: number; readonly pauseMs?: number };
-}
-
-const retryRules: OptionRules<NonNullable<HubOptions['retry']>> = {
-  attempts: aWhole(1, 100),
-  pauseMs: aNumber(0, longestPauseMs),
-};
-
-const rules: OptionRules<HubOptions> = {
-  revision: aText,
-  subfolder: aText,
-  token: either('a text or false', aText, oneOf(false)),
-  cacheDir: {
-    expected: 'a path',
-    fits: (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
-  },
-  localFilesOnly: aBoolean,
-  onProgress: aFunction,
-  signal: aSignal,
-  parallel: aWhole(1, 64),
-  retry: anything, // its own table
-};
 
 /** Of a listing; the hub puts 1000 files on each. */
 const maxPages = 200;
@@ -174,9 +121,7 @@ async function onlineOrCached<T>(
 }
 
 async function prepare(call: string, id: string, options: HubOptions, kind: RepositoryKind = 'model'): Promise<Job> {
-  checkOptions(call, options, rules);
-  if (options.retry !== undefined) checkOptions(`${call} retry`, options.retry, retryRules);
-  checkValue(`${call}: id`, id, aText);
+  checkHubOptions(call, options);
   const env: Environment = process.env;
   const { repository, revision, gguf } = requireHubId(id, options.revision);
   if (options.subfolder !== undefined) checkFileName('subfolder', options.subfolder);
