@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { Conversation } from './conversation.js';
 import { fakeModel } from './testing/fake-chat.js';
 
-const user = (content: string) => ({ role: 'user', content });
-const assistant = (content: string) => ({ role: 'assistant', content });
+const user = (content: string) => ({ role: 'user', content }) as const;
+const assistant = (content: string) => ({ role: 'assistant', content }) as const;
 
 describe('Conversation', () => {
   test('remembers what was said, and passes settings on', async () => {

@@ -1,6 +1,6 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 export { type ErrorCode, nearest, pipeable, printable, RelufyError } from '@relufy/tensor';
-export type { ChatMessage } from '@relufy/tokenizer';
+export type { ChatMessage, ChatRole } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, companionFiles, planConversion, tokenizerFiles } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
 export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';

@@ -2,10 +2,10 @@
 import { fileURLToPath } from 'node:url';
 import { RelufyError } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type GenerateOptions, loadModel, type Model, type Piece, type Prompt } from './node.js';
+import { type ChatMessage, type GenerateOptions, loadModel, type Model, type Piece, type Prompt } from './node.js';
 
 const bundled = fileURLToPath(new URL('../../llama-tales/model/', import.meta.url));
-const messages = [{ role: 'user', content: 'Tell me a story about a fox.' }];
+const messages: ChatMessage[] = [{ role: 'user', content: 'Tell me a story about a fox.' }];
 
 let model: Model;
 beforeAll(async () => {
@@ -56,7 +56,11 @@ describe('generate', () => {
 
   it('reuses the common prefix of a chat without changing the answer', async () => {
     const answer = await model.generate(messages, { maxNewTokens: 20, temperature: 0 }).result;
-    const turn = [...messages, { role: 'assistant', content: answer.text }, { role: 'user', content: 'And then?' }];
+    const turn: ChatMessage[] = [
+      ...messages,
+      { role: 'assistant', content: answer.text },
+      { role: 'user', content: 'And then?' },
+    ];
     const reused = await model.generate(turn, { maxNewTokens: 20, temperature: 0 }).result;
     expect(reused.usage.cachedTokens).toBeGreaterThan(20);
     await using other = await loadModel(bundled);
@@ -78,7 +82,7 @@ describe('generate', () => {
     expect(stopped.finishReason).toBe('stop');
     expect(stopped.text).toBe('Once upon a time, there was a little fox');
     expect(stopped.tokenIds.at(-1)).toBe(period);
-    const poem = [{ role: 'user', content: 'Write a poem about the sea.' }];
+    const poem: ChatMessage[] = [{ role: 'user', content: 'Write a poem about the sea.' }];
     const ended = await model.generate(poem, { maxNewTokens: 120, temperature: 0 }).result;
     expect(ended.finishReason).toBe('stop');
     const endless = await model.generate(poem, { maxNewTokens: 120, temperature: 0, stopTokenIds: [] }).result;

@@ -18,7 +18,7 @@ describeShared('SmolLM2-135M-Instruct', folder, () => {
 
   it('answers with the same greedy texts', async () => {
     for (const { user, rendered, input_ids, greedy_ids, greedy_text } of golden.prompts) {
-      const messages = [{ role: 'user', content: user }];
+      const messages = [{ role: 'user', content: user }] as const;
       expect(model.tokenizer?.applyChatTemplate(messages, { addGenerationPrompt: true })).toBe(rendered);
       expect(model.tokenizer?.encodeChat(messages, { addGenerationPrompt: true })).toEqual(input_ids);
       const { tokenIds } = await model.generate(messages, { maxNewTokens: greedy_ids.length, temperature: 0 }).result;

@@ -32,7 +32,7 @@ for (const name of ['llama-tales', 'opt-tales', 'falcon-tales']) {
 
     it('writes the same greedy texts', async () => {
       for (const prompt of golden.prompts) {
-        const messages = [{ role: 'user', content: prompt.user }];
+        const messages = [{ role: 'user', content: prompt.user }] as const;
         expect(model.tokenizer?.encodeChat(messages, { addGenerationPrompt: true })).toEqual(prompt.input_ids);
         const stream = model.generate(messages, { maxNewTokens: prompt.greedy_ids.length, temperature: 0 });
         const { tokenIds, text } = await stream.result;

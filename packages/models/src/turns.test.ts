@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { createReferenceBackend } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
-import { loadModel, type Model } from './node.js';
+import { type ChatMessage, loadModel, type Model } from './node.js';
 import { ParkedSlots } from './parked-slots.js';
 
 const bundled = fileURLToPath(new URL('../../llama-tales/model/', import.meta.url));
@@ -10,7 +10,7 @@ const greedy = { maxNewTokens: 20, temperature: 0, stopTokenIds: [] };
 
 /** A conversation that goes on by a turn at each call. */
 function conversation(model: Model, subject: string) {
-  const messages = [{ role: 'user', content: `Tell me a story about ${subject}.` }];
+  const messages: ChatMessage[] = [{ role: 'user', content: `Tell me a story about ${subject}.` }];
   return async () => {
     const { text, usage, tokenIds } = await model.generate([...messages], greedy).result;
     messages.push({ role: 'assistant', content: text }, { role: 'user', content: 'And then?' });

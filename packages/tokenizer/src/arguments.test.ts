@@ -9,7 +9,7 @@ import { bundled, bundledJson, caught } from './testing.js';
 import { createTokenizer, type Tokenizer } from './tokenizer.js';
 
 const tokenizer: Tokenizer = bundled();
-const chat = [{ role: 'user', content: 'x' }];
+const chat = [{ role: 'user', content: 'x' }] as const;
 const sink = { push: () => {}, end: () => {} };
 const loose = (value: unknown) => value as never;
 

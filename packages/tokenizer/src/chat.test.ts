@@ -25,7 +25,7 @@ describe('the bundled chat template', () => {
   const tokenizer = bundled();
 
   it('renders and encodes, with one BOS', () => {
-    const messages = [{ role: 'system', content: 'Be kind.' }, user('Hi'), assistant('Yes'), user('Go')];
+    const messages: ChatMessage[] = [{ role: 'system', content: 'Be kind.' }, user('Hi'), assistant('Yes'), user('Go')];
     const text = '<s><|system|>Be kind.<|user|>Hi<|assistant|>Yes<|end|><|user|>Go<|assistant|>';
     expect(tokenizer.hasChatTemplate).toBe(true);
     expect(tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true })).toBe(text);
@@ -99,8 +99,16 @@ describe('what a template sees', () => {
   });
 
   it('reasoning under both of its names', () => {
-    const message = { role: 'assistant', content: 'x', reasoning: 'because' };
+    const message = { role: 'assistant', content: 'x', reasoning: 'because' } as const;
     expect(render('{{ messages[0].reasoning_content }} {{ messages[0].thinking }}', [message])).toBe('because because');
+  });
+
+  it('roles and keys that the template names, whatever they are', () => {
+    const template =
+      "{% for m in messages %}{% if m.role == 'observation' %}{{ m.parts[0] }}{% else %}{{ m.role }}{% endif %}{% endfor %}";
+    expect(render(template, [{ role: 'observation', parts: ['seen'] }])).toBe('seen');
+    expect(render(template, [{ role: 'developer', content: 'x' }])).toBe('developer');
+    expect(caught(() => render(template, [{ role: 'ipython', content: 'x' }]))).toBeInstanceOf(Error);
   });
 
   it('nothing of the messages that it changes', () => {
@@ -122,7 +130,20 @@ describe('bad chats', () => {
     ['content that is a number', [user(5)], 'messages[0].content: expected a string or a list of parts, got 5'],
     ['content that is an object', [user({ text: 'x' })], 'messages[0].content'],
     ['parts where the template needs a string', [user([{ type: 'text', text: 'x' }])], 'cannot apply "+"'],
-    ['no content where the template needs it', [{ role: 'user' }], 'cannot apply "+"'],
+    ['no content where the template needs it', [{ role: 'user' }], 'messages[0]: expected a content, got none'],
+    [
+      'contents',
+      [{ role: 'user', contents: 'hi' }],
+      'messages[0]: expected a content, got only "contents". Pass { role, content }.',
+    ],
+    [
+      'a role that nobody knows',
+      [{ role: 'usr', content: 'hi' }],
+      'messages[0].role: expected system, developer, user, assistant, tool, function or a role that the template names, got "usr". Did you mean user?',
+    ],
+    ['a role with a capital', [user('a'), { role: 'Assistant', content: 'x' }], 'Did you mean assistant?'],
+    ['a role of another system', [{ role: 'gpt', content: 'x' }], 'got "gpt". Name who speaks.'],
+    ['an empty role', [{ role: '', content: 'x' }], 'messages[0].role: expected system'],
     ['null content', [user(null)], 'cannot apply "+"'],
   ])('%s', (_name, messages, what) => {
     const error = errorOf(messages, { template });

@@ -2,13 +2,15 @@
 // Jinja itself is @huggingface/jinja; where it differs from Python's jinja2 is put right in jinja.ts.
 // Which template is used is decided in chat-templates.ts.
 import { RelufyError, show } from '@relufy/tensor';
+import { type ChatRole, checkRoles } from './chat-roles.js';
 import { type ChatTemplates, chooseTemplate } from './chat-templates.js';
 import { compileTemplate, TemplateError } from './jinja.js';
 import { isObject, type JsonObject, reason } from './json.js';
 
 /** One turn. Templates may read other keys too, for example `tool_calls`. */
 export interface ChatMessage {
-  readonly role: string;
+  /** Another one that a template names is taken too. */
+  readonly role: ChatRole;
   /** Most templates need a string; some take a list of parts. */
   readonly content?: unknown;
   readonly [key: string]: unknown;
@@ -48,6 +50,7 @@ export function renderChat(
     );
   }
   const source = chooseTemplate(name, templates, template, tools !== undefined);
+  checkRoles(where, chat, source);
   const final = continueFinalMessage === true ? openFinalMessage(where, chat) : undefined;
   const text = render(where, source, {
     ...roles,

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
+import type { ChatMessage } from './chat.js';
 import { StreamDetokenizer } from './stream.js';
 import { createTokenizer, type DecodeOptions, type Tokenizer } from './tokenizer.js';
 
@@ -13,7 +14,7 @@ interface GoldenText {
 }
 interface GoldenChat {
   template: string;
-  messages: { role: string; content: string }[];
+  messages: ChatMessage[];
   add_generation_prompt: boolean;
   bos_token: string;
   eos_token: string;

@@ -1,4 +1,5 @@
 export type { ChatMessage, ChatOptions } from './chat.js';
+export type { ChatRole } from './chat-roles.js';
 export type { TokenizerFiles } from './definition.js';
 export { StopMatcher } from './stop.js';
 export { StreamDetokenizer, type StreamOptions } from './stream.js';

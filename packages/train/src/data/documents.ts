@@ -106,8 +106,8 @@ function jsonDocument(where: string, value: unknown, source: DataSource, tokeniz
   const record = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const { prompt, answer, messages, text } = record;
   if (typeof text === 'string') return plainDocument(text, tokenizer);
-  const chat = Array.isArray(messages)
-    ? (messages as readonly ChatMessage[])
+  const chat: readonly ChatMessage[] | undefined = Array.isArray(messages)
+    ? messages
     : typeof prompt === 'string' && typeof answer === 'string'
       ? [
           { role: 'user', content: prompt },
