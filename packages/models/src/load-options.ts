@@ -78,7 +78,7 @@ export function checkLoadOptions(call: string, options: LoadOptions | LoadFilesO
 
 function isSource(value: unknown): boolean {
   return (
-    (typeof value === 'string' && value !== '') || value instanceof URL || isModelUrls(value) || isModelFiles(value)
+    (typeof value === 'string' && value !== '') || value instanceof URL || isModelUrls(value) || someFiles.fits(value)
   );
 }
 

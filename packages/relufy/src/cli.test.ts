@@ -103,6 +103,7 @@ describe('relufy generate', () => {
     const [text, json] = await Promise.all([runCli(greedy), runCli([...greedy, '--json', '--logprobs', '2'])]);
     const object = JSON.parse(json.stdout);
     expect(text).toEqual({ code: 0, stdout: `${object.text}\n`, stderr: '' });
+    expect(await runCli(['generate', 'llama-tales', ...greedy.slice(1)])).toEqual(text);
     expect(object).toMatchObject({
       model: 'llama-tales',
       finishReason: 'length',
@@ -205,7 +206,11 @@ describe('relufy itself', () => {
     [['chat', '--backend', 'gpu'], 2, /^--backend: expected auto, native, wasm or reference, got "gpu"\.$/],
     [['chta'], 2, /^unknown command 'chta' \(Did you mean chat\?\)$/],
     [['chat', 'llama-tales', 'extra'], 2, /^too many arguments/],
+    [['help', 'chta'], 2, /^unknown command 'chta' \(Did you mean chat\?\)$/],
+    [['help', 'nothing'], 2, /^unknown command 'nothing'$/],
     [['generate'], 2, /--prompt/],
+    [['generate', './nowhere', '-p', 'x'], 1, /^model: no such file or folder: "\.\/nowhere"\. Check the path\.$/],
+    [['generate', 'one', '-m', 'two', '-p', 'x'], 2, /^generate: expected one model, got "one" and --model "two"/],
     [['generate', '-p', 'x', '--messages'], 2, /^--messages: expected a prompt like .* got "x"\.$/],
     [['generate', '-p', 'x', '--logit-bias', '3'], 2, /^--logit-bias: expected ID=NUMBER, got "3"\.$/],
     [['inspect'], 2, /model/],

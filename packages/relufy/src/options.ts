@@ -3,7 +3,7 @@
 // Does not own the settings of an answer (a table of @relufy/chat) nor what loading makes of an option (@relufy/models).
 import { type NumberRule, parseNumber, type Settings, settingTable, wholeFrom } from '@relufy/chat';
 import type { LoadOptions, WeightDType } from '@relufy/models';
-import { RelufyError } from '@relufy/tensor';
+import { RelufyError, show } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { usageError } from './failure.js';
 import { defaultModel } from './source.js';
@@ -41,6 +41,19 @@ export function addModelOption(command: Command): void {
 /** What names a sparsity plan. */
 export const planHelp =
   'sparsity plan by which weights are skipped, which changes answers: a path or URL of its folder, or a name on the hub';
+
+/** `relufy chat MODEL` means what `relufy chat --model MODEL` does. */
+export function addModelArgument(command: Command): void {
+  command.argument('[model]', `instead of --model: ${modelHelp}`).usage('[model] [options]');
+}
+
+/** The model that either way of naming it names. */
+export function modelNamed(command: Command, named: string | undefined, { model }: LoadValues): string {
+  if (named === undefined) return model;
+  if (command.getOptionValueSource('model') === 'cli' && named !== model)
+    throw usageError(`${command.name()}: expected one model, got ${show(named)} and --model ${show(model)}. Name one.`);
+  return named;
+}
 
 /** How a model is held in memory. */
 export function addMemoryOptions(command: Command): void {

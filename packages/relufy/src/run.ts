@@ -26,11 +26,16 @@ export async function run(args: readonly string[]): Promise<void> {
   });
   try {
     const program = await createProgram(args);
-    await program.parseAsync(args, { from: 'user' });
+    const [first, topic] = args;
+    // of an unknown topic commander would print the help of all, and not say why
+    const asked = first === 'help' && topic !== undefined && !isSubcommand(topic) ? [topic] : args;
+    await program.parseAsync(asked, { from: 'user' });
   } catch (error) {
     end(failureOf(error));
   }
 }
+
+const isSubcommand = (word: string): boolean => word === 'help' || subcommands.some(({ name }) => name === word);
 
 async function createProgram(args: readonly string[]): Promise<Command> {
   const program = prepare(new Command('relufy'));

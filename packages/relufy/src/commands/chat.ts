@@ -14,13 +14,14 @@ import type { Model } from '@relufy/models';
 import { decodeText, withoutMark } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { chatModelIds } from '../chat-models.js';
-import { Interruption, usageError } from '../failure.js';
+import { Interruption } from '../failure.js';
 import {
   addLoadOptions,
+  addModelArgument,
   addSettingOptions,
   type LoadValues,
   loadOptionsOf,
-  modelHelp,
+  modelNamed,
   settingsOf,
 } from '../options.js';
 import { bundledNames } from '../source.js';
@@ -46,27 +47,14 @@ interface ChatValues extends LoadValues, Settings {
 }
 
 export function define(command: Command): void {
-  command.argument('[model]', `instead of --model: ${modelHelp}`);
-  command.usage('[model] [options]');
+  addModelArgument(command);
   command.option('-s, --system <text>', 'a system message, if the model knows them');
   command.option('--no-history', 'neither read nor keep what is typed (also RELUFY_HISTORY=0)');
   addLoadOptions(command);
   addSettingOptions(command, defaultSettings);
   command
     .addHelpText('after', examples)
-    .action((named: string | undefined, values: ChatValues) =>
-      chat(modelNamed(named, values, command.getOptionValueSource('model') === 'cli'), values),
-    );
-}
-
-/** The model that either way of naming it names. */
-function modelNamed(named: string | undefined, values: ChatValues, optionGiven: boolean): string {
-  if (named === undefined) return values.model;
-  if (optionGiven && named !== values.model)
-    throw usageError(
-      `chat: expected one model, got ${JSON.stringify(named)} and --model ${JSON.stringify(values.model)}. Name one.`,
-    );
-  return named;
+    .action((named: string | undefined, values: ChatValues) => chat(modelNamed(command, named, values), values));
 }
 
 async function chat(source: string, values: ChatValues): Promise<void> {

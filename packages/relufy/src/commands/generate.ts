@@ -6,9 +6,11 @@ import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import {
   addLoadOptions,
+  addModelArgument,
   addSettingOptions,
   type LoadValues,
   loadOptionsOf,
+  modelNamed,
   numberOf,
   numeric,
   settingsOf,
@@ -19,6 +21,7 @@ import { withModel } from '../with-model.js';
 const examples = `
 Examples:
   $ relufy generate --prompt "Once upon a time" --max-new-tokens 50 --temperature 0
+  $ relufy generate ./my-model --prompt "Once upon a time"
   $ relufy generate --prompt - --json --seed 1 < prompt.txt
   $ relufy generate --messages --prompt '[{"role": "user", "content": "Tell me a story."}]'`;
 
@@ -34,6 +37,7 @@ interface GenerateValues extends LoadValues, Settings {
 }
 
 export function define(command: Command): void {
+  addModelArgument(command);
   command
     .requiredOption('-p, --prompt <text>', 'what to continue, as it stands; "-" reads standard input')
     .option('--messages', 'the prompt is a JSON list of {role, content}, for the chat template of the model')
@@ -47,7 +51,9 @@ export function define(command: Command): void {
     .option('--logit-bias <id=bias...>', 'added to the logits of token ids', collectBias)
     .addOption(numeric('--logprobs <n>', 'with --json: log-probabilities, and those of the n best', wholeFrom(0)))
     .addHelpText('after', examples)
-    .action(generate);
+    .action((named: string | undefined, values: GenerateValues) =>
+      generate({ ...values, model: modelNamed(command, named, values) }),
+    );
 }
 
 async function generate(values: GenerateValues): Promise<void> {
