@@ -23,9 +23,10 @@ import { share, splat } from './simd';
 
 @inline function activation(kind: i32, x: v128, t: v128): v128 {
   const zero = i32x4.splat(0);
-  if (kind == activationRelu) return v128.and(f32x4.gt(x, t), f32x4.sub(x, t));
-  if (kind == activationRelu2) return v128.and(f32x4.gt(x, zero), f32x4.mul(x, x));
-  if (kind == activationFatrelu) return v128.and(f32x4.gt(x, t), x);
+  // "not at most", which NaN is: a step that went wrong must not look like one that came to zero
+  if (kind == activationRelu) return v128.andnot(f32x4.sub(x, t), f32x4.le(x, t));
+  if (kind == activationRelu2) return v128.andnot(f32x4.mul(x, x), f32x4.le(x, zero));
+  if (kind == activationFatrelu) return v128.andnot(x, f32x4.le(x, t));
   if (kind == activationSilu) return f32x4.mul(x, sigmoid(x));
   if (kind == activationGelu) return f32x4.mul(x, normalCdf(x));
   if (kind == activationScale) return f32x4.mul(t, x);

@@ -3,6 +3,7 @@
 //   attention, for each (row, head):
 //     s[p] = scale * (q . k[p] + keyBias[p])      p = first .. position of the row; dots as in dot.ts
 //     e[p] = exp(s[p] - max s);  out = (sum over p, in order, of e[p] * v[p]) / sum e
+//   scores that leave f32 are computed again in f64, less their maximum
 //
 // Heads are dealt to the threads, turned by one each row so that what does not divide evenly evens out. Heads outside,
 // rows inside: the keys and values of a head stay in cache while the rows of a prefill pass.
@@ -109,6 +110,20 @@ export function expScores(scores: usize, count: i32): f32 {
   return hsum(sum);
 }
 
+/** scores[i] = scale * (q . k[i] + bias[i]) - the largest of them, in f64. */
+function wideScores<K>(scores: usize, q: usize, k: usize, bias: usize, headDim: i32, count: i32, scale: f32): void {
+  let top = -f64.MAX_VALUE;
+  for (let pass = 0; pass < 2; pass++)
+    for (let i = 0; i < count; i++) {
+      const key = k + bytesOf<K>(i * headDim);
+      let sum: f64 = bias ? <f64>load<f32>(bias + floats(i)) : 0;
+      for (let d = 0; d < headDim; d++) sum += <f64>load<f32>(q + floats(d)) * <f64>load1<K>(key + bytesOf<K>(d));
+      const score = <f64>scale * sum;
+      if (pass == 0) top = max(top, score);
+      else store<f32>(scores + floats(i), <f32>(score - top));
+    }
+}
+
 /**
  * out += sum over i, in order, of e[i] * v[i] for `count` positions: blocks of 32 columns in registers, then of 4, then
  * one by one. The caller goes through the positions in blocks that stay in L1 while the columns pass.
@@ -193,8 +208,13 @@ function attend<K>(op: usize, rows: i32, thread: i32, threads: i32, scratch: usi
       const cache = bytesOf<K>(headDim) * (<usize>kvHead * capacity + first);
       const q = Attention.x(op) + floats(r * Attention.width(op) + h * headDim);
       scoreKeys<K>(scratch, q, Attention.k(op) + cache, headDim, count);
-      scaleScores(scratch, keyBias ? keyBias + floats(h * capacity + first) : 0, count, Attention.scale(op));
-      const total = expScores(scratch, count);
+      const bias = keyBias ? keyBias + floats(h * capacity + first) : 0;
+      scaleScores(scratch, bias, count, Attention.scale(op));
+      let total = expScores(scratch, count);
+      if (!(total <= f32.MAX_VALUE)) {
+        wideScores<K>(scratch, q, Attention.k(op) + cache, bias, headDim, count, Attention.scale(op));
+        total = expScores(scratch, count);
+      }
       const out = Attention.out(op) + floats((r * heads + h) * headDim);
       const v = Attention.v(op) + cache;
       memory.fill(out, 0, floats(headDim));

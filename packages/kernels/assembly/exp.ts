@@ -78,8 +78,12 @@ const rounder: f32 = 12582912; // 1.5 * 2^23: adding it leaves the nearest integ
   return v128.bitselect(tail, f32x4.sub(f32x4.splat(1), tail), f32x4.lt(x, f32x4.splat(0)));
 }
 
-/** ln(x) for normal x > 0: x = 2^e m, m near 1; ln m = 2 atanh((m - 1) / (m + 1)) by its series. Error <= 1e-14. */
+/**
+ * ln(x) for normal x > 0: x = 2^e m, m near 1; ln m = 2 atanh((m - 1) / (m + 1)) by its series. Error <= 1e-14.
+ * NaN and infinity stay what they are.
+ */
 export function log(x: f64): f64 {
+  if (!(x <= f64.MAX_VALUE)) return x;
   const bits = reinterpret<u64>(x);
   let e = <i32>(bits >> 52) - 1023;
   let m = reinterpret<f64>((bits & 0x000fffffffffffff) | 0x3ff0000000000000);

@@ -3,6 +3,7 @@
 //   mean = sum(x) / width (layerNorm);  scale = 1 / sqrt(sum((x - mean)^2) / width + eps)
 //   out = (x - mean) * scale * weight + bias
 //
+// A run whose sum leaves f32 (numbers beyond 1e18 or so) is summed and written in f64, one by one.
 // Rows are dealt to the threads. When there are fewer rows than threads, each thread sums the whole row (the same sum,
 // the same bits) and writes its share of the columns: cheaper than a second barrier. Not when out = x: then a writer
 // would change what another still sums.
@@ -40,6 +41,49 @@ import { floats, hsum, share, splat } from './simd';
   return sum;
 }
 
+/** The mean in f64, for a run that leaves f32. */
+export function wideMean(x: usize, width: i32): f64 {
+  let sum: f64 = 0;
+  for (const end = x + floats(width); x < end; x += 4) sum += <f64>load<f32>(x);
+  return sum / <f64>width;
+}
+
+/** 1 / sqrt(variance + eps) in f64, for a run that leaves f32. */
+export function wideScale(x: usize, width: i32, mean: f64, eps: f32): f64 {
+  let sum: f64 = 0;
+  for (const end = x + floats(width); x < end; x += 4) {
+    const d = <f64>load<f32>(x) - mean;
+    sum += d * d;
+  }
+  return 1 / sqrt<f64>(sum / <f64>width + <f64>eps);
+}
+
+/** `apply` in f64. */
+function applyWide(x: usize, out: usize, weight: usize, bias: usize, count: i32, mean: f64, scale: f64): void {
+  for (let i: usize = 0; i < floats(count); i += 4) {
+    let v = (<f64>load<f32>(x + i) - mean) * scale;
+    if (weight) v *= <f64>load<f32>(weight + i);
+    if (bias) v += <f64>load<f32>(bias + i);
+    store<f32>(out + i, <f32>v);
+  }
+}
+
+/** Columns [column, column + columns) of a run; weight and bias are those of the first of these columns, or absent (0). */
+function normaliseRun(
+  x: usize, out: usize, weight: usize, bias: usize, eps: f32, width: i32, centred: bool, column: i32, columns: i32,
+): void {
+  const mean: f32 = centred ? reduce(x, width, 0, false) / <f32>width : 0;
+  const variance: f32 = reduce(x, width, mean, true) / <f32>width;
+  const from = x + floats(column);
+  const to = out + floats(column);
+  if (variance <= f32.MAX_VALUE) {
+    apply(from, to, weight, bias, columns, mean, 1 / sqrt<f32>(variance + eps));
+  } else {
+    const middle: f64 = centred ? wideMean(x, width) : 0;
+    applyWide(from, to, weight, bias, columns, middle, wideScale(x, width, middle, eps));
+  }
+}
+
 /** out = (x - mean) * scale * weight + bias for `count` columns; weight and bias may be absent (0). */
 function apply(x: usize, out: usize, weight: usize, bias: usize, count: i32, mean: f32, scale: f32): void {
   const m = splat(mean);
@@ -70,12 +114,10 @@ function apply(x: usize, out: usize, weight: usize, bias: usize, count: i32, mea
   const columns = (byRows ? width : share(width, 16, thread + 1, threads)) - column;
   if (columns == 0) return;
   for (let r = first; r < last; r++) {
-    const row = x + floats(r * width);
-    const mean: f32 = centred ? reduce(row, width, 0, false) / <f32>width : 0;
-    const scale: f32 = 1 / sqrt<f32>(reduce(row, width, mean, true) / <f32>width + eps);
-    apply(
-      row + floats(column), out + floats(r * width + column),
-      weight ? weight + floats(column) : 0, bias ? bias + floats(column) : 0, columns, mean, scale,
+    const at = floats(r * width);
+    normaliseRun(
+      x + at, out + at, weight ? weight + floats(column) : 0, bias ? bias + floats(column) : 0, eps, width, centred,
+      column, columns,
     );
   }
 }
@@ -103,9 +145,9 @@ export function headNorm(op: usize, rows: i32, thread: i32, threads: i32): void 
   for (let i = share(rows * heads, 1, thread, threads); i < last; i++) {
     const head = i % heads;
     const x = HeadNorm.x(op) + floats((i / heads) * width + head * headDim);
-    const mean: f32 = centred ? reduce(x, headDim, 0, false) / <f32>headDim : 0;
-    const scale: f32 = 1 / sqrt<f32>(reduce(x, headDim, mean, true) / <f32>headDim + HeadNorm.eps(op));
     const own = floats(head * headDim);
-    apply(x, x, weight ? weight + own : 0, bias ? bias + own : 0, headDim, mean, scale);
+    normaliseRun(
+      x, x, weight ? weight + own : 0, bias ? bias + own : 0, HeadNorm.eps(op), headDim, centred, 0, headDim,
+    );
   }
 }

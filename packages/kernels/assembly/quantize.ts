@@ -1,6 +1,7 @@
 // quantize: activations to signed bytes in blocks of 32. Blocks are dealt to the threads.
 //
 //   scale = max|x| / 127 (0 below 1e-30); values = round(x * (1 / scale)), half to even; sum of values
+//   a block with a number that is not finite: scale = NaN, values = 0
 //
 // Every step is rounded to f32 as the definition in @relufy/tensor is, so the integers are the same on every backend.
 // Rounding is the addition of 1.5 * 2^23, whose last place is 1: what is left of |x / scale| <= 127 are the integers.
@@ -19,7 +20,18 @@ const rounder: i32 = 0x4b400000;
 /** One block of 32 numbers. */
 function quantizeBlock(x: usize, values: usize, xScale: usize, xSum: usize): void {
   let top = splat(0);
-  for (let i: usize = 0; i < 128; i += 16) top = f32x4.pmax(top, f32x4.abs(v128.load(x + i)));
+  let strays = splat(0); // x - x: +0, or NaN where x is not finite
+  for (let i: usize = 0; i < 128; i += 16) {
+    const v = v128.load(x + i);
+    top = f32x4.pmax(top, f32x4.abs(v));
+    strays = v128.or(strays, f32x4.sub(v, v));
+  }
+  if (v128.any_true(strays)) {
+    memory.fill(values, 0, blockSize);
+    store<f32>(xScale, NaN);
+    store<i32>(xSum, 0);
+    return;
+  }
   const largest = hmax(top);
   const nothing = <f64>largest / 127 < 1e-30;
   const scale: f32 = nothing ? 0 : largest / 127;

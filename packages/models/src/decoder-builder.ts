@@ -50,7 +50,8 @@ export class DecoderBuilder {
 
   build(): DecoderProgram {
     const { numHiddenLayers } = this.#spec;
-    this.#head(this.forward().logits);
+    const { logits, layers } = this.forward();
+    this.#head(logits);
     for (const tap of this.#options.taps ?? []) {
       const activation = this.#taps.get(tap);
       if (activation === undefined)
@@ -61,7 +62,7 @@ export class DecoderBuilder {
       this.#builder.keep(activation);
     }
     for (const { activeCount } of this.#products.reads) if (activeCount) this.#builder.keep(activeCount);
-    return { program: this.#builder.build(), taps: this.#taps, reads: this.#products.reads };
+    return { program: this.#builder.build(), taps: this.#taps, reads: this.#products.reads, layers };
   }
 
   #tapNames(): string {

@@ -30,6 +30,8 @@ export interface DecoderProgram {
   readonly taps: ReadonlyMap<string, string>;
   /** The sparse products in order, for statistics. */
   readonly reads: readonly WeightRead[];
+  /** Ops [from, to) of each layer. */
+  readonly layers: DecoderForward['layers'];
 }
 
 /**

@@ -111,6 +111,7 @@ export async function runGeneration(
   const detokenizer = createDetokenizer(host, options, ids);
   const promptLength = ids.length;
   const limit = Math.min(options.maxNewTokens ?? Number.POSITIVE_INFINITY, host.contextLength - promptLength + 1);
+  const wantsLogprobs = options.logprobs !== undefined && options.logprobs !== false;
   let text = '';
   let cachedTokens = 0;
   let finishReason: GenerateResult['finishReason'] = 'length';
@@ -125,13 +126,7 @@ export async function runGeneration(
     }
     const { logits, cached } = step;
     if (n === 0) cachedTokens = cached;
-    const own = options.logprobs === undefined || options.logprobs === false ? undefined : logits.slice();
     const tokenId = sampler.sample(logits, ids, promptLength);
-    if (!Number.isFinite(logits[tokenId]))
-      throw new RelufyError(
-        'backend',
-        `generate: expected finite logits at position ${ids.length - 1}, got ${logits[tokenId]}. The model overflows on this input, or logitBias leaves no token.`,
-      );
     ids.push(tokenId);
     const ended = stops.has(tokenId);
     let piece = ended ? '' : (detokenizer?.push(tokenId) ?? '');
@@ -141,7 +136,7 @@ export async function runGeneration(
     push({
       tokenId,
       text: piece,
-      ...(own && describe(own, tokenId, Number(options.logprobs === true ? 0 : options.logprobs))),
+      ...(wantsLogprobs && describe(logits, tokenId, Number(options.logprobs === true ? 0 : options.logprobs))),
     });
     if (ended || stopped) {
       finishReason = 'stop';

@@ -85,9 +85,34 @@ describe('sampler', () => {
     expect(new Set(Array.from({ length: 200 }, () => hot.sample(logits(), [], 0))).size).toBe(5);
   });
 
-  it('tells when bias and penalties leave f32, rather than draw the last token', () => {
-    const sampler = createSampler({ seed: 1, logitBias: { 1: 3.4e38 }, repetitionPenalty: 0.01 }, 5);
-    expect(() => sampler.sample(logits(), [1], 0)).toThrowError(/expected finite logits at position 0, got Infinity/);
+  it.each([
+    { logitBias: { 1: 3.4e38 }, repetitionPenalty: 0.01 },
+    { logitBias: { 1: 3.4e38 }, repetitionPenalty: 0.01, temperature: 1e-4 },
+    { logitBias: { 1: 3.4e38, 4: -3.4e38 }, repetitionPenalty: 0.01, temperature: 1e-300, topP: 0.5, typicalP: 0.5 },
+    { logitBias: { 1: 3.4e38 }, frequencyPenalty: -1000, presencePenalty: -1000, minP: 0.1, topK: 3 },
+    { logitBias: { 0: -3.4e38, 2: -3.4e38, 3: -3.4e38, 4: -3.4e38 }, repetitionPenalty: 100, temperature: 1e-3 },
+  ])('computes what leaves f32 on the way, rather than draw the last token: %o', (options) => {
+    const sampler = createSampler({ seed: 1, ...options }, 5);
+    for (let i = 0; i < 20; i++) expect(sampler.sample(logits(), [0, 1, 2, 3, 4], 0)).toBe(1);
+    expect(createSampler({ ...options, temperature: 0 }, 5).sample(logits(), [0, 1, 2, 3, 4], 0)).toBe(1);
+  });
+
+  it('leaves the logits as they are', () => {
+    const given = logits();
+    createSampler({ seed: 1, logitBias: { 1: 5 }, temperature: 0.5, topK: 2 }, 5).sample(given, [1], 0);
+    expect(given).toEqual(logits());
+  });
+
+  it('refuses logits that are not finite, and options that leave no token', () => {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
+      for (const options of [{ seed: 1 }, { seed: 1, topP: 0.9 }])
+        expect(() => createSampler(options, 3).sample(Float32Array.from([1, value, 0]), [], 0)).toThrowError(
+          'sample: expected finite logits',
+        );
+    const sampler = createSampler({ noRepeatNgramSize: 1 }, 2);
+    expect(() => sampler.sample(Float32Array.from([1, 2]), [0, 1], 0)).toThrowError(
+      'generate option "noRepeatNgramSize": expected a token that may follow at position 2, got none of 2. Raise it.',
+    );
   });
 
   it('draws with the probabilities of the logits', () => {

@@ -1,7 +1,17 @@
 // Sampling: from the logits of one position to a token id. Each option is one filter over the logits, in the order in
-// which Hugging Face applies them; the filters are exported because their numbers are checked one by one.
+// which Hugging Face applies them; the filters are exported because their numbers are checked one by one. They work in f64,
+// which no combination of what is allowed leaves: a bias of 3e38 through a penalty of 0.01 is a large number like others.
 // Owns filters and the seeded choice. Does not own the loop (generate.ts).
-import { aNumber, anObject, aWhole, checkOptions, type OptionRules, RelufyError, show } from '@relufy/tensor';
+import {
+  aNumber,
+  anObject,
+  areFinite,
+  aWhole,
+  checkOptions,
+  type OptionRules,
+  RelufyError,
+  show,
+} from '@relufy/tensor';
 
 export interface SamplingOptions {
   /** 0 is greedy. Default 1. */
@@ -64,11 +74,13 @@ function checkBias(bias: SamplingOptions['logitBias'], vocabSize: number): void 
       );
 }
 
+export type Logits = Float32Array | Float64Array;
+
 /** Changes logits in place, given the token ids of prompt and answer so far. */
-export type LogitsFilter = (logits: Float32Array, previous: readonly number[], promptLength: number) => void;
+export type LogitsFilter = (logits: Logits, previous: readonly number[], promptLength: number) => void;
 
 export function temperature(value: number): LogitsFilter {
-  // divided by next to nothing, a logit would leave f32: what counts is its distance from the best one
+  // divided by next to nothing, a logit would leave f64 too: what counts is its distance from the best one
   if (value < 1e-4)
     return (logits) => {
       const top = largest(logits);
@@ -82,7 +94,7 @@ export function temperature(value: number): LogitsFilter {
 export function topK(k: number): LogitsFilter {
   return (logits) => {
     if (k >= logits.length) return;
-    const bar = Float32Array.from(logits).sort()[logits.length - k] as number;
+    const bar = logits.slice().sort()[logits.length - k] as number;
     keep(logits, (logit) => logit >= bar);
   };
 }
@@ -111,7 +123,7 @@ export function typicalP(mass: number): LogitsFilter {
     const probabilities = softmax(logits);
     let entropy = 0;
     for (const p of probabilities) if (p > 0) entropy -= p * Math.log(p);
-    const distance = Float32Array.from(probabilities, (p) =>
+    const distance = Float64Array.from(probabilities, (p) =>
       p > 0 ? Math.abs(-Math.log(p) - entropy) : Number.MAX_VALUE,
     );
     const order = Uint32Array.from(distance.keys()).sort((a, b) => (distance[a] as number) - (distance[b] as number));
@@ -161,7 +173,7 @@ export function logitBias(bias: Readonly<Record<number, number>>): LogitsFilter 
 /** Chooses token ids one after the other; the state of the random numbers is its own. */
 export interface Sampler {
   readonly seed: number;
-  /** May change `logits`. `previous` is prompt and answer so far. */
+  /** `previous` is prompt and answer so far. */
   sample(logits: Float32Array, previous: readonly number[], promptLength: number): number;
 }
 
@@ -192,27 +204,29 @@ export function createSampler(options: SamplingOptions, vocabSize: number): Samp
   return {
     seed,
     sample(logits, previous, promptLength) {
-      for (const filter of filters) filter(logits, previous, promptLength);
-      const top = largest(logits);
-      if (!Number.isFinite(top) || top > largestF32)
+      if (!areFinite('f32', logits))
+        throw new RelufyError('input', 'sample: expected finite logits, got some that are not.');
+      const filtered = filters.length > 0 ? new Float64Array(logits) : logits;
+      for (const filter of filters) filter(filtered, previous, promptLength);
+      if (largest(filtered) === Number.NEGATIVE_INFINITY)
         throw new RelufyError(
-          'backend',
-          `generate: expected finite logits at position ${previous.length - 1}, got ${top}. The model overflows on this input, or logitBias and the penalties leave no token.`,
+          'option',
+          `generate option "noRepeatNgramSize": expected a token that may follow at position ${previous.length}, got none of ${vocabSize}. Raise it.`,
         );
-      return heat === 0 ? argmax(logits) : draw(softmax(logits), random());
+      return heat === 0 ? argmax(filtered) : draw(softmax(filtered), random());
     },
   };
 }
 
 /** The first index of the largest value. */
-export function argmax(values: Float32Array): number {
+export function argmax(values: Logits): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i;
   return best;
 }
 
 /** log(sum(exp(logits))), computed in f64. */
-export function logSumExp(logits: Float32Array): number {
+export function logSumExp(logits: Logits): number {
   const top = largest(logits);
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += Math.exp((logits[i] as number) - top);
@@ -220,7 +234,7 @@ export function logSumExp(logits: Float32Array): number {
 }
 
 /** The n largest with their indices, best first. */
-export function topIndices(logits: Float32Array, n: number): number[] {
+export function topIndices(logits: Logits, n: number): number[] {
   return [...descending(logits).subarray(0, n)];
 }
 
@@ -237,7 +251,7 @@ function draw(probabilities: Float64Array, random: number): number {
   return last; // rounding left a crumb
 }
 
-function softmax(logits: Float32Array): Float64Array {
+function softmax(logits: Logits): Float64Array {
   const top = largest(logits);
   const out = new Float64Array(logits.length);
   let sum = 0;
@@ -250,18 +264,18 @@ function softmax(logits: Float32Array): Float64Array {
   return out;
 }
 
-function largest(values: Float32Array): number {
+function largest(values: Logits): number {
   let top = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < values.length; i++) if ((values[i] as number) > top) top = values[i] as number;
   return top;
 }
 
 /** Indices by falling logit; equal logits in order of index. */
-function descending(logits: Float32Array): Uint32Array {
+function descending(logits: Logits): Uint32Array {
   return Uint32Array.from(logits.keys()).sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
 }
 
-function keep(logits: Float32Array, wanted: (logit: number) => boolean): void {
+function keep(logits: Logits, wanted: (logit: number) => boolean): void {
   for (let i = 0; i < logits.length; i++) if (!wanted(logits[i] as number)) logits[i] = Number.NEGATIVE_INFINITY;
 }
 

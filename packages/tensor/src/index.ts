@@ -62,6 +62,7 @@ export { areFinite, isFiniteBuffer } from './finite.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
 export { jsonText, parseJson } from './json.js';
 export { nearest } from './nearest.js';
+export { findNotFinite, type NotFinite } from './not-finite.js';
 export type { Access, OpDefinition } from './op-rules.js';
 export { type OpKind, opDefinition, opDefinitions, opTable } from './op-table.js';
 export { type MemoryPlan, planMemory, toUnits, unitBytes } from './plan.js';

@@ -237,7 +237,7 @@ export const opTable = {
   quantize: {
     code: 14,
     formula:
-      'per block of 32: xScales = max|x| / 127, values = round(x / xScales) half to even (0 where the scale is), xSums = sum of values; columns are padded with zeros',
+      'per block of 32: xScales = max|x| / 127, values = round(x / xScales) half to even (0 where the scale is), NaN and zeros where x is not finite, xSums = sum of values; columns are padded with zeros',
     operands: { x: read(f32), values: write(i8), xScales: write(f32), xSums: write(i32) },
     attributes: {},
     derived: ['count', 'width', 'blocks'],

@@ -8,7 +8,7 @@
 // Sums of a head run in four lanes from its first column on, then one by one. Rows are dealt to the threads; of the
 // gradients, columns. In place (out = residual or dy) is fine: a number is read before it is written, by its owner.
 import { NormBackward, NormGradient } from '../generated/ops';
-import { reduce } from '../norm';
+import { reduce, wideMean, wideScale } from '../norm';
 import { floats, hsum, share, splat } from '../simd';
 import { addColumns } from './columns';
 
@@ -68,8 +68,14 @@ export function normBackward(op: usize, rows: i32, thread: i32, threads: i32): v
     for (let h = 0; h < heads; h++) {
       const at = floats(r * width + h * size);
       const x = NormBackward.x(op) + at;
-      const mean: f32 = centred ? reduce(x, size, 0, false) / <f32>size : 0;
-      const scale: f32 = 1 / sqrt<f32>(reduce(x, size, mean, true) / <f32>size + NormBackward.eps(op));
+      let mean: f32 = centred ? reduce(x, size, 0, false) / <f32>size : 0;
+      const variance: f32 = reduce(x, size, mean, true) / <f32>size;
+      let scale: f32 = 1 / sqrt<f32>(variance + NormBackward.eps(op));
+      if (!(variance <= f32.MAX_VALUE)) {
+        const middle: f64 = centred ? wideMean(x, size) : 0;
+        mean = <f32>middle;
+        scale = <f32>wideScale(x, size, middle, NormBackward.eps(op));
+      }
       head(
         x, dy + at, weight ? weight + floats(h * size) : 0, residual ? residual + at : 0, out + at, size, mean, scale, centred,
       );

@@ -13,9 +13,10 @@ namespace relufy::RELUFY_ISA {
 
 template <int kind>
 RELUFY_INLINE static Vec activation(Vec x, Vec threshold) {
-  if constexpr (kind == activationRelu) return whereGreater(x, threshold, sub(x, threshold));
-  if constexpr (kind == activationRelu2) return whereGreater(x, zero(), mul(x, x));
-  if constexpr (kind == activationFatrelu) return whereGreater(x, threshold, x);
+  // "not at most", which NaN is: a step that went wrong must not look like one that came to zero
+  if constexpr (kind == activationRelu) return whereNotAtMost(x, threshold, sub(x, threshold));
+  if constexpr (kind == activationRelu2) return whereNotAtMost(x, zero(), mul(x, x));
+  if constexpr (kind == activationFatrelu) return whereNotAtMost(x, threshold, x);
   if constexpr (kind == activationSilu) return mul(x, sigmoid(x));
   if constexpr (kind == activationGelu) return mul(x, normalCdf(x));
   if constexpr (kind == activationScale) return mul(threshold, x);

@@ -3,11 +3,13 @@
 //   attention, for each (row, head):
 //     s[p] = scale * (q . k[p] + keyBias[p])      p = first .. position of the row; dots as in dot.h
 //     e[p] = exp(s[p] - max s);  out = (sum over p, in order, of e[p] * v[p]) / sum e
+//   scores that leave f32 are computed again in f64, less their maximum
 //
 // Heads are dealt to the threads, turned by one each row so that what does not divide evenly evens out. Heads outside,
 // rows inside: the keys and values of a head stay in cache while the rows of a prefill pass.
 // Scratch: capacity + 16 floats of scores; they are padded with -infinity to a multiple of the lanes.
 #pragma once
+#include <cfloat>
 #include <cmath>
 
 #include "dot.h"
@@ -53,6 +55,31 @@ RELUFY_LOOP void scoreKeys(
     dotRows<dotBlock>(q, headDim, keys, sums);
     for (int j = 0; j < n; j++) scores[i + j] = scale * (sums[j] + (bias != nullptr ? bias[i + j] : 0));
   }
+}
+
+/** One number, widened. */
+template <class K>
+static inline float numberAt(const K* at) {
+  float lane[lanes];
+  store(lane, loadFirst(at, 1));
+  return lane[0];
+}
+
+/** scores[i] = scale * (q . k[i] + bias[i]) - the largest of them, in f64. */
+template <class K>
+static void wideScores(
+    float* scores, const float* q, const K* k, const float* bias, int headDim, int count, float scale) {
+  double top = -DBL_MAX;
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < count; i++) {
+      const K* key = row(k, i, headDim);
+      double sum = bias != nullptr ? static_cast<double>(bias[i]) : 0;
+      for (int d = 0; d < headDim; d++) sum += static_cast<double>(q[d]) * static_cast<double>(numberAt(key + d));
+      const double score = static_cast<double>(scale) * sum;
+      // written so that NaN becomes the largest
+      if (pass == 0) top = score <= top ? top : score;
+      else scores[i] = static_cast<float>(score - top);
+    }
 }
 
 /** scores -> exp(scores - max), in place; gives their sum. */
@@ -125,10 +152,14 @@ static void attentionOf(const Call& call) {
       const size_t cache = static_cast<size_t>(headDim) *
                            (static_cast<size_t>(kvHead) * static_cast<size_t>(capacity) + static_cast<size_t>(first));
       const float* bias = keyBias != nullptr ? row(keyBias, h, capacity) + first : nullptr;
-      scoreKeys(
-          scores, row(Attention::x(call.op), r, Attention::width(call.op)) + h * headDim, k + cache, bias, headDim, count,
-          Attention::scale(call.op));
-      const float total = expScores(scores, count);
+      const float* q = row(Attention::x(call.op), r, Attention::width(call.op)) + h * headDim;
+      const float scale = Attention::scale(call.op);
+      scoreKeys(scores, q, k + cache, bias, headDim, count, scale);
+      float total = expScores(scores, count);
+      if (!(total <= FLT_MAX)) {
+        wideScores(scores, q, k + cache, bias, headDim, count, scale);
+        total = expScores(scores, count);
+      }
       mixValues(
           row(Attention::out(call.op), r * heads + h, headDim), scores, v + cache, headDim, count, total);
     }

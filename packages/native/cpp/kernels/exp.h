@@ -1,6 +1,8 @@
 // Elementary functions lane by lane: exp, sigmoid, the normal distribution; and ln of one number in f64.
 // Owns approximations only. Every lane is computed alike, so a value has the same bits wherever it stands.
 #pragma once
+#include <cfloat>
+
 #include "simd.h"
 
 namespace relufy::RELUFY_ISA {
@@ -53,8 +55,12 @@ RELUFY_INLINE static Vec normalCdf(Vec x) {
   return chooseNegative(x, tail, sub(splat(1.0f), tail));
 }
 
-/** ln(x) for normal x > 0: x = 2^e m, m near 1; ln m = 2 atanh((m - 1) / (m + 1)) by its series. Error <= 1e-14. */
+/**
+ * ln(x) for normal x > 0: x = 2^e m, m near 1; ln m = 2 atanh((m - 1) / (m + 1)) by its series. Error <= 1e-14.
+ * NaN and infinity stay what they are.
+ */
 static inline double ln(double x) {
+  if (!(x <= DBL_MAX)) return x;
   uint64_t bits;
   memcpy(&bits, &x, sizeof bits);
   int e = static_cast<int>(bits >> 52) - 1023;

@@ -17,8 +17,14 @@ static inline void normRunBackward(
     const float* x, const float* weight, const float* dy, const float* residual, float* out, float* stats, float eps,
     int width) {
   const float count = static_cast<float>(width);
-  const float mean = centred ? reduce<false>(x, width, 0) / count : 0;
-  const float scale = 1 / std::sqrt(reduce<true>(x, width, mean) / count + eps);
+  float mean = centred ? reduce<false>(x, width, 0) / count : 0;
+  const float variance = reduce<true>(x, width, mean) / count;
+  float scale = 1 / std::sqrt(variance + eps);
+  if (!(variance <= FLT_MAX)) {
+    const WideMoments moments = wideMoments<centred>(x, width, eps);
+    mean = static_cast<float>(moments.mean);
+    scale = static_cast<float>(moments.scale);
+  }
   const Vec m = splat(mean);
   const Vec s = splat(scale);
   const auto gradient = [&](int c, int n) {

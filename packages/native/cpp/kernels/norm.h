@@ -3,10 +3,12 @@
 //   mean = sum(x) / width (layerNorm);  scale = 1 / sqrt(sum((x - mean)^2) / width + eps)
 //   out = (x - mean) * scale * weight + bias
 //
+// A run whose sum leaves f32 (numbers beyond 1e18 or so) is summed and written in f64, one by one.
 // Rows are dealt to the threads. When there are fewer rows than threads, each thread sums the whole row (the same sum,
 // the same bits) and writes its share of the columns: cheaper than a second barrier. Not when out = x: then a writer
 // would change what another still sums. Of headNorm, units of (row, head) are dealt.
 #pragma once
+#include <cfloat>
 #include <cmath>
 
 #include "simd.h"
@@ -54,14 +56,47 @@ static inline void apply(
   }
 }
 
+/** Mean and 1 / sqrt(variance + eps) in f64, for a run that leaves f32. */
+struct WideMoments {
+  double mean;
+  double scale;
+};
+
+template <bool centred>
+static WideMoments wideMoments(const float* x, int width, float eps) {
+  double mean = 0;
+  if constexpr (centred) {
+    for (int i = 0; i < width; i++) mean += static_cast<double>(x[i]);
+    mean /= width;
+  }
+  double sum = 0;
+  for (int i = 0; i < width; i++) {
+    const double d = static_cast<double>(x[i]) - mean;
+    sum += d * d;
+  }
+  return {mean, 1 / std::sqrt(sum / width + static_cast<double>(eps))};
+}
+
+/** `apply` in f64. */
+static void applyWide(
+    const float* x, const float* weight, const float* bias, float* out, int first, int last, WideMoments moments) {
+  for (int c = first; c < last; c++) {
+    double v = (static_cast<double>(x[c]) - moments.mean) * moments.scale;
+    if (weight != nullptr) v *= static_cast<double>(weight[c]);
+    if (bias != nullptr) v += static_cast<double>(bias[c]);
+    out[c] = static_cast<float>(v);
+  }
+}
+
 /** One run of numbers that belong together; columns [first, last) of it are written. */
 template <bool centred>
 static inline void normaliseRun(
     const float* x, const float* weight, const float* bias, float* out, float eps, int width, int first, int last) {
   const float count = static_cast<float>(width);
   const float mean = centred ? reduce<false>(x, width, 0) / count : 0;
-  const float scale = 1 / std::sqrt(reduce<true>(x, width, mean) / count + eps);
-  apply(x, weight, bias, out, first, last, mean, scale);
+  const float variance = reduce<true>(x, width, mean) / count;
+  if (variance <= FLT_MAX) apply(x, weight, bias, out, first, last, mean, 1 / std::sqrt(variance + eps));
+  else applyWide(x, weight, bias, out, first, last, wideMoments<centred>(x, width, eps));
 }
 
 template <bool centred>

@@ -7,6 +7,8 @@ export type Fill =
   /** Normal numbers, all but a share of them exactly zero; in row-first order. */
   | { readonly kind: 'sparse'; readonly density: number }
   | { readonly kind: 'integers'; readonly below: number }
+  /** As `fill` says, but for the first number. */
+  | { readonly kind: 'stray'; readonly value: number; readonly fill: Fill }
   /** 0, 1, 2, ...: positions of consecutive tokens. */
   | { readonly kind: 'ascending' }
   | { readonly kind: 'values'; readonly values: readonly number[] }

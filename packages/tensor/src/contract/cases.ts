@@ -66,6 +66,14 @@ function* rowwise(): Generator<OpCase> {
           attributes: { eps: 1e-5 },
         };
       }
+      // sums of squares that leave f32, alone or with all of their row
+      for (const scale of rows === 2 ? [3e18, 1e30, 5e37] : []) {
+        const operands = { x: matrix('x', width, { kind: 'normal', scale }), weight, bias, out };
+        const wide = { ...base, attributes: { eps: 1e-5 } };
+        const { bias: _, ...rms } = operands;
+        yield { ...wide, name: `rmsNorm of ${scale} ${at}`, op: 'rmsNorm', operands: rms };
+        yield { ...wide, name: `layerNorm of ${scale} ${at}`, op: 'layerNorm', operands };
+      }
       const a = matrix('a', width, { kind: 'sparse', density: 0.4 });
       const b = matrix('b', width);
       yield { ...base, name: `roundRow ${at}`, op: 'roundRow', operands: { x: a, out }, attributes: {} };
@@ -309,19 +317,21 @@ function* headNorms(): Generator<OpCase> {
     ] as const)
       for (const centred of [0, 1])
         for (const part of [{}, { weight: true }, { weight: true, bias: true }] as { weight?: true; bias?: true }[])
-          yield {
-            name: `headNorm ${centred ? 'centred ' : ''}${Object.keys(part).join(' ')} ${heads} heads of ${headDim}, ${rows} rows`,
-            op: 'headNorm',
-            rows,
-            maxRows: rows + 1,
-            operands: {
-              x: matrix('x', (heads + 1) * headDim),
-              ...(part.weight && { weight: buffer('weight', 'f32', [heads, headDim], normal) }),
-              ...(part.bias && { bias: buffer('bias', 'f32', [heads, headDim], normal) }),
-            },
-            attributes: { heads, headDim, centred, eps: 1e-5 },
-            results: ['x'],
-          };
+          for (const scale of heads === 3 ? [1, 1e30] : [1])
+            yield {
+              name: `headNorm ${centred ? 'centred ' : ''}${Object.keys(part).join(' ')} ${heads} heads of ${headDim}, ${rows} rows${scale === 1 ? '' : `, of ${scale}`}`,
+              op: 'headNorm',
+              rows,
+              maxRows: rows + 1,
+              operands: {
+                // what lies behind the heads stays as it is: beside normed numbers only while it is no larger
+                x: matrix('x', (scale === 1 ? heads + 1 : heads) * headDim, { kind: 'normal', scale }),
+                ...(part.weight && { weight: buffer('weight', 'f32', [heads, headDim], normal) }),
+                ...(part.bias && { bias: buffer('bias', 'f32', [heads, headDim], normal) }),
+              },
+              attributes: { heads, headDim, centred, eps: 1e-5 },
+              results: ['x'],
+            };
 }
 
 function* attentions(): Generator<OpCase> {
@@ -339,45 +349,49 @@ function* attentions(): Generator<OpCase> {
       [4, false, 'f32'],
       [0, false, 'f16'],
       [3, true, 'f16'],
-    ] as const) {
-      const width = (heads + 2 * kvHeads) * headDim;
-      const cache = (name: string) => buffer(name, dtype, [3, 2, kvHeads, capacity, headDim], normal);
-      const rows = Math.min(4, capacity);
-      const common = {
-        x: matrix('x', width),
-        positions: buffer('positions', 'i32', ['rows'], {
-          kind: 'values',
-          values: [0, capacity - 1, capacity >> 1, 2],
-        }),
-        slots: buffer('slots', 'i32', ['rows'], { kind: 'values', values: [2, 0, 1, 2] }),
-        k: cache('k'),
-        v: cache('v'),
-      };
-      const at = `${heads}/${kvHeads} heads of ${headDim}, capacity ${capacity}, ${dtype} cache`;
-      yield {
-        name: `attention ${at}${window ? `, window ${window}` : ''}${biased ? ', key bias' : ''}`,
-        op: 'attention',
-        rows,
-        maxRows: 4,
-        operands: {
-          ...common,
-          ...(biased ? { keyBias: buffer('keyBias', 'f32', [heads, capacity], normal) } : {}),
-          out: matrix('out', heads * headDim, stale),
-        },
-        attributes: { layer: 1, heads, window, scale: headDim ** -0.5 },
-        results: ['out'],
-      };
-      if (window === 0 && !biased)
+    ] as const)
+      for (const scale of window === 0 ? [1, 1e25] : [1]) {
+        const width = (heads + 2 * kvHeads) * headDim;
+        // with queries of 1e25 and keys as large, scores leave f32
+        const size = dtype === 'f32' && scale !== 1 ? 1e25 : 1;
+        const cache = (name: string) =>
+          buffer(name, dtype, [3, 2, kvHeads, capacity, headDim], { kind: 'normal', scale: name === 'k' ? size : 1 });
+        const rows = Math.min(4, capacity);
+        const common = {
+          x: matrix('x', width, { kind: 'normal', scale }),
+          positions: buffer('positions', 'i32', ['rows'], {
+            kind: 'values',
+            values: [0, capacity - 1, capacity >> 1, 2],
+          }),
+          slots: buffer('slots', 'i32', ['rows'], { kind: 'values', values: [2, 0, 1, 2] }),
+          k: cache('k'),
+          v: cache('v'),
+        };
+        const at = `${heads}/${kvHeads} heads of ${headDim}, capacity ${capacity}, ${dtype} cache, of ${scale}`;
         yield {
-          name: `storeKv ${at}`,
-          op: 'storeKv',
+          name: `attention ${at}${window ? `, window ${window}` : ''}${biased ? ', key bias' : ''}`,
+          op: 'attention',
           rows,
           maxRows: 4,
-          operands: common,
-          attributes: { layer: 1, firstKey: heads * headDim, firstValue: (heads + kvHeads) * headDim },
-          results: ['k', 'v'],
+          operands: {
+            ...common,
+            ...(biased ? { keyBias: buffer('keyBias', 'f32', [heads, capacity], normal) } : {}),
+            out: matrix('out', heads * headDim, stale),
+          },
+          attributes: { layer: 1, heads, window, scale: headDim ** -0.5 },
+          results: ['out'],
         };
-    }
+        if (window === 0 && !biased && scale === 1)
+          yield {
+            name: `storeKv ${at}`,
+            op: 'storeKv',
+            rows,
+            maxRows: 4,
+            operands: common,
+            attributes: { layer: 1, firstKey: heads * headDim, firstValue: (heads + kvHeads) * headDim },
+            results: ['k', 'v'],
+          };
+      }
 }
 
 function* logProbs(): Generator<OpCase> {

@@ -70,6 +70,11 @@ export function fill(view: BufferView, { decl, fill: how }: CaseBuffer, limits: 
       );
     return;
   }
+  if (how.kind === 'stray') {
+    fill(view, { decl, fill: how.fill }, limits, seed);
+    view[0] = how.value;
+    return;
+  }
   if (how.kind === 'quantizedOf') {
     view.set(quantizedOf(how.source, limits, seed)[how.part]);
     return;

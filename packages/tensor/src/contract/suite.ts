@@ -10,6 +10,7 @@ import { backendGradients, finiteDifferences } from './gradient-case.js';
 import { gradientCases } from './gradient-cases.js';
 import { chosenArbitrary, maskCases } from './mask-cases.js';
 import { type CaseResult, runCase } from './run-case.js';
+import { strayCases } from './stray-cases.js';
 import { wideProducts, wideShapes } from './wide-products.js';
 
 export interface BackendSuite {
@@ -155,6 +156,17 @@ export function runBackendSuite(suite: BackendSuite): void {
             }
           }
         });
+
+    it('a number that is not finite shows in what is computed from it', async () => {
+      for (const stray of strayCases(opCases)) {
+        if (!takes(backends, stray)) continue;
+        for (const backend of [reference, ...backends]) {
+          const result = (await runCase(backend, stray, 1))[stray.shows] as Float32Array;
+          const row = result.subarray(0, Math.max(1, result.length / stray.maxRows));
+          if (row.every(Number.isFinite)) expect.fail(`${stray.name}: ${backend.name} gives finite numbers`);
+        }
+      }
+    });
 
     it('a step of no rows changes nothing', async () => {
       const opCase = opCases.find(({ op }) => op === 'linear') as OpCase;

@@ -9,9 +9,10 @@ import { keepTop, mask } from './masks.js';
 import { trainingKernels } from './training-kernels.js';
 
 export const activationFunctions: Readonly<Record<ActivationKind, (x: number, threshold: number) => number>> = {
-  relu: (x, shift) => (x > shift ? x - shift : 0),
-  relu2: (x) => (x > 0 ? x * x : 0),
-  fatrelu: (x, bar) => (x > bar ? x : 0),
+  // "not at most", which NaN is: a step that went wrong must not look like one that came to zero
+  relu: (x, shift) => (x <= shift ? 0 : x - shift),
+  relu2: (x) => (x <= 0 ? 0 : x * x),
+  fatrelu: (x, bar) => (x <= bar ? 0 : x),
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
   softcap: (x, cap) => cap * Math.tanh(x / cap),
@@ -258,6 +259,8 @@ const quantize: Kernel = (call) => {
       const [first, last] = [block * blockSize, Math.min((block + 1) * blockSize, width)];
       let largest = 0;
       for (let i = first; i < last; i++) largest = Math.max(largest, Math.abs(x.get(r * width + i)));
+      // what is not finite shows in the scale: integers could not tell
+      if (!Number.isFinite(largest)) largest = Number.NaN;
       // rounded to f32 at each step, as every backend does: the integers are the same everywhere
       const scale = largest / 127 < smallestScale ? 0 : Math.fround(largest / 127);
       const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
