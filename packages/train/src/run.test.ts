@@ -221,8 +221,8 @@ describe('bad input', () => {
     expect(message).toMatch(/^training step 2: expected .*, got loss .* The last good checkpoint is .*step-00000001/);
   });
 
-  it('a loss that is not a number is traced to its layer', async () => {
-    const { folder } = await run('traced', { steps: 1 });
+  it.each(backends)('a loss that is not a number is traced to its layer: %s', async (name, backend) => {
+    const { folder } = await run(`traced-${name}`, { steps: 1 });
     const file = join(folder, 'model/model.safetensors');
     const bytes = readFileSync(file);
     const headBytes = Number(bytes.readBigUInt64LE());
@@ -233,7 +233,8 @@ describe('bad input', () => {
       for (let at = from; at < to; at += 4) bytes.writeFloatLE(1e38, 8 + headBytes + at);
     }
     writeFileSync(file, bytes);
-    expect(await failure(run('from-traced', { model: { from: join(folder, 'model') } }))).toMatch(
+    const model = { from: join(folder, 'model') };
+    expect(await failure(run(`from-traced-${name}`, { model }, backend))).toMatch(
       /^training step 1: expected .*, got loss NaN .*, first in the output of layer 1\. There is no checkpoint yet/,
     );
     // nor does the log say null for one that was held out

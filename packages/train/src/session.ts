@@ -1,6 +1,6 @@
 // A decoder's training session: its step over parts of batches. Owns filling the decoder's inputs, counting what its FFNs
 // do, and tracing numbers that are not finite. Does not own running and updating (program-trainer.ts), data or files.
-import { alibiTable, type ModelSpec, ropeTable } from '@relufy/models';
+import { alibiTable, type ModelSpec, notFiniteError, ropeTable } from '@relufy/models';
 import { type Backend, type LoadedProgram, RelufyError, type Session } from '@relufy/tensor';
 import type { UpdateOptions } from './optimizer.js';
 import { ProgramTrainer } from './program-trainer.js';
@@ -129,12 +129,21 @@ export class TrainingSession {
     this.#trainer.discard();
   }
 
-  /** log p of each target of a part. */
+  /**
+   * log p of each target of a part.
+   * @throws RelufyError `backend` that names the layer, where one is not finite.
+   */
   async score(part: Part): Promise<Float32Array> {
     this.#evaluation ??= this.session.load(this.step.evaluation.program);
     this.#fill(part);
-    await this.#evaluation.run({ rows: part.tokens.length, outputs: part.targets.length });
-    return (this.#evaluation.view('logprob') as Float32Array).slice(0, part.targets.length);
+    const step = { rows: part.tokens.length, outputs: part.targets.length };
+    await this.#evaluation.run(step);
+    const logprobs = (this.#evaluation.view('logprob') as Float32Array).slice(0, part.targets.length);
+    if (allFinite(logprobs)) return logprobs;
+    throw await notFiniteError(this.session, this.#evaluation, this.step.evaluation, step, (dim, row) => {
+      const at = dim === 'rows' ? row : (part.outputRows[row] as number);
+      return `position ${part.positions[at]} (token id ${part.tokens[at]})`;
+    });
   }
 
   /** Says where the first number that is not finite stands, in the order of the forward pass. */

@@ -66,6 +66,15 @@ RELUFY_INLINE static Vec keep(uint32x4_t mask, Vec v) {
   return vreinterpretq_f32_u32(vandq_u32(mask, vreinterpretq_u32_f32(v)));
 }
 RELUFY_INLINE static Vec whereGreater(Vec a, Vec b, Vec v) { return keep(vcgtq_f32(a, b), v); }
+RELUFY_INLINE static Vec whereNonZero(Vec a, Vec v) { return keep(vmvnq_u32(vceqzq_f32(a)), v); }
+RELUFY_INLINE static Vec whereAtMost(Vec a, Vec b, Vec v) { return keep(vcleq_f32(a, b), v); }
+RELUFY_INLINE static Vec whereNotAtMost(Vec a, Vec b, Vec v) { return keep(vmvnq_u32(vcleq_f32(a, b)), v); }
+RELUFY_INLINE static Vec whereNotLess(Vec a, Vec b, Vec v) { return keep(vmvnq_u32(vcltq_f32(a, b)), v); }
+RELUFY_INLINE static Vec chooseNegative(Vec x, Vec a, Vec b) { return vbslq_f32(vcltzq_f32(x), a, b); }
+RELUFY_INLINE static uint32_t nonZeroBits(Vec v) {
+  const uint32_t bits[lanes] = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(vmvnq_u32(vceqzq_f32(v)), vld1q_u32(bits)));
+}
 RELUFY_INLINE static Vec pow2(Vec n) {
   return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }

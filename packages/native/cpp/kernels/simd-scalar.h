@@ -61,6 +61,16 @@ RELUFY_INLINE static float hmax(Vec v) {
 }
 
 RELUFY_INLINE static Vec whereGreater(Vec a, Vec b, Vec v) { RELUFY_LANES(a.lane[l] > b.lane[l] ? v.lane[l] : 0); }
+RELUFY_INLINE static Vec whereNonZero(Vec a, Vec v) { RELUFY_LANES(a.lane[l] != 0 ? v.lane[l] : 0); }
+RELUFY_INLINE static Vec whereAtMost(Vec a, Vec b, Vec v) { RELUFY_LANES(a.lane[l] <= b.lane[l] ? v.lane[l] : 0); }
+RELUFY_INLINE static Vec whereNotAtMost(Vec a, Vec b, Vec v) { RELUFY_LANES(a.lane[l] <= b.lane[l] ? 0 : v.lane[l]); }
+RELUFY_INLINE static Vec whereNotLess(Vec a, Vec b, Vec v) { RELUFY_LANES(a.lane[l] < b.lane[l] ? 0 : v.lane[l]); }
+RELUFY_INLINE static Vec chooseNegative(Vec x, Vec a, Vec b) { RELUFY_LANES(x.lane[l] < 0 ? a.lane[l] : b.lane[l]); }
+RELUFY_INLINE static uint32_t nonZeroBits(Vec v) {
+  uint32_t bits = 0;
+  for (int l = 0; l < lanes; l++) bits |= (v.lane[l] != 0 ? 1u : 0u) << l;
+  return bits;
+}
 RELUFY_INLINE static Vec pow2(Vec n) {
   Vec out;
   for (int l = 0; l < lanes; l++) {
