@@ -1,7 +1,39 @@
-// The error of a step whose result is not finite: which layer, which op, which token. The layer is looked for only then,
-// by running the step again op by op (findNotFinite). Does not own the check itself (steps.ts, @relufy/train).
-import { findNotFinite, type LoadedProgram, RelufyError, type Session, type Step, show } from '@relufy/tensor';
+// Whether what a step gave is finite, and if not, the error: which layer, which op, which token. The layer is looked for
+// only then, by running the step again op by op (findNotFinite).
+import {
+  areFinite,
+  findNotFinite,
+  type LoadedProgram,
+  RelufyError,
+  type Session,
+  type Step,
+  show,
+} from '@relufy/tensor';
 import type { DecoderProgram } from './decoder-program.js';
+import type { StepParts } from './steps.js';
+
+/**
+ * Whether every output is, and the first number of each row's key in the last layer: whatever is not finite before makes
+ * the whole key so. That holds for rows without outputs too, and costs one number a row.
+ */
+export function isFiniteStep(
+  { session, spec, cache }: Pick<StepParts, 'session' | 'spec' | 'cache'>,
+  loaded: LoadedProgram,
+  rows: readonly { readonly slot: number; readonly position: number }[],
+  outputs: number,
+): boolean {
+  const isScored = loaded.program.buffers.has('logprob');
+  const results = loaded.view(isScored ? 'logprob' : 'logits') as Float32Array;
+  if (!areFinite('f32', results.subarray(0, isScored ? outputs : outputs * spec.vocabSize))) return false;
+  const { numHiddenLayers, attention } = spec;
+  const keys = session.view('kCache') as Float32Array | Uint16Array;
+  const dtype = keys instanceof Float32Array ? 'f32' : 'f16';
+  return rows.every(({ slot, position }) => {
+    const head = ((slot + 1) * numHiddenLayers - 1) * attention.numKeyValueHeads;
+    const at = (head * cache.contextLength + position) * attention.headDim;
+    return areFinite(dtype, keys.subarray(at, at + 1));
+  });
+}
 
 /** Says which token a row of the step is, for people. */
 export type DescribeRow = (dim: 'rows' | 'outputs', row: number) => string;

@@ -1,9 +1,9 @@
 // Steps over the slots of a session: what is run for a prompt, a whole sequence, or continuations of a context.
 // Owns programs and the KV bookkeeping. Does not own the order of a user's calls (model.ts) nor the choice of tokens.
-import { areFinite, type LoadedProgram, type Session, type StepLimits } from '@relufy/tensor';
+import type { LoadedProgram, Session, StepLimits } from '@relufy/tensor';
 import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
-import { notFiniteError } from './not-finite.js';
+import { isFiniteStep, notFiniteError } from './not-finite.js';
 import type { ParkedSlots } from './parked-slots.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
@@ -227,31 +227,11 @@ export class Steps {
       );
     const step = { rows: rows.length, outputs: outputRows.length };
     await loaded.run(step);
-    if (this.#isFinite(loaded, rows, outputRows.length)) return;
+    if (isFiniteStep(this.#parts, loaded, rows, outputRows.length)) return;
     for (const { slot, position } of rows) cache.truncate(slot, position);
     throw await notFiniteError(session, loaded, built, step, (dim, row) => {
       const { token, position } = rows[dim === 'rows' ? row : (outputRows[row] as number)] as Row;
       return `position ${position} (token id ${token})`;
-    });
-  }
-
-  /**
-   * Whether every output is, and the first number of each row's key in the last layer: whatever is not finite before
-   * makes the whole key so. That holds for rows without outputs too, and costs one number a row.
-   */
-  #isFinite(loaded: LoadedProgram, rows: readonly Row[], outputs: number): boolean {
-    const { session, spec, cache } = this.#parts;
-    const isScored = loaded.program.buffers.has('logprob');
-    const results = isScored ? loaded.view('logprob') : loaded.view('logits');
-    if (!areFinite('f32', results.subarray(0, isScored ? outputs : outputs * spec.vocabSize) as Float32Array))
-      return false;
-    const { numHiddenLayers, attention } = spec;
-    const keys = session.view('kCache') as Float32Array | Uint16Array;
-    const dtype = keys instanceof Float32Array ? 'f32' : 'f16';
-    return rows.every(({ slot, position }) => {
-      const head = ((slot + 1) * numHiddenLayers - 1) * attention.numKeyValueHeads;
-      const at = (head * cache.contextLength + position) * attention.headDim;
-      return areFinite(dtype, keys.subarray(at, at + 1));
     });
   }
 
