@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BoundedPattern, isHarmless } from './bounded-regex.js';
-import { compileTemplate } from './jinja.js';
+import { compileTemplate } from './jinja/template.js';
 import { oniguruma } from './regex.js';
 import { altered, caught, sentencePiece } from './testing.js';
 

@@ -4,7 +4,7 @@
 import { RelufyError, show } from '@relufy/tensor';
 import { type ChatRole, checkRoles } from './chat-roles.js';
 import { type ChatTemplates, chooseTemplate } from './chat-templates.js';
-import { compileTemplate, TemplateError } from './jinja.js';
+import { compileTemplate, TemplateError } from './jinja/template.js';
 import { isObject, type JsonObject, reason } from './json.js';
 
 /** One turn. Templates may read other keys too, for example `tool_calls`. */

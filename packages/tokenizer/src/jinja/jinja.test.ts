@@ -1,7 +1,7 @@
 // Templates and what Python's jinja2 3.1.6 makes of them, set up as transformers does.
 import { describe, expect, it } from 'vitest';
-import { compileTemplate } from './jinja.js';
 import { strftime } from './strftime.js';
+import { compileTemplate } from './template.js';
 
 const variables = {
   messages: [

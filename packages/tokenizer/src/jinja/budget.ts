@@ -1,11 +1,14 @@
 // What one rendering may cost. A template is a program from a file: it may loop, recurse and double what it has, so
 // steps are counted and sizes are asked for before anything is allocated. Rendering is synchronous, so one count is
-// enough. Which work costs what is said where it is done (jinja-interpreter.ts, jinja-values.ts).
+// enough. Which work costs what is said where it is done.
 
-const STEPS = 250_000;
+const STEPS = 1_000_000;
 /** Characters and list entries that come about, printed or not; ten times as many as a long context has. */
 const SIZE = 16_000_000;
+/** Nested calls, expressions and values. Python gives up at about 1000 frames of its own. */
 const DEPTH = 400;
+/** Comparing and searching goes through so many characters in a step. */
+const CHARACTERS_PER_STEP = 64;
 
 let steps = STEPS;
 let size = SIZE;
@@ -22,6 +25,10 @@ export function withTemplateBudget<T>(input: number, run: () => T): T {
   depth = 0;
   try {
     return run();
+  } catch (error) {
+    // The engine's own limits: the stack, or the length of a string or list.
+    if (error instanceof RangeError) throw new TemplateBudgetError('it nests or makes too much', { cause: error });
+    throw error;
   } finally {
     [steps, size, depth] = before;
   }
@@ -29,7 +36,12 @@ export function withTemplateBudget<T>(input: number, run: () => T): T {
 
 export function step(count = 1): void {
   steps -= count;
-  if (steps < 0) throw new TemplateBudgetError(`it takes more than ${STEPS} steps`);
+  if (!(steps >= 0)) throw new TemplateBudgetError(`it takes more than ${STEPS} steps`);
+}
+
+/** Before `amount` characters are gone through. */
+export function scan(amount: number): void {
+  if (amount >= CHARACTERS_PER_STEP) step(Math.floor(amount / CHARACTERS_PER_STEP));
 }
 
 /** Before `amount` characters or entries come about. */
@@ -38,12 +50,20 @@ export function charge(amount: number): void {
   if (!(size >= 0)) throw new TemplateBudgetError(`it makes more than ${SIZE} characters or list entries`);
 }
 
-/** One level of macros or nested values deeper. */
+/** One level of calls or nested values deeper. */
 export function deeper<T>(run: () => T): T {
-  if (++depth > DEPTH) throw new TemplateBudgetError(`it nests more than ${DEPTH} calls or values`);
+  enter();
   try {
     return run();
   } finally {
-    depth--;
+    leave();
   }
+}
+
+export function enter(): void {
+  if (++depth > DEPTH) throw new TemplateBudgetError(`it nests more than ${DEPTH} calls or values`);
+}
+
+export function leave(): void {
+  depth--;
 }
