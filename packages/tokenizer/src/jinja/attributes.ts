@@ -3,7 +3,7 @@
 import { bind, intArgument } from './arguments.js';
 import { charge, step } from './budget.js';
 import type { Lookup } from './format-spec.js';
-import { described, ordered, sliced, subscript } from './operators.js';
+import { contains, described, ordered, sliced, subscript } from './operators.js';
 import { repr } from './repr.js';
 import { stringMethod } from './string-methods.js';
 import {
@@ -43,6 +43,13 @@ export class View extends PythonObject {
     readonly values: () => Iterable<Value>,
   ) {
     super();
+  }
+  override readonly hashable = false;
+  /** Keys, and pairs, are compared as sets are. */
+  override equals(other: PythonObject): boolean {
+    if (!(other instanceof View) || this.typeName === 'dict_values' || other.typeName !== this.typeName)
+      return this === other;
+    return other.length() === this.length() && Array.from(this.values()).every((item) => contains(other, item));
   }
   override repr(): string {
     return `${this.typeName}(${repr(Array.from(this.values()))})`;
@@ -84,7 +91,10 @@ export class Lookups implements Lookup {
   }
 
   slice(value: Value, bounds: readonly (Value | undefined)[]): Value {
-    return sliced(value, bounds) ?? new Undefined(`${typeName(value)} cannot be sliced so`, this.rules.strict);
+    const part = value instanceof PythonObject && !(value instanceof Tuple) ? value.slice(bounds) : undefined;
+    const found = part ?? sliced(value, bounds);
+    if (found === undefined) throw new PythonError('TypeError', `'${typeName(value)}' object has no such slices`);
+    return found;
   }
 
   /** Only what `value.name` is by its type, not a key of a mapping. */

@@ -107,7 +107,7 @@ export class Evaluator implements Runtime {
       case 'if':
         if (truth(this.evaluate(node.test, scope))) return this.evaluate(node.value, scope);
         if (node.otherwise !== undefined) return this.evaluate(node.otherwise, scope);
-        return new Undefined('the condition of an inline if was false and there is no else', this.rules.strict);
+        return new Undefined('the condition of an inline if was false and there is no else'); // never a strict one
       default:
         throw new Error(`internal: ${node.kind} is evaluated elsewhere`);
     }

@@ -86,6 +86,7 @@ export class ExpressionParser {
       tokens.use(value);
       return { kind: 'attribute', of: value, name: tokens.expect('name').value };
     }
+    if (value === 'loop' && tokens.loops > 0) throw tokens.fail('"loop" cannot be assigned to inside a loop');
     if (constants.has(value)) throw tokens.fail(`"${value}" cannot be assigned to`);
     return { kind: 'name', name: value };
   }
@@ -260,8 +261,8 @@ export class ExpressionParser {
     }
     tokens.expect('operator', ']');
     const [key] = keys;
-    if (key === undefined) throw tokens.fail('expected something between "[" and "]"');
-    if (keys.length === 1) return 'kind' in key ? { kind: 'item', of, key } : { kind: 'slice', of, bounds: key };
+    if (key !== undefined && keys.length === 1)
+      return 'kind' in key ? { kind: 'item', of, key } : { kind: 'slice', of, bounds: key };
     const items = keys.map((item) => ('kind' in item ? item : ({ kind: 'const', value: NONE } as const)));
     return { kind: 'item', of, key: { kind: 'tuple', items } };
   }

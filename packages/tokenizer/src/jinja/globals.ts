@@ -1,8 +1,9 @@
 // The functions and types that every template has: range, dict, namespace, cycler, joiner.
 import { bind } from './arguments.js';
-import { dictionary, fromKeys } from './attributes.js';
+import { dictionary, fromKeys, type Rules } from './attributes.js';
 import { charge } from './budget.js';
 
+import { sliceSpan } from './operators.js';
 import { repr } from './repr.js';
 import {
   type Arguments,
@@ -17,7 +18,7 @@ import {
   type Value,
 } from './values.js';
 
-/** jinja2's sandbox. */
+/** In jinja2's sandbox. */
 const LONGEST_RANGE = 100_000;
 
 class Range extends PythonObject {
@@ -44,6 +45,17 @@ class Range extends PythonObject {
   override *iterate(): Generator<Value> {
     for (let i = 0; i < this.#count; i++) yield this.start + i * this.by;
   }
+  override slice(bounds: readonly (Value | undefined)[]): Value | undefined {
+    const span = sliceSpan(this.#count, bounds);
+    if (span === undefined) return undefined;
+    const start = this.start + span.start * this.by;
+    const by = this.by * span.step;
+    return new Range(start, start + span.count * by, by);
+  }
+  override equals(other: PythonObject): boolean {
+    if (!(other instanceof Range) || other.#count !== this.#count) return false;
+    return this.#count === 0 || (this.start === other.start && (this.#count === 1 || this.by === other.by));
+  }
   override item(key: Value): Value | undefined {
     const index = Number(intOf(key));
     const at = index < 0 ? index + this.#count : index;
@@ -51,7 +63,7 @@ class Range extends PythonObject {
   }
 }
 
-function range({ positional }: Arguments): Value {
+function range({ positional }: Arguments, sandboxed: boolean): Value {
   if (positional.length === 0 || positional.length > 3)
     throw new PythonError('TypeError', `range expected 1 to 3 arguments, got ${positional.length}`);
   const bounds = positional.map((bound) => {
@@ -64,7 +76,7 @@ function range({ positional }: Arguments): Value {
   const [start, stop, by] = bounds.length === 1 ? [0, bounds[0]!, 1] : [bounds[0]!, bounds[1]!, bounds[2] ?? 1];
   if (by === 0) throw new PythonError('ValueError', 'range() arg 3 must not be zero');
   const made = new Range(start, stop, by);
-  if (made.length() > LONGEST_RANGE)
+  if (sandboxed && made.length() > LONGEST_RANGE)
     throw new PythonError(
       'OverflowError',
       `Range too big. The sandbox blocks ranges larger than MAX_RANGE (${LONGEST_RANGE}).`,
@@ -156,9 +168,9 @@ class DictType extends Callable {
 }
 
 /** The globals of jinja2. */
-export function pythonGlobals(): [string, Value][] {
+export function pythonGlobals({ sandboxed }: Rules): [string, Value][] {
   return [
-    ['range', new Callable('range', range)],
+    ['range', new Callable('range', (args) => range(args, sandboxed))],
     ['dict', new DictType()],
     ['namespace', new Callable('namespace', (args) => new Namespace(dictionary(args)))],
     ['cycler', new Callable('cycler', ({ positional }) => new Cycler(positional))],

@@ -118,7 +118,7 @@ export function floatArithmetic(operator: string, a: number, b: number): Float {
       if (a < 0 && Number.isFinite(a) && Number.isFinite(b) && !Number.isInteger(b))
         throw new PythonError('TypeError', 'a power that is a complex number');
       // Where Python and JavaScript differ: 1 to any power is 1.
-      const power = a === 1 || (a === -1 && !Number.isFinite(b) && !Number.isNaN(b)) ? 1 : a ** b;
+      const power = a === 1 || (a === -1 && !Number.isFinite(b) && !Number.isNaN(b)) ? 1 : raised(a, b);
       if (!Number.isFinite(power) && Number.isFinite(a) && Number.isFinite(b))
         throw new PythonError('OverflowError', 'the result of ** is too large for a float');
       return new Float(power);
@@ -126,9 +126,14 @@ export function floatArithmetic(operator: string, a: number, b: number): Float {
   }
 }
 
+/** The engine's power is off by a unit for square roots, which Math.sqrt is not. */
+const raised = (a: number, b: number): number =>
+  Math.abs(b) < 64 && b % 1 === 0.5 ? a ** (b - 0.5) * Math.sqrt(a) : a ** b;
+
 export function toFloat(value: Int): number {
   const number = Number(value);
-  if (!Number.isFinite(number)) throw new PythonError('OverflowError', 'int too large to convert to float');
+  if (typeof value === 'bigint' && !Number.isFinite(number))
+    throw new PythonError('OverflowError', 'int too large to convert to float');
   return number;
 }
 

@@ -27,7 +27,9 @@ import {
 export function operate(operator: string, left: Value, right: Value): Value {
   if (typeof left === 'number' && typeof right === 'number' && operator !== '/')
     return intArithmetic(operator, left, right);
-  for (const side of [left, right]) if (side instanceof Undefined) return side.fail();
+  const text = textOf(left);
+  for (const side of operator === '%' && text !== undefined ? [] : [left, right])
+    if (side instanceof Undefined) return side.fail();
   const x = numberOf(left);
   const y = numberOf(right);
   if (x !== undefined && y !== undefined) {
@@ -36,7 +38,6 @@ export function operate(operator: string, left: Value, right: Value): Value {
     if (a !== undefined && b !== undefined && operator !== '/') return intArithmetic(operator, a, b);
     return floatArithmetic(operator, toFloat(x), toFloat(y));
   }
-  const text = textOf(left);
   if (operator === '+') {
     const joined = concatenated(left, right);
     if (joined !== undefined) return joined;
@@ -209,7 +210,7 @@ function picked<T>(items: ArrayLike<T>, { start, count, step: stride }: Span): T
 
 const surrogates = /[\ud800-\udfff]/;
 
-/** `value[start:stop:step]`; undefined where Python raises a TypeError. */
+/** `value[start:stop:step]`; undefined where Python has no slices of the value. */
 export function sliced(value: Value, bounds: readonly (Value | undefined)[]): Value | undefined {
   if (value instanceof Undefined) return value.fail();
   const text = textOf(value);

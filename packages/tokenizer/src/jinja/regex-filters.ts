@@ -19,27 +19,31 @@ export const regexFilters: Filters = {
   ],
 };
 
-/** What Python writes otherwise: its sets, anchors and named groups. */
+/** What Python writes or means otherwise: its sets, anchors, line ends and named groups. */
 function translated(source: string): { pattern: string; flags: string } {
-  let flags = 'gu';
-  let pattern = source;
   const inline = /^\(\?([aimsux]+)\)/.exec(source);
-  if (inline !== null) {
-    pattern = source.slice(inline[0].length);
-    for (const flag of 'ims') if (inline[1]!.includes(flag)) flags += flag;
-  }
+  const set = inline?.[1] ?? '';
+  const lines = set.includes('m');
+  const all = set.includes('s');
   let inSet = false;
-  pattern = pattern.replaceAll(/\\([\s\S])|\(\?P<(\w+)>|\(\?P=(\w+)\)|[[\]$-]/g, (all, letter, name, reference) => {
+  const anchors: Record<string, string> = {
+    '^': lines ? '(?<![^\\n])' : '^',
+    $: lines ? '(?![^\\n])' : '(?=\\n?$)',
+    '.': all ? '[^]' : '[^\\n]',
+  };
+  const tokens = /\\([\s\S])|\(\?P<(\w+)>|\(\?P=(\w+)\)|[[\]^$.]/g;
+  const pattern = source.slice(inline?.[0].length ?? 0).replaceAll(tokens, (token, letter, name, reference) => {
+    if (letter !== undefined) return escapeFor(letter as string, inSet);
+    if (inSet) {
+      if (token === ']') inSet = false;
+      return token === '[' ? '\\[' : (token as string);
+    }
     if (name !== undefined) return `(?<${name as string}>`;
     if (reference !== undefined) return `\\k<${reference as string}>`;
-    if (letter === undefined) {
-      if (all === '[' && inSet) return '\\[';
-      if (all === '[' || all === ']') inSet = all === '[';
-      return all === '$' && !inSet && !flags.includes('m') ? '(?=\\n?$(?![\\s\\S]))' : (all as string);
-    }
-    return escapeFor(letter as string, inSet);
+    inSet = token === '[';
+    return anchors[token as string] ?? (token as string);
   });
-  return { pattern, flags };
+  return { pattern, flags: `gu${set.includes('i') ? 'i' : ''}` };
 }
 
 function escapeFor(letter: string, inSet: boolean): string {
@@ -48,7 +52,7 @@ function escapeFor(letter: string, inSet: boolean): string {
   if (set !== undefined && letter === letter.toLowerCase()) return inSet ? set : `[${set}]`;
   if (set !== undefined) return inSet ? `\\${letter}` : `[^${set}]`;
   if (letter === 'A') return '^';
-  if (letter === 'Z') return '$(?![\\s\\S])';
+  if (letter === 'Z') return '$';
   // Without meaning in JavaScript's Unicode patterns, which refuse to escape it.
   if (/[^\w^$\\.*+?()[\]{}|/-]/.test(letter) || (letter === '-' && !inSet)) return letter;
   return `\\${letter}`;

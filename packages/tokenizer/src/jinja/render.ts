@@ -116,7 +116,6 @@ export class Renderer extends Evaluator {
       items.push(item);
     }
     charge(items.length);
-    if (items.length === 0) return this.#run(node.otherwise, new Scope(outer), out);
     const again = (more: Value, level: number): string =>
       deeper(() => {
         const inner = new Output();
@@ -124,6 +123,7 @@ export class Renderer extends Evaluator {
         return inner.text;
       });
     const loop = new Loop(items, depth, node.recursive ? again : undefined, this.rules.strict);
+    let finished = false;
     for (const [i, item] of items.entries()) {
       step();
       loop.at = i;
@@ -131,9 +131,12 @@ export class Renderer extends Evaluator {
       const scope = new Scope(outer);
       scope.set('loop', loop);
       this.assign(node.target, item, scope);
-      if (this.#run(node.body, scope, out) === 'break') break;
+      const exit = this.#run(node.body, scope, out);
+      if (exit === undefined) finished = true;
+      else if (exit === 'break') break;
     }
-    return undefined;
+    // As jinja2 compiles it: a loop whose every round was left early counts as one without rounds.
+    return finished ? undefined : this.#run(node.otherwise, new Scope(outer), out);
   }
 
   assign(target: Target, value: Value, scope: Scope): void {

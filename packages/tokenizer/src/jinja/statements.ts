@@ -128,6 +128,7 @@ class StatementParser {
 
   #for(): Statement {
     const { tokens } = this;
+    tokens.loops++;
     const target = this.#expressions.target(false, 'in');
     tokens.expect('name', 'in');
     const over = this.#expressions.tuple({ plain: true, until: 'recursive' });
@@ -136,6 +137,7 @@ class StatementParser {
     this.#loops++;
     const body = this.#bodyBefore('endfor', 'else');
     this.#loops--;
+    tokens.loops--;
     const otherwise = tokens.next().value === 'else' ? this.#body('endfor') : [];
     return { kind: 'for', target, over, test, recursive, body, otherwise };
   }

@@ -27,7 +27,7 @@ export interface Surroundings {
   readonly whitespace: Whitespace;
   readonly rules: Rules;
   readonly filters: Filters;
-  readonly globals: () => readonly [string, Value][];
+  readonly globals: (rules: Rules) => readonly [string, Value][];
 }
 
 function raiseException(message: Value | undefined): never {
@@ -39,8 +39,8 @@ export const chatSurroundings: Surroundings = {
   whitespace: { trimBlocks: true, lstripBlocks: true, keepTrailingNewline: false },
   rules: { sandboxed: true, strict: false },
   filters: { ...textFilters, ...sequenceFilters, ...chatJson },
-  globals: () => [
-    ...pythonGlobals(),
+  globals: (rules) => [
+    ...pythonGlobals(rules),
     [
       'raise_exception',
       new Callable('raise_exception', (args) => raiseException(bind('raise_exception', ['message'], args)[0])),
@@ -78,7 +78,7 @@ export function compileTemplate(source: string, surroundings = chatSurroundings)
   return (variables) =>
     withTemplateBudget(source.length + sizeOf(variables), () => {
       const scope = new Scope();
-      for (const [name, value] of surroundings.globals()) scope.set(name, value);
+      for (const [name, value] of surroundings.globals(surroundings.rules)) scope.set(name, value);
       for (const [name, value] of Object.entries(variables)) {
         if (value !== undefined) scope.set(name, toPython(value)); // undefined: an option that was left open
       }

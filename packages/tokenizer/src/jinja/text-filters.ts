@@ -16,6 +16,7 @@ import {
   Float,
   intOf,
   iterate,
+  lengthOf,
   listOf,
   Markup,
   NONE,
@@ -66,15 +67,14 @@ function paid(size: number): number {
 }
 
 function truncate(value: Value, [length, killWords, end, leeway]: Given): Value {
-  const text = textArgument('truncate', value);
   const most = intArgument('truncate', length, 255);
   const tail = end === undefined ? '...' : textArgument('truncate', end);
   const slack = intArgument('truncate', leeway === NONE ? undefined : leeway, 5);
   if (most < codePoints(tail))
     throw new PythonError('AssertionError', `expected length >= ${codePoints(tail)}, got ${most}`);
   if (slack < 0) throw new PythonError('AssertionError', `expected leeway >= 0, got ${slack}`);
-  const chars = Array.from(text);
-  if (chars.length <= most + slack) return value;
+  if (lengthOf(value) <= most + slack) return value;
+  const chars = Array.from(textArgument('truncate', value));
   const cut = chars.slice(0, most - codePoints(tail)).join('');
   if (flag(killWords)) return like(value, cut + tail);
   const space = cut.lastIndexOf(' ');
@@ -157,8 +157,7 @@ function quoteUrl(value: Value, inQuery: boolean): string {
 }
 
 function urlEncode(value: Value): Value {
-  const iterable =
-    Array.isArray(value) || (value instanceof PythonObject && textOf(value) === undefined && !(value instanceof Float));
+  const iterable = Array.isArray(value) || (value instanceof PythonObject && value.iterate() !== undefined);
   if (!iterable) return quoteUrl(value, false);
   const pairs = value instanceof Dict ? value.items() : iterate(value);
   return Array.from(pairs, (pair) => {

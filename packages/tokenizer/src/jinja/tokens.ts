@@ -7,6 +7,8 @@ const DEPTH = 150;
 export class Tokens {
   #at = 0;
   #depth = 0;
+  /** How many loops are open, macros between them or not. */
+  loops = 0;
   /** The names read so far in the bodies of macros that are open; each is a set of its own. */
   readonly used: Set<string>[] = [];
 

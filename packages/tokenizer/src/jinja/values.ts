@@ -48,6 +48,14 @@ export abstract class PythonObject {
   item(_key: Value): Value | undefined {
     return undefined;
   }
+  /** A range of the items; undefined where Python has none. */
+  slice(_bounds: readonly (Value | undefined)[]): Value | undefined {
+    return undefined;
+  }
+  readonly hashable: boolean = true;
+  equals(other: PythonObject): boolean {
+    return this === other;
+  }
   call(_args: Arguments): Value {
     throw new PythonError('TypeError', `a ${this.typeName} is not callable`);
   }
@@ -120,7 +128,7 @@ function keyOf(value: Value): Key | undefined {
   if (value instanceof Markup) return keyOf(value.text);
   if (Array.isArray(value) || value instanceof Dict) return undefined;
   if (value instanceof Undefined) return Undefined;
-  if (!(value instanceof Tuple)) return value;
+  if (!(value instanceof Tuple)) return value.hashable ? value : undefined;
   const parts: string[] = [];
   for (const item of value.items) {
     step();
@@ -335,7 +343,7 @@ export function equal(a: Value, b: Value): boolean {
   } finally {
     leave();
   }
-  return false;
+  return a instanceof PythonObject && b instanceof PythonObject && a.equals(b);
 }
 
 /** What Python would iterate over. */

@@ -56,7 +56,7 @@ function brokenWord(
       const hyphen = chars.slice(0, room).lastIndexOf('-');
       if (hyphen > 0 && chars.slice(0, hyphen).some((char) => char !== '-')) end = hyphen + 1;
     }
-    if (end > 0) line.push(chars.slice(0, end).join(''));
+    line.push(chars.slice(0, end).join(''));
     chunks.push(chars.slice(end).join(''));
   } else if (line.length === 0) {
     line.push(chunks.pop()!);
