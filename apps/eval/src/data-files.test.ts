@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readDocs } from './data-files.js';
 import { TaskRegistry } from './task-registry.js';
+import { renderTemplate } from './template.js';
 
 let folder: string;
 beforeAll(() => {
@@ -35,6 +37,28 @@ test.each([
   ['a mark before a table', 'k.csv', `\ufeffq\na\n"${docs[1]!.q}"\n`],
 ])('%s', async (_, name, content) => {
   expect(await readDocs(write(name, content))).toEqual(docs);
+});
+
+test('numbers print as Python read them: with a point where the file has one', async () => {
+  const json = '{"f": 2.0, "i": 2, "l": [1.0, 1, 1e3, 0.5], "m": {"x": -0.0}, "s": "3.0", "n": NaN}';
+  const [doc] = await readDocs(write('floats.jsonl', json.replace(', "n": NaN', '')));
+  expect(doc).toEqual({ f: 2, i: 2, l: [1, 1, 1000, 0.5], m: { x: -0 }, s: '3.0' });
+  expect(renderTemplate('t', '{{f}} {{i}} {{l}} {{m}} {{s}}', doc!)).toBe(
+    "2.0 2 [1.0, 1, 1000.0, 0.5] {'x': -0.0} 3.0",
+  );
+  const [odd] = await readDocs(write('nan.jsonl', json));
+  expect(renderTemplate('t', '{{n}} {{l[3]}}', odd!)).toBe('nan 0.5');
+  const columns = [
+    { name: 'd', data: [2, 0.5], type: 'DOUBLE' },
+    { name: 'i', data: [2, 3], type: 'INT32' },
+  ] as const;
+  const path = write(
+    'floats.parquet',
+    new Uint8Array(
+      parquetWriteBuffer({ columnData: columns.map((column) => ({ ...column, data: [...column.data] })) }),
+    ),
+  );
+  expect((await readDocs(path)).map((each) => renderTemplate('t', '{{d}} {{i}}', each))).toEqual(['2.0 2', '0.5 3']);
 });
 
 test('one object, on one line or several', async () => {

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { RelufyError, show } from '@relufy/tensor';
+import { markFloat, parsePythonJson } from '@relufy/tokenizer/jinja';
 import type { Doc } from './processors.js';
 
 const unzip = promisify(gunzip);
@@ -48,7 +49,7 @@ const unreadable = (path: string, expected: string, cause: unknown): RelufyError
 function jsonDocs(path: string, content: string): Doc[] {
   const parse = (json: string): { value: unknown } | { error: unknown } => {
     try {
-      return { value: JSON.parse(json) };
+      return { value: parsePythonJson(json) };
     } catch (error) {
       return { error };
     }
@@ -77,13 +78,20 @@ function jsonDocs(path: string, content: string): Doc[] {
 
 /** The reader is loaded for the first Parquet file: most runs have none. */
 async function parquetDocs(bytes: Uint8Array): Promise<Doc[]> {
-  const [{ parquetReadObjects }, { compressors }] = await Promise.all([
+  const [{ parquetMetadata, parquetReadObjects }, { compressors }] = await Promise.all([
     import('hyparquet'),
     import('hyparquet-compressors'),
   ]);
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
   const rows = await parquetReadObjects({ file, compressors });
-  return rows.map((row) => plain(row) as Doc);
+  const floats = parquetMetadata(file)
+    .schema.filter(({ type }) => type === 'DOUBLE' || type === 'FLOAT')
+    .map(({ name }) => name);
+  return rows.map((row) => {
+    const doc = plain(row) as Doc;
+    for (const name of floats) if (typeof doc[name] === 'number') markFloat(doc, name);
+    return doc;
+  });
 }
 
 /** As JSON would have it, which is what templates are written for: 64-bit integers are numbers, times texts. */

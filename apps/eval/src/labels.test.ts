@@ -86,8 +86,34 @@ test('a question of digits names a choice where there is one, and is a text wher
   const contextOf = (item: ReturnType<typeof itemOf>) => (item.requests[0] as { context: string }).context;
   expect(contextOf(itemOf({ a: 0, n: 1 }, { doc_to_text: '{{n}}' }))).toBe('y');
   expect(contextOf(itemOf({ a: 0, n: 3 }, { doc_to_text: '{{n}}:' }))).toBe('3:');
+  for (const output_type of ['generate_until', 'loglikelihood'])
+    expect(contextOf(itemOf({ a: 0, n: 1 }, { output_type, doc_to_text: '{{n}}' }))).toBe('y');
   const free = { output_type: 'generate_until', doc_to_choice: undefined, doc_to_text: '{{n}}' };
   expect(contextOf(itemOf({ a: 'z', n: 3 }, free))).toBe('3');
+});
+
+test.each([[[false, true]], [['False', 'True']], [{ no: false, yes: true }], ['{{ [1 == 2, 1 == 1] }}']])(
+  'choices that are no texts are asked for as Python prints them: %j',
+  (doc_to_choice) => {
+    const item = itemOf({ answer: true }, { doc_to_choice, doc_to_target: '{{answer}}' });
+    expect(item.choices).toEqual(['False', 'True']);
+    expect(item.requests.map((request) => 'continuation' in request && request.continuation)).toEqual([
+      ' False',
+      ' True',
+    ]);
+    expect(itemMetrics(taskOf(), item, responses).acc).toBe(1);
+    expect(
+      itemMetrics(taskOf(), itemOf({ answer: false }, { doc_to_choice, doc_to_target: '{{answer}}' }), responses).acc,
+    ).toBe(0);
+    expect(
+      itemMetrics(taskOf(), itemOf({ answer: true }, { doc_to_choice, doc_to_target: 'answer' }), responses).acc,
+    ).toBe(1);
+  },
+);
+
+test('a target that is a list of Python is several targets', () => {
+  expect(itemOf({ l: ['x', "it's"] }, { doc_to_target: '{{l}}' }).target).toEqual(['x', "it's"]);
+  expect(itemOf({ l: 'no list' }, { doc_to_target: '[{{l}}]' }).target).toBe('[no list]');
 });
 
 test('the label of a generation is the text of its choice', () => {

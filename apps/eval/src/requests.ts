@@ -5,6 +5,7 @@ import type { FewshotContext } from './few-shot.js';
 import type { Doc } from './processors.js';
 import type { TaskConfig } from './task-file.js';
 import { docAnswer, docChoices, docQuestion, docTarget, docText } from './task-values.js';
+import { pythonText } from './template.js';
 
 export interface GenerationSettings {
   readonly until: readonly string[];
@@ -35,15 +36,19 @@ export function makeItem(task: TaskConfig, docId: number, doc: Doc, fewshot: Few
     case 'loglikelihood': {
       const request = {
         kind: 'loglikelihood',
-        context: before + docText(task, doc),
-        continuation: String(target),
+        context: before + docQuestion(task, doc),
+        continuation: pythonText(target),
       } as const;
       return { docId, doc, requests: [request], choices: [], target };
     }
     case 'loglikelihood_rolling':
-      return { docId, doc, requests: [{ kind: 'rolling', text: String(target) }], choices: [], target };
+      return { docId, doc, requests: [{ kind: 'rolling', text: pythonText(target) }], choices: [], target };
     case 'generate_until': {
-      const request = { kind: 'generate', context: before + docText(task, doc), settings: settingsOf(task) } as const;
+      const request = {
+        kind: 'generate',
+        context: before + docQuestion(task, doc),
+        settings: settingsOf(task),
+      } as const;
       const answer = typeof target === 'number' ? docAnswer(task, doc) : target;
       return { docId, doc, requests: [request], choices: [], target: answer };
     }
@@ -68,7 +73,7 @@ function multipleChoice(
     return {
       docId,
       doc,
-      requests: choices.map((choice) => loglikelihood(before + choice, String(target))),
+      requests: choices.map((choice) => loglikelihood(before + choice, pythonText(target))),
       choices,
       target: docText(task, doc),
     };

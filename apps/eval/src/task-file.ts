@@ -17,6 +17,8 @@ export class FunctionName {
 const named = z.instanceof(FunctionName);
 const record = z.record(z.string(), z.unknown());
 const ignored = z.unknown().optional();
+/** What YAML makes of False or 3, which are choices too. */
+const plain = z.union([z.string(), z.number(), z.boolean()]);
 
 const metric = z.looseObject({
   metric: z.string(),
@@ -49,7 +51,7 @@ const taskSchema = z.strictObject({
   process_docs: named.optional(),
   doc_to_text: z.union([z.string(), z.number(), named]),
   doc_to_target: z.union([z.string(), z.number(), z.array(z.unknown()), named]),
-  doc_to_choice: z.union([z.string(), z.array(z.string()), named]).nullish(),
+  doc_to_choice: z.union([z.string(), z.array(plain), z.record(z.string(), plain), named]).nullish(),
   process_results: named.optional(),
   multiple_inputs: z.boolean().optional(),
   description: z.string().default(''),

@@ -3,7 +3,7 @@
 import { RelufyError, show } from '@relufy/tensor';
 import { type Doc, processor } from './processors.js';
 import { FunctionName, type TaskConfig } from './task-file.js';
-import { evaluateTemplate, renderTemplate } from './template.js';
+import { literalValue, pythonText, renderTemplate } from './template.js';
 
 /** A text; or a number where the text is a choice of the document (winogrande). */
 export function docText(task: TaskConfig, doc: Doc, given = task.doc_to_text): string | number {
@@ -20,20 +20,24 @@ export function docChoices(task: TaskConfig, doc: Doc): string[] {
   const given = task.doc_to_choice;
   let choices: unknown = given;
   if (given instanceof FunctionName) choices = processor(where, given.name, 'value')(doc);
-  else if (typeof given === 'string') choices = given in doc ? doc[given] : evaluateTemplate(where, given, doc);
+  else if (typeof given === 'string')
+    choices = given in doc ? doc[given] : literalValue(renderTemplate(where, given, doc));
   if (typeof choices === 'object' && choices !== null && !Array.isArray(choices)) choices = Object.values(choices);
-  if (Array.isArray(choices) && choices.length > 0 && choices.every((choice) => typeof choice === 'string'))
-    return choices;
+  if (Array.isArray(choices) && choices.length > 0 && choices.every(isPlain)) return choices.map(pythonText);
   throw new RelufyError(
     'input',
     `${where}: expected a list of texts for ${show(doc)}, got ${show(choices)}. Correct the task file or the data.`,
   );
 }
 
+/** What a choice can be: it is asked for as Python prints it. */
+const isPlain = (value: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof value);
+
 /** The question of a document: a text, or the choice that it names by number. */
 export function docQuestion(task: TaskConfig, doc: Doc): string {
   const text = docText(task, doc);
   if (typeof text === 'string') return text;
+  if (task.doc_to_choice == null) return pythonText(text);
   const choices = docChoices(task, doc);
   const chosen = choices[text];
   if (chosen !== undefined) return chosen;
@@ -47,7 +51,7 @@ export function docQuestion(task: TaskConfig, doc: Doc): string {
 export function docAnswer(task: TaskConfig, doc: Doc): string {
   const target = docTarget(task, doc);
   if (typeof target !== 'number' || task.doc_to_choice == null)
-    return String(Array.isArray(target) ? target[0] : target);
+    return pythonText(Array.isArray(target) ? target[0] : target);
   const choices = docChoices(task, doc);
   const chosen = choices.at(target);
   if (Number.isInteger(target) && Math.abs(target) <= choices.length && chosen !== undefined) return chosen;
@@ -68,10 +72,10 @@ export function docTarget(
   if (given instanceof FunctionName) return asTarget(processor(where, given.name, 'value')(doc));
   if (typeof given !== 'string') return given;
   if (given in doc) return asTarget(doc[given]);
-  const value = evaluateTemplate(where, given, doc);
-  if (Array.isArray(value)) return value;
-  const text = String(value);
-  return task.doc_to_choice != null && /^\d+$/.test(text) ? Number(text) : text;
+  const text = renderTemplate(where, given, doc);
+  if (task.doc_to_choice != null && /^\d+$/.test(text)) return Number(text);
+  const value = /^\[.*\]$/s.test(text) ? literalValue(text) : undefined;
+  return Array.isArray(value) ? value : text;
 }
 
 function textOrNumber(where: string, value: unknown): string | number {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { evaluateTemplate, renderTemplate } from './template.js';
+import { literalValue, renderTemplate } from './template.js';
 
 const render = (source: string, fields: Record<string, unknown> = {}) => renderTemplate('task', source, fields);
 
@@ -14,16 +14,32 @@ test.each([
   expect(render(source, fields)).toBe(expected);
 });
 
-test('a single expression keeps its value', () => {
-  const choices = { text: ['x', 'y'], label: ['A', 'B'] };
-  expect(evaluateTemplate('task', '{{choices.label.index(key)}}', { choices, key: 'B' })).toBe(1);
-  expect(evaluateTemplate('task', '{{[a, b]}}', { a: "it's", b: '"x"' })).toEqual(["it's", '"x"']);
-  expect(evaluateTemplate('task', '{{choices.text}}', { choices })).toEqual(['x', 'y']);
+const document = { t: true, n: null, l: ['a', 1], e: 1e-7, half: 0.5, words: ['b', 'a'], s: "it's" };
+
+test.each([
+  ['{{t}} {{n}} {{2.0}} {{l}} {{e}} {{half}}', "True None 2.0 ['a', 1] 1e-07 0.5"],
+  ['{{l[0]}}{{ [s, n] }}', 'a["it\'s", None]'],
+  ['{% for i in range(2) %}{{i}}{% endfor %}', '01'],
+  ['{% raw %}{{x}}{% endraw %}{{s}}', "{{x}}it's"],
+  ['{{words|map("upper")|join(" ")}}', 'B A'],
+  ['{{[1, 2, 3]|select("odd")|list}}', '[1, 3]'],
+  ['{{[1, 2]|sum}} {{2.6|round}} {{"%s-%d"|format("a", 3)}} {{"<"|e}} {{"a b"|wordcount}}', '3 3.0 a-3 &lt; 2'],
+  ["{{s|regex_replace('[aeiou]', '*')}} {{s|regex_replace('(.)t', '<\\\\1>', 1)}}", "*t's <i>'s"],
+  ['{{words.index("a")}}\n', '1\n'],
+])('%s prints as Python prints it', (source, text) => {
+  expect(render(source, document)).toBe(text);
+});
+
+test('a literal of Python is read back', () => {
+  expect(literalValue(render('{{[a, b]}}', { a: "it's", b: '"x"\n' }))).toEqual(["it's", '"x"\n']);
+  expect(literalValue("{'a': (1, -2.5), 'b': [None, True]}")).toEqual({ a: [1, -2.5], b: [null, true] });
+  for (const text of ['a', '1 + 1', 'x()', "['a'", 'range(3)', '']) expect(literalValue(text)).toBeUndefined();
 });
 
 test('what the document does not have is named', () => {
-  expect(() => render('{{missing}}', { a: 1 })).toThrow('expected a field "missing"');
+  expect(() => render('{{missing}}', { a: 1 })).toThrow("'missing' is undefined");
+  expect(() => render('{{a.zz}}', { a: {} })).toThrow("'dict object' has no attribute 'zz'");
   expect(render('{% if b is defined %}{{b}}{% endif %}x', { a: 1 })).toBe('x');
   expect(() => render('{{ x', {})).toThrow('expected a Jinja template');
-  expect(() => evaluateTemplate('task', '{{a.index(2)}}', { a: [1] })).toThrow('2 is not in the list');
+  expect(() => render('{{a.index(2)}}', { a: [1] })).toThrow('2 is not in the list');
 });

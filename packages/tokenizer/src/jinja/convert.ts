@@ -1,5 +1,6 @@
 // JavaScript's values as a template's, and back.
 import { enter, leave } from './budget.js';
+import { isFloat } from './json-floats.js';
 import { int } from './numbers.js';
 import { str } from './repr.js';
 import { Dict, Float, NONE, sequenceOf, textOf, type Value } from './values.js';
@@ -27,10 +28,15 @@ export function toPython(value: unknown): Value {
   }
 }
 
+/** The value under a key of a list or object. */
+export function memberToPython(holder: object, key: string, value: unknown): Value {
+  return typeof value === 'number' && isFloat(holder, key) ? new Float(value) : toPython(value);
+}
+
 function compound(value: object): Value {
   enter();
   try {
-    if (Array.isArray(value)) return value.map(toPython);
+    if (Array.isArray(value)) return value.map((item: unknown, i) => memberToPython(value, String(i), item));
     const prototype: unknown = Object.getPrototypeOf(value);
     if (value instanceof Map) {
       return Dict.of(
@@ -38,9 +44,10 @@ function compound(value: object): Value {
       );
     }
     if (prototype !== null && prototype !== Object.prototype && Object.keys(value).length === 0)
-      return `<${value.constructor.name}>`;
+      return `<${value.constructor?.name ?? 'object'}>`;
     const dict = new Dict();
-    for (const [key, item] of Object.entries(value)) if (item !== undefined) dict.set(key, toPython(item));
+    for (const [key, item] of Object.entries(value))
+      if (item !== undefined) dict.set(key, memberToPython(value, key, item));
     return dict;
   } finally {
     leave();
@@ -61,6 +68,9 @@ export function fromPython(value: Value): unknown {
     return Object.fromEntries(Array.from(value.entries.values(), ([key, item]) => [str(key), fromPython(item)]));
   return str(value);
 }
+
+/** What Python prints for a value of JSON's. */
+export const pythonText = (value: unknown): string => str(toPython(value));
 
 /** About how much a template is given. */
 export function sizeOf(value: unknown, depth = 0): number {

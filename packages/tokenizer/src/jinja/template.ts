@@ -4,7 +4,7 @@
 import { bind, textArgument } from './arguments.js';
 import type { Rules } from './attributes.js';
 import { withTemplateBudget } from './budget.js';
-import { sizeOf, toPython } from './convert.js';
+import { memberToPython, sizeOf } from './convert.js';
 import type { Filters } from './filter-types.js';
 import { pythonGlobals } from './globals.js';
 import { chatJson, htmlJson } from './json-text.js';
@@ -80,7 +80,7 @@ export function compileTemplate(source: string, surroundings = chatSurroundings)
       const scope = new Scope();
       for (const [name, value] of surroundings.globals(surroundings.rules)) scope.set(name, value);
       for (const [name, value] of Object.entries(variables)) {
-        if (value !== undefined) scope.set(name, toPython(value)); // undefined: an option that was left open
+        if (value !== undefined) scope.set(name, memberToPython(variables, name, value)); // undefined: an option left open
       }
       return new Renderer(surroundings.filters, surroundings.rules).render(program, new Scope(scope));
     });
