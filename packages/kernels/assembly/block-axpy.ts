@@ -1,19 +1,22 @@
 // axpyBlocks: sums += x[k] * w[k] over a list of rows of a transposed weight in a block format.
 //
 //   for k in list, in order: for each of my columns c:  sums[c] += q[k][c] * (x[k] * scale[k][c / 32])
+//                            with minima:               sums[c] += x[k] * (q[k][c] * scale[k][c / 32] + minimum[k][c / 32])
 //
-// The coefficient x * scale is rounded once. This order, by k from +0, is the contract within a part of the inputs
+// The coefficient x * scale is rounded once; with minima the weight is, and the coefficients are scales and minima. This order, by k from +0, is the contract within a part of the inputs
 // (parts.ts): a skipped k would add x[k] = 0 times a finite weight.
-// 1. Coefficients of eight rows are made first, up to 64 blocks of columns of each; then the columns pass, 16 at a time,
+// 1. Coefficients of eight rows are made first, up to 64 blocks of columns of each (with minima 32); then the columns pass, 16 at a time,
 //    with the rows in two halves of four: eight rows wait for memory together.
 // 2. Integers are converted at the top of a word (block-format.ts); the power of two is in the coefficients.
 // 3. A last pass of fewer rows is padded with the last row times 0, which changes nothing either.
 // Memory: `sums` are whole blocks, private to the thread.
-import { blockBytes, halves, isInt8, nibbles, rawUnit, rawHigh, rawLow, wordsHigh, wordsLow } from './block-format';
+import {
+  blockBytes, halves, hasMinimum, Int4, isInt8, nibbles, rawUnit, rawHigh, rawLow, Uint4, wordsHigh, wordsLow,
+} from './block-format';
 import { floats, madd, splat } from './simd';
 import { mostTouched, touch } from './touch';
 
-/** Bytes of scratch: coefficients, and addresses of rows to touch. */
+/** Bytes of scratch: coefficients, and addresses of rows to touch, in whose place x of eight rows comes then. */
 export const axpyBlocksScratch: usize = 2048 + 64;
 /** Of each scattered row, the scales and so much of its beginning are touched; the processor's prefetcher goes on from there. */
 const touchedBytes: usize = 256;
@@ -22,16 +25,18 @@ const denseShare: i64 = 85;
 /** Blocks of columns whose coefficients have fixed places, and the bytes from one row's to the next's. */
 const passBlocks: i32 = 64;
 const rowCoefficients: usize = 256;
+/** Of a row's coefficients, those behind this are minima, and blocks are half as many. */
+const minimaAt: usize = 128;
 
 /** The k at place i of the list; without a list (0) the rows follow each other. */
 @inline function rowAt(list: usize, i: i32): i32 {
   return list ? load<i32>(list + floats(i)) : i;
 }
 
-/** x * scale for `blocks` blocks, four at a time; what is read behind a row's scales is not used. */
-@inline function coefficients<F>(to: usize, scales: usize, x: f32, blocks: i32): void {
+/** x * scale * unit for `blocks` blocks, four at a time; what is read behind a row's scales is not used. */
+@inline function coefficients(to: usize, scales: usize, x: f32, power: f32, blocks: i32): void {
   const xs = splat(x);
-  const unit = splat(rawUnit<F>());
+  const unit = splat(power);
   for (const end = to + floats(blocks); to < end; to += 16, scales += 8) v128.store(to, f32x4.mul(f32x4.mul(halves(scales), unit), xs));
 }
 
@@ -85,33 +90,56 @@ const rowCoefficients: usize = 256;
   let s2 = v128.load(sums, 32);
   let s3 = v128.load(sums, 48);
   let x = v128.load32_splat(c);
-  let bytes = nibbles(w0, part);
+  let bytes = nibbles<Int4>(w0, part);
   s0 = madd(s0, rawLow(wordsLow(bytes)), x);
   s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
   s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
   s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
   store64(sums, s0, s1, s2, s3);
   x = v128.load32_splat(c, rowCoefficients);
-  bytes = nibbles(w1, part);
+  bytes = nibbles<Int4>(w1, part);
   s0 = madd(s0, rawLow(wordsLow(bytes)), x);
   s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
   s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
   s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
   store64(sums, s0, s1, s2, s3);
   x = v128.load32_splat(c, 2 * rowCoefficients);
-  bytes = nibbles(w2, part);
+  bytes = nibbles<Int4>(w2, part);
   s0 = madd(s0, rawLow(wordsLow(bytes)), x);
   s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
   s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
   s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
   store64(sums, s0, s1, s2, s3);
   x = v128.load32_splat(c, 3 * rowCoefficients);
-  bytes = nibbles(w3, part);
+  bytes = nibbles<Int4>(w3, part);
   s0 = madd(s0, rawLow(wordsLow(bytes)), x);
   s1 = madd(s1, rawHigh(wordsLow(bytes)), x);
   s2 = madd(s2, rawLow(wordsHigh(bytes)), x);
   s3 = madd(s3, rawHigh(wordsHigh(bytes)), x);
   store64(sums, s0, s1, s2, s3);
+}
+
+/** The same of uint4, whose x are at `x`. */
+@inline function add16Minima(
+  sums: usize, part: i32, w0: usize, w1: usize, w2: usize, w3: usize, c: usize, x: usize,
+): void {
+  addRowMinima(sums, nibbles<Uint4>(w0, part), c, x);
+  addRowMinima(sums, nibbles<Uint4>(w1, part), c + rowCoefficients, x + 4);
+  addRowMinima(sums, nibbles<Uint4>(w2, part), c + 2 * rowCoefficients, x + 8);
+  addRowMinima(sums, nibbles<Uint4>(w3, part), c + 3 * rowCoefficients, x + 12);
+}
+
+@inline function addRowMinima(sums: usize, bytes: v128, c: usize, at: usize): void {
+  const x = v128.load32_splat(at);
+  const scale = v128.load32_splat(c);
+  const minimum = v128.load32_splat(c, minimaAt);
+  store64(
+    sums,
+    madd(v128.load(sums), madd(minimum, rawLow(wordsLow(bytes)), scale), x),
+    madd(v128.load(sums, 16), madd(minimum, rawHigh(wordsLow(bytes)), scale), x),
+    madd(v128.load(sums, 32), madd(minimum, rawLow(wordsHigh(bytes)), scale), x),
+    madd(v128.load(sums, 48), madd(minimum, rawHigh(wordsHigh(bytes)), scale), x),
+  );
 }
 
 @inline function store64(at: usize, s0: v128, s1: v128, s2: v128, s3: v128): void {
@@ -132,8 +160,9 @@ export function axpyBlocks<F>(
   const last = count - 1;
   const addresses = scratch + 8 * rowCoefficients;
   const scattered = count > 0 && 100 * <i64>count < denseShare * <i64>(rowAt(list, last) - rowAt(list, 0) + 1);
-  for (let pass = 0; pass < blocks; pass += passBlocks) {
-    const some = min(passBlocks, blocks - pass);
+  const most = passBlocks >> <i32>hasMinimum<F>();
+  for (let pass = 0; pass < blocks; pass += most) {
+    const some = min(most, blocks - pass);
     const offset = <usize>(first + pass) * blockBytes<F>();
     const scales = scalesAt + (<usize>(first + pass) << 1);
     const from = sums + (<usize>pass << 7);
@@ -148,7 +177,13 @@ export function axpyBlocks<F>(
       for (let j = 0; j < 8; j++) {
         const k = rowAt(list, min(i + j, last));
         const value: f32 = i + j < count ? load<f32>(x + floats(k)) : 0;
-        coefficients<F>(scratch + <usize>j * rowCoefficients, w + <usize>k * stride + scales, value, some);
+        const to = scratch + <usize>j * rowCoefficients;
+        const at = w + <usize>k * stride + scales;
+        if (hasMinimum<F>()) {
+          coefficients(to, at, 1, rawUnit<F>(), some);
+          coefficients(to + minimaAt, at + (scalesAt >> 3), 1, 1, some); // sixteen bytes of values have two of a scale
+          store<f32>(addresses + floats(j), value);
+        } else coefficients(to, at, value, rawUnit<F>(), some);
       }
       let w0 = w + <usize>rowAt(list, i) * stride + offset;
       let w1 = w + <usize>rowAt(list, min(i + 1, last)) * stride + offset;
@@ -166,6 +201,11 @@ export function axpyBlocks<F>(
           add8(at + 32, 8, w0, w1, w2, w3, w4, w5, w6, w7, c);
           add8(at + 64, 16, w0, w1, w2, w3, w4, w5, w6, w7, c);
           add8(at + 96, 24, w0, w1, w2, w3, w4, w5, w6, w7, c);
+        } else if (hasMinimum<F>()) {
+          add16Minima(at, 0, w0, w1, w2, w3, c, addresses);
+          add16Minima(at, 0, w4, w5, w6, w7, c + 4 * rowCoefficients, addresses + 16);
+          add16Minima(at + 64, 1, w0, w1, w2, w3, c, addresses);
+          add16Minima(at + 64, 1, w4, w5, w6, w7, c + 4 * rowCoefficients, addresses + 16);
         } else {
           add16(at, 0, w0, w1, w2, w3, c);
           add16(at, 0, w4, w5, w6, w7, c + 4 * rowCoefficients);

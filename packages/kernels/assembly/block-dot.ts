@@ -2,25 +2,27 @@
 //
 //   for each block b:  d_b = sum of x[i] w[i] over the block, an exact integer
 //                      lane (b mod 4) of sum += d_b * (wScale_b * xScale_b), in the order of b
+//                      and of formats with minima += xSum_b * (wMinimum_b * xScale_b) after it
 //   dot = hsum(sum)
 //
 // dot.ts with blocks in the place of numbers: this order of summation is the contract of row-major block formats, on every
 // path. Four blocks at a time, a group: their partial sums become lanes by a tree of shuffles.
 //
-// x is prepared once a row, in groups of 288 bytes: 128 words (int8: in order; int4: as the nibbles of 16 bytes fall
-// out by shifts of words), 4 scales, and 4 block sums times 8, which take off the 8 that nibbles have too much. Blocks
-// beyond the row are zeros there, so what is read of the weights behind a row's end (up to 96 bytes) counts nothing.
+// x is prepared once a row, in groups of 288 bytes: 128 words (int8: in order; nibbles: as those of 16 bytes fall out by
+// shifts of words), 4 scales, and 4 block sums: as they are, or of int4 times 8, which take off the 8 that its nibbles
+// have too much. Blocks beyond the row are zeros there, so what is read of the weights behind a row's end (up to 96
+// bytes) counts nothing.
 //
 // Relaxed SIMD has dot products of bytes, exact while one side has 7 bits and no sign. Nibbles have 4: a pair of
 // products is at most 2 * 127 * 15, so two such dots fit a word, and x stays bytes, in order. int8 would need x split by
 // sign into two such sides: two dots and a subtraction for what extending both sides costs (LOG.md), so it is as ever.
-import { blocksOf, fromHalves, groupsOf, halfBias, halfSign, isInt8, leastHalf } from './block-format';
+import { blocksOf, fromHalves, groupsOf, halfBias, halfSign, hasMinimum, isInt8, leastHalf } from './block-format';
 import { floats, hsum, madd, splat } from './simd';
 
 /** Bytes of a prepared group. */
 export const groupBytes: usize = 288;
 export const scalesOffset: usize = 256;
-const sumsOffset: usize = 272;
+export const sumsOffset: usize = 272;
 
 /** Bytes of a prepared row of x. */
 @inline export function preparedBytes(inWidth: i32): usize {
@@ -59,11 +61,11 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
     }
     const lane = floats(b & 3);
     store<f32>(group + lane, load<f32>(scales + floats(b)), scalesOffset);
-    store<i32>(group + lane, load<i32>(sums + floats(b)) << 3, sumsOffset);
+    store<i32>(group + lane, load<i32>(sums + floats(b)) << (hasMinimum<F>() ? 0 : 3), sumsOffset);
   }
 }
 
-/** The four partial sums of one block's integer products (int4: of the nibbles as they are). */
+/** The four partial sums of one block's integer products (of nibbles as they are). */
 @inline function blockDot<F>(w: usize, x: usize): v128 {
   if (isInt8<F>())
     return i32x4.add(
@@ -114,7 +116,7 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
   v128.store(scratch, blockDot<F>(w + 2 * step, x + 128), 32);
   v128.store(scratch, blockDot<F>(w + 3 * step, x + 192), 48);
   const dots = laneSums(v128.load(scratch), v128.load(scratch, 16), v128.load(scratch, 32), v128.load(scratch, 48));
-  return isInt8<F>() ? dots : i32x4.sub(dots, v128.load(x, sumsOffset));
+  return isInt8<F>() || hasMinimum<F>() ? dots : i32x4.sub(dots, v128.load(x, sumsOffset));
 }
 
 @inline export function groupStep<F>(): usize {
@@ -137,11 +139,18 @@ export function startDots(scratch: usize): void {
   v128.store(scratch, splat(leastHalf), leastAt);
 }
 
+/** Four f16 of a row, with the constants of startDots. */
+@inline function scaleHalves(at: usize, scratch: usize): v128 {
+  return fromHalves(
+    v128.load_ext<i16>(at), v128.load(scratch, signAt), v128.load(scratch, biasAt), v128.load(scratch, leastAt),
+  );
+}
+
 /**
  * One weight row, whole; `x` is prepared. First the dots, then the scales: the row is read from its beginning to its end,
  * which is what the processor's prefetcher can follow (WebAssembly has no prefetch of its own).
  */
-export function dotBlocks<F>(w: usize, scales: usize, x: usize, groups: i32, scratch: usize): f32 {
+export function dotBlocks<F>(w: usize, scales: usize, minima: usize, x: usize, groups: i32, scratch: usize): f32 {
   let sum = splat(0);
   const dots = scratch + dotsAt;
   while (groups > 0) {
@@ -151,10 +160,13 @@ export function dotBlocks<F>(w: usize, scales: usize, x: usize, groups: i32, scr
     for (let at = dots; at < end; at += 16, x += groupBytes, w += groupStep<F>())
       v128.store(at, groupDots<F>(w, x, scratch));
     for (let at = dots; at < end; at += 16, xScales += groupBytes, scales += 8) {
-      const scale = fromHalves(
-        v128.load_ext<i16>(scales), v128.load(scratch, signAt), v128.load(scratch, biasAt), v128.load(scratch, leastAt),
-      );
-      sum = madd(sum, f32x4.convert_i32x4_s(v128.load(at)), f32x4.mul(scale, v128.load(xScales)));
+      const xScale = v128.load(xScales);
+      sum = madd(sum, f32x4.convert_i32x4_s(v128.load(at)), f32x4.mul(scaleHalves(scales, scratch), xScale));
+      if (hasMinimum<F>()) {
+        const xSum = f32x4.convert_i32x4_s(v128.load(xScales, sumsOffset - scalesOffset));
+        sum = madd(sum, xSum, f32x4.mul(scaleHalves(minima, scratch), xScale));
+        minima += 8;
+      }
     }
     groups -= held;
   }

@@ -1,13 +1,16 @@
-// Block formats of weights as kernels see them: int8 and int4 in blocks of 32 along the stored row, the blocks' f16 scales
-// behind the values, rows padded to 64 bytes. The definition is block-format.ts of @relufy/tensor.
+// Block formats of weights as kernels see them: int8, int4 and uint4 in blocks of 32 along the stored row, the blocks' f16
+// scales behind the values, then uint4's minima, rows padded to 64 bytes. The definition is block-format.ts of
+// @relufy/tensor.
 //
-// A format is a type parameter F, as formats of single numbers are in simd.ts: Int8 or Int4, told apart by their sign.
+// A format is a type parameter F, as formats of single numbers are in simd.ts, told apart by its sign and size.
 // Owns addresses, scales and the widening of a block; sums are block-dot.ts (row-major) and block-axpy.ts (transposed).
 
 /** value = scale * q, q a signed byte. */
 export type Int8 = i8;
 /** value = scale * (nibble - 8); byte j holds element j in its low nibble and element j + 16 in its high one. */
 export type Int4 = u8;
+/** value = scale * nibble + minimum, in the same order. */
+export type Uint4 = u16;
 
 export const blockSize: i32 = 32;
 /** Blocks are taken four at a time: a lane each. */
@@ -15,6 +18,10 @@ export const groupBlocks: i32 = 4;
 
 @inline export function isInt8<F>(): bool {
   return isSigned<F>();
+}
+
+@inline export function hasMinimum<F>(): bool {
+  return sizeof<F>() == 2;
 }
 
 /** Bytes of the values of one block. */
@@ -36,9 +43,14 @@ export const groupBlocks: i32 = 4;
   return <usize>blocksOf(columns) * blockBytes<F>();
 }
 
+/** From a scale to the minimum of its block. */
+@inline export function toMinimum(columns: i32): usize {
+  return <usize>blocksOf(columns) << 1;
+}
+
 /** Bytes from one row to the next. */
 @inline export function blockRowBytes<F>(columns: i32): usize {
-  return (<usize>blocksOf(columns) * (blockBytes<F>() + 2) + 63) & ~63;
+  return (<usize>blocksOf(columns) * (blockBytes<F>() + (hasMinimum<F>() ? 4 : 2)) + 63) & ~63;
 }
 
 // ---- f16 to f32, for finite numbers
@@ -74,13 +86,18 @@ export const leastHalf: f32 = 0.00006103515625;
 
 // ---- a block's integers as f32, times a power of two: they are moved to the top of a word and converted, which is exact
 
-/** A scale times this, times a raw number, is the weight: 2^-16 (int8) or 2^-28 (int4). */
+/** A scale times this, times a raw number, is the weight (without minimum): 2^-16 (int8), 2^-28 (int4) or 2^-24 (uint4). */
 @inline export function rawUnit<F>(): f32 {
+  if (hasMinimum<F>()) return <f32>5.9604644775390625e-8;
   return isInt8<F>() ? <f32>0.0000152587890625 : <f32>3.725290298461914e-9;
 }
 
-/** Sixteen numbers of a block of int4, those from 16 * `part` on, as bytes times 16. */
-@inline export function nibbles(block: usize, part: i32): v128 {
+/** Sixteen numbers of a block of nibbles, those from 16 * `part` on, as bytes: times 16 where they are signed. */
+@inline export function nibbles<F>(block: usize, part: i32): v128 {
+  if (hasMinimum<F>()) {
+    const both = v128.load(block);
+    return v128.and(part ? i16x8.shr_u(both, 4) : both, i8x16.splat(15));
+  }
   const signed = v128.xor(v128.load(block), i8x16.splat(<i8>0x88));
   return v128.and(part ? signed : i16x8.shl(signed, 4), i8x16.splat(<i8>0xf0));
 }
@@ -108,6 +125,18 @@ export const leastHalf: f32 = 0.00006103515625;
   v128.store(to, rawHigh(words), 16);
 }
 
+/** Writes the 32 weights of block b of a row. */
+export function widenWeights<F>(to: usize, row: usize, b: i32, columns: i32): void {
+  widenBlock<F>(to, row + <usize>b * blockBytes<F>());
+  const at = row + scalesAt<F>(columns) + (<usize>b << 1);
+  const scale = f32x4.splat(half(at) * rawUnit<F>());
+  const minimum = f32x4.splat(hasMinimum<F>() ? half(at + toMinimum(columns)) : 0);
+  for (const end = to + 128; to < end; to += 16) {
+    const value = f32x4.mul(v128.load(to), scale);
+    v128.store(to, hasMinimum<F>() ? f32x4.add(value, minimum) : value);
+  }
+}
+
 /** Writes the 32 raw numbers of a block. */
 @inline export function widenBlock<F>(to: usize, block: usize): void {
   if (isInt8<F>()) {
@@ -115,7 +144,7 @@ export const leastHalf: f32 = 0.00006103515625;
     return;
   }
   for (let part = 0; part < 2; part++, to += 64) {
-    const bytes = nibbles(block, part);
+    const bytes = nibbles<F>(block, part);
     widenEight(to, wordsLow(bytes));
     widenEight(to + 32, wordsHigh(bytes));
   }

@@ -1,14 +1,15 @@
 // Products of many rows of quantised activations with row-major weights in a block format: eight weight rows are packed
 // into a panel of words that stays in L1 while every row of the step passes. Same order of summation as block-dot.ts.
 //
-//   panel  = 8 weight rows x up to 16 blocks, as [pair of k][8 rows][2 words], and their scales as [block][8 rows]
+//   panel  = 8 weight rows x up to 16 blocks, as [pair of k][8 rows][2 words], and their scales as [block][8 rows];
+//            behind them, where there are some, the minima in the same way
 //   tile   = 8 outputs x 4 rows of one block: 8 integer sums in registers, then chain (b mod 4) += sum * scales
 //   sums[row][chain][8 outputs] rest in scratch between the groups
 //
 // The words of a block are in the order in which block-dot.ts prepares x: what order that is does not matter here.
 // Scratch: panel, scales, sums of one row block; x is prepared elsewhere.
-import { blockRowBytes, groupsOf, half, isInt8, scalesAt } from './block-format';
-import { groupBytes, groupStep, scalesOffset } from './block-dot';
+import { blockRowBytes, groupsOf, half, hasMinimum, isInt8, scalesAt, toMinimum } from './block-format';
+import { groupBytes, groupStep, scalesOffset, sumsOffset } from './block-dot';
 import { at, finish, finishRun } from './finish';
 import { wanted } from './lists';
 import { floats, madd } from './simd';
@@ -18,10 +19,11 @@ export const gemmBlockRows: i32 = 64;
 const panelGroups: i32 = 4;
 const outputs: i32 = 8;
 const panelBytes: usize = 8192;
+/** Of the scales, and of the minima. */
 const scaleBytes: usize = 512;
 const rowSums: usize = 128;
 /** Bytes of scratch: panel, scales, sums with room for the padding of the last rows, and a row of results. */
-export const gemmBlockScratch: usize = panelBytes + scaleBytes + <usize>(gemmBlockRows + 3) * rowSums + 64;
+export const gemmBlockScratch: usize = panelBytes + 2 * scaleBytes + <usize>(gemmBlockRows + 3) * rowSums + 64;
 
 /** Four words of four rows, transposed. */
 @inline function store4x4(to: usize, a: v128, b: v128, c: v128, d: v128): void {
@@ -38,7 +40,8 @@ export const gemmBlockScratch: usize = panelBytes + scaleBytes + <usize>(gemmBlo
 /** Eight words of a block, the `part`-th of four. */
 @inline function words<F>(block: usize, part: i32): v128 {
   if (isInt8<F>()) return v128.load_ext<i8>(block + (<usize>part << 3));
-  return i16x8.sub(v128.and(i16x8.shr_u(v128.load(block), part << 2), i16x8.splat(15)), i16x8.splat(8));
+  const nibbles = v128.and(i16x8.shr_u(v128.load(block), part << 2), i16x8.splat(15));
+  return hasMinimum<F>() ? nibbles : i16x8.sub(nibbles, i16x8.splat(8));
 }
 
 /** Four weight rows, `blocks` blocks from the addresses on. */
@@ -54,9 +57,10 @@ function packRows<F>(panel: usize, w0: usize, w1: usize, w2: usize, w3: usize, b
   }
 }
 
-/** sums[4 rows][4 chains][8 outputs] += panel x four rows, so many groups each. */
+/** sums[4 rows][4 chains][8 outputs] += panel x four rows, so many groups each. `minima`: whether there are some. */
 export function tileBlocks(
   panel: usize, scales: usize, groups: i32, x0: usize, x1: usize, x2: usize, x3: usize, sums: usize,
+  minima: bool,
 ): void {
   for (const end = x0 + <usize>groups * groupBytes; x0 < end; ) {
     for (let chain: usize = 0; chain < 4; chain++, scales += 32) {
@@ -99,6 +103,12 @@ export function tileBlocks(
       addScaled(at + rowSums, scales, x1 + lane, b0, b1);
       addScaled(at + 2 * rowSums, scales, x2 + lane, c0, c1);
       addScaled(at + 3 * rowSums, scales, x3 + lane, d0, d1);
+      if (minima) {
+        addMinima(at, scales + scaleBytes, x0 + lane);
+        addMinima(at + rowSums, scales + scaleBytes, x1 + lane);
+        addMinima(at + 2 * rowSums, scales + scaleBytes, x2 + lane);
+        addMinima(at + 3 * rowSums, scales + scaleBytes, x3 + lane);
+      }
     }
     x0 += groupBytes;
     x1 += groupBytes;
@@ -107,10 +117,16 @@ export function tileBlocks(
   }
 }
 
+/** sums[8] += eight integers times their scales times that of x. */
 @inline function addScaled(sums: usize, scales: usize, xScale: usize, low: v128, high: v128): void {
   const x = v128.load32_splat(xScale);
   v128.store(sums, madd(v128.load(sums), f32x4.convert_i32x4_s(low), f32x4.mul(v128.load(scales), x)));
   v128.store(sums, madd(v128.load(sums, 16), f32x4.convert_i32x4_s(high), f32x4.mul(v128.load(scales, 16), x)), 16);
+}
+
+@inline function addMinima(sums: usize, minima: usize, xScale: usize): void {
+  const sum = v128.load32_splat(xScale, sumsOffset - scalesOffset);
+  addScaled(sums, minima, xScale, sum, sum);
 }
 
 /** The chains of eight outputs, joined as hsum joins lanes. */
@@ -131,7 +147,7 @@ export function gemmBlocks<F>(
   scratch: usize, active: usize, counts: usize, cursors: usize,
 ): void {
   const scales = scratch + panelBytes;
-  const sums = scales + scaleBytes;
+  const sums = scales + 2 * scaleBytes;
   const result = sums + <usize>(gemmBlockRows + 3) * rowSums;
   const stride = blockRowBytes<F>(inWidth);
   const scaleAt = scalesAt<F>(inWidth);
@@ -154,13 +170,16 @@ export function gemmBlocks<F>(
           const from = w + <usize>min(n + i, last - 1) * stride + scaleAt + (<usize>g << 3);
           for (let b: usize = 0; b < <usize>(some << 2); b++)
             store<f32>(scales + (b << 5) + floats(i), half(from + (b << 1)));
+          if (hasMinimum<F>())
+            for (let b: usize = 0; b < <usize>(some << 2); b++)
+              store<f32>(scales + scaleBytes + (b << 5) + floats(i), half(from + toMinimum(inWidth) + (b << 1)));
         }
         for (let r = r0; r < r1; r += 4) {
           const x0 = x + <usize>r * xStride + <usize>g * groupBytes;
           const left = <usize>(r1 - r - 1);
           tileBlocks(
             scratch, scales, some, x0, x0 + min<usize>(1, left) * xStride, x0 + min<usize>(2, left) * xStride,
-            x0 + min<usize>(3, left) * xStride, sums + <usize>(r - r0) * rowSums,
+            x0 + min<usize>(3, left) * xStride, sums + <usize>(r - r0) * rowSums, hasMinimum<F>(),
           );
         }
       }

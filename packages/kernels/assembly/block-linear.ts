@@ -8,7 +8,7 @@
 // Every path sums an output in the order of block-dot.ts: sparse equals dense, bit for bit.
 // Scratch: a place for gemv or gemm at the front, cursors of the rows, then every row of x, prepared.
 import { dotBlocks, dotBlocksScratch, prepare, preparedBytes, startDots } from './block-dot';
-import { blockRowBytes, blocksOf, groupsOf, scalesAt } from './block-format';
+import { blockRowBytes, blocksOf, groupsOf, scalesAt, toMinimum } from './block-format';
 import { gemmBlocks, gemmBlockScratch } from './block-gemm';
 import { linearTransposedBlocks } from './block-transposed';
 import { at, finish } from './finish';
@@ -56,13 +56,14 @@ function gemvBlocks<F>(
   if (count <= 0) return;
   const stride = blockRowBytes<F>(inWidth);
   const scales = scalesAt<F>(inWidth);
+  const minima = scales + toMinimum(inWidth);
   const groups = groupsOf(inWidth);
   const span = output(list, first, count - 1) - output(list, first, 0) + 1;
   if (100 * <i64>count >= denseShare * <i64>span) {
     for (let i = 0; i < count; i++) {
       const n = output(list, first, i);
       const row = w + <usize>n * stride;
-      finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, x, groups, scratch));
+      finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, row + minima, x, groups, scratch));
     }
     return;
   }
@@ -75,7 +76,7 @@ function gemvBlocks<F>(
     for (let j = 0; j < rows; j++) {
       const n = output(list, first, i + j);
       const row = <usize>load<u32>(addresses + floats(j));
-      finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, x, groups, scratch));
+      finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, row + minima, x, groups, scratch));
     }
   }
 }

@@ -10,7 +10,9 @@
 // Scratch: coefficients of axpyBlocks; then cursors, sums of some rows and the levels of their parts, or the panel, its
 // scales, sums and levels. Shared by the threads: the sums of every part of one row.
 import { axpyBlocks, axpyBlocksScratch } from './block-axpy';
-import { blockBytes, blockRowBytes, blocksOf, blockSize, half, rawUnit, scalesAt, widenBlock } from './block-format';
+import {
+  blockBytes, blockRowBytes, blocksOf, blockSize, half, hasMinimum, rawUnit, scalesAt, toMinimum, widenBlock, widenWeights,
+} from './block-format';
 import { at, finishRun } from './finish';
 import { AxpyRows, Linear } from './generated/ops';
 import { lowerBound } from './lists';
@@ -197,7 +199,13 @@ function gemmTransposedBlocks<F>(
           const count = min(end - k, blockK);
           for (let i = 0; i < count; i++) {
             const row = w + <usize>(k + i) * stride;
-            widenBlock<F>(scratch + (<usize>i << 7), row + <usize>b * blockBytes<F>());
+            const panel = scratch + (<usize>i << 7);
+            if (hasMinimum<F>()) {
+              widenWeights<F>(panel, row, b, outWidth);
+              store<f32>(scales + floats(i), 1);
+              continue;
+            }
+            widenBlock<F>(panel, row + <usize>b * blockBytes<F>());
             store<f32>(scales + floats(i), half(row + scaleAt + (<usize>b << 1)) * rawUnit<F>());
           }
           for (let r = r0; r < r1; r += 2) {

@@ -1,19 +1,8 @@
 // gather: rows of an embedding table, widened to f32, plus a residual (the token's embedding, for learned positions).
 //
 //   for each row r: for my columns c: out[r][c] = residual[r][c] + table[index[r]][c]
-import {
-  blockBytes,
-  blockRowBytes,
-  blockSize,
-  blocksOf,
-  half,
-  Int4,
-  Int8,
-  rawUnit,
-  scalesAt,
-  widenBlock,
-} from './block-format';
-import { dtypeF32, dtypeInt4, dtypeInt8, Gather } from './generated/ops';
+import { blockRowBytes, blockSize, blocksOf, Int4, Int8, Uint4, widenWeights } from './block-format';
+import { dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, Gather } from './generated/ops';
 import { bytesOf, floats, load1, load4, share } from './simd';
 
 @inline function gatherRows<T>(op: usize, rows: i32, first: i32, last: i32): void {
@@ -42,12 +31,11 @@ function gatherBlocks<F>(op: usize, rows: i32, first: i32, last: i32, scratch: u
   for (let r = 0; r < rows; r++) {
     const row = Gather.table(op) + <usize>load<u32>(Gather.index(op) + floats(r)) * blockRowBytes<F>(width);
     for (let b = first; b < last; b++) {
-      widenBlock<F>(scratch, row + <usize>b * blockBytes<F>());
-      const scale = half(row + scalesAt<F>(width) + (<usize>b << 1)) * rawUnit<F>();
+      widenWeights<F>(scratch, row, b, width);
       const columns = min(blockSize, width - b * blockSize);
       const place = floats(r * width + b * blockSize);
       for (let c: usize = 0; c < floats(columns); c += 4) {
-        const v = load<f32>(scratch + c) * scale;
+        const v = load<f32>(scratch + c);
         store<f32>(Gather.out(op) + place + c, residual ? load<f32>(residual + place + c) + v : v);
       }
     }
@@ -57,15 +45,16 @@ function gatherBlocks<F>(op: usize, rows: i32, first: i32, last: i32, scratch: u
 export function gather(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const width = Gather.width(op);
   const dtype = Gather.dtype(op);
-  if (dtype == dtypeInt8 || dtype == dtypeInt4) {
-    const first = share(blocksOf(width), 1, thread, threads);
-    const last = share(blocksOf(width), 1, thread + 1, threads);
-    if (dtype == dtypeInt8) gatherBlocks<Int8>(op, rows, first, last, scratch);
-    else gatherBlocks<Int4>(op, rows, first, last, scratch);
+  if (dtype == dtypeF32 || dtype == dtypeBf16) {
+    const first = share(width, 16, thread, threads);
+    const last = share(width, 16, thread + 1, threads);
+    if (dtype == dtypeF32) gatherRows<f32>(op, rows, first, last);
+    else gatherRows<u16>(op, rows, first, last);
     return;
   }
-  const first = share(width, 16, thread, threads);
-  const last = share(width, 16, thread + 1, threads);
-  if (dtype == dtypeF32) gatherRows<f32>(op, rows, first, last);
-  else gatherRows<u16>(op, rows, first, last);
+  const first = share(blocksOf(width), 1, thread, threads);
+  const last = share(blocksOf(width), 1, thread + 1, threads);
+  if (dtype == dtypeInt8) gatherBlocks<Int8>(op, rows, first, last, scratch);
+  else if (dtype == dtypeInt4) gatherBlocks<Int4>(op, rows, first, last, scratch);
+  else gatherBlocks<Uint4>(op, rows, first, last, scratch);
 }

@@ -6,12 +6,12 @@
 // All paths of a layout sum an output in the same order (dot.ts, axpy.ts), so a row's bits do not depend on the path.
 // In place on the residual (out = residual) is fine: an output is read once, just before it is written.
 import { axpyList } from './axpy';
-import { Int4, Int8 } from './block-format';
+import { Int4, Int8, Uint4 } from './block-format';
 import { linearBlocks } from './block-linear';
 import { at, finishRun } from './finish';
 import { gemm } from './gemm';
 import { gemmTransposed } from './gemm-transposed';
-import { dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, Linear } from './generated/ops';
+import { dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, dtypeUint4, Linear } from './generated/ops';
 import { gemv } from './gemv';
 import { bytesOf, floats, share } from './simd';
 
@@ -100,6 +100,7 @@ export function linear(
     case dtypeBf16: return linearOf<u16>(op, rows, thread, threads, scratch);
     case dtypeInt8: return linearBlocks<Int8>(op, rows, thread, threads, scratch, shared, sync);
     case dtypeInt4: return linearBlocks<Int4>(op, rows, thread, threads, scratch, shared, sync);
+    case dtypeUint4: return linearBlocks<Uint4>(op, rows, thread, threads, scratch, shared, sync);
     default: unreachable();
   }
 }

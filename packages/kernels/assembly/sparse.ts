@@ -13,13 +13,13 @@
 //
 // Scratch: what gemm needs, then at `extraAt` the cursors of the rows and one weight row in f32.
 import { axpyList } from './axpy';
-import { Int4, Int8 } from './block-format';
+import { Int4, Int8, Uint4 } from './block-format';
 import { gemvRowsBlocks } from './block-linear';
 import { axpyRowsBlocks } from './block-transposed';
 import { dotEach, dotRows, rowAddress, rowSum } from './dot';
 import { at, finish, finishRun } from './finish';
 import { gemm } from './gemm';
-import { AxpyRows, dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, GemvRows } from './generated/ops';
+import { AxpyRows, dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, dtypeUint4, GemvRows } from './generated/ops';
 import { gemv } from './gemv';
 import { denseTransposed, gemmPays } from './linear';
 import { lines, lowerBound, setCursors } from './lists';
@@ -128,6 +128,7 @@ export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratc
     case dtypeBf16: return gemvRowsOf<u16>(op, rows, thread, threads, scratch);
     case dtypeInt8: return gemvRowsBlocks<Int8>(op, rows, thread, threads, scratch);
     case dtypeInt4: return gemvRowsBlocks<Int4>(op, rows, thread, threads, scratch);
+    case dtypeUint4: return gemvRowsBlocks<Uint4>(op, rows, thread, threads, scratch);
     default: unreachable();
   }
 }
@@ -211,6 +212,7 @@ export function axpyRows(
     case dtypeBf16: return axpyRowsOf<u16>(op, rows, thread, threads, scratch);
     case dtypeInt8: return axpyRowsBlocks<Int8>(op, rows, thread, threads, scratch, shared, sync);
     case dtypeInt4: return axpyRowsBlocks<Int4>(op, rows, thread, threads, scratch, shared, sync);
+    case dtypeUint4: return axpyRowsBlocks<Uint4>(op, rows, thread, threads, scratch, shared, sync);
     default: unreachable();
   }
 }

@@ -5,10 +5,10 @@ import {
   type Backend,
   type BufferDecl,
   checkOptions,
-  type DType,
   type OptionRules,
   RelufyError,
   type StepLimits,
+  weightDTypes,
 } from '@relufy/tensor';
 import { type Engine, LocalEngine } from './engine.js';
 import { modulesFor } from './modules.js';
@@ -66,7 +66,7 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
 
 class Wasm implements WasmBackend {
   readonly name = 'wasm';
-  readonly weightDTypes: readonly DType[] = ['f32', 'bf16', 'int8', 'int4'];
+  readonly weightDTypes = weightDTypes;
   readonly description: string;
   readonly threads: number;
   readonly #engine: Engine;

@@ -6,6 +6,7 @@
 // largest need, a part for each thread), what threads share in an op, and one arena of activations (the largest plan).
 import {
   type BufferDecl,
+  blockDTypes,
   byteCount,
   dtypeCodes,
   type OpFields,
@@ -74,7 +75,7 @@ const [blockPanelBytes, blockPanelRows] = [16384 + 512, 129];
 const partsOf = (inWidth: number): number => (inWidth < 1024 ? 1 : 8);
 const levelsOf = (inWidth: number): number => Math.log2(partsOf(inWidth));
 
-const blockCodes: readonly number[] = [dtypeCodes.int8, dtypeCodes.int4];
+const blockCodes: readonly number[] = blockDTypes.map((dtype) => dtypeCodes[dtype]);
 
 const upTo = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 

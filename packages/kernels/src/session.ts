@@ -6,6 +6,7 @@ import {
   checkProgram,
   checkStep,
   encodeProgram,
+  isBlockDType,
   type LoadedProgram,
   type MemoryPlan,
   type Program,
@@ -254,9 +255,8 @@ export class MemorySession implements WasmSession, RecordSession {
 /** The formats that are smaller than the largest of the weights. */
 function smallerFormats(buffers: readonly BufferDecl[]): string {
   const dtypes = new Set(buffers.filter(({ kind }) => kind === 'weight').map(({ dtype }) => dtype));
-  if (dtypes.has('bf16') || (dtypes.has('f32') && !dtypes.has('int8') && !dtypes.has('int4')))
-    return 'as int8 or int4, ';
-  return dtypes.has('int8') ? 'as int4, ' : '';
+  if (dtypes.has('bf16') || (dtypes.has('f32') && ![...dtypes].some(isBlockDType))) return 'as int8 or int4, ';
+  return dtypes.has('int8') || dtypes.has('uint4') ? 'as int4, ' : '';
 }
 
 /** Pages for so many units, or the refusal when 32-bit memory ends before. */

@@ -170,7 +170,7 @@ describe('loading, planning, converting', () => {
     expect((await failure(() => openModelFiles(bundled, loose(null)))).message).toContain('got null');
     for (const [options, message] of [
       [null, 'convert options: expected an object, got null.'],
-      [{}, 'convert option "dtype": expected f32, bf16, int8 or int4, got undefined.'],
+      [{}, 'convert option "dtype": expected f32, bf16, int8, int4 or uint4, got undefined.'],
       [{ dtype: 'f32', layot: 'hf' }, 'convert option "layot": unknown.'],
       [{ dtype: 'f32', layout: 'gguf' }, 'convert option "layout": expected hf or packed, got "gguf".'],
     ] as const)

@@ -22,11 +22,12 @@ import {
   isBlockDType,
   oneOf,
   RelufyError,
+  type WeightDType,
+  weightDTypes,
 } from '@relufy/tensor';
 import type { WeightMap, WeightPart } from './families/family.js';
 import { parseConfig } from './families/index.js';
 import { fingerprint } from './fingerprint.js';
-import type { WeightDType } from './load-model.js';
 import { checkFinite, checkShapes, convert, type FillOptions, fillBuffer, isFamilySources } from './load-weights.js';
 import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planConfigFile, planJson } from './plan.js';
@@ -38,7 +39,7 @@ import type { ModelSpec } from './spec.js';
 
 export interface ConversionOptions {
   readonly dtype: WeightDType;
-  /** Default: `packed` for int8 and int4, which only it can hold, else `hf`. */
+  /** Default: `packed` for block formats, which only it can hold, else `hf`. */
   readonly layout?: 'hf' | 'packed';
   /** Convert as a ReLU model; recorded in config.json, so that loading needs no option. */
   readonly relufy?: RelufyOptions;
@@ -76,15 +77,14 @@ export const companionFiles: readonly string[] = ['generation_config.json', ...t
 /** @throws RelufyError `option` for options that do not exist or do not fit. */
 export function checkConversionOptions(options: ConversionOptions): void {
   checkOptions('convert', options, {
-    dtype: oneOf('f32', 'bf16', 'int8', 'int4'),
+    dtype: oneOf(...weightDTypes),
     layout: oneOf('hf', 'packed'),
     relufy: anything, // relufy.ts looks into it
     plan: anything, // an open one
     onProgress: aFunction,
     signal: aSignal,
   });
-  if (options.dtype === undefined)
-    checkValue('convert option "dtype"', undefined, oneOf('f32', 'bf16', 'int8', 'int4'));
+  if (options.dtype === undefined) checkValue('convert option "dtype"', undefined, oneOf(...weightDTypes));
   if (options.relufy !== undefined) checkRelufyOptions(options.relufy);
 }
 

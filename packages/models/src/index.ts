@@ -1,5 +1,5 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
-export { type ErrorCode, nearest, pipeable, printable, RelufyError } from '@relufy/tensor';
+export { type ErrorCode, nearest, pipeable, printable, RelufyError, type WeightDType } from '@relufy/tensor';
 export type { ChatMessage, ChatRole } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, companionFiles, planConversion, tokenizerFiles } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
@@ -25,7 +25,6 @@ export {
   type ProgressEvent,
   readTokenizer,
   type SourceOptions,
-  type WeightDType,
 } from './load-model.js';
 export { type FamilySources, isFamilySources, type WeightSources } from './load-weights.js';
 export {

@@ -3,7 +3,14 @@
 // Does not own finding the files (index.ts and node.ts turn a source into ModelFiles).
 import type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 import type { HubProgress } from '@relufy/checkpoint/node';
-import { type Backend, createReferenceBackend, RelufyError, type Session, show } from '@relufy/tensor';
+import {
+  type Backend,
+  createReferenceBackend,
+  RelufyError,
+  type Session,
+  show,
+  type WeightDType,
+} from '@relufy/tensor';
 import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import type { KvCacheDType } from './decoder-buffers.js';
 import { ConfigReader, isObject } from './families/config-reader.js';
@@ -45,8 +52,8 @@ export interface LoadOptions extends SourceOptions {
    */
   readonly backend?: 'auto' | 'native' | 'wasm' | 'reference' | Backend;
   /**
-   * Format of the weights in memory. `auto`: as stored (f16 becomes f32; of a GGUF, Q4_0 int4, what else is quantised
-   * int8). `int8` and `int4` quantise while loading, in blocks of 32; norms and biases stay f32.
+   * Format of the weights in memory. `auto`: as stored (f16 becomes f32; of a GGUF, Q4_0 int4, Q4_1 uint4, what else is
+   * quantised int8). `int8`, `int4` and `uint4` (with a minimum a block) quantise while loading, in blocks of 32; norms and biases stay f32.
    */
   readonly dtype?: 'auto' | WeightDType;
   /** Default: the number of physical cores. */
@@ -73,8 +80,6 @@ export interface LoadOptions extends SourceOptions {
 
 /** The same with a plan that is open. */
 export type LoadFilesOptions = Omit<LoadOptions, 'plan'> & { readonly plan?: ModelFiles };
-
-export type WeightDType = 'f32' | 'bf16' | 'int8' | 'int4';
 
 /** Conversations that wait for their turn take so much at most, or a quarter of what the model takes. */
 const parkedBytes = 256 << 20;

@@ -17,11 +17,10 @@ import {
   type OptionRules,
   oneOf,
   type Rule,
+  weightDTypes,
 } from '@relufy/tensor';
-import type { LoadFilesOptions, LoadOptions, WeightDType } from './load-model.js';
+import type { LoadFilesOptions, LoadOptions } from './load-model.js';
 import { checkRelufyOptions } from './relufy.js';
-
-const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const satisfies WeightDType[];
 
 /** What makes a backend one of ours or a user's. */
 function isBackend(value: unknown): boolean {

@@ -78,7 +78,7 @@ function storedDType(tensors: readonly TensorInfo[], transposed: boolean): DType
   const [dtype] = dtypes;
   if (dtypes.size === 1 && dtype === 'bf16') return dtype;
   if (tensors.some(({ blockDType }) => blockDType === undefined)) return 'f32';
-  return dtypes.size === 1 && dtype === 'int4' && !transposed ? 'int4' : 'int8';
+  return dtypes.size === 1 && dtype !== undefined && !transposed ? dtype : 'int8';
 }
 
 /** A tensor by its family's name, with or without the prefix that names may lack. */

@@ -6,11 +6,11 @@ import {
   type Backend,
   type BufferDecl,
   checkOptions,
-  type DType,
   type OptionRules,
   RelufyError,
   type StepLimits,
   show,
+  weightDTypes,
 } from '@relufy/tensor';
 import { type Binding, findBinding, type NativeTeam } from './binding.js';
 import { physicalCores } from './cores.js';
@@ -71,7 +71,7 @@ export async function createNativeBackend(options: NativeBackendOptions = {}): P
 
 class Native implements NativeBackend {
   readonly name = 'native';
-  readonly weightDTypes: readonly DType[] = ['f32', 'bf16', 'int8', 'int4'];
+  readonly weightDTypes = weightDTypes;
   readonly description: string;
   readonly threads: number;
   readonly isa: string;

@@ -167,7 +167,7 @@ describeShared('relufy inspect GGUF', 'models/smollm2-135m-instruct', () => {
   test('says what its blocks become', async () => {
     const gguf = 'models/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf';
     const { stdout } = await runCli(['inspect', shared(gguf)]);
-    expect(stdout).toMatch(/^ {2}matrices +Q8_0 as int8, Q4_1 as int8$/m);
+    expect(stdout).toMatch(/^ {2}matrices +Q8_0 as int8, Q4_1 as uint4$/m);
     expect((await runCli(['inspect', shared(gguf), '--dtype', 'int4'])).stdout).toContain('Q8_0 as int4, Q4_1 as int4');
   });
 });

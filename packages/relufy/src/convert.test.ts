@@ -38,7 +38,7 @@ describe('relufy convert', () => {
   });
 
   test.each([
-    [['--dtype', 'int3'], 2, '--dtype: expected f32, bf16, int8, int4, got "int3".'],
+    [['--dtype', 'int3'], 2, '--dtype: expected f32, bf16, int8, int4, uint4, got "int3".'],
     [['--to', 'gguf', '--dtype', 'bf16'], 2, '--dtype: expected f32, f16, q8_0, q4_0, got "bf16".'],
     [['--shift', '1'], 2, '--shift: expected --stage with it, got none.'],
     [['--stage', '3'], 1, 'relufy "stage": expected 1 or 2, got 3.'],

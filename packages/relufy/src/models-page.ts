@@ -151,6 +151,6 @@ const model = await loadModel('PowerInfer/SparseQwen2-7B', { dtype: 'int8', relu
 The first run downloads the checkpoint. \`relufy convert MODEL --dtype int8 --out FOLDER\` keeps the int8 weights, which
 then load at once. GGUF files of arcee, nemotron, jais2, minicpm, bitnet, qwen2, qwen3, smollm3, stablelm, gptneox,
 llama and falcon are read and written; llama.cpp computes each architecture's own activation, whatever the model was
-made with. A quantised one keeps its width in memory (Q4_0 as int4, the others as int8), unless \`dtype\` says otherwise.
+made with. A quantised one keeps its width in memory (Q4_0 as int4, Q4_1 as uint4, the others as int8), unless \`dtype\` says otherwise.
 Of the models above it runs those of arcee, nemotron (not Minitron-8B, whose heads are wider than its hidden
 size) and jais2 right, and reads all of their weights.`;

@@ -2,14 +2,11 @@
 // as `--name: expected ..., got "..."` before anything is loaded.
 // Does not own the settings of an answer (a table of @relufy/chat) nor what loading makes of an option (@relufy/models).
 import { type NumberRule, parseNumber, type Settings, settingTable, wholeFrom } from '@relufy/chat';
-import type { LoadOptions, WeightDType } from '@relufy/models';
-import { RelufyError, show } from '@relufy/tensor';
+import type { LoadOptions } from '@relufy/models';
+import { RelufyError, show, type WeightDType, weightDTypes } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { usageError } from './failure.js';
 import { defaultModel } from './source.js';
-
-/** Formats that weights can have in memory. */
-export const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const satisfies WeightDType[];
 
 /** What commander gives for the options of `addBackendOptions`. */
 export interface BackendValues {
@@ -61,8 +58,8 @@ export function addMemoryOptions(command: Command): void {
     .addOption(
       choice(
         '--dtype <dtype>',
-        'format of the weights in memory; auto: as stored, of a quantised GGUF int8 (Q4_0: int4)',
-        ['auto', 'f32', 'bf16', 'int8', 'int4'],
+        'format of the weights in memory; auto: as stored, of a quantised GGUF int8 (Q4_0: int4, Q4_1: uint4)',
+        ['auto', ...weightDTypes],
       ),
     )
     .addOption(choice('--sparsity <mode>', 'exact: skip weights behind zeros; dense: read all', ['exact', 'dense']))

@@ -1,9 +1,17 @@
 // Block formats: what goes in comes out within half a step, padding is inert, and the layout is the documented one.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blockRowBytes, dequantizeRow, f16ToF32, quantizeRow, scalesOffset } from './index.js';
+import {
+  type BlockDType,
+  blockDTypes,
+  blockRowBytes,
+  dequantizeRow,
+  f16ToF32,
+  quantizeRow,
+  scalesOffset,
+} from './index.js';
 
-const row = (dtype: 'int8' | 'int4', values: Float32Array) => {
+const row = (dtype: BlockDType, values: Float32Array) => {
   const bytes = new Uint8Array(blockRowBytes(dtype, values.length));
   quantizeRow(dtype, values, bytes);
   return bytes;
@@ -13,6 +21,7 @@ describe('block formats', () => {
   it.each([
     ['int8', 1 / 127 / 1.99],
     ['int4', 1 / 7],
+    ['uint4', 1 / 15],
   ] as const)('%s: errors stay within a share of the block largest value', (dtype, share) => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -3000, max: 3000 }), { minLength: 1, maxLength: 100 }), (numbers) => {
@@ -63,6 +72,11 @@ describe('block formats', () => {
     expect(int4.length).toBe(64);
     expect([...int4.subarray(17, 32)].every((byte) => byte === 0x88)).toBe(true);
     expect(dequantizeRow('int4', int4, 33)[32]).toBeCloseTo(-2, 2);
+    const uint4 = row('uint4', values);
+    expect(uint4.length).toBe(64); // two blocks of 16 bytes, two scales, two minima
+    const halves = new Uint16Array(uint4.buffer, 32, 4);
+    expect([...halves].map(f16ToF32).map((value) => Math.round(value * 1e3) / 1e3)).toEqual([0.129, 0, -1, -2]);
+    expect(uint4[0]).toBe(0x80); // -1 and 0
   });
 
   it('keeps ternary weights: one magnitude, exact but for the rounding of the scale', () => {
@@ -77,7 +91,7 @@ describe('block formats', () => {
   });
 
   it('keeps zeros exactly zero', () => {
-    for (const dtype of ['int8', 'int4'] as const)
+    for (const dtype of blockDTypes)
       expect([...dequantizeRow(dtype, row(dtype, new Float32Array(40)), 40)].every((value) => value === 0)).toBe(true);
   });
 

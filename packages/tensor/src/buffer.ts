@@ -1,6 +1,6 @@
 // Declarations of the named buffers that programs work on, and their sizes.
 // Owns: dimensions, kinds, byte counts. Does not own memory (backends do) or offsets (plan.ts does).
-import { blockRowBytes, isBlockDType } from './block-format.js';
+import { blockDTypes, blockRowBytes, isBlockDType } from './block-format.js';
 import { bytesPerElement, type DType } from './dtype.js';
 
 /**
@@ -17,6 +17,10 @@ export type Dim = number | 'rows' | 'outputs';
  * - `activation`: lives within one step, planned into an arena.
  */
 export type BufferKind = 'weight' | 'constant' | 'state' | 'input' | 'activation';
+
+/** Formats of weight matrices. */
+export const weightDTypes = ['f32', 'bf16', ...blockDTypes] as const;
+export type WeightDType = (typeof weightDTypes)[number];
 
 export interface BufferDecl {
   readonly name: string;

@@ -3,8 +3,8 @@
 import type { BlockDType } from './block-format.js';
 
 /**
- * Formats that a program's buffer may have: f16 is one of KV caches, `i8` a plain signed byte, int8 and int4 block formats
- * of weights.
+ * Formats that a program's buffer may have: f16 is one of KV caches, `i8` a plain signed byte, int8, int4 and uint4 block
+ * formats of weights.
  */
 export type DType = 'f32' | 'bf16' | 'f16' | 'i32' | 'i8' | BlockDType;
 

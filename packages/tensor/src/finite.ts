@@ -4,7 +4,7 @@
 // at which memory is read (LOG.md).
 // Does not own what is done about it (whoever loads names the tensor and refuses).
 import type { BufferView } from './backend.js';
-import { type BlockDType, blockRowBytes, blocksOf, isBlockDType, scalesOffset } from './block-format.js';
+import { type BlockDType, blockRowBytes, isBlockDType, scalesBytes, scalesOffset } from './block-format.js';
 import type { FloatDType } from './dtype.js';
 
 /** The exponent's bits in a word, what carries it over, and where the carry shows. */
@@ -31,15 +31,15 @@ export function areFinite(dtype: FloatDType, values: Float32Array | Uint16Array)
   return count === 0 || wordsAreFinite(wordBits[dtype], new Int32Array(buffer, byteOffset + within, count), 0, count);
 }
 
-/** Whether the scales of whole rows of `columns` numbers are finite. `rows` begins at a multiple of 4 bytes. */
+/** Whether the scales and minima of whole rows of `columns` numbers are finite. `rows` begins at a multiple of 4 bytes. */
 export function scalesAreFinite(dtype: BlockDType, rows: Uint8Array, columns: number): boolean {
   const stride = blockRowBytes(dtype, columns) / 4;
-  const blocks = blocksOf(columns);
+  const halves = scalesBytes(dtype, columns) / 2;
   const words = new Int32Array(rows.buffer, rows.byteOffset, rows.byteLength >> 2);
   for (let first = scalesOffset(dtype, columns) / 4; first < words.length; first += stride) {
-    if (!wordsAreFinite(wordBits.f16, words, first, first + (blocks >> 1))) return false;
+    if (!wordsAreFinite(wordBits.f16, words, first, first + (halves >> 1))) return false;
     // the other half of the last word is padding, whatever it holds
-    if (blocks % 2 === 1 && ((words[first + (blocks >> 1)] as number) & 0x7c00) === 0x7c00) return false;
+    if (halves % 2 === 1 && ((words[first + (halves >> 1)] as number) & 0x7c00) === 0x7c00) return false;
   }
   return true;
 }

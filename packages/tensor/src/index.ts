@@ -3,11 +3,13 @@ export type { Backend, BufferView, LoadedProgram, Session, Step } from './backen
 export { bundlerRemedy, locate } from './beside.js';
 export {
   type BlockDType,
+  blockDTypes,
   blockElement,
   blockRowBytes,
   blockSize,
   blocksOf,
   dequantizeRow,
+  hasMinimum,
   isBlockDType,
   quantizeRow,
   scalesOffset,
@@ -22,6 +24,8 @@ export {
   elementCount,
   rowBytes,
   type StepLimits,
+  type WeightDType,
+  weightDTypes,
 } from './buffer.js';
 export {
   aBoolean,

@@ -3,11 +3,12 @@
 // Ops are mathematics: no tile sizes, thread counts or devices here. The reference executor defines what each computes.
 import { inferActivation } from './activations.js';
 import { blockSize, blocksOf } from './block-format.js';
+import { weightDTypes } from './buffer.js';
 import { f32, i8, i32, maybe, type OpDefinition, read, update, write } from './op-rules.js';
 import { trainingOpTable } from './training-ops.js';
 
 const activation = ['f32', 'i8'] as const;
-const matrix = ['f32', 'bf16', 'int8', 'int4'] as const;
+const matrix = weightDTypes;
 const cache = ['f32', 'f16'] as const;
 
 export const opTable = {
@@ -75,7 +76,7 @@ export const opTable = {
   linear: {
     code: 7,
     formula:
-      'out[r] = residual[r] + (w x[r] + bias); the weight [out, in], or [in, out] when transposed. Row-major int8 and int4 weights take x as `quantize` gives it',
+      'out[r] = residual[r] + (w x[r] + bias); the weight [out, in], or [in, out] when transposed. Row-major weights in blocks take x as `quantize` gives it',
     operands: {
       x: read(activation),
       xScales: maybe(f32),

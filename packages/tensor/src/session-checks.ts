@@ -21,6 +21,7 @@ export const viewTypes: Readonly<
   i8: Int8Array,
   int8: Uint8Array,
   int4: Uint8Array,
+  uint4: Uint8Array,
 };
 
 /** Elements of the view of a buffer at its largest: numbers, or the bytes of block formats. */

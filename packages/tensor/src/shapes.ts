@@ -14,7 +14,16 @@ export interface OpView {
 /** Which run-time count an op loops over, as encoded. */
 export const countCodes = { rows: 0, outputs: 1 } as const;
 
-export const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2, i8: 3, int8: 4, int4: 5, f16: 6 };
+export const dtypeCodes: Readonly<Record<DType, number>> = {
+  f32: 0,
+  bf16: 1,
+  i32: 2,
+  i8: 3,
+  int8: 4,
+  int4: 5,
+  f16: 6,
+  uint4: 7,
+};
 
 /** The shape rules' vocabulary. Every check words its own error through `problem`. */
 export class Shapes {

@@ -238,7 +238,6 @@ describe('bad input', () => {
       /^training step 1: expected .*, got loss NaN .*, first in the output of layer 1\. There is no checkpoint yet/,
     );
     // nor does the log say null for one that was held out
-    const model = { from: join(folder, 'model') };
     const validation = [{ path: join(tiny.folder, 'stories.txt'), separator: '---' }];
     expect(await failure(run('held-out', { model, validation }))).toBe(
       'held-out loss at step 0: expected a finite number, got NaN. The model that the run begins with gives none.',

@@ -1,7 +1,7 @@
 // A sweep as its YAML file says it: models x settings x tasks, and the jobs that this makes. A job is a command line of
 // `relufy eval` without its folder, under an id that follows from it. Does not own queues (job-queue.ts).
 import { createHash } from 'node:crypto';
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, weightDTypes } from '@relufy/tensor';
 import { z } from 'zod';
 import { parseYaml } from '../task-file.js';
 
@@ -21,7 +21,7 @@ const settingSchema = z.union(
     z.strictObject({
       name: z.string(),
       sparsity: z.enum(['exact', 'dense']).optional(),
-      dtype: z.enum(['auto', 'f32', 'bf16', 'int8', 'int4']).optional(),
+      dtype: z.enum(['auto', ...weightDTypes]).optional(),
       stage: z.union([z.literal(1), z.literal(2)]).optional(),
       shift: z.number().min(0).optional(),
     }),

@@ -1,18 +1,20 @@
 // Blocks that memory takes as they are stored: the numbers are those of dequantising, bit for bit.
-import { type BlockDType, blockRowBytes, dequantizeRow } from '@relufy/tensor';
+import { type BlockDType, blockDTypes, blockRowBytes, dequantizeRow } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { random } from '../../testing/craft.js';
 import { dequantize, readableTypes } from './dequantize.js';
 import { blockDTypeOf, keepBlocks, keepsBlocks } from './keep-blocks.js';
 
-const sizes: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q5_0: 22 };
+const sizes: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q4_1: 20, Q5_0: 22 };
 
 /** Any bytes, but for scales that are finite: tiny, negative, zero. */
 function anyBlocks(type: string, count: number): Uint8Array {
   const next = random(type.length + count);
   const size = sizes[type] as number;
   const bytes = Uint8Array.from({ length: count * size }, () => Math.floor(next() * 256));
-  for (let block = 0; block < count; block++) bytes[block * size + 1] = (bytes[block * size + 1] as number) & 0xbf;
+  for (let block = 0; block < count; block++)
+    for (const high of type === 'Q4_1' ? [1, 3] : [1])
+      bytes[block * size + high] = (bytes[block * size + high] as number) & 0xbf;
   return bytes;
 }
 
@@ -22,6 +24,7 @@ describe('blocks that are kept', () => {
     ['Q4_0', 'int4'],
     ['Q4_0', 'int8'],
     ['Q5_0', 'int8'],
+    ['Q4_1', 'uint4'],
   ];
   it.each(pairs)('%s as %s', (type, dtype) => {
     for (const [rows, columns] of [
@@ -45,7 +48,7 @@ describe('blocks that are kept', () => {
 
   it('are these and no others', () => {
     for (const type of readableTypes)
-      for (const dtype of ['int8', 'int4'] as const)
+      for (const dtype of blockDTypes)
         expect(keepsBlocks(type, dtype)).toBe(pairs.some((pair) => pair.join() === `${type},${dtype}`));
   });
 
@@ -55,7 +58,7 @@ describe('blocks that are kept', () => {
       F16: undefined,
       BF16: undefined,
       Q4_0: 'int4',
-      Q4_1: 'int8',
+      Q4_1: 'uint4',
       Q5_0: 'int8',
       Q5_1: 'int8',
       Q8_0: 'int8',

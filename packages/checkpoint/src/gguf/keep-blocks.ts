@@ -1,14 +1,14 @@
 // Blocks of GGML -> rows of the block formats that weights have in memory, without changing a number: Q8_0 and int8, Q4_0
-// and int4 are the same blocks in another order, and int8 has room for the integers of Q4_0 and Q5_0 under their scale.
-// Also which block format a quantised tensor takes when nobody says: int8 for all but Q4_0. Those with minima, and of 5
-// and 6 bits, lose little in int8 and much in int4 (LOG.md: perplexity 23.24 of a Q4_1, 23.37 as int8, 32.2 as int4).
+// and int4, Q4_1 and uint4 are the same blocks in another order, and int8 has room for the integers of Q4_0 and Q5_0
+// under their scale. Also which block format a quantised tensor takes when nobody says: its own, and int8 for the rest.
+// Those of 5 and 6 bits lose little in int8 and much in int4 (LOG.md: perplexity 23.24 of a Q4_1, 32.2 as int4).
 // Does not own: the layout of a row in memory (@relufy/tensor), reading the blocks (read.ts).
-import { type BlockDType, blockRowBytes, blockSize, scalesOffset } from '@relufy/tensor';
+import { type BlockDType, blockRowBytes, blockSize, hasMinimum, scalesOffset } from '@relufy/tensor';
 
-/** The integers of the block whose scale lies at byte `at`, as int8. */
+/** The integers of the block whose scale lies at byte `at`. */
 type Unpack = (stored: Uint8Array, at: number, out: Uint8Array, to: number) => void;
 
-const bytesPerBlock: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q5_0: 22 };
+const bytesPerBlock: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q4_1: 20, Q5_0: 22 };
 
 const int8: Readonly<Record<string, Unpack>> = {
   Q8_0: (stored, at, out, to) => out.set(stored.subarray(at + 2, at + 34), to),
@@ -34,7 +34,12 @@ const int4: Readonly<Record<string, Unpack>> = {
   Q4_0: (stored, at, out, to) => out.set(stored.subarray(at + 2, at + 18), to),
 };
 
-const unpackers: Readonly<Record<BlockDType, Readonly<Record<string, Unpack>>>> = { int8, int4 };
+/** d[2] m[2] q[16] */
+const uint4: Readonly<Record<string, Unpack>> = {
+  Q4_1: (stored, at, out, to) => out.set(stored.subarray(at + 4, at + 20), to),
+};
+
+const unpackers: Readonly<Record<BlockDType, Readonly<Record<string, Unpack>>>> = { int8, int4, uint4 };
 
 /** Whether rows of this type are rows of the block format, number by number. */
 export const keepsBlocks = (type: string, dtype: BlockDType): boolean => unpackers[dtype][type] !== undefined;
@@ -42,6 +47,7 @@ export const keepsBlocks = (type: string, dtype: BlockDType): boolean => unpacke
 /** What a tensor of this type becomes in memory when nobody says; undefined for types that are not quantised. */
 export function blockDTypeOf(type: string): BlockDType | undefined {
   if (type === 'Q4_0') return 'int4';
+  if (type === 'Q4_1') return 'uint4';
   return type.startsWith('Q') ? 'int8' : undefined;
 }
 
@@ -60,8 +66,8 @@ export function keepBlocks(type: string, dtype: BlockDType, stored: Uint8Array, 
       const at = (row * blocks + block) * size;
       unpack(stored, at, out, row * stride + (block * scales) / blocks);
       const to = row * stride + scales + 2 * block;
-      out[to] = stored[at] as number;
-      out[to + 1] = stored[at + 1] as number;
+      out.set(stored.subarray(at, at + 2), to);
+      if (hasMinimum(dtype)) out.set(stored.subarray(at + 2, at + 4), to + 2 * blocks);
     }
   return out;
 }

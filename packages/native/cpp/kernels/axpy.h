@@ -3,6 +3,7 @@
 //   parts: eight stretches of inputs, in units of 16 (one part where there are fewer than 1024 inputs)
 //   for each part p: sum_p[c] = for k of the part, in order: fma(x[k], w[k][c], sum_p[c]), from +0
 //   out[c] = ((sum_0 + sum_1) + (sum_2 + sum_3)) + ((sum_4 + sum_5) + (sum_6 + sum_7))
+//   in blocks: fma(q[k][c], x[k] * scale, sum_p[c]); with minima: fma(x[k], fma(q[k][c], scale, minimum), sum_p[c])
 //
 // This order is the contract of transposed weights: dense and sparse products give an output these bits, since a skipped
 // k would add x[k] = 0 times a finite weight, and a sum that began at +0 does not change. The parts do not depend on the
@@ -73,6 +74,10 @@ template <>
 struct MatrixOf<Int4> {
   using Type = Blocks<Int4>;
 };
+template <>
+struct MatrixOf<Uint4> {
+  using Type = Blocks<Uint4>;
+};
 /** A matrix whose rows are of a format. */
 template <class W>
 using Matrix = typename MatrixOf<W>::Type;
@@ -133,13 +138,13 @@ constexpr int blockVectors = blockSize / lanes;
 
 /** What the last vectors of a block are multiplied with, when loadRaw gives more than q there. */
 template <class F>
-constexpr float highScale = F::blockBytes == 32 ? 1.0f : int4HighScale;
+constexpr float highScale = F::blockBytes == 32 ? 1.0f : highNibbleScale;
 
 /** The 32 numbers of a block without scale, those of the last half divided by highScale. */
 template <class F>
 RELUFY_INLINE static void loadRaw(const char* at, Vec* q) {
   if constexpr (F::blockBytes == 32) loadInt8Block(at, q);
-  else loadInt4Block(at, q);
+  else loadNibbles<F::hasMinimum ? 0 : 8>(at, q);
 }
 
 /** The 32 numbers of a block without scale. */
@@ -150,18 +155,33 @@ RELUFY_INLINE static void loadBlock(const char* at, Vec* q) {
     for (int v = blockVectors / 2; v < blockVectors; v++) q[v] = mul(q[v], splat(highScale<F>));
 }
 
+/** The 32 weights of a block. */
+template <class F>
+RELUFY_INLINE static void loadWeights(const Blocks<F>& w, const char* row, int b, Vec* out) {
+  const Vec scale = splat(oneHalf(w.scales(row) + b));
+  loadBlock<F>(row + b * F::blockBytes, out);
+  if constexpr (F::hasMinimum) {
+    const Vec minimum = splat(oneHalf(w.minima(row) + b));
+    for (int v = 0; v < blockVectors; v++) out[v] = fma(out[v], scale, minimum);
+  } else {
+    for (int v = 0; v < blockVectors; v++) out[v] = mul(out[v], scale);
+  }
+}
+
 /** Blocks of columns whose coefficients have fixed places. */
 constexpr int passBlocks = 64;
 
 /**
  * The same for a block format: the coefficient x * scale of each row and block is rounded once, and a column costs a
- * conversion and one multiply-add. `first` is a multiple of 32; sums are whole blocks.
+ * conversion and one multiply-add; with minima the coefficient is the scale, and there is one multiply-add more. `first`
+ * is a multiple of 32; sums are whole blocks.
  */
 template <int n, class F>
 RELUFY_LOOP void addGroup(
     float* sums, const Blocks<F>& w, int first, int columns, const char* const* from, const float* x, const Ahead& next) {
   alignas(64) float coefficients[n][passBlocks];
   alignas(64) float highCoefficients[highScale<F> != 1.0f ? n : 1][passBlocks];
+  alignas(64) float minima[F::hasMinimum ? n : 1][passBlocks];
   const Ahead ahead = next;
   Cursor cursor;
   const int end = blocksOf(columns);
@@ -173,11 +193,15 @@ RELUFY_LOOP void addGroup(
     for (int j = 0; j < n; j++) {
       rows[j] = from[j] + static_cast<size_t>(offset) * F::blockBytes;
       const Vec xj = splat(x[j]);
-      const uint16_t* scales = w.scales(from[j]) + offset;
-      for (int b = 0; b < blocks; b += lanes) {
+      const auto halves = [&](const uint16_t* at, int b) {
         const int some = least(lanes, blocks - b);
-        const Vec c = mul(xj, some == lanes ? loadHalf(scales + b) : loadHalfFirst(scales + b, some));
+        return some == lanes ? loadHalf(at + offset + b) : loadHalfFirst(at + offset + b, some);
+      };
+      for (int b = 0; b < blocks; b += lanes) {
+        const Vec scale = halves(w.scales(from[j]), b);
+        const Vec c = F::hasMinimum ? scale : mul(xj, scale);
         store(coefficients[j] + b, c);
+        if constexpr (F::hasMinimum) store(minima[j] + b, halves(w.minima(from[j]), b));
         if constexpr (highScale<F> != 1.0f) store(highCoefficients[j] + b, mul(c, splat(highScale<F>)));
       }
     }
@@ -194,7 +218,11 @@ RELUFY_LOOP void addGroup(
         const Vec c = splat(coefficients[j][b]);
         const Vec high = highScale<F> != 1.0f ? splat(highCoefficients[j][b]) : c;
 #pragma GCC unroll 8
-        for (int v = 0; v < blockVectors; v++) s[v] = fma(q[v], v < blockVectors / 2 ? c : high, s[v]);
+        for (int v = 0; v < blockVectors; v++) {
+          const Vec scale = v < blockVectors / 2 ? c : high;
+          if constexpr (F::hasMinimum) s[v] = fma(splat(x[j]), fma(q[v], scale, splat(minima[j][b])), s[v]);
+          else s[v] = fma(q[v], scale, s[v]);
+        }
       }
 #pragma GCC unroll 8
       for (int v = 0; v < blockVectors; v++) store(at + v * lanes, s[v]);

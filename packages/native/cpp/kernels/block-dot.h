@@ -2,6 +2,7 @@
 //
 //   for each block b:  d_b = sum of x[i] w[i] over the block, an exact integer
 //                      lane (b mod lanes) of sum = fma(d_b, wScale_b * xScale_b, lane), in the order of b
+//                      and of formats with minima fma(xSum_b, wMinimum_b * xScale_b, lane) after it
 //   out = hsum(sum)
 //
 // dot.h with blocks in the place of numbers: the same order of summation is the contract of block formats, on every path
@@ -16,35 +17,35 @@
 namespace relufy::RELUFY_ISA {
 
 /**
- * x in the order that dots<F>() reads: for int4, in groups of `int4Group` blocks, first the 16 low halves, then the high
+ * x in the order that dots<F>() reads: for nibbles, in groups of `nibbleGroup` blocks, first the 16 low halves, then the high
  * ones, as the nibbles of a vector of weights fall out. `to` has room for whole groups.
  */
 template <class F>
 RELUFY_INLINE static const int8_t* prepareX(const int8_t* x, int blocks, int8_t* to) {
-  if constexpr (F::blockBytes == 32 || int4Group == 1) return x;
+  if constexpr (F::blockBytes == 32 || nibbleGroup == 1) return x;
   else {
     for (int b = 0; b < blocks; b++) {
-      int8_t* group = to + b / int4Group * int4Group * blockSize + b % int4Group * 16;
+      int8_t* group = to + b / nibbleGroup * nibbleGroup * blockSize + b % nibbleGroup * 16;
       memcpy(group, x + b * blockSize, 16);
-      memcpy(group + int4Group * 16, x + b * blockSize + 16, 16);
+      memcpy(group + nibbleGroup * 16, x + b * blockSize + 16, 16);
     }
-    for (int b = blocks; b % int4Group != 0; b++) {
-      int8_t* group = to + b / int4Group * int4Group * blockSize + b % int4Group * 16;
+    for (int b = blocks; b % nibbleGroup != 0; b++) {
+      int8_t* group = to + b / nibbleGroup * nibbleGroup * blockSize + b % nibbleGroup * 16;
       memset(group, 0, 16);
-      memset(group + int4Group * 16, 0, 16);
+      memset(group + nibbleGroup * 16, 0, 16);
     }
     return to;
   }
 }
 
 RELUFY_INLINE static size_t preparedBytes(int inWidth) {
-  return static_cast<size_t>(blocksOf(inWidth) + int4Group) * blockSize + 64;
+  return static_cast<size_t>(blocksOf(inWidth) + nibbleGroup) * blockSize + 64;
 }
 
 template <class F, bool whole>
 RELUFY_INLINE static Int dots(const char* w, const int8_t* x, int n) {
   if constexpr (F::blockBytes == 32) return dotsInt8<whole>(reinterpret_cast<const int8_t*>(w), x, n);
-  else return dotsInt4<whole>(reinterpret_cast<const uint8_t*>(w), x, n);
+  else return dotsNibbles<whole>(reinterpret_cast<const uint8_t*>(w), x, n);
 }
 
 /**
@@ -57,7 +58,7 @@ constexpr int streamAhead = 6144;
 /** Asks for the part of a row, and of those after it, that lies streamAhead behind blocks [b, b + lanes). */
 template <class F>
 RELUFY_INLINE static void askAhead(const char* weights, int b) {
-  constexpr int bytes = F::blockBytes + 2;
+  constexpr int bytes = wholeBlockBytes<F>;
   for (int at = (b * bytes + 63) & ~63; at < (b + lanes) * bytes; at += 64) prefetchFar(weights + streamAhead + at);
 }
 
@@ -65,18 +66,24 @@ RELUFY_INLINE static void askAhead(const char* weights, int b) {
 template <class F, bool inOrder = false>
 RELUFY_INLINE static float dotBlocks(const Blocks<F>& w, const char* weights, const QuantizedRow& x) {
   const uint16_t* scales = w.scales(weights);
+  const uint16_t* minima = w.minima(weights);
   Vec sum = zero();
   int b = 0;
   for (; b + lanes <= w.blocks; b += lanes) {
     if constexpr (inOrder) askAhead<F>(weights, b);
-    const Int d = unbias<F>(dots<F, true>(weights + b * F::blockBytes, x.values + b * blockSize, lanes), loadInt(x.sums + b));
-    sum = fma(toFloat(d), mul(loadHalf(scales + b), load(x.scales + b)), sum);
+    const Int sums = loadInt(x.sums + b);
+    const Vec xScales = load(x.scales + b);
+    const Int d = unbias<F>(dots<F, true>(weights + b * F::blockBytes, x.values + b * blockSize, lanes), sums);
+    sum = fma(toFloat(d), mul(loadHalf(scales + b), xScales), sum);
+    if constexpr (F::hasMinimum) sum = fma(toFloat(sums), mul(loadHalf(minima + b), xScales), sum);
   }
   if (b < w.blocks) {
     const int n = w.blocks - b;
-    const Int d =
-        unbias<F>(dots<F, false>(weights + b * F::blockBytes, x.values + b * blockSize, n), loadIntFirst(x.sums + b, n));
-    sum = fma(toFloat(d), mul(loadHalfFirst(scales + b, n), loadFirst(x.scales + b, n)), sum);
+    const Int sums = loadIntFirst(x.sums + b, n);
+    const Vec xScales = loadFirst(x.scales + b, n);
+    const Int d = unbias<F>(dots<F, false>(weights + b * F::blockBytes, x.values + b * blockSize, n), sums);
+    sum = fma(toFloat(d), mul(loadHalfFirst(scales + b, n), xScales), sum);
+    if constexpr (F::hasMinimum) sum = fma(toFloat(sums), mul(loadHalfFirst(minima + b, n), xScales), sum);
   }
   return hsum(sum);
 }

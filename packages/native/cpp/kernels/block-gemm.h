@@ -1,9 +1,11 @@
 // Products of many rows of quantised activations with row-major weights in a block format: integer dot products with an
 // output a lane. Owns packing and the tile; block-linear.h chooses it. The order of summation is that of block-dot.h.
 //
-//   panel = `lanes` weight rows as [block][8][lanes][4 bytes] (biased as in dots()), and their scales as [block][lanes]
+//   panel = `lanes` weight rows as [block][8][lanes][4 bytes] (biased as in dots()), and their scales as [block][lanes],
+//           behind them the minima in the same way
 //   for each tile of rows, for each block b: acc_r = -bias * xSum_r;  8 times: acc_r += 4 products a lane
 //                                            chain_r (b mod lanes) = fma(acc_r, wScale_b * xScale_r, chain)
+//                                            with minima = fma(xSum_r, wMinimum_b * xScale_r, chain)
 //   out_r = the chains, added as hsum adds lanes
 //
 // The chains lie in L1: a load and a store for eight integer products and two multiplications.
@@ -33,7 +35,7 @@ struct QuantizedProduct {
 };
 
 RELUFY_INLINE static size_t blockPanelBytes(int inWidth) {
-  return static_cast<size_t>(blocksOf(inWidth)) * lanes * (blockSize + sizeof(float)) + 64;
+  return static_cast<size_t>(blocksOf(inWidth)) * lanes * (blockSize + 2 * sizeof(float)) + 64;
 }
 
 /** Rows n .. n + count of w; the last stands in for those beyond. Reads up to 14 bytes behind a row. */
@@ -59,11 +61,12 @@ RELUFY_LOOP void packPanel(const Blocks<F>& w, int n, int count, uint8_t* panel,
     for (int k = 0; k < 8; k++) storeInt(to + k * lanes, words[k]);
   }
   const size_t scalesAt = static_cast<size_t>(w.blocks) * F::blockBytes;
-  for (int b = 0; b < w.blocks; b += 8) {
+  const int halves = w.blocks * (F::hasMinimum ? 2 : 1);
+  for (int h = 0; h < halves; h += 8) {
     Int words[4];
-    transposeRows(rows, scalesAt + 2 * static_cast<size_t>(b), words);
-    for (int k = 0; k < least(8, w.blocks - b); k++)
-      store(scales + (b + k) * lanes, fromHalves(k % 2 == 0 ? words[k / 2] : highHalves(words[k / 2])));
+    transposeRows(rows, scalesAt + 2 * static_cast<size_t>(h), words);
+    for (int k = 0; k < least(8, halves - h); k++)
+      store(scales + (h + k) * lanes, fromHalves(k % 2 == 0 ? words[k / 2] : highHalves(words[k / 2])));
   }
 }
 
@@ -92,6 +95,14 @@ RELUFY_LOOP void tilePanel(const uint8_t* panel, const float* scales, int blocks
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
       chain[r] = fma(toFloat(acc[r]), mul(ws, splat(x.scales[r * blocks + b])), chain[r]);
+    if constexpr (F::hasMinimum) {
+      const Vec minima = load(scales + (blocks + b) * lanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < rows; r++) {
+        const Vec xSum = splat(static_cast<float>(x.sums[r * blocks + b]));
+        chain[r] = fma(xSum, mul(minima, splat(x.scales[r * blocks + b])), chain[r]);
+      }
+    }
   }
   for (int half = lanes / 2; half >= 1; half /= 2)
     for (int c = 0; c < half; c++)
@@ -112,7 +123,7 @@ static inline void lastTilePanel(
 template <class F>
 static inline void gemmBlocks(const QuantizedProduct& p, const Blocks<F>& w, int first, int last, char* scratch) {
   float* scales = reinterpret_cast<float*>(scratch);
-  uint8_t* panel = reinterpret_cast<uint8_t*>(scales + w.blocks * lanes);
+  uint8_t* panel = reinterpret_cast<uint8_t*>(scales + w.blocks * lanes * (F::hasMinimum ? 2 : 1));
   float sums[blockTileRows * lanes];
   for (int n = first; n < last; n += lanes) {
     const int count = least(lanes, last - n);

@@ -49,12 +49,10 @@ template <class F>
 static inline void widenRow(const Blocks<F>& table, int entry, const float* residual, float* out, int first, int last) {
   const char* weights = table.row(entry);
   for (int b = first / blockSize; b * blockSize < last; b++) {
-    float scale[lanes];
-    store(scale, loadHalfFirst(table.scales(weights) + b, 1));
     Vec q[blockVectors];
-    loadBlock<F>(weights + b * F::blockBytes, q);
+    loadWeights(table, weights, b, q);
     float wide[blockSize];
-    for (int v = 0; v < blockVectors; v++) store(wide + v * lanes, mul(q[v], splat(scale[0])));
+    for (int v = 0; v < blockVectors; v++) store(wide + v * lanes, q[v]);
     for (int c = most(first, b * blockSize); c < least(last, (b + 1) * blockSize); c++) {
       const float value = wide[c - b * blockSize];
       out[c] = residual != nullptr ? residual[c] + value : value;

@@ -43,6 +43,7 @@ static void gather(const Call& call) {
     case dtypeBf16: return gatherRows<bf16>(call);
     case dtypeInt8: return gatherBlocks<Int8>(call);
     case dtypeInt4: return gatherBlocks<Int4>(call);
+    case dtypeUint4: return gatherBlocks<Uint4>(call);
     default: __builtin_trap();
   }
 }

@@ -1,7 +1,8 @@
 // Products of many rows with transposed weights: panels of columns, widened once, stay in L2 while every row passes.
 // The order of summation is that of axpy.h: a tile sums one part of the inputs from +0, and the parts are added by its tree.
 //
-//   panel = `panelColumns` columns of up to 1024 inputs of one part, as f32 [k][columns]; of block formats without scales
+//   panel = `panelColumns` columns of up to 1024 inputs of one part, as f32 [k][columns]; of block formats without scales,
+//   but where there are minima
 //   tile = tileRows rows x four vectors of columns, in registers over the panel; it multiplies by coefficients: x[k], or
 //   x[k] * scale[k][block] as axpy.h rounds it, which are put side by side for a tile of rows first
 #pragma once
@@ -71,7 +72,7 @@ static inline void packColumns(
   }
 }
 
-/** The same without scales, which go to scales[panelBlocks][coefficientStride]. */
+/** The same without scales, which go to scales[panelBlocks][coefficientStride]; with minima weights as they are. */
 template <class F>
 static inline void packColumns(
     const Blocks<F>& w, int first, int count, int c, int columns, float* panel, float* scales) {
@@ -80,13 +81,14 @@ static inline void packColumns(
     for (int t = 0; t < panelBlocks; t++) {
       const int b = c / blockSize + t;
       const bool inside = b < w.blocks;
-      float one[lanes] = {};
+      float scale = F::hasMinimum ? 1 : 0;
       Vec q[blockVectors];
-      if (inside) {
-        store(one, loadHalfFirst(w.scales(weights) + b, 1));
+      if (inside && F::hasMinimum) loadWeights(w, weights, b, q);
+      else if (inside) {
+        scale = oneHalf(w.scales(weights) + b);
         loadBlock<F>(weights + b * F::blockBytes, q);
       }
-      scales[t * coefficientStride + i] = one[0];
+      scales[t * coefficientStride + i] = scale;
       for (int v = 0; v < least(blockVectors, tileOutputs); v++) {
         const int column = t * blockSize + v * lanes;
         const int from = panelBlocks > 1 ? v : c % blockSize / lanes + v;

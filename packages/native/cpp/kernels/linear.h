@@ -54,6 +54,7 @@ static void linear(const Call& call) {
     case dtypeBf16: return linearOf<bf16>(call);
     case dtypeInt8: return linearOf<Int8>(call);
     case dtypeInt4: return linearOf<Int4>(call);
+    case dtypeUint4: return linearOf<Uint4>(call);
     default: __builtin_trap();
   }
 }
@@ -61,8 +62,8 @@ static void linear(const Call& call) {
 static inline size_t linearScratch(Record op, int rows, int threads) {
   const int inWidth = Linear::inWidth(op);
   if (Linear::transposed(op) != 0) return transposedScratch(inWidth, Linear::outWidth(op), rows, threads, false);
-  const bool blocks = Linear::dtype(op) == dtypeInt8 || Linear::dtype(op) == dtypeInt4;
-  return blocks ? linearBlocksScratch(inWidth) : panelBytes(inWidth);
+  const bool floats = Linear::dtype(op) == dtypeF32 || Linear::dtype(op) == dtypeBf16;
+  return floats ? panelBytes(inWidth) : linearBlocksScratch(inWidth);
 }
 
 static inline size_t linearShared(Record op) {

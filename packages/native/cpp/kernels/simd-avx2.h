@@ -99,7 +99,7 @@ RELUFY_INLINE static Vec pow2(Vec n) {
 using Int = __m256i;
 /** Bytes are multiplied as |w| times x with w's sign, which never saturates; nothing is added to w. */
 constexpr int int8BiasShift = -1;
-constexpr int int4Group = 2;
+constexpr int nibbleGroup = 2;
 
 RELUFY_INLINE static Int loadBytes(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
 RELUFY_INLINE static Int splatInt(int32_t value) { return _mm256_set1_epi32(value); }
@@ -148,9 +148,9 @@ RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
   return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
 }
 
-/** Dots of 8 (or the first n) blocks of 16 bytes, with weights + 8; x in groups of two blocks (prepareX). */
+/** Dots of 8 (or the first n) blocks of 16 bytes, of the nibbles as they are; x in groups of two blocks (prepareX). */
 template <bool whole>
-RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   const Int low = _mm256_set1_epi8(15);
   Int v[4];
 #pragma GCC unroll 4
@@ -209,13 +209,13 @@ RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
   for (int i = 0; i < 4; i++)
     q[i] = toFloat(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at + 8 * i))));
 }
-constexpr float int4HighScale = 1;
-RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
-  const Vec eight = splat(8);
+constexpr float highNibbleScale = 1;
+template <int bias>
+RELUFY_INLINE static void loadNibbles(const char* at, Vec* q) {
   for (int i = 0; i < 2; i++) {
     const Int bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at + 8 * i)));
-    q[i] = sub(toFloat(_mm256_and_si256(bytes, splatInt(15))), eight);
-    q[i + 2] = sub(toFloat(_mm256_srli_epi32(bytes, 4)), eight);
+    q[i] = sub(toFloat(_mm256_and_si256(bytes, splatInt(15))), splat(bias));
+    q[i + 2] = sub(toFloat(_mm256_srli_epi32(bytes, 4)), splat(bias));
   }
 }
 

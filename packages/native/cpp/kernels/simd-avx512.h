@@ -103,7 +103,7 @@ RELUFY_INLINE static Vec pow2(Vec n) {
 using Int = __m512i;
 /** VNNI multiplies unsigned by signed bytes: weights + 128. */
 constexpr int int8BiasShift = 7;
-constexpr int int4Group = 4;
+constexpr int nibbleGroup = 4;
 
 RELUFY_INLINE static Int splatInt(int32_t value) { return _mm512_set1_epi32(value); }
 RELUFY_INLINE static Int loadInt(const int32_t* at) { return _mm512_loadu_si512(at); }
@@ -154,9 +154,9 @@ RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
   return _mm512_permutexvar_epi32(order, sums);
 }
 
-/** Dots of 16 (or the first n) blocks of 16 bytes, with weights + 8; x in groups of four blocks (prepareX). */
+/** Dots of 16 (or the first n) blocks of 16 bytes, of the nibbles as they are; x in groups of four blocks (prepareX). */
 template <bool whole>
-RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   const Int low = _mm512_set1_epi8(15);
   Int v[4];
 #pragma GCC unroll 4
@@ -213,17 +213,18 @@ RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
     q[i] = toFloat(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at + 16 * i))));
 }
 /**
- * The high nibbles come out times 16, which their coefficients undo exactly (int4HighScale). Two ways of widening, so that
+ * The high nibbles come out times 16, which their coefficients undo exactly (highNibbleScale). Two ways of widening, so that
  * no one kind of execution port binds: a table lookup, which takes the low four bits of each lane and so masks, subtracts
- * 8 and converts at once; and bits put into the fraction of 2^23 (both by lookup: 13.2 GB/s in cache, so: 16.0).
+ * the bias and converts at once; and bits put into the fraction of 2^23 (both by lookup: 13.2 GB/s in cache, so: 16.0).
  */
-constexpr float int4HighScale = 0.0625f;
-RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
-  const Vec table = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+constexpr float highNibbleScale = 0.0625f;
+template <int bias>
+RELUFY_INLINE static void loadNibbles(const char* at, Vec* q) {
+  const Vec table = sub(_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), splat(bias));
   const Int bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   q[0] = _mm512_permutexvar_ps(bytes, table);
   const Int high = _mm512_ternarylogic_epi32(bytes, splatInt(0xf0), splatInt(0x4b000000), 0xea);  // (a & b) | c
-  q[1] = sub(_mm512_castsi512_ps(high), splat(8388608.0f + 128.0f));
+  q[1] = sub(_mm512_castsi512_ps(high), splat(8388608.0f + 16.0f * bias));
 }
 
 }  // namespace relufy::avx512

@@ -83,7 +83,7 @@ RELUFY_INLINE static Vec pow2(Vec n) {
 
 using Int = int32x4_t;
 constexpr int int8BiasShift = -1;
-constexpr int int4Group = 1;
+constexpr int nibbleGroup = 1;
 
 RELUFY_INLINE static Int splatInt(int32_t value) { return vdupq_n_s32(value); }
 RELUFY_INLINE static Int loadInt(const int32_t* at) { return vld1q_s32(at); }
@@ -135,9 +135,9 @@ RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
   return addAll(v);
 }
 
-/** Dots of 4 (or the first n) blocks of 16 bytes, with weights + 8. */
+/** Dots of 4 (or the first n) blocks of 16 bytes, of the nibbles as they are. */
 template <bool whole>
-RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   Int v[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) {
@@ -195,11 +195,12 @@ RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
   bytesToFloats(vld1q_s8(reinterpret_cast<const int8_t*>(at)), q);
   bytesToFloats(vld1q_s8(reinterpret_cast<const int8_t*>(at) + 16), q + 4);
 }
-constexpr float int4HighScale = 1;
-RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
+constexpr float highNibbleScale = 1;
+template <int bias>
+RELUFY_INLINE static void loadNibbles(const char* at, Vec* q) {
   const uint8x16_t w = vld1q_u8(reinterpret_cast<const uint8_t*>(at));
-  bytesToFloats(vsubq_s8(lowNibbles(w), vdupq_n_s8(8)), q);
-  bytesToFloats(vsubq_s8(highNibbles(w), vdupq_n_s8(8)), q + 4);
+  bytesToFloats(vsubq_s8(lowNibbles(w), vdupq_n_s8(bias)), q);
+  bytesToFloats(vsubq_s8(highNibbles(w), vdupq_n_s8(bias)), q + 4);
 }
 
 }  // namespace relufy::RELUFY_ISA

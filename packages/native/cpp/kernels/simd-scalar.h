@@ -86,7 +86,7 @@ struct Int {
   int32_t lane[lanes];
 };
 constexpr int int8BiasShift = -1;
-constexpr int int4Group = 1;
+constexpr int nibbleGroup = 1;
 
 RELUFY_INLINE static Int splatInt(int32_t value) { return {{value, value, value, value}}; }
 RELUFY_INLINE static Int loadIntFirst(const int32_t* at, int n) {
@@ -134,9 +134,9 @@ RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
   return out;
 }
 
-/** Dots of 4 (or the first n) blocks of 16 bytes, with weights + 8. */
+/** Dots of 4 (or the first n) blocks of 16 bytes, of the nibbles as they are. */
 template <bool whole>
-RELUFY_INLINE static Int dotsInt4(const uint8_t* w, const int8_t* x, int n) {
+RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   Int out = splatInt(0);
   for (int b = 0; b < (whole ? lanes : n); b++)
     for (int i = 0; i < 16; i++)
@@ -183,12 +183,13 @@ RELUFY_INLINE static void loadInt8Block(const char* at, Vec* q) {
   const int8_t* w = reinterpret_cast<const int8_t*>(at);
   for (int i = 0; i < 32; i++) q[i / lanes].lane[i % lanes] = static_cast<float>(w[i]);
 }
-constexpr float int4HighScale = 1;
-RELUFY_INLINE static void loadInt4Block(const char* at, Vec* q) {
+constexpr float highNibbleScale = 1;
+template <int bias>
+RELUFY_INLINE static void loadNibbles(const char* at, Vec* q) {
   const uint8_t* w = reinterpret_cast<const uint8_t*>(at);
   for (int i = 0; i < 16; i++) {
-    q[i / lanes].lane[i % lanes] = static_cast<float>((w[i] & 15) - 8);
-    q[4 + i / lanes].lane[i % lanes] = static_cast<float>((w[i] >> 4) - 8);
+    q[i / lanes].lane[i % lanes] = static_cast<float>((w[i] & 15) - bias);
+    q[4 + i / lanes].lane[i % lanes] = static_cast<float>((w[i] >> 4) - bias);
   }
 }
 

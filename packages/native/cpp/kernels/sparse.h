@@ -40,6 +40,10 @@ template <>
 struct InputOf<Int4> {
   using Type = QuantizedRow;
 };
+template <>
+struct InputOf<Uint4> {
+  using Type = QuantizedRow;
+};
 template <class W>
 using Input = typename InputOf<W>::Type;
 
@@ -164,6 +168,7 @@ static void gemvRows(const Call& call) {
     case dtypeBf16: return gemvRowsOf<bf16>(call);
     case dtypeInt8: return gemvRowsOf<Int8>(call);
     case dtypeInt4: return gemvRowsOf<Int4>(call);
+    case dtypeUint4: return gemvRowsOf<Uint4>(call);
     default: __builtin_trap();
   }
 }
@@ -187,6 +192,7 @@ static void axpyRows(const Call& call) {
     case dtypeBf16: return axpyRowsOf<bf16>(call);
     case dtypeInt8: return axpyRowsOf<Int8>(call);
     case dtypeInt4: return axpyRowsOf<Int4>(call);
+    case dtypeUint4: return axpyRowsOf<Uint4>(call);
     default: __builtin_trap();
   }
 }

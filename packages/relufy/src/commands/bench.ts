@@ -3,7 +3,7 @@
 
 import { wholeFrom } from '@relufy/chat';
 import { createBackend, type WeightDType } from '@relufy/models';
-import { type Backend, type DType, measureStreaming } from '@relufy/tensor';
+import { type Backend, type DType, measureStreaming, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
@@ -13,7 +13,7 @@ import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/s
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
 import { loadModel } from '../node/load-model.js';
-import { choice, numeric, weightDTypes } from '../options.js';
+import { choice, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
 
 const examples = `

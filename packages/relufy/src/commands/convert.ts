@@ -3,17 +3,18 @@
 import { stat } from 'node:fs/promises';
 import { wholeFrom } from '@relufy/chat';
 import { convertModel, type RelufyOptions, type WeightDType, writeGguf } from '@relufy/models';
+import { weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { showProgress } from '../load-progress.js';
 import { openSource } from '../node/load-model.js';
-import { choice, modelHelp, numeric, planHelp, weightDTypes } from '../options.js';
+import { choice, modelHelp, numeric, planHelp } from '../options.js';
 import { print } from '../output.js';
 import { untilInterrupted } from '../signals.js';
 
 const examples = `
 Formats:
-  safetensors  f32 and bf16 in the family's own layout, for every tool; int8 and int4 packed as Relufy holds them
+  safetensors  f32 and bf16 in the family's own layout, for every tool; int8, int4 and uint4 packed as Relufy holds them
   gguf         f32, f16, q8_0 and q4_0, for llama.cpp (which computes each architecture's own activation only)
 
 Examples:

@@ -5,11 +5,13 @@ import {
   type ActivationKind,
   activationCodes,
   activationFunctions,
+  blockDTypes,
   blockSize,
   blocksOf,
   type Dim,
   type DType,
   isBlockDType,
+  weightDTypes,
 } from '../index.js';
 import { buffer, type Fill, type OpCase, sentinel } from './case.js';
 import { maskCases } from './mask-cases.js';
@@ -35,9 +37,6 @@ const productShapes = [
 const densities = [0, 0.05, 0.5, 1];
 
 const vector = (name: string, width: number) => buffer(name, 'f32', [width], normal);
-/** Formats of weights that cases are made for. A backend says which it takes. */
-export const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const;
-
 const matrix = (name: string, width: Dim, fill: Fill = normal) => buffer(name, 'f32', ['rows', width], fill);
 
 function* rowwise(): Generator<OpCase> {
@@ -156,7 +155,7 @@ function* products(): Generator<OpCase> {
 
 /** Weights so small that the f16 scales of their blocks are subnormal, or zero. */
 function* smallScales(): Generator<OpCase> {
-  for (const dtype of ['int8', 'int4'] as const)
+  for (const dtype of blockDTypes)
     for (const scale of [2e-3, 2e-5, 1e-9])
       for (const transposed of [false, true])
         for (const rows of [1, 9])

@@ -3,9 +3,16 @@
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, createReferenceBackend, isBlockDType, ProgramBuilder, RelufyError } from '../index.js';
+import {
+  type Backend,
+  createReferenceBackend,
+  isBlockDType,
+  ProgramBuilder,
+  RelufyError,
+  weightDTypes,
+} from '../index.js';
 import { buffer, type OpCase, sentinel } from './case.js';
-import { opCases, quantizable, weightDTypes } from './cases.js';
+import { opCases, quantizable } from './cases.js';
 import { backendGradients, finiteDifferences } from './gradient-case.js';
 import { gradientCases } from './gradient-cases.js';
 import { chosenArbitrary, maskCases } from './mask-cases.js';
@@ -249,7 +256,7 @@ const productArbitrary = fc
     rows: fc.integer({ min: 1, max: 7 }),
     extra: fc.integer({ min: 0, max: 3 }),
     density: fc.constantFrom(0, 0.03, 0.2, 0.7, 1),
-    dtype: fc.constantFrom('f32' as const, 'bf16' as const, 'int8' as const, 'int4' as const),
+    dtype: fc.constantFrom(...weightDTypes),
     op: fc.constantFrom('linear' as const, 'gemvRows' as const, 'axpyRows' as const),
     transposed: fc.boolean(),
     biased: fc.boolean(),

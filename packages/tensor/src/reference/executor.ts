@@ -1,7 +1,7 @@
 // The reference backend: runs a program op by op with the naive kernels. Slow on purpose; it defines what is right.
 // Owns plain typed arrays, one a buffer, activations included: nothing is planned, so nothing can hide in a plan.
 import type { Backend, BufferView, LoadedProgram, Session, Step } from '../backend.js';
-import type { BufferDecl, StepLimits } from '../buffer.js';
+import { type BufferDecl, type StepLimits, weightDTypes } from '../buffer.js';
 import { RelufyError } from '../errors.js';
 import { opFields, type Program, validateProgram } from '../program.js';
 import { checkProgram, checkStep, viewLength, viewTypes } from '../session-checks.js';
@@ -19,7 +19,7 @@ export function createReferenceBackend(): Backend {
     name: 'reference',
     description: 'reference: naive TypeScript, one thread, the definition of every op',
     threads: 1,
-    weightDTypes: ['f32', 'bf16', 'int8', 'int4'],
+    weightDTypes,
     createSession: async (buffers, limits) => new ReferenceSession(buffers, limits),
     dispose: async () => {},
   };

@@ -1,7 +1,7 @@
 // The definition of every op, written naively: plain loops, sums in f64 rounded once to f32. Kept for ever as the oracle
 // of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned.
 import { type ActivationKind, activationCodes, isMaskCode } from '../activations.js';
-import { blockInteger, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
+import { blockInteger, blockMinimum, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
 import type { OpKind } from '../op-table.js';
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
@@ -113,9 +113,13 @@ function output(call: OpCall, row: number, column: number, channels: Iterable<nu
   return (residual ? residual.get(row * outWidth + column) : 0) + (sum + (bias ? bias.get(column) : 0));
 }
 
-/** The dot product of quantised activations and a row of a block format: integers within a block, scales outside. */
+/**
+ * The dot product of quantised activations and a row of a block format: integers within a block, scales outside. A
+ * block's minimum is multiplied by the sum of its activations.
+ */
 function quantizedDot(call: OpCall, row: number, column: number): number {
-  const [x, xScales, w] = [operand(call, 'x'), operand(call, 'xScales'), operand(call, 'w')];
+  const [x, xScales, xSums] = [operand(call, 'x'), operand(call, 'xScales'), operand(call, 'xSums')];
+  const w = operand(call, 'w');
   if (!isBlockDType(w.dtype)) throw new Error(`internal: quantised activations with ${w.dtype} weights`);
   const weights = w.row(column);
   let sum = 0;
@@ -124,7 +128,9 @@ function quantizedDot(call: OpCall, row: number, column: number): number {
     let dot = 0;
     for (let i = first; i < Math.min(first + blockSize, w.columns); i++)
       dot += x.get(row * x.columns + i) * blockInteger(w.dtype, weights, i);
-    sum += dot * blockScale(w.dtype, weights, w.columns, block) * xScales.get(row * xScales.columns + block);
+    const at = row * xScales.columns + block;
+    sum += dot * blockScale(w.dtype, weights, w.columns, block) * xScales.get(at);
+    sum += xSums.get(at) * blockMinimum(w.dtype, weights, w.columns, block) * xScales.get(at);
   }
   return sum;
 }
