@@ -14,6 +14,7 @@ export interface Manifest {
   readonly private?: boolean;
   readonly exports?: Readonly<Record<string, Conditional>>;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
 }
@@ -45,6 +46,7 @@ export const browserPackages: readonly string[] = [
   '@relufy/tokenizer',
   '@relufy/models',
   '@relufy/llama-tales',
+  '@relufy/smollm2-135m-instruct',
   'relufy',
 ];
 

@@ -12,7 +12,7 @@ export interface CommandContext {
   /** What people call the model. */
   readonly title: string;
   readonly conversation: Conversation;
-  /** The settings that the chat began with. */
+  /** The settings that the chat began with, or those of the model that took over. */
   readonly defaults: Conversation['settings'];
   readonly say: (text: string) => void;
   readonly exit: () => void;

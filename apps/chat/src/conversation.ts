@@ -27,6 +27,8 @@ export interface ChatModel {
   readonly backend: string;
   readonly contextLength: number;
   readonly memoryBytes: number;
+  /** How its author samples. */
+  readonly recommendedSampling?: GenerateOptions;
   readonly tokenizer:
     | {
         readonly hasChatTemplate: boolean;

@@ -3,7 +3,14 @@ export { type Answer, type AnswerOptions, type ChatModel, Conversation } from '.
 export { describeAnswer, describeStats, formatBytes, formatShare, threeDigits } from './describe.js';
 export { type ChatHistory, historyFile, openHistory, rescueFile } from './history.js';
 export type { Message } from './message-lines.js';
-export { type ChatEnd, defaultSettings, type RunChatOptions, requireChatTemplate, runChat } from './run-chat.js';
+export {
+  type ChatEnd,
+  defaultSettings,
+  type RunChatOptions,
+  requireChatTemplate,
+  runChat,
+  settingsFor,
+} from './run-chat.js';
 export { readChat, type SavedChat, saveChat } from './saved-chat.js';
 export {
   findSetting,

@@ -1,5 +1,6 @@
 import { RelufyError } from '@relufy/models';
 import { describe, expect, test } from 'vitest';
+import { defaultSettings } from './run-chat.js';
 import { fakeModel, startChat } from './testing/fake-chat.js';
 
 describe('runChat in a pipe', () => {
@@ -23,6 +24,30 @@ describe('runChat in a pipe', () => {
     expect(chat.error()).toBe('temperature 0\n');
     expect(model.calls).toHaveLength(1);
     expect(model.calls[0]?.options).toMatchObject({ temperature: 0, seed: 1 });
+  });
+
+  test('samples as the model recommends, with what was asked for in its place', async () => {
+    const first = { ...fakeModel('one'), recommendedSampling: { temperature: 0.2, topP: 0.9 } };
+    const next = { ...fakeModel('two'), recommendedSampling: { temperature: 0.6, noRepeatNgramSize: 6 } };
+    const openModel = async () => next;
+    const chat = startChat(first, { terminal: false, settings: { seed: 1 }, openModel });
+    chat.type('/set topP 0.5\nhello\n/model next\nhello\n/set temperature\n/exit\n');
+    await chat.ended;
+    const settings = ({ calls }: typeof first | typeof next) => {
+      const { signal: _, onAbort: __, ...others } = calls[0]?.options ?? {};
+      return others;
+    };
+    expect(settings(first)).toEqual({ temperature: 0.2, topP: 0.5, seed: 1 });
+    expect(settings(next)).toEqual({ temperature: 0.6, noRepeatNgramSize: 6, topP: 0.5, seed: 1 });
+    expect(chat.error()).toMatch(/temperature 0\.6\n$/);
+  });
+
+  test('a model that recommends nothing is sampled as chats are', async () => {
+    const model = fakeModel('one');
+    const chat = startChat(model, { terminal: false });
+    chat.type('hello\n/exit\n');
+    await chat.ended;
+    expect(model.calls[0]?.options).toMatchObject(defaultSettings);
   });
 
   test('what cannot be done ends the chat', async () => {

@@ -10,7 +10,7 @@ import type { ChatHistory } from './history.js';
 import { type LineReader, type MaybeTerminal, plainReader, terminalReader } from './line-reader.js';
 import { saveChat } from './saved-chat.js';
 import { Screen } from './screen.js';
-import type { Settings } from './settings.js';
+import { findSetting, type Settings, settingTable } from './settings.js';
 
 export interface RunChatOptions {
   readonly model: ChatModel;
@@ -22,7 +22,7 @@ export interface RunChatOptions {
   /** Said below the greeting, for example what the model is good for. */
   readonly about?: string | undefined;
   readonly system?: string | undefined;
-  /** Of the answers; those left out are `defaultSettings`. */
+  /** Of the answers; those left out are the model's own (`settingsFor`). */
   readonly settings?: Settings;
   /** Default: none. */
   readonly color?: boolean;
@@ -45,11 +45,14 @@ export interface RunChatOptions {
 /** How a chat ended: the input did (or `/exit`), or Ctrl-C or the signal cut it short. */
 export type ChatEnd = 'ended' | 'interrupted';
 
-/**
- * What reads best of the bundled model, by twelve stories each: with temperature 0.8 and topP 0.95 it misspells words,
- * without a penalty it repeats sentences, and a repetition penalty, which counts the question too, leaves its subject.
- */
-export const defaultSettings: Settings = { temperature: 0.7, minP: 0.1, presencePenalty: 0.5 };
+/** How the chat samples a model whose generation_config.json recommends nothing. */
+export const defaultSettings: Settings = { temperature: 0.7, minP: 0.1 };
+
+/** How the chat samples a model: as its author recommends, with what was asked for in place of that. */
+export function settingsFor({ recommendedSampling }: ChatModel, asked: Settings = {}): Settings {
+  const own = Object.fromEntries(Object.entries(recommendedSampling ?? {}).filter(([key]) => findSetting(key)));
+  return { ...(Object.keys(own).length > 0 ? own : defaultSettings), ...asked };
+}
 
 /** @throws RelufyError `tokenizer` for a model that has no chat template, with the way out. */
 export function requireChatTemplate(model: ChatModel, title: string): void {
@@ -89,8 +92,7 @@ class Chat {
   readonly #options: RunChatOptions;
   readonly #screen: Screen;
   readonly #conversation: Conversation;
-  readonly #defaults: Settings;
-  readonly #context: CommandContext & { title: string };
+  readonly #context: CommandContext & { title: string; defaults: Settings };
   #reader: LineReader | undefined;
   /** Of an answer that is being written, or a model that is being loaded. */
   #work: AbortController | undefined;
@@ -101,12 +103,12 @@ class Chat {
   constructor(options: RunChatOptions, title: string, screen: Screen) {
     this.#options = options;
     this.#screen = screen;
-    this.#defaults = { ...defaultSettings, ...options.settings };
-    this.#conversation = new Conversation(options.model, { system: options.system, settings: this.#defaults });
+    const defaults = settingsFor(options.model, options.settings);
+    this.#conversation = new Conversation(options.model, { system: options.system, settings: defaults });
     this.#context = {
       title,
       conversation: this.#conversation,
-      defaults: this.#defaults,
+      defaults,
       say: (text) => this.#screen.note(text),
       exit: () => this.#quit('ended'),
       retry: () => this.#reply((answering) => this.#conversation.retry(answering)),
@@ -198,6 +200,7 @@ class Chat {
       const model = await openModel?.(name, signal);
       if (model === undefined) return;
       this.#conversation.model = model;
+      this.#takeDefaults(settingsFor(model, this.#options.settings));
       this.#context.title = name;
       this.#screen.note(`${name} · ${model.backend} · context ${model.contextLength}`);
     } catch (error) {
@@ -206,6 +209,20 @@ class Chat {
     } finally {
       this.#work = undefined;
     }
+  }
+
+  /** Settings of the model before give way to the next one's; what was set by hand stays. */
+  #takeDefaults(next: Settings): void {
+    const before = this.#context.defaults;
+    const settings: Record<string, number> = { ...next };
+    for (const { key } of settingTable) {
+      const value = this.#conversation.settings[key];
+      if (value === before[key]) continue;
+      if (value === undefined) delete settings[key];
+      else settings[key] = value;
+    }
+    this.#conversation.settings = settings;
+    this.#context.defaults = next;
   }
 
   async #reply(answer: (options: AnswerOptions) => Promise<Answer>): Promise<void> {

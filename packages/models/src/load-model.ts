@@ -3,22 +3,15 @@
 // Does not own finding the files (index.ts and node.ts turn a source into ModelFiles).
 import type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 import type { HubProgress } from '@relufy/checkpoint/node';
-import {
-  type Backend,
-  createReferenceBackend,
-  RelufyError,
-  type Session,
-  show,
-  type WeightDType,
-} from '@relufy/tensor';
+import { type Backend, createReferenceBackend, RelufyError, type Session, type WeightDType } from '@relufy/tensor';
 import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import type { KvCacheDType } from './decoder-buffers.js';
-import { ConfigReader, isObject } from './families/config-reader.js';
-import { type ParsedConfig, tokenIds } from './families/index.js';
+import type { ParsedConfig } from './families/index.js';
+import { readGenerationConfig } from './generation-config.js';
 import { checkLoadOptions } from './load-options.js';
 import { Model } from './model.js';
 import { ParkedSlots } from './parked-slots.js';
-import { type ModelPlan, parseJson, planModel } from './plan-model.js';
+import { type ModelPlan, planModel } from './plan-model.js';
 import { fillPlan } from './plan-weights.js';
 import { alibiTable, ropeTable } from './positions.js';
 import type { RelufyOptions } from './relufy.js';
@@ -98,7 +91,7 @@ export async function loadModelFiles(
   const plan = await planModel(files, options);
   try {
     const tokenizer = await readTokenizer(files, signal);
-    const eosTokenIds = await readEosTokenIds(files, plan.config, tokenizer, signal);
+    const generation = await readGenerationConfig(files, plan.config.spec.vocabSize, signal);
     const given = typeof options.backend === 'object' ? options.backend : undefined;
     const { backend, description } = given
       ? { backend: given, description: given.description }
@@ -114,7 +107,8 @@ export async function loadModelFiles(
         modelType: plan.config.modelType,
         spec,
         tokenizer,
-        eosTokenIds,
+        eosTokenIds: eosTokenIdsOf(generation.eosTokenIds, plan.config, tokenizer),
+        recommendedSampling: generation.sampling,
         backend,
         backendDescription: description,
         ownsBackend: given === undefined,
@@ -195,23 +189,15 @@ async function createWasm(threads: number | undefined): Promise<Backend> {
  * What ends an answer: as generation_config.json says, which knows better than config.json, and where neither does as the
  * tokenizer says; and besides, whatever ends a turn by its name (turn-ends.ts).
  */
-async function readEosTokenIds(
-  files: ModelFiles,
-  config: ParsedConfig,
+function eosTokenIdsOf(
+  said: readonly number[],
+  { spec, eosTokenIds }: ParsedConfig,
   tokenizer: Tokenizer | undefined,
-  signal?: AbortSignal,
-): Promise<readonly number[]> {
-  const { vocabSize } = config.spec;
-  const file = 'generation_config.json';
-  const text = await files.readText(file, { limitBytes: 1 << 20, signal });
-  const generation = text === undefined ? {} : parseJson(files.name, file, text);
-  if (!isObject(generation))
-    throw new RelufyError('config', `${files.name} ${file}: expected an object, got ${show(generation)}.`);
-  const ids = tokenIds(new ConfigReader('generation', generation), 'eos_token_id', vocabSize);
-  const said = ids.length > 0 ? ids : config.eosTokenIds;
+): readonly number[] {
+  const stated = said.length > 0 ? said : eosTokenIds;
   const own = tokenizer?.eosId === undefined ? [] : [tokenizer.eosId];
   const byName = tokenizer === undefined ? [] : turnEnds(tokenizer);
-  return [...new Set([...(said.length > 0 ? said : own), ...byName])].filter((id) => id < vocabSize);
+  return [...new Set([...(stated.length > 0 ? stated : own), ...byName])].filter((id) => id < spec.vocabSize);
 }
 
 /** undefined when the folder has no tokenizer: such a model runs on token ids. */

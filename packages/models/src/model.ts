@@ -27,6 +27,7 @@ import {
   type Prompt,
   runGeneration,
 } from './generate.js';
+import type { SamplingOptions } from './sampling.js';
 import type { ModelSpec } from './spec.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
 import {
@@ -55,6 +56,7 @@ export interface ModelParts extends StepParts {
   readonly modelType: string;
   readonly tokenizer: Tokenizer | undefined;
   readonly eosTokenIds: readonly number[];
+  readonly recommendedSampling: SamplingOptions;
   readonly backend: Backend;
   /** What was taken, and why. */
   readonly backendDescription: string;
@@ -68,6 +70,8 @@ export class Model implements AsyncDisposable {
   readonly tokenizer: Tokenizer | undefined;
   /** Token ids that end an answer. */
   readonly eosTokenIds: readonly number[];
+  /** How its author samples, by generation_config.json; `generate` takes it only where it is told to. */
+  readonly recommendedSampling: SamplingOptions;
   /** Positions that the KV cache holds. */
   readonly contextLength: number;
   readonly sparsity: 'exact' | 'dense';
@@ -87,6 +91,7 @@ export class Model implements AsyncDisposable {
     this.spec = parts.spec;
     this.tokenizer = parts.tokenizer;
     this.eosTokenIds = parts.eosTokenIds;
+    this.recommendedSampling = parts.recommendedSampling;
     this.contextLength = parts.cache.contextLength;
     this.sparsity = parts.sparsity;
     this.#statistics = new StepStatistics(parts.spec.numHiddenLayers);

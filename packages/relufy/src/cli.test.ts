@@ -30,7 +30,7 @@ async function damagedModel(name: string, weightBytes: number, tokenizerConfig?:
 
 describe('relufy chat from a pipe', () => {
   test('answers and nothing else, exit code 0', async () => {
-    const { code, stdout, stderr } = await runCli(['chat', '--seed', '1'], { input: question });
+    const { code, stdout, stderr } = await runCli(['chat', 'llama-tales', '--seed', '1'], { input: question });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^[A-Z][\s\S]{100,}\n$/);
     expect(stdout).not.toMatch(/(?!\n)\p{Cc}|^>/mu);
@@ -39,7 +39,7 @@ describe('relufy chat from a pipe', () => {
   test('the model is an argument or an option, and not two models', async () => {
     const args = ['--max-new-tokens', '3', '--temperature', '0'];
     const results = [];
-    for (const named of [['llama-tales'], ['--model', 'llama-tales'], ['llama-tales', '--model', 'llama-tales'], []])
+    for (const named of [['llama-tales'], ['--model', 'llama-tales'], ['llama-tales', '--model', 'llama-tales']])
       results.push(await runCli(['chat', ...named, ...args], { input: question }));
     for (const result of results) expect(result).toEqual({ code: 0, stdout: results[0]?.stdout, stderr: '' });
     expect(await runCli(['chat', 'llama-tales', '--model', 'other'])).toEqual({
@@ -51,14 +51,14 @@ describe('relufy chat from a pipe', () => {
   }, 30_000);
 
   test('a message that does not fit is told with its size', async () => {
-    const { code, stdout, stderr } = await runCli(['chat'], { input: `${'word '.repeat(600)}\n` });
+    const { code, stdout, stderr } = await runCli(['chat', 'llama-tales'], { input: `${'word '.repeat(600)}\n` });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^Your message is too long: \d{3,4} tokens, this model holds 512\.\n$/);
   });
 
   test('an answer that is longer than the context goes on', async () => {
     const settings = ['--context-length', '48', '--max-new-tokens', '90', '--temperature', '0'];
-    const { code, stdout, stderr } = await runCli(['chat', ...settings], { input: question });
+    const { code, stdout, stderr } = await runCli(['chat', 'llama-tales', ...settings], { input: question });
     expect(code).toBe(0);
     expect(stdout.trim().split(/\s+/).length).toBeGreaterThan(50);
     expect(stderr).toMatch(/^The context is full: .* The answer went on\. [^\n]*\n$/);
@@ -66,14 +66,17 @@ describe('relufy chat from a pipe', () => {
 
   test('two turns, and FORCE_COLOR colours no answer', async () => {
     const options = { input: `${question}\nGo on.`, env: { FORCE_COLOR: '1' } };
-    const { code, stdout } = await runCli(['chat', '--max-new-tokens', '8', '--temperature', '0'], options);
+    const { code, stdout } = await runCli(
+      ['chat', 'llama-tales', '--max-new-tokens', '8', '--temperature', '0'],
+      options,
+    );
     expect(code).toBe(0);
     expect(stdout).not.toContain('\u{1b}');
     expect(stdout).toMatch(/^Once upon a time, .*\n[\s\S]+\n$/);
   });
 
   test('a reader that has enough ends it quietly', async () => {
-    const { code, stderr } = await runCli(['chat'], {
+    const { code, stderr } = await runCli(['chat', 'llama-tales'], {
       whileRunning: (child) => {
         child.stdout?.once('data', () => child.stdout?.destroy());
         child.stdin?.end(question.repeat(3));
@@ -86,7 +89,7 @@ describe('relufy chat from a pipe', () => {
     ['SIGTERM', 143],
     ['SIGINT', 130],
   ] as const)('%s ends it with exit code %d, though the input is open', async (signal, expected) => {
-    const { code, stderr } = await runCli(['chat'], {
+    const { code, stderr } = await runCli(['chat', 'llama-tales'], {
       whileRunning: (child) => {
         child.stdin?.write(question);
         child.stdout?.once('data', () => child.kill(signal));
@@ -200,10 +203,14 @@ describe('relufy itself', () => {
   test.each([
     [['chat', '--model', './nowhere'], 1, /^model: no such file or folder: "\.\/nowhere"\. Check the path\.$/],
     [['chat', '--model', 'llama-tale'], 1, /^model: expected .* got "llama-tale"\. Did you mean llama-tales\?$/],
-    [['chat', '--context-length', '9999'], 1, /contextLength.*at most 512.*got 9999/],
-    [['chat', '--temperature', 'hot'], 2, /^--temperature: expected a number >= 0, got "hot"\.$/],
-    [['chat', '--tempature', '1'], 2, /^unknown option '--tempature' \(Did you mean --temperature\?\)$/],
-    [['chat', '--backend', 'gpu'], 2, /^--backend: expected auto, native, wasm or reference, got "gpu"\.$/],
+    [['chat', 'llama-tales', '--context-length', '9999'], 1, /contextLength.*at most 512.*got 9999/],
+    [['chat', 'llama-tales', '--temperature', 'hot'], 2, /^--temperature: expected a number >= 0, got "hot"\.$/],
+    [['chat', 'llama-tales', '--tempature', '1'], 2, /^unknown option '--tempature' \(Did you mean --temperature\?\)$/],
+    [
+      ['chat', 'llama-tales', '--backend', 'gpu'],
+      2,
+      /^--backend: expected auto, native, wasm or reference, got "gpu"\.$/,
+    ],
     [['chta'], 2, /^unknown command 'chta' \(Did you mean chat\?\)$/],
     [['chat', 'llama-tales', 'extra'], 2, /^too many arguments/],
     [['help', 'chta'], 2, /^unknown command 'chta' \(Did you mean chat\?\)$/],

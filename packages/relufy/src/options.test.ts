@@ -7,7 +7,7 @@ import { addLoadOptions, addSettingOptions, loadOptionsOf, settingsOf } from './
 function parse(args: readonly string[]): Record<string, unknown> {
   const command = new Command().exitOverride().configureOutput({ outputError: () => {} });
   addLoadOptions(command);
-  addSettingOptions(command, {});
+  addSettingOptions(command);
   return command.parse(args, { from: 'user' }).opts();
 }
 

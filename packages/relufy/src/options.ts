@@ -27,11 +27,11 @@ export interface LoadValues extends BackendValues {
 
 /** What names a model, for help texts. */
 export const modelHelp =
-  'llama-tales (bundled), a path or URL of a folder or GGUF, or a name on the hub such as facebook/opt-125m';
+  'llama-tales or smollm2-135m-instruct (bundled), a path or URL of a folder or GGUF, or a name on the hub such as facebook/opt-125m';
 
-export function addModelOption(command: Command): void {
+export function addModelOption(command: Command, standard: string = defaultModel): void {
   command
-    .option('-m, --model <model>', modelHelp, defaultModel)
+    .option('-m, --model <model>', modelHelp, standard)
     .option('--revision <revision>', 'branch, tag or commit of a model on the hub');
 }
 
@@ -78,8 +78,8 @@ export function addBackendOptions(command: Command): void {
 }
 
 /** Which model, how it is held in memory, and what runs it. */
-export function addLoadOptions(command: Command): void {
-  addModelOption(command);
+export function addLoadOptions(command: Command, standard?: string): void {
+  addModelOption(command, standard);
   addBackendOptions(command);
   addMemoryOptions(command);
 }
@@ -99,12 +99,10 @@ export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
 }
 
 /** One option for each setting of an answer. */
-export function addSettingOptions(command: Command, defaults: Settings): void {
+export function addSettingOptions(command: Command): void {
   for (const setting of settingTable) {
     const name = setting.key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    const standard = defaults[setting.key];
-    const help = standard === undefined ? setting.help : `${setting.help} (default: ${standard})`;
-    command.addOption(numeric(`--${name} <${setting.placeholder}>`, help, setting));
+    command.addOption(numeric(`--${name} <${setting.placeholder}>`, setting.help, setting));
   }
 }
 

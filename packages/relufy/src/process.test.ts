@@ -66,7 +66,7 @@ describe('a command', () => {
         `import { isMainThread } from 'node:worker_threads';\nif (isMainThread) { ${states[state]} }`,
       );
       let first = 0;
-      const { code, stderr } = await runCli(['chat'], {
+      const { code, stderr } = await runCli(['chat', 'llama-tales'], {
         env: { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` },
         whileRunning: (child) => {
           child.stderr?.once('data', () => {

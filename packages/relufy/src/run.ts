@@ -8,7 +8,7 @@ import { tell } from './output.js';
 
 const examples = `
 Examples:
-  $ relufy chat                                          talk to the bundled model
+  $ relufy chat                                          talk to a small model
   $ relufy chat HuggingFaceTB/SmolLM2-360M-Instruct      talk to a larger one; "relufy models --chat" lists some
   $ echo "Tell me a story about a fox." | relufy chat    one answer per line of input
   $ relufy generate --prompt "Once upon a time" --max-new-tokens 50 --temperature 0

@@ -12,7 +12,7 @@ suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
   const question = 'Tell me a story about a fox.';
 
   test('Ctrl-C stops an answer, and twice at the prompt leaves with exit code 130', async () => {
-    const terminal = openTerminal(['chat', '--seed', '3']);
+    const terminal = openTerminal(['chat', 'llama-tales', '--seed', '3']);
     await terminal.sees('llama-tales · ');
     await terminal.sees('> ');
     terminal.type(`${question}\r`);
@@ -27,7 +27,7 @@ suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
   });
 
   test('colours and status lines; /exit leaves with exit code 0', async () => {
-    const terminal = openTerminal(['chat', '--seed', '1', '--max-new-tokens', '8']);
+    const terminal = openTerminal(['chat', 'llama-tales', '--seed', '1', '--max-new-tokens', '8']);
     await terminal.sees('> ');
     terminal.type(`${question}\r`);
     await terminal.sees('\u{1b}[2m8 tokens, ');
@@ -41,7 +41,7 @@ suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
   });
 
   test('NO_COLOR takes the colours away; Ctrl-D leaves with exit code 0', async () => {
-    const terminal = openTerminal(['chat'], { NO_COLOR: '1' });
+    const terminal = openTerminal(['chat', 'llama-tales'], { NO_COLOR: '1' });
     await terminal.sees('/help lists commands');
     await terminal.sees('> ');
     expect(terminal.screen()).not.toContain('\u{1b}[2m');
@@ -85,7 +85,7 @@ suite(hasScript ? name : `${name} (skipped: no "script" of util-linux)`, () => {
   });
 
   test('a dumb terminal gets no marks of pasting and no Markdown', async () => {
-    const terminal = openTerminal(['chat'], { TERM: 'dumb' });
+    const terminal = openTerminal(['chat', 'llama-tales'], { TERM: 'dumb' });
     await terminal.sees('> ');
     terminal.type('exit\r');
     expect(await terminal.exit).toBe(0);

@@ -1,20 +1,13 @@
 // `relufy chat`: loads a model and hands it, with the process's streams, to the chat of @relufy/chat; loads the next one
 // for /model. Does not own the chat itself.
 import { Readable } from 'node:stream';
-import {
-  defaultSettings,
-  historyFile,
-  openHistory,
-  requireChatTemplate,
-  rescueFile,
-  runChat,
-  type Settings,
-} from '@relufy/chat';
+import { historyFile, openHistory, requireChatTemplate, rescueFile, runChat, type Settings } from '@relufy/chat';
 import type { Model } from '@relufy/models';
 import { decodeText, withoutMark } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { chatModelIds } from '../chat-models.js';
 import { Interruption } from '../failure.js';
+import { packagedModel } from '../node/packaged-model.js';
 import {
   addLoadOptions,
   addModelArgument,
@@ -37,6 +30,7 @@ Examples:
 At a terminal Ctrl-C stops the answer or clears the line, and at an empty prompt a second one leaves; /help lists what
 else can be typed. A line that ends with a backslash goes on in the next one, as does what stands between two """.
 From a pipe each line that is not empty is a turn, and only the answers are written to standard output.
+Settings that are not given are those that the model's author recommends in its generation_config.json.
 What was typed is kept for the arrow keys in $XDG_STATE_HOME/relufy/chat-history (~/.local/state by default), and beside
 it in last-chat.json a conversation that Ctrl-C ended.
 "relufy models --chat" lists small models to chat with.`;
@@ -50,8 +44,8 @@ export function define(command: Command): void {
   addModelArgument(command);
   command.option('-s, --system <text>', 'a system message, if the model knows them');
   command.option('--no-history', 'neither read nor keep what is typed (also RELUFY_HISTORY=0)');
-  addLoadOptions(command);
-  addSettingOptions(command, defaultSettings);
+  addLoadOptions(command, packagedModel);
+  addSettingOptions(command);
   command
     .addHelpText('after', examples)
     .action((named: string | undefined, values: ChatValues) => chat(modelNamed(command, named, values), values));
@@ -69,7 +63,7 @@ async function chat(source: string, values: ChatValues): Promise<void> {
       const end = await runChat({
         model: first,
         title: source,
-        about: bundledNames.includes(source) ? aboutBundled : undefined,
+        about: about.get(source),
         // a terminal's keys are text already; a pipe or a file may begin with a mark, or be UTF-16
         input: input.isTTY ? input : Readable.from(decodeText('standard input', input)),
         output,
@@ -81,7 +75,7 @@ async function chat(source: string, values: ChatValues): Promise<void> {
         ...(interactive &&
           values.history &&
           wantsHistory(env) && { history: openHistory(historyFile(env)), rescueFile: rescueFile(env) }),
-        modelNames: [...bundledNames, ...chatModelIds],
+        modelNames: [packagedModel, ...bundledNames, ...chatModelIds],
         openModel: async (name, stop) => {
           const { revision: _, ...others } = loadOptionsOf(values);
           const next = await openModel(name, { ...others, signal: AbortSignal.any([signal, stop]) });
@@ -110,8 +104,19 @@ async function chat(source: string, values: ChatValues): Promise<void> {
 
 const pasteMarksOff = '\u{1b}[?2004l';
 
-const aboutBundled = `This small model tells short children's stories and knows nothing else. One that answers questions is a download away:
-/model HuggingFaceTB/SmolLM2-360M-Instruct, or any name that "relufy models --chat" lists.`;
+/** What is said of a model below the greeting. */
+const about: ReadonlyMap<string, string> = new Map([
+  [
+    packagedModel,
+    `A small model: it answers in English and is often wrong. A larger one is a download away:
+/model HuggingFaceTB/SmolLM2-360M-Instruct, or any name that "relufy models --chat" lists.`,
+  ],
+  [
+    'llama-tales',
+    `This small model tells short children's stories and knows nothing else. One that answers questions:
+/model ${packagedModel}, or any name that "relufy models --chat" lists.`,
+  ],
+]);
 
 /** Unless RELUFY_HISTORY says no. */
 export function wantsHistory({ RELUFY_HISTORY: wish }: Readonly<Record<string, string | undefined>>): boolean {

@@ -44,7 +44,7 @@ export function define(command: Command): void {
     .option('--no-special-tokens', 'put no special tokens (BOS) around the prompt')
     .option('--json', 'print one JSON object: text, tokenIds, finishReason, usage, seed, stats');
   addLoadOptions(command);
-  addSettingOptions(command, {});
+  addSettingOptions(command);
   command
     .option('--stop <text...>', 'texts that end the answer and are not part of it')
     .option('--stop-token-ids <id...>', "token ids that end the answer (default: the model's)", collectIds)

@@ -10,6 +10,7 @@ import {
   type SourceOptions,
 } from '@relufy/models';
 import { resolveSource } from '../source.js';
+import { packagedModel, packagedUrls } from './packaged-model.js';
 
 /**
  * Loads a model: config, weights, tokenizer.
@@ -19,9 +20,11 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
   return load(await openSource(source, options), options);
 }
 
+const packaged = new Map([[packagedModel, packagedUrls]]);
+
 /** The files that a source names, bundled names included. */
 export function openSource(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
-  return resolveSource(source, exists, (found) => openModelFiles(found, options));
+  return resolveSource(source, exists, (found) => openModelFiles(found, options), packaged);
 }
 
 /** A folder, or a single file, which the loader refuses or reads in its own words. */
