@@ -182,6 +182,10 @@ function divide(out: usize, count: i32, total: f32): void {
   for (; out < end; out += 4) store<f32>(out, load<f32>(out) / total);
 }
 
+export function attentionScratch(op: usize): usize {
+  return floats(Attention.capacity(op) + 16);
+}
+
 export function attention(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   if (Attention.dtype(op) == dtypeF16) attend<i16>(op, rows, thread, threads, scratch);
   else attend<f32>(op, rows, thread, threads, scratch);

@@ -34,6 +34,14 @@ const touchedAt: usize = addressesAt + 64;
 /** Where the cursors begin, behind what gemv or gemm need. */
 const cursorsAt: usize = (gemmBlockScratch + 63) & ~63;
 
+export function linearBlocksScratch(rows: i32, inWidth: i32): usize {
+  return cursorsAt + <usize>rows * preparedBytes(inWidth);
+}
+
+export function gemvRowsBlocksScratch(rows: i32, inWidth: i32): usize {
+  return cursorsAt + lines(rows) + <usize>rows * preparedBytes(inWidth);
+}
+
 /** Rows of x, prepared one behind the other. */
 function prepareRows<F>(to: usize, x: usize, xScales: usize, xSums: usize, rows: i32, inWidth: i32, words: bool): void {
   const blocks = blocksOf(inWidth);

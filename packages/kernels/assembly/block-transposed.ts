@@ -16,8 +16,8 @@ import {
 import { at, finishRun } from './finish';
 import { AxpyRows, Linear } from './generated/ops';
 import { lowerBound } from './lists';
-import { addPart, joinParts, partStart, partsOf } from './parts';
-import { floats, madd, share } from './simd';
+import { addPart, joinParts, partLevels, partStart, partsOf } from './parts';
+import { floats, largestShare, madd, share } from './simd';
 import { barrier } from './team';
 
 /** From this many rows on, packing pays; and below which density of their inputs it does not. */
@@ -25,13 +25,30 @@ const gemmRows = 8;
 const denseRows: f32 = 0.5;
 /** Bytes of weights that stay in L2 while the rows of a step pass. */
 const chunkBytes: usize = 262144;
-/** Rows and blocks of columns whose sums scratch holds at once (128 KiB, in L2); layout.ts knows them too. */
+/** Rows and blocks of columns whose sums scratch holds at once (128 KiB, in L2). */
 const sumRows: i32 = 64;
 const sumBlocks: i32 = 16;
 
 const blockK = 128;
 const panelBytes: usize = 16384;
 const gemmSumRows = 128;
+
+/** Bytes of scratch, whichever path a step of at most so many rows takes. */
+export function transposedBlocksScratch(rows: i32, inWidth: i32, outWidth: i32, threads: i32): usize {
+  const sets = 1 + (partsOf(inWidth) > 1 ? partLevels : 0);
+  const blocks = largestShare(blocksOf(outWidth), 1, threads);
+  const numbers = max(blocks, min(rows, sumRows) * min(blocks, sumBlocks)) * blockSize;
+  const added = axpyBlocksScratch + floats(sumRows) + floats(numbers * sets);
+  if (rows < gemmRows) return added;
+  const sums = (<usize>min(rows, gemmSumRows) + 1) * floats(blockSize);
+  return max(added, panelBytes + floats(blockK) + sums * sets);
+}
+
+/** Bytes that the threads share: the sums of every part of one row. */
+export function transposedBlocksShared(inWidth: i32, outWidth: i32): usize {
+  const parts = partsOf(inWidth);
+  return parts == 1 ? 0 : floats(parts * blocksOf(outWidth) * blockSize);
+}
 
 /** A product over a transposed weight, whatever op it belongs to: x, bias, residual and out are whole. */
 function transposedBlocks<F>(

@@ -42,6 +42,11 @@ function gatherBlocks<F>(op: usize, rows: i32, first: i32, last: i32, scratch: u
   }
 }
 
+export function gatherScratch(op: usize): usize {
+  const dtype = Gather.dtype(op);
+  return dtype == dtypeF32 || dtype == dtypeBf16 ? 0 : floats(blockSize);
+}
+
 export function gather(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const width = Gather.width(op);
   const dtype = Gather.dtype(op);

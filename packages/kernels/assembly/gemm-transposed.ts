@@ -11,7 +11,10 @@ import { bytesOf, floats, load1, load4, madd } from './simd';
 /** Rows of a step that one pass over the weights serves. */
 const rowBlock = 128;
 const blockK = 256;
-const panelBytes: usize = 16384;
+/** Bytes of a panel. */
+export const panelBytes: usize = 16384;
+/** Bytes of scratch. */
+export const gemmTransposedScratch: usize = panelBytes + ((<usize>rowBlock + 1) << 6);
 
 /** Sixteen columns (zeros beyond `columns`) of `count` rows of the weight. */
 export function pack<T>(panel: usize, w: usize, stride: usize, columns: i32, count: i32): void {

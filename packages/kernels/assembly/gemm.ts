@@ -17,6 +17,8 @@ const rowBlock = 64;
 const blockK = 1024;
 const panelBytes: usize = 16384;
 const sumsShift: usize = 8;
+/** Bytes of scratch. */
+export const gemmScratch: usize = panelBytes + ((<usize>rowBlock + 1) << sumsShift);
 
 /**
  * One row of `count` (a multiple of 4) weights, dealt to the chains; `panel` stands at the row's place in the first

@@ -2,3 +2,4 @@
 export { stream } from './bench';
 export { run } from './interpreter';
 export * from './kernels';
+export { scratchBytes, sharedBytes } from './scratch';

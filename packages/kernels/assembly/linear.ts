@@ -7,13 +7,15 @@
 // In place on the residual (out = residual) is fine: an output is read once, just before it is written.
 import { axpyList } from './axpy';
 import { Int4, Int8, Uint4 } from './block-format';
-import { linearBlocks } from './block-linear';
+import { linearBlocks, linearBlocksScratch } from './block-linear';
+import { transposedBlocksScratch, transposedBlocksShared } from './block-transposed';
+import { dotScratch } from './dot';
 import { at, finishRun } from './finish';
-import { gemm } from './gemm';
-import { gemmTransposed } from './gemm-transposed';
+import { gemm, gemmScratch } from './gemm';
+import { gemmTransposed, gemmTransposedScratch } from './gemm-transposed';
 import { dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, dtypeUint4, Linear } from './generated/ops';
 import { gemv } from './gemv';
-import { bytesOf, floats, share } from './simd';
+import { bytesOf, floats, largestShare, share } from './simd';
 
 /**
  * From this many rows on, packing the weights pays: GFLOP/s of a core (by CPU time, weights of 2048 x 2048) with gemv
@@ -62,6 +64,12 @@ function axpyEach<T>(
   }
 }
 
+/** Bytes of scratch that denseTransposed needs for so many rows, and columns of one thread. */
+export function denseTransposedScratch(rows: i32, columns: i32): usize {
+  const each = floats(min(rows, gemmTransposedRows - 1) * columns);
+  return rows < gemmTransposedRows ? each : max(each, gemmTransposedScratch);
+}
+
 /** Columns [first, last) of a dense product over transposed weights. */
 export function denseTransposed<T>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, first: i32, last: i32,
@@ -71,12 +79,23 @@ export function denseTransposed<T>(
   else gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
 }
 
+/** Columns of a transposed weight, and outputs of a row-major one, are dealt in these units. */
+const columnUnit = 32;
+const outputUnit = 16;
+
+/** Bytes of scratch that `product` needs. */
+export function productScratch(rows: i32, outWidth: i32, transposed: bool, threads: i32): usize {
+  return transposed
+    ? denseTransposedScratch(rows, largestShare(outWidth, columnUnit, threads))
+    : max(gemmScratch, dotScratch);
+}
+
 /** The product of a whole step: each thread does its share of the outputs. */
 export function product<T>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, transposed: bool,
   thread: i32, threads: i32, scratch: usize,
 ): void {
-  const unit = transposed ? 32 : 16;
+  const unit = transposed ? columnUnit : outputUnit;
   const first = share(outWidth, unit, thread, threads);
   const last = share(outWidth, unit, thread + 1, threads);
   if (first == last || rows == 0) return;
@@ -90,6 +109,21 @@ function linearOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch: u
     Linear.x(op), Linear.w(op), Linear.bias(op), Linear.residual(op), Linear.out(op), rows, Linear.inWidth(op),
     Linear.outWidth(op), Linear.transposed(op) == 1, thread, threads, scratch,
   );
+}
+
+export function linearScratch(op: usize, rows: i32, threads: i32): usize {
+  const transposed = Linear.transposed(op) == 1;
+  const dtype = Linear.dtype(op);
+  if (dtype == dtypeF32 || dtype == dtypeBf16) return productScratch(rows, Linear.outWidth(op), transposed, threads);
+  return transposed
+    ? transposedBlocksScratch(rows, Linear.inWidth(op), Linear.outWidth(op), threads)
+    : linearBlocksScratch(rows, Linear.inWidth(op));
+}
+
+export function linearShared(op: usize): usize {
+  const dtype = Linear.dtype(op);
+  if (dtype == dtypeF32 || dtype == dtypeBf16 || Linear.transposed(op) == 0) return 0;
+  return transposedBlocksShared(Linear.inWidth(op), Linear.outWidth(op));
 }
 
 export function linear(

@@ -51,6 +51,9 @@ function quantizeBlock(x: usize, values: usize, xScale: usize, xSum: usize): voi
   store<i32>(xSum, i32x4.extract_lane(pair, 0) + i32x4.extract_lane(pair, 1));
 }
 
+/** Bytes of scratch: a block that a row ends in. */
+export const quantizeScratch: usize = 128;
+
 export function quantize(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const width = Quantize.width(op);
   const blocks = Quantize.blocks(op);

@@ -100,3 +100,9 @@ export function narrowToHalf(value: f32): u16 {
   const units = <u32>(total + unit - 1) / <u32>unit;
   return min(total, <i32>(<u32>((<u64>units * <u64>thread) / <u64>threads) * <u32>unit));
 }
+
+/** The largest share that a thread may have. */
+@inline export function largestShare(total: i32, unit: i32, threads: i32): i32 {
+  const units = (total + unit - 1) / unit;
+  return ((units + threads - 1) / threads) * unit;
+}

@@ -14,16 +14,16 @@
 // Scratch: what gemm needs, then at `extraAt` the cursors of the rows and one weight row in f32.
 import { axpyList } from './axpy';
 import { Int4, Int8, Uint4 } from './block-format';
-import { gemvRowsBlocks } from './block-linear';
-import { axpyRowsBlocks } from './block-transposed';
+import { gemvRowsBlocks, gemvRowsBlocksScratch } from './block-linear';
+import { axpyRowsBlocks, transposedBlocksScratch, transposedBlocksShared } from './block-transposed';
 import { dotEach, dotRows, rowAddress, rowSum } from './dot';
 import { at, finish, finishRun } from './finish';
-import { gemm } from './gemm';
+import { gemm, gemmScratch } from './gemm';
 import { AxpyRows, dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, dtypeUint4, GemvRows } from './generated/ops';
 import { gemv } from './gemv';
-import { denseTransposed, gemmPays } from './linear';
+import { denseTransposed, denseTransposedScratch, gemmPays } from './linear';
 import { lines, lowerBound, setCursors } from './lists';
-import { bytesOf, floats, load1, load4, share } from './simd';
+import { bytesOf, floats, largestShare, load1, load4, share } from './simd';
 
 /** Rows that want a weight, on average, from which on it pays to hold the weight and pass the rows. */
 const sharedRows = 4;
@@ -40,7 +40,7 @@ const denseAxpy: f32 = 0.5;
 /** Bytes of weights that stay in L2 while the rows of a step pass. */
 const blockBytes: usize = 262144;
 
-const extraAt: usize = 40960;
+const extraAt: usize = (gemmScratch + 63) & ~63;
 
 /** w as f32. */
 function widen<T>(out: usize, w: usize, count: i32): void {
@@ -122,6 +122,13 @@ function gemvRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
     }
 }
 
+export function gemvRowsScratch(op: usize, rows: i32): usize {
+  const inWidth = GemvRows.inWidth(op);
+  const dtype = GemvRows.dtype(op);
+  if (dtype != dtypeF32 && dtype != dtypeBf16) return gemvRowsBlocksScratch(rows, inWidth);
+  return extraAt + 2 * lines(rows) + floats(inWidth);
+}
+
 export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   switch (GemvRows.dtype(op)) {
     case dtypeF32: return gemvRowsOf<f32>(op, rows, thread, threads, scratch);
@@ -133,9 +140,12 @@ export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratc
   }
 }
 
-/** Rows and columns whose sums scratch holds at once (128 KiB, in L2); layout.ts knows them too. */
-const axpyBlockRows = 64;
-const axpyBlockColumns = 512;
+/** Rows and columns whose sums scratch holds at once (128 KiB, in L2); a cursor a row behind them. */
+const axpyBlockRows: i32 = 64;
+const axpyBlockColumns: i32 = 512;
+const axpySharedScratch: usize = (<usize>(axpyBlockRows * axpyBlockColumns) << 2) + (<usize>axpyBlockRows << 2);
+/** Columns are dealt to the threads in this unit. */
+const columnUnit = 32;
 
 /** Columns [first, first + columns) of several rows: blocks of k stay in L2 while the rows pass. */
 function axpyShared<T>(op: usize, rows: i32, first: i32, columns: i32, scratch: usize): void {
@@ -181,8 +191,8 @@ function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
   const residual = AxpyRows.residual(op);
   const out = AxpyRows.out(op);
   const counts = AxpyRows.activeCount(op);
-  const first = share(outWidth, 32, thread, threads);
-  const columns = share(outWidth, 32, thread + 1, threads) - first;
+  const first = share(outWidth, columnUnit, thread, threads);
+  const columns = share(outWidth, columnUnit, thread + 1, threads) - first;
   if (columns == 0) return;
   let total = 0;
   for (let r = 0; r < rows; r++) total += load<i32>(counts + floats(r));
@@ -202,6 +212,20 @@ function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
     const place = r * outWidth + first;
     finishRun(out + floats(place), at(residual, place), at(bias, first), scratch, columns);
   }
+}
+
+export function axpyRowsScratch(op: usize, rows: i32, threads: i32): usize {
+  const outWidth = AxpyRows.outWidth(op);
+  const dtype = AxpyRows.dtype(op);
+  if (dtype != dtypeF32 && dtype != dtypeBf16)
+    return transposedBlocksScratch(rows, AxpyRows.inWidth(op), outWidth, threads);
+  const columns = largestShare(outWidth, columnUnit, threads);
+  return rows > 1 ? max(axpySharedScratch, denseTransposedScratch(rows, columns)) : floats(columns);
+}
+
+export function axpyRowsShared(op: usize): usize {
+  const dtype = AxpyRows.dtype(op);
+  return dtype == dtypeF32 || dtype == dtypeBf16 ? 0 : transposedBlocksShared(AxpyRows.inWidth(op), AxpyRows.outWidth(op));
 }
 
 export function axpyRows(

@@ -10,9 +10,9 @@
 import { KeepTop } from './generated/ops';
 import { floats, share, splat } from './simd';
 
-/** Counts of one digit's values. */
-const digitBins: i32 = 2048;
+/** Scratch: counts of one digit's values, how many are kept on the bar, then the orders of a stretch. */
 const binBytes: usize = 8192;
+const ordersAt: usize = binBytes + 64;
 /** So many scores or fewer are compared with each other. */
 const few: i32 = 16;
 
@@ -128,6 +128,11 @@ function writeKept(x: usize, out: usize, orders: usize, groups: i32, groupSize: 
   }
 }
 
+export function keepTopScratch(op: usize): usize {
+  const stretch = KeepTop.within(op) ? KeepTop.within(op) : KeepTop.width(op);
+  return ordersAt + floats(stretch / KeepTop.groupSize(op));
+}
+
 export function keepTop(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const width = KeepTop.width(op);
   const groupSize = KeepTop.groupSize(op);
@@ -142,7 +147,7 @@ export function keepTop(op: usize, rows: i32, thread: i32, threads: i32, scratch
   if (firstGroup == lastGroup) return;
   const bins = scratch;
   const left = scratch + binBytes;
-  const orders = left + 64;
+  const orders = scratch + ordersAt;
   const last = whole ? share(total, 1, thread + 1, threads) : total;
   for (let i = whole ? share(total, 1, thread, threads) : 0; i < last; i++) {
     const r = i / perRow;

@@ -16,6 +16,7 @@ import type { Platform } from './platform.js';
 import { maxThreads } from './protocol.js';
 import { relaxedSimdWorks } from './relaxed.js';
 import { MemorySession, type WasmSession } from './session.js';
+import { type KernelSizes, sizesOf } from './sizes.js';
 import { joinTeam } from './team.js';
 
 export interface WasmBackendOptions {
@@ -50,13 +51,21 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
     if (shared) {
       const asked = options.threads ?? platform.physicalCores();
       const threads = options.everyThread ? asked : Math.min(asked, platform.processors());
-      const engine = await joinTeam(platform, threads, modulesFor(platform, 'threads', relaxed));
-      return new Wasm(engine, threads, true, `wasm: ${simd}, ${threads === 1 ? '1 thread' : `${threads} threads`}`);
+      const modules = modulesFor(platform, 'threads', relaxed);
+      const engine = await joinTeam(platform, threads, modules);
+      const sizes = sizesOf(await modules('inference'), true);
+      return new Wasm(
+        engine,
+        sizes,
+        threads,
+        true,
+        `wasm: ${simd}, ${threads === 1 ? '1 thread' : `${threads} threads`}`,
+      );
     }
     const reason = sharing.available ? 'sharedMemory: false' : sharing.reason;
     const modules = modulesFor(platform, 'single', relaxed);
-    await modules('inference'); // what is missing is said here
-    return new Wasm(new LocalEngine(modules), 1, false, `wasm: ${simd}, 1 thread, the calling one (${reason})`);
+    const sizes = sizesOf(await modules('inference'), false);
+    return new Wasm(new LocalEngine(modules), sizes, 1, false, `wasm: ${simd}, 1 thread, the calling one (${reason})`);
   } catch (error) {
     if (RelufyError.is(error)) throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -70,11 +79,13 @@ class Wasm implements WasmBackend {
   readonly description: string;
   readonly threads: number;
   readonly #engine: Engine;
+  readonly #sizes: KernelSizes;
   readonly #shared: boolean;
   #disposed = false;
 
-  constructor(engine: Engine, threads: number, shared: boolean, description: string) {
+  constructor(engine: Engine, sizes: KernelSizes, threads: number, shared: boolean, description: string) {
     this.#engine = engine;
+    this.#sizes = sizes;
     this.threads = threads;
     this.#shared = shared;
     this.description = description;
@@ -82,7 +93,7 @@ class Wasm implements WasmBackend {
 
   async createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<MemorySession> {
     if (this.#disposed) throw new RelufyError('state', 'wasm backend: used after dispose(). Create it again.');
-    return MemorySession.create(this.#engine, this.threads, this.#shared, buffers, limits);
+    return MemorySession.create(this.#engine, this.#sizes, this.threads, this.#shared, buffers, limits);
   }
 
   async dispose(): Promise<void> {

@@ -31,11 +31,12 @@ import {
   pageBytes,
   pagesOf,
   recordUnits,
-  scratchUnits,
-  sharedUnits,
+  type Workspace,
+  workspaceOf,
 } from './layout.js';
 import type { KernelSet } from './modules.js';
 import type { StepCall } from './protocol.js';
+import type { KernelSizes } from './sizes.js';
 
 export interface WasmProgram extends LoadedProgram {
   /** Runs a step op by op on the team; gives the milliseconds of each op. */
@@ -46,12 +47,10 @@ export interface WasmSession extends Session {
   load(program: Program): WasmProgram;
 }
 
-interface Placed {
+interface Placed extends Workspace {
   readonly records: (offsetOf: (buffer: string) => number) => Uint32Array;
   readonly ops: number;
   readonly kernels: KernelSet;
-  readonly scratchUnits: number;
-  readonly sharedUnits: number;
   readonly plan: MemoryPlan;
   unit: number;
 }
@@ -63,6 +62,7 @@ const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
 export class MemorySession implements WasmSession, RecordSession {
   readonly #engine: Engine;
+  readonly #sizes: KernelSizes;
   readonly #threads: number;
   readonly #limits: StepLimits;
   readonly #buffers: ReadonlyMap<string, BufferDecl>;
@@ -78,8 +78,15 @@ export class MemorySession implements WasmSession, RecordSession {
   #sharedUnit = 0;
   #arenaUnit = 0;
 
-  private constructor(engine: Engine, threads: number, buffers: readonly BufferDecl[], limits: StepLimits) {
+  private constructor(
+    engine: Engine,
+    sizes: KernelSizes,
+    threads: number,
+    buffers: readonly BufferDecl[],
+    limits: StepLimits,
+  ) {
     this.#engine = engine;
+    this.#sizes = sizes;
     this.#threads = threads;
     this.#limits = limits;
     this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
@@ -88,12 +95,13 @@ export class MemorySession implements WasmSession, RecordSession {
 
   static async create(
     engine: Engine,
+    sizes: KernelSizes,
     threads: number,
     shared: boolean,
     buffers: readonly BufferDecl[],
     limits: StepLimits,
   ): Promise<MemorySession> {
-    const session = new MemorySession(engine, threads, buffers, limits);
+    const session = new MemorySession(engine, sizes, threads, buffers, limits);
     const initial = checkPages(session.#layout.totalUnits, buffers);
     session.#memory = claim(
       () => new WebAssembly.Memory({ initial, maximum: maxPages, shared }),
@@ -122,8 +130,7 @@ export class MemorySession implements WasmSession, RecordSession {
       records: (offsetOf) => encodeProgram(program, offsetOf),
       ops: program.ops.length,
       kernels: program.ops.some(({ kind }) => kind in trainingOpTable) ? 'training' : 'inference',
-      scratchUnits: scratchUnits(program, this.#threads),
-      sharedUnits: sharedUnits(program),
+      ...workspaceOf(program, this.#threads, this.#sizes),
       plan: planMemory(program),
       unit: 0,
     });

@@ -43,11 +43,3 @@ export function encodeProgram(program: Program, offsetOf: (buffer: string) => nu
   });
   return words;
 }
-
-/** Floats of scratch that one thread needs to run the program. */
-export function scratchFloats(program: Program): number {
-  return program.ops.reduce((most, op, index) => {
-    const need = opDefinition(op.kind).scratchFloats?.(opFields(program, op, index)) ?? 0;
-    return Math.max(most, need);
-  }, 0);
-}

@@ -60,7 +60,7 @@ export {
   narrowToBf16,
   widen,
 } from './dtype.js';
-export { encodeProgram, type RecordField, recordFields, recordWords, scratchFloats } from './encode.js';
+export { encodeProgram, type RecordField, recordFields, recordWords } from './encode.js';
 export { type ErrorCode, RelufyError, show } from './errors.js';
 export { areFinite, isFiniteBuffer } from './finite.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';

@@ -26,8 +26,6 @@ export interface OpDefinition {
   readonly derived: readonly string[];
   /** Checks the shapes (throws through `Shapes`) and gives the derived numbers. */
   readonly infer: (shapes: Shapes) => Readonly<Record<string, number>>;
-  /** Floats of private scratch that one thread needs. */
-  readonly scratchFloats?: (fields: Readonly<Record<string, number>>) => number;
 }
 
 export const f32 = ['f32'] as const;

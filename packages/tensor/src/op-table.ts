@@ -219,7 +219,6 @@ export const opTable = {
         dtype: s.dtype('k'),
       };
     },
-    scratchFloats: (fields) => (fields.capacity as number) + 16,
   },
   logProb: {
     code: 13,

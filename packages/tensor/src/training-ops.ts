@@ -171,7 +171,6 @@ export const trainingOpTable = {
       s.expect('keyBias', [heads, cache.capacity]);
       return { ...cache, count: s.count(count), width: s.fixed('x', width) };
     },
-    scratchFloats: (fields) => 2 * (fields.capacity as number) + 32,
   },
   attentionBackwardKeyValue: {
     code: 26,
@@ -216,7 +215,6 @@ export const trainingOpTable = {
       s.expect('keyBias', [heads, capacity]);
       return { count: s.count(count), width: s.fixed('x', width), capacity };
     },
-    scratchFloats: (fields) => 2 * (fields.headDim as number) + 32,
   },
   scatterAdd: {
     code: 27,

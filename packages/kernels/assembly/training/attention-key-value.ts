@@ -12,10 +12,16 @@
 import { exp } from '../exp';
 import { AttentionBackwardKeyValue } from '../generated/ops';
 import { floats, splat } from '../simd';
-import { blockRows, mix, panelBytes, runLength, scores } from './attention-tiles';
+import { blockBytes, blockRows, mix, panelBytes, runLength, scores, sumsStride } from './attention-tiles';
 
 /** Rows that attend, at a time. */
 const runRows = 64;
+
+export function attentionBackwardKeyValueScratch(op: usize): usize {
+  const headDim = AttentionBackwardKeyValue.headDim(op);
+  const stride = floats(runRows);
+  return panelBytes(headDim) + blockBytes(2, stride) + 3 * stride + blockBytes(2, sumsStride(headDim));
+}
 
 export function attentionBackwardKeyValue(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const kvHeads = AttentionBackwardKeyValue.kvHeads(op);
@@ -45,13 +51,13 @@ function block(op: usize, rows: i32, r: i32, count: i32, kvHead: i32, scratch: u
   const width = floats(AttentionBackwardKeyValue.width(op));
   const dyWidth = floats(heads * headDim);
   const stride = floats(runRows);
-  const sumsStride = floats((headDim + 15) & ~15);
+  const outStride = sumsStride(headDim);
   const share = scratch + panelBytes(headDim);
-  const ds = share + <usize>(blockRows + 1) * stride;
-  const facts = ds + <usize>(blockRows + 1) * stride;
+  const ds = share + blockBytes(1, stride);
+  const facts = ds + blockBytes(1, stride);
   const dk = facts + 3 * stride;
-  const dv = dk + <usize>(blockRows + 1) * sumsStride;
-  memory.fill(dk, 0, <usize>(2 * (blockRows + 1)) * sumsStride);
+  const dv = dk + blockBytes(1, outStride);
+  memory.fill(dk, 0, blockBytes(2, outStride));
   const own = <usize>r * width + floats(kvHead * headDim);
   const keys = AttentionBackwardKeyValue.x(op) + own + floats(AttentionBackwardKeyValue.firstKey(op));
   const values = AttentionBackwardKeyValue.x(op) + own + floats(AttentionBackwardKeyValue.firstValue(op));
@@ -84,14 +90,14 @@ function block(op: usize, rows: i32, r: i32, count: i32, kvHead: i32, scratch: u
         const pull: f32 = bias ? load<f32>(bias + floats(h * AttentionBackwardKeyValue.capacity(op) + position)) : 0;
         shares(share + <usize>j * stride, ds + <usize>j * stride, facts, some, position, window, pull, scale);
       }
-      mix(dv, sumsStride, share, stride, count, dy, dyWidth, some, headDim, scratch);
-      mix(dk, sumsStride, ds, stride, count, q, width, some, headDim, scratch);
+      mix(dv, outStride, share, stride, count, dy, dyWidth, some, headDim, scratch);
+      mix(dk, outStride, ds, stride, count, q, width, some, headDim, scratch);
     }
   }
   const out = AttentionBackwardKeyValue.out(op) + own;
   for (let j: usize = 0; j < <usize>count; j++) {
-    memory.copy(out + j * width + floats(AttentionBackwardKeyValue.firstKey(op)), dk + j * sumsStride, floats(headDim));
-    memory.copy(out + j * width + floats(AttentionBackwardKeyValue.firstValue(op)), dv + j * sumsStride, floats(headDim));
+    memory.copy(out + j * width + floats(AttentionBackwardKeyValue.firstKey(op)), dk + j * outStride, floats(headDim));
+    memory.copy(out + j * width + floats(AttentionBackwardKeyValue.firstValue(op)), dv + j * outStride, floats(headDim));
   }
 }
 

@@ -11,7 +11,17 @@
 import { log } from '../exp';
 import { AttentionBackwardQuery } from '../generated/ops';
 import { floats, hsum, splat } from '../simd';
-import { blockRows, exponentials, mix, panelBytes, runLength, scores } from './attention-tiles';
+import {
+  blockBytes,
+  blockRows,
+  exponentials,
+  mix,
+  panelBytes,
+  runLength,
+  scores,
+  scoresStride,
+  sumsStride,
+} from './attention-tiles';
 
 /** s -> ds for `count` positions of a row, in place; room for three numbers behind them. Writes the row's stats. */
 function differentiate(s: usize, slope: usize, bias: usize, count: i32, scale: f32, stats: usize): void {
@@ -35,6 +45,12 @@ function differentiate(s: usize, slope: usize, bias: usize, count: i32, scale: f
   store<f32>(stats, mean, 4);
 }
 
+export function attentionBackwardQueryScratch(op: usize): usize {
+  const headDim = AttentionBackwardQuery.headDim(op);
+  const stride = scoresStride(AttentionBackwardQuery.capacity(op));
+  return panelBytes(headDim) + blockBytes(2, stride) + blockBytes(1, sumsStride(headDim));
+}
+
 export function attentionBackwardQuery(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const heads = AttentionBackwardQuery.heads(op);
   const slots = AttentionBackwardQuery.slots(op);
@@ -56,10 +72,10 @@ function block(op: usize, r: i32, count: i32, h: i32, scratch: usize): void {
   const bias = AttentionBackwardQuery.keyBias(op);
   const positions = AttentionBackwardQuery.positions(op) + floats(r);
   const width = floats(AttentionBackwardQuery.width(op));
-  const stride = floats(((capacity + 15) & ~15) + 16);
+  const stride = scoresStride(capacity);
   const s = scratch + panelBytes(headDim);
-  const slope = s + <usize>(blockRows + 1) * stride;
-  const sums = slope + <usize>(blockRows + 1) * stride;
+  const slope = s + blockBytes(1, stride);
+  const sums = slope + blockBytes(1, stride);
 
   let low = i32.MAX_VALUE;
   let high = 0;
@@ -94,12 +110,12 @@ function block(op: usize, r: i32, count: i32, h: i32, scratch: usize): void {
     memory.fill(row + floats(to), 0, floats(columns - to));
   }
 
-  const sumsStride = floats((headDim + 15) & ~15);
-  memory.fill(sums, 0, <usize>(count + 1) * sumsStride);
-  mix(sums, sumsStride, s, stride, count, k, floats(headDim), columns, headDim, scratch);
+  const outStride = sumsStride(headDim);
+  memory.fill(sums, 0, <usize>(count + 1) * outStride);
+  mix(sums, outStride, s, stride, count, k, floats(headDim), columns, headDim, scratch);
   for (let i = 0; i < count; i++) {
     const out = AttentionBackwardQuery.out(op) + <usize>(r + i) * width + floats(h * headDim);
     for (let d: usize = 0; d < floats(headDim); d += 4)
-      store<f32>(out + d, scale * load<f32>(sums + <usize>i * sumsStride + d));
+      store<f32>(out + d, scale * load<f32>(sums + <usize>i * outStride + d));
   }
 }

@@ -23,6 +23,21 @@ const panelRows = 256;
   return <usize>max(panelRows, (headDim + 3) & ~3) << 6;
 }
 
+/** Bytes from one row of scores to the next, for so many positions. */
+@inline export function scoresStride(capacity: i32): usize {
+  return floats(((capacity + 15) & ~15) + 16);
+}
+
+/** Bytes from one row of sums to the next. */
+@inline export function sumsStride(headDim: i32): usize {
+  return floats((headDim + 15) & ~15);
+}
+
+/** Bytes of `count` blocks of rows, `stride` apart, with the padding of an odd last pair. */
+@inline export function blockBytes(count: i32, stride: usize): usize {
+  return <usize>(count * (blockRows + 1)) * stride;
+}
+
 /** How many rows from r on, at most `most`, have the slot of row r. */
 export function runLength(slots: usize, r: i32, rows: i32, most: i32): i32 {
   const end = min(rows, r + most);

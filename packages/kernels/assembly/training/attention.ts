@@ -9,7 +9,22 @@
 // Scratch: a panel; s, a row more than the block, of capacity + 32 numbers; sums of the block.
 import { Attention } from '../generated/ops';
 import { floats, hsum, splat } from '../simd';
-import { blockRows, exponentials, mix, panelBytes, runLength, scores } from './attention-tiles';
+import {
+  blockBytes,
+  blockRows,
+  exponentials,
+  mix,
+  panelBytes,
+  runLength,
+  scores,
+  scoresStride,
+  sumsStride,
+} from './attention-tiles';
+
+export function blockAttentionScratch(op: usize): usize {
+  const headDim = Attention.headDim(op);
+  return panelBytes(headDim) + blockBytes(1, scoresStride(Attention.capacity(op))) + blockBytes(1, sumsStride(headDim));
+}
 
 export function blockAttention(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const heads = Attention.heads(op);
@@ -38,10 +53,10 @@ function block(op: usize, r: i32, count: i32, h: i32, scratch: usize): void {
   const bias = Attention.keyBias(op);
   const positions = Attention.positions(op) + floats(r);
   const width = floats(Attention.width(op));
-  const stride = floats(((capacity + 15) & ~15) + 16);
-  const sumsStride = floats((headDim + 15) & ~15);
+  const stride = scoresStride(capacity);
+  const outStride = sumsStride(headDim);
   const s = scratch + panelBytes(headDim);
-  const sums = s + <usize>(blockRows + 1) * stride;
+  const sums = s + blockBytes(1, stride);
 
   let low = i32.MAX_VALUE;
   let high = 0;
@@ -56,7 +71,7 @@ function block(op: usize, r: i32, count: i32, h: i32, scratch: usize): void {
   const cache = floats(headDim) * (<usize>(layer * kvHeads + h / (heads / kvHeads)) * capacity + low);
   const q = Attention.x(op) + <usize>r * width + floats(h * headDim);
   scores(s, stride, q, width, count, Attention.k(op) + cache, floats(headDim), columns, headDim, scratch);
-  memory.fill(sums, 0, <usize>(count + 1) * sumsStride);
+  memory.fill(sums, 0, <usize>(count + 1) * outStride);
   for (let i = 0; i < count; i++) {
     const last = load<i32>(positions + floats(i));
     const first = window > 0 ? max(0, last - window + 1) : 0;
@@ -67,13 +82,13 @@ function block(op: usize, r: i32, count: i32, h: i32, scratch: usize): void {
     const to = last - low + 1;
     memory.fill(row + floats(to), 0, floats(columns - to));
   }
-  mix(sums, sumsStride, s, stride, count, Attention.v(op) + cache, floats(headDim), columns, headDim, scratch);
+  mix(sums, outStride, s, stride, count, Attention.v(op) + cache, floats(headDim), columns, headDim, scratch);
   for (let i = 0; i < count; i++) {
     const last = load<i32>(positions + floats(i));
     const first = window > 0 ? max(0, last - window + 1) : 0;
     const sum = total(s + <usize>i * stride + floats(first - low), last - first + 1);
     const out = Attention.out(op) + floats(((r + i) * heads + h) * headDim);
     for (let d: usize = 0; d < floats(headDim); d += 4)
-      store<f32>(out + d, load<f32>(sums + <usize>i * sumsStride + d) / sum);
+      store<f32>(out + d, load<f32>(sums + <usize>i * outStride + d) / sum);
   }
 }

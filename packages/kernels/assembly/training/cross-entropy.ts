@@ -30,6 +30,10 @@ function spread(x: usize, width: i32, top: f32, factor: f32): void {
 /** Rounding must not make a share negative, nor divide by it. */
 const least: f64 = 1e-30;
 
+export function crossEntropyScratch(op: usize): usize {
+  return floats(CrossEntropy.teacherCount(op));
+}
+
 export function crossEntropy(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   const width = CrossEntropy.width(op);
   const listed = CrossEntropy.teacherCount(op);

@@ -4,7 +4,11 @@
 //
 // so it is a product (product.ts) with the layout turned, in its orders of summation.
 import { LinearBackward } from '../generated/ops';
-import { trainingProduct } from './product';
+import { trainingProduct, trainingProductScratch } from './product';
+
+export function linearBackwardScratch(op: usize, rows: i32, threads: i32): usize {
+  return trainingProductScratch(rows, LinearBackward.inWidth(op), LinearBackward.transposed(op) == 0, threads);
+}
 
 export function linearBackward(op: usize, rows: i32, thread: i32, threads: i32, scratch: usize): void {
   trainingProduct(

@@ -13,14 +13,25 @@ import { pack, tileTransposed } from '../gemm-transposed';
 import { LinearGradient } from '../generated/ops';
 import { floats, share } from '../simd';
 import { addColumns } from './columns';
-import { blockDepth, densePercent, isSparse, listBytes, makeLists, tileList } from './sparse-tiles';
+import {
+  blockDepth,
+  countsAt,
+  densePercent,
+  isSparse,
+  listBytes,
+  listLines,
+  listsAt,
+  listsEnd,
+  makeLists,
+  tileList,
+} from './sparse-tiles';
 import { turn } from './turn';
 
-const blockLines = 128;
-const listsAt: usize = 16384;
-const countsAt: usize = 16384 + 128 * 2048;
-const sumsAt: usize = 16384 + 128 * 2048 + 512;
-const turnedAt: usize = 16384 + 128 * 2048 + 640;
+const blockLines: i32 = listLines;
+const sumsAt: usize = listsEnd;
+const turnedAt: usize = sumsAt + 128;
+/** Bytes of scratch. */
+export const linearGradientScratch: usize = turnedAt + (((<usize>blockLines + 1) * <usize>blockDepth) << 2);
 
 /** w[0 .. columns) += sums */
 @inline function add(w: usize, sums: usize, columns: i32): void {

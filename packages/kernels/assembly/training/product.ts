@@ -10,18 +10,16 @@
 // Scratch: a panel, the lists and their lengths, sums of one row more than the block (the padding of an odd last pair).
 import { at, finishRun } from '../finish';
 import { pack, tileTransposed } from '../gemm-transposed';
-import { product } from '../linear';
+import { product, productScratch } from '../linear';
 import { floats, share } from '../simd';
-import { blockDepth, isSparse, listBytes, makeLists, tileList } from './sparse-tiles';
+import { blockDepth, countsAt, isSparse, listBytes, listLines, listsAt, listsEnd, makeLists, tileList } from './sparse-tiles';
 import { turn } from './turn';
 
 /** Rows of a step for which packing does not pay. */
 const fewRows = 8;
-const blockRows = 128;
-const blockColumns = 512;
-const listsAt: usize = 16384;
-const countsAt: usize = 16384 + 128 * 2048;
-const sumsAt: usize = 16384 + 128 * 2048 + 512;
+const blockRows: i32 = listLines;
+const blockColumns: i32 = 512;
+const manyRowsScratch: usize = listsEnd + (((<usize>blockRows + 1) * <usize>blockColumns) << 2);
 
 function manyRows(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32, first: i32,
@@ -29,7 +27,7 @@ function manyRows(
 ): void {
   const lists = scratch + listsAt;
   const counts = scratch + countsAt;
-  const sums = scratch + sumsAt;
+  const sums = scratch + listsEnd;
   const stride = floats((columns + 15) & ~15);
   const xStride = floats(inWidth);
   for (let r0 = 0; r0 < rows; r0 += blockRows) {
@@ -64,6 +62,12 @@ function manyRows(
       finishRun(out + floats(place), at(residual, place), at(bias, first), sums + <usize>i * stride, columns);
     }
   }
+}
+
+/** Bytes of scratch that `trainingProduct` needs. */
+export function trainingProductScratch(rows: i32, outWidth: i32, transposed: bool, threads: i32): usize {
+  const few = transposed ? productScratch(min(rows, fewRows - 1), outWidth, transposed, threads) : 0;
+  return max(few, manyRowsScratch);
 }
 
 /** The product of a whole step, f32 weights: each thread does its share of the outputs. */

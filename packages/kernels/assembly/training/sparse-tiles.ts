@@ -7,12 +7,19 @@
 // once for a block of lines and serve every panel. A list costs 17 instructions an entry, the dense tile 12.5 a number and
 // line: from `densePercent` on the dense tile is faster.
 // Memory: a line of lists has room for 256 entries; counts are a word a line.
+import { panelBytes } from '../gemm-transposed';
 import { floats, madd, splat } from '../simd';
 
 /** Numbers of a line that a block of lists covers. */
 export const blockDepth: i32 = 256;
 /** Bytes of a line's list. */
 export const listBytes: usize = 2048;
+/** Lines that have lists at a time. */
+export const listLines: i32 = 128;
+/** Where lists and their lengths lie in the scratch, behind a panel, and where they end. */
+export const listsAt: usize = panelBytes;
+export const countsAt: usize = listsAt + <usize>listLines * listBytes;
+export const listsEnd: usize = countsAt + (<usize>listLines << 2);
 /** Numbers in a hundred that are not zero from which on lists do not pay. */
 export const densePercent: i32 = 65;
 

@@ -5,3 +5,4 @@ export { gradientCases } from './gradient-cases.js';
 export { normal, uniform } from './random.js';
 export { type CaseResult, caseProgram, fill, runCase } from './run-case.js';
 export { type BackendSuite, expectClose, expectSameBits, runBackendSuite } from './suite.js';
+export { type WideShape, wideProducts, wideShapes } from './wide-products.js';
