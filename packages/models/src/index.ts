@@ -44,6 +44,7 @@ export {
 } from './masks.js';
 export type { ForwardOptions, Model } from './model.js';
 export { notFiniteError } from './not-finite.js';
+export { type PerplexityOptions, perplexity, TokenLoss } from './perplexity.js';
 export { applyPlan, parsePlan, planConfigFile, planJson, type SparsityPlan } from './plan.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
 export { type OpenedPlan, openPlan } from './plan-weights.js';

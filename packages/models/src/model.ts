@@ -173,10 +173,14 @@ export class Model implements AsyncDisposable {
     });
   }
 
-  /** Log-probabilities of a sequence under the model, without keeping logits. */
-  async score(inputIds: Iterable<number>): Promise<ScoreResult> {
+  /**
+   * Log-probabilities of a sequence under the model, without keeping logits; and what it captures, in the same pass.
+   * @throws RelufyError `input` for ids as `forward` does; `option` for unknown taps.
+   */
+  async score(inputIds: Iterable<number>, options: Pick<ForwardOptions, 'capture'> = {}): Promise<ScoreResult> {
+    checkOptions('score', options, { capture: listOf(aText, 'a list of taps') });
     const ids = this.#checkIds(inputIds);
-    return this.#enqueue(() => this.#steps.score(ids));
+    return this.#enqueue(() => this.#steps.score(ids, [...new Set(options.capture ?? [])]));
   }
 
   /**

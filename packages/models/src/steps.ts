@@ -38,6 +38,8 @@ export interface ScoreResult {
   readonly logprobs: Float32Array;
   /** inputIds[i] is the model's first choice there; false for the first. */
   readonly isGreedy: readonly boolean[];
+  /** Tap -> [inputIds.length, its width], row-major. */
+  readonly captured: Readonly<Record<string, Float32Array>>;
 }
 
 /** What steps run on. */
@@ -259,13 +261,7 @@ export class Steps {
       cache.append(chatSlot, chunk);
       if (which === 'all') logits.set(this.#logits(program, chunk.length), at * vocabSize);
       else if (last) logits.set(this.#logits(program, outputs.length).subarray(-vocabSize));
-      for (const tap of capture) {
-        const activation = program.built.taps.get(tap) as string;
-        const width = program.built.program.buffers.get(activation)?.shape[1] as number;
-        captured[tap] ??= new Float32Array(ids.length * width);
-        const view = program.loaded.view(activation) as Float32Array;
-        captured[tap].set(view.subarray(0, chunk.length * width), at * width);
-      }
+      for (const tap of capture) keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
     }
     return { logits, shape: [which === 'all' ? ids.length : 1, vocabSize], captured };
   }
@@ -361,10 +357,11 @@ export class Steps {
     this.#parts.cache.fork(this.#parts.session, from, to, length, heads, attention.headDim);
   }
 
-  /** A whole sequence from position 0: log-probabilities, no logits kept. */
-  async score(ids: readonly number[]): Promise<ScoreResult> {
+  /** A whole sequence from position 0: log-probabilities, no logits kept, with taps. */
+  async score(ids: readonly number[], capture: readonly string[] = []): Promise<ScoreResult> {
     const { limits, cache } = this.#parts;
-    const program = this.#program({ head: 'logprobs' });
+    const program = this.#program({ ...(capture.length > 0 && { taps: capture }), head: 'logprobs' });
+    const captured: Record<string, Float32Array> = {};
     const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
     const logprobs = new Float32Array(ids.length).fill(Number.NaN);
     const isGreedy = ids.map(() => false);
@@ -373,16 +370,32 @@ export class Steps {
     for (let at = 0; at < ids.length; at += chunkRows) {
       const chunk = ids.slice(at, at + chunkRows);
       const targets = ids.slice(at + 1, at + 1 + chunk.length);
-      await this.#step(program, chunk, at, [...targets.keys()], targets);
+      // whoever captures gets the last hidden state of the last id too; its target is of no interest
+      const outputs = [...(capture.length > 0 ? chunk : targets).keys()];
+      await this.#step(program, chunk, at, outputs, targets);
       cache.append(chatSlot, chunk);
+      for (const tap of capture) keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
       logprobs.set((program.loaded.view('logprob') as Float32Array).subarray(0, targets.length), at + 1);
       const best = program.loaded.view('best');
       targets.forEach((target, row) => {
         isGreedy[at + 1 + row] = best[row] === target;
       });
     }
-    return { logprobs, isGreedy };
+    return { logprobs, isGreedy, captured };
   }
+}
+
+/** The rows of a tap that a step has left, behind those of the steps before: [of, width]. */
+function keepTap(
+  { built, loaded }: Loaded,
+  tap: string,
+  captured: Record<string, Float32Array>,
+  { rows, at, of }: { readonly rows: number; readonly at: number; readonly of: number },
+): void {
+  const activation = built.taps.get(tap) as string;
+  const width = built.program.buffers.get(activation)?.shape[1] as number;
+  captured[tap] ??= new Float32Array(of * width);
+  captured[tap].set((loaded.view(activation) as Float32Array).subarray(0, rows * width), at * width);
 }
 
 /** Ids that all contexts begin with, short of the last one of each. */

@@ -9,6 +9,7 @@ import {
   sites,
   sparsePlaces,
   sparseSites,
+  TokenLoss,
   withoutMasks,
 } from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
@@ -129,16 +130,13 @@ export async function measure(
   );
   const firsts: (readonly number[])[] = [];
   let tokens = 0;
-  let [nll, scored] = [0, 0];
+  const loss = new TokenLoss();
   for await (const document of documents) {
     for (let at = 0; at < document.length; at += window) {
       options.signal?.throwIfAborted();
       const ids = document.slice(at, at + window);
       if (ids.length < 2) continue;
-      await measureWindow(model, ids, meters, options);
-      const { logprobs } = await model.score(ids);
-      for (const logprob of logprobs.subarray(1)) nll -= logprob;
-      scored += ids.length - 1;
+      loss.add(await measureWindow(model, ids, meters, options));
       tokens += ids.length;
       if (firsts.length < 4) firsts.push(ids);
       options.onProgress?.({ tokens });
@@ -164,7 +162,7 @@ export async function measure(
     series: meters.map(({ series }) => series.down),
     inputSeries: inputSeries(meters),
     macs: { dense: countMacs(withoutMasks(spec), {}), measured: countMacs(spec, skipped) },
-    perplexity: Math.exp(nll / scored),
+    perplexity: loss.perplexity,
     unreadWeights: unreadWeights(model, layers),
     decode: await decode(model, firsts, options),
   };
@@ -207,15 +205,16 @@ function maskDensity({ spec }: Model, layers: readonly LayerMeasurement[]): Dens
   };
 }
 
+/** Gives the log-probabilities of the window. */
 async function measureWindow(
   model: Model,
   ids: readonly number[],
   meters: readonly LayerMeter[],
   { criterion, thresholds }: MeasureOptions,
-): Promise<void> {
+): Promise<Float32Array> {
   const kinds = [...sites, 'preActivation'] as const;
   const capture = meters.flatMap(({ masks }, layer) => [...kinds, ...masks.keys()].map((kind) => `${kind}.${layer}`));
-  const { captured } = await model.forward(ids, { capture });
+  const { captured, logprobs } = await model.score(ids, { capture });
   for (const [layer, meter] of meters.entries()) {
     const at = (kind: (typeof kinds)[number]) => captured[`${kind}.${layer}`] as Float32Array;
     for (const site of inputSites)
@@ -238,6 +237,7 @@ async function measureWindow(
       meter.addOutputs(row);
     }
   }
+  return logprobs;
 }
 
 function* rowsOf(values: Float32Array, rows: number): Iterable<Float32Array> {

@@ -1,7 +1,7 @@
 // Reusing neurons (ReLU Strikes Back, arXiv 2310.04564, 5.1): gamma tokens load the neurons that they use, the next gamma
 // tokens may use no others, so that nothing is read for them. The price is perplexity, beside the model as it is and
 // beside random sets as large. Does not own what "active" means (measure.ts) or the hook (observer.ts).
-import type { Model } from '@relufy/models';
+import { type Model, perplexity as perplexityOf } from '@relufy/models';
 import { RelufyError, show } from '@relufy/tensor';
 import { type Activity, type Bits, markActive, popcount } from './active-sets.js';
 import { activityOf, type Criterion, type LayerThreshold } from './measure.js';
@@ -48,21 +48,22 @@ export async function reusePerplexity(
         const width = values.length / rows;
         for (let row = 0; row < rows; row++) masks[layer]?.restrict(values.subarray(row * width, (row + 1) * width));
       });
-    let [nll, tokens] = [0, 0];
-    try {
-      for (const [at, ids] of scored.entries()) {
-        signal?.throwIfAborted();
-        onProgress?.((passes + at / scored.length) / (2 * gammas.length + 1));
+    const restarting = {
+      score: (ids: readonly number[]) => {
         for (const mask of masks ?? []) mask.startSequence();
-        const { logprobs } = await model.score(ids);
-        for (const logprob of logprobs.subarray(prompt + 1)) nll -= logprob;
-        tokens += ids.length - prompt - 1;
-      }
+        return model.score(ids);
+      },
+    };
+    try {
+      return await perplexityOf(restarting, scored, {
+        context: prompt + 1,
+        signal,
+        onProgress: (share) => onProgress?.((passes + share) / (2 * gammas.length + 1)),
+      });
     } finally {
       observer.hook = undefined;
       passes++;
     }
-    return Math.exp(nll / tokens);
   };
   const { numHiddenLayers, intermediateSize } = model.spec;
   const points = [];

@@ -1,6 +1,6 @@
 // Thresholds per layer for a CETT target, and the target at which perplexity rises by p % (CETT-PPL-p %, Sparsing Law,
 // arXiv 2411.02335). Runs a model through a NeuronObserver. Does not own the curve of one layer (cett.ts).
-import type { Model } from '@relufy/models';
+import { type Model, perplexity } from '@relufy/models';
 import { CettCurve } from './cett.js';
 import type { LayerThreshold } from './measure.js';
 import type { NeuronObserver } from './observer.js';
@@ -55,9 +55,9 @@ export class ThresholdSearch {
   async perplexity(
     sequences: readonly (readonly number[])[],
     thresholds?: readonly LayerThreshold[],
-    { signal, onProgress }: SearchOptions = {},
+    options: SearchOptions = {},
   ): Promise<{ perplexity: number; sparsity: number }> {
-    let [zeros, all, nll, tokens] = [0, 0, 0, 0];
+    let [zeros, all] = [0, 0];
     this.#observer.hook =
       thresholds &&
       ((layer, values, rows) => {
@@ -70,17 +70,11 @@ export class ThresholdSearch {
         all += values.length;
       });
     try {
-      for (const [at, ids] of sequences.entries()) {
-        signal?.throwIfAborted();
-        onProgress?.(at / sequences.length);
-        const { logprobs } = await this.#model.score(ids);
-        for (const logprob of logprobs.subarray(1)) nll -= logprob;
-        tokens += ids.length - 1;
-      }
+      const found = await perplexity(this.#model, sequences, options);
+      return { perplexity: found, sparsity: all === 0 ? 0 : zeros / all };
     } finally {
       this.#observer.hook = undefined;
     }
-    return { perplexity: Math.exp(nll / tokens), sparsity: all === 0 ? 0 : zeros / all };
   }
 
   /** Bisects the CETT target until perplexity is `p` % above the dense one, on the same tokens. */

@@ -1,5 +1,6 @@
 // Held-out evaluation: the mean cross-entropy of scored tokens over the first sequences of each source.
 // Does not own how they are made (data/).
+import { TokenLoss } from '@relufy/models';
 import { partOf, takeSequences } from './data/parts.js';
 import type { Sequence, SequenceSource } from './data/sequences.js';
 import type { TrainingSession } from './session.js';
@@ -17,14 +18,13 @@ export async function evaluate(
   const chosen: Sequence[] = [];
   for (let index = 0; chosen.length < sequences && sources.some(({ count }) => index < count); index++)
     for (const source of sources) if (index < source.count && chosen.length < sequences) chosen.push(source.at(index));
-  let [sum, count, at] = [0, 0, 0];
+  const loss = new TokenLoss();
+  let at = 0;
   while (at < chosen.length) {
     const next = () => chosen[at++] as Sequence;
     const left = { maxRows: limits.maxRows, slots: Math.min(slots, chosen.length - at), contextLength };
-    const logprobs = await session.score(partOf(takeSequences(next, left), 1));
-    for (const logprob of logprobs) sum -= logprob;
-    count += logprobs.length;
+    loss.add(await session.score(partOf(takeSequences(next, left), 1)), 0);
     onProgress?.(at / chosen.length);
   }
-  return sum / count;
+  return loss.mean;
 }

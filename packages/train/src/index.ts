@@ -24,6 +24,6 @@ export { sampleText } from './sample-text.js';
 export { type L1Stage, type LearningRateSchedule, l1At, learningRateFactor } from './schedules.js';
 export { type Part, type PartResult, type TeacherPart, TrainingSession } from './session.js';
 export { type OpenModel, operate, type SurgeryOptions } from './start-model.js';
-export { perplexity, predictSparsity, type RelufyModelOptions, relufyModel, sampleSequences } from './surgery.js';
+export { predictSparsity, type RelufyModelOptions, relufyModel, sampleSequences } from './surgery.js';
 export { type TokenizerTraining, trainTokenizer } from './train-tokenizer.js';
 export { buildTrainingStep, type TrainingStep, type TrainingStepOptions } from './training-step.js';

@@ -45,21 +45,6 @@ export async function predictSparsity(
   return below.map((count) => count / numbers);
 }
 
-export async function perplexity(
-  model: Model,
-  sequences: readonly (readonly number[])[],
-  onProgress?: (share: number) => void,
-): Promise<number> {
-  let [sum, count] = [0, 0];
-  for (const [at, sequence] of sequences.entries()) {
-    onProgress?.(at / sequences.length);
-    const { logprobs } = await model.score(sequence);
-    for (const logprob of logprobs.subarray(1)) sum -= logprob;
-    count += sequence.length - 1;
-  }
-  return Math.exp(sum / count);
-}
-
 export interface RelufyModelOptions {
   readonly surgery: SurgeryOptions;
   /** The folder to write; it must not exist, or be empty. */

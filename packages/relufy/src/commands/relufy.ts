@@ -1,6 +1,7 @@
 // `relufy relufy`: a model -> the same weights as a ReLU model, and what to expect of it before any fine-tuning.
 // Does not own surgery or measuring (@relufy/train).
 import { wholeFrom } from '@relufy/chat';
+import { perplexity } from '@relufy/models';
 import type { SurgeryOptions } from '@relufy/train';
 import type { Command } from 'commander';
 import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
@@ -51,7 +52,7 @@ export function define(command: Command): void {
 }
 
 async function relufy(source: string, values: RelufyValues): Promise<void> {
-  const { perplexity, predictSparsity, relufyModel, sampleSequences, sampleText } = await import('@relufy/train');
+  const { predictSparsity, relufyModel, sampleSequences, sampleText } = await import('@relufy/train');
   const { text: file, out, json, backend, threads, ...given } = values;
   const runs = loadOptionsOf({ ...(backend && { backend }), ...(threads && { threads }) });
   const surgery: SurgeryOptions = given;
@@ -66,10 +67,16 @@ async function relufy(source: string, values: RelufyValues): Promise<void> {
     const sequences = await sampleSequences(before, text);
     const threshold = surgery.threshold ?? surgery.shift ?? 0;
     const sparsity = await predictSparsity(before, sequences, threshold, hear('predicting sparsity'));
-    const perplexityBefore = await perplexity(before, sequences, hear('perplexity before')).finally(line.clear);
+    const perplexityBefore = await perplexity(before, sequences, {
+      signal,
+      onProgress: hear('perplexity before'),
+    }).finally(line.clear);
     await before.dispose();
     const after = await openModel(out, { ...runs, signal });
-    const perplexityAfter = await perplexity(after, sequences, hear('perplexity after')).finally(line.clear);
+    const perplexityAfter = await perplexity(after, sequences, {
+      signal,
+      onProgress: hear('perplexity after'),
+    }).finally(line.clear);
     await after.dispose();
     const tokens = sequences.reduce((sum, sequence) => sum + sequence.length, 0);
     const report = { out, tokens, threshold, predictedSparsity: sparsity, perplexityBefore, perplexityAfter };
