@@ -29,6 +29,7 @@ import type { WeightMap, WeightPart } from './families/family.js';
 import { parseConfig } from './families/index.js';
 import { fingerprint } from './fingerprint.js';
 import { checkFinite, checkShapes, convert, type FillOptions, fillBuffer, isFamilySources } from './load-weights.js';
+import { companionFiles, type ModelFolder, modelTexts, readTexts } from './model-folder.js';
 import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planConfigFile, planJson } from './plan.js';
 import { planModel, readJson } from './plan-model.js';
@@ -50,29 +51,7 @@ export interface ConversionOptions {
 }
 
 /** What the converted folder holds. `close` gives the source back. */
-export interface Conversion {
-  readonly texts: ReadonlyMap<string, string>;
-  readonly tensors: readonly TensorToWrite[];
-  /** The numbers of the plan, if the weights are laid out for one: a file of its own. */
-  readonly planTensors?: readonly TensorToWrite[];
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly alignment: number;
-  close(): Promise<void>;
-}
-
-/** Files that a tokenizer is made of. */
-export const tokenizerFiles: readonly string[] = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'chat_template.jinja',
-  'vocab.json',
-  'merges.txt',
-];
-
-/** Files that go with the weights, and are copied as they are when a model is written anew. */
-export const companionFiles: readonly string[] = ['generation_config.json', ...tokenizerFiles];
+export type Conversion = ModelFolder & Required<Pick<ModelFolder, 'metadata' | 'alignment' | 'close'>>;
 
 /** @throws RelufyError `option` for options that do not exist or do not fit. */
 export function checkConversionOptions(options: ConversionOptions): void {
@@ -174,12 +153,7 @@ async function folderTexts(
   const written = options.relufy
     ? relufiedConfig(config, spec)
     : { ...config, ...(retied && { tie_word_embeddings: spec.tieWordEmbeddings }) };
-  const texts = new Map([['config.json', `${JSON.stringify(written, null, 2)}\n`]]);
-  for (const file of companionFiles) {
-    const content = await files.readText(file, { signal: options.signal });
-    if (content !== undefined) texts.set(file, content);
-  }
-  return texts;
+  return modelTexts(written, await readTexts(files, companionFiles, options.signal));
 }
 
 /** The family's own tensors, each once, in its own shape. */

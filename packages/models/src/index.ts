@@ -1,7 +1,7 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 export { type ErrorCode, nearest, pipeable, printable, RelufyError, type WeightDType } from '@relufy/tensor';
 export type { ChatMessage, ChatRole } from '@relufy/tokenizer';
-export { type Conversion, type ConversionOptions, companionFiles, planConversion, tokenizerFiles } from './convert.js';
+export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
 export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';
 export {
@@ -43,6 +43,7 @@ export {
   withoutMasks,
 } from './masks.js';
 export type { ForwardOptions, Model } from './model.js';
+export { companionFiles, type ModelFolder, modelTexts, readTexts, tokenizerFiles } from './model-folder.js';
 export { notFiniteError } from './not-finite.js';
 export { type PerplexityOptions, perplexity, TokenLoss } from './perplexity.js';
 export { applyPlan, parsePlan, planConfigFile, planJson, type SparsityPlan } from './plan.js';

@@ -1,10 +1,13 @@
-// Writes what a run has made as a folder in Hugging Face layout, all of it or nothing. Does not own gathering tensors or
-// what config.json says (@relufy/models), how a folder comes whole (@relufy/checkpoint/node), nor checkpoints of a run
-// (run-checkpoint.ts).
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
-import { type Activation, gatherTensors, relufiedConfig } from '@relufy/models';
+// Writes what a run has made as a folder in Hugging Face layout. Does not own gathering tensors, what config.json says or
+// writing a folder (@relufy/models), nor checkpoints of a run (run-checkpoint.ts).
+import {
+  type Activation,
+  gatherTensors,
+  type ModelFolder,
+  modelTexts,
+  relufiedConfig,
+  writeModelFolder,
+} from '@relufy/models';
 import { narrowToBf16 } from '@relufy/tensor';
 import type { TrainingSession } from './session.js';
 import type { StartModel } from './start-model.js';
@@ -32,20 +35,14 @@ export async function writeModel(start: StartModel, session: TrainingSession, op
   const { spec } = session;
   const barred: Activation = { kind: 'fatrelu', threshold: fatrelu ?? 0 };
   const written = fatrelu === undefined ? spec : { ...spec, ffn: { ...spec.ffn, activation: barred } };
-  const config = `${JSON.stringify(relufiedConfig(start.configJson, written), null, 2)}\n`;
-  const write = async (staging: string): Promise<void> => {
-    for (const [file, text] of [['config.json', config] as const, ...start.texts, ...(texts ?? [])])
-      await writeFile(join(staging, file), text);
-    await writeSafetensors(
-      join(staging, 'model.safetensors'),
-      [...tensors].map(({ name, shape, values }) => ({
-        name,
-        shape,
-        dtype: dtype === 'f32' ? 'F32' : 'BF16',
-        data: dtype === 'f32' ? values : narrowToBf16(values),
-      })),
-      { metadata: { format: 'pt' } },
-    );
+  const contents: ModelFolder = {
+    texts: modelTexts(relufiedConfig(start.configJson, written), [...start.texts, ...(texts ?? [])]),
+    tensors: [...tensors].map(({ name, shape, values }) => ({
+      name,
+      shape,
+      dtype: dtype === 'f32' ? 'F32' : 'BF16',
+      data: dtype === 'f32' ? values : narrowToBf16(values),
+    })),
   };
-  await writeFolder(folder, write, { replace: true, what: 'the model' });
+  await writeModelFolder(folder, async () => contents, { replace: true, what: 'the model' });
 }

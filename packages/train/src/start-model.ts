@@ -3,12 +3,14 @@
 import type { ModelFiles } from '@relufy/checkpoint';
 import {
   type Activation,
+  companionFiles,
   type ModelSpec,
   openModelFiles,
   type ParsedConfig,
   parseConfig,
   planModel,
   type RelufyOptions,
+  readTexts,
   readTokenizer,
   refuseRepeated,
   relufy,
@@ -79,7 +81,7 @@ export async function startModel(
   const tokenizer = await readTokenizer(tokenizerFolder);
   if (tokenizer === undefined)
     throw new RelufyError('tokenizer', `${tokenizerFolder.name}: expected a tokenizer.json, got none.`);
-  const texts = await readTexts(tokenizerFolder, files);
+  const texts = await companionTexts(tokenizerFolder, files);
   const base = files === undefined ? drawn(config) : await loaded(files, config);
   if (tokenizer.vocabSize > base.spec.vocabSize)
     throw new RelufyError(
@@ -165,13 +167,10 @@ export function initialise(session: TrainingSession, seed: number, deviation: nu
   });
 }
 
-async function readTexts(tokenizer: ModelFiles, model: ModelFiles | undefined): Promise<ReadonlyMap<string, string>> {
-  const texts = new Map<string, string>();
-  for (const file of tokenizerFiles) {
-    const text = await tokenizer.readText(file);
-    if (text !== undefined) texts.set(file, text);
-  }
-  const generation = await (model ?? tokenizer).readText('generation_config.json');
-  if (generation !== undefined) texts.set('generation_config.json', generation);
-  return texts;
+/** The tokenizer's files, and those that say how the model generates. */
+async function companionTexts(tokenizer: ModelFiles, model = tokenizer): Promise<ReadonlyMap<string, string>> {
+  const texts = [tokenizer, model].map((files, at) => readTexts(files, at === 0 ? tokenizerFiles : generationFiles));
+  return new Map((await Promise.all(texts)).flatMap((found) => [...found]));
 }
+
+const generationFiles = companionFiles.filter((name) => !tokenizerFiles.includes(name));

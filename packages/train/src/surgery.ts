@@ -1,11 +1,17 @@
 // Relufication of a checkpoint: the same weights under another config, with what is to be expected of it: the sparsity
 // that the unmodified model's pre-activations predict (ReLU Strikes Back, arXiv 2310.04564, 5.2) and the perplexity
 // before and right after. Does not own the change of the spec (start-model.ts) or training.
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type Checkpoint, type ModelFiles, openCheckpoint, type TensorToWrite } from '@relufy/checkpoint';
-import { writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
-import { companionFiles, type Model, parseConfig, relufiedConfig } from '@relufy/models';
+import {
+  companionFiles,
+  type Model,
+  type ModelFolder,
+  modelTexts,
+  parseConfig,
+  readTexts,
+  relufiedConfig,
+  writeModelFolder,
+} from '@relufy/models';
 import { parseJson, RelufyError } from '@relufy/tensor';
 import { operate, type SurgeryOptions } from './start-model.js';
 
@@ -56,27 +62,17 @@ export interface RelufyModelOptions {
  * Writes a model after surgery: weights as they are, config.json changed, so that it loads without options.
  * @throws RelufyError `io` when the folder is occupied or cannot be written; nothing is left behind.
  */
-export async function relufyModel(files: ModelFiles, options: RelufyModelOptions): Promise<void> {
-  await writeFolder(options.out, async (staging) => {
+export async function relufyModel(files: ModelFiles, { surgery, out, signal }: RelufyModelOptions): Promise<void> {
+  const contents = async (): Promise<ModelFolder> => {
     const text = await files.readText('config.json');
     if (text === undefined) throw new RelufyError('io', `${files.name}: expected a config.json, got none.`);
     const configJson = parseJson(text) as Readonly<Record<string, unknown>>;
-    const config = relufiedConfig(configJson, operate(parseConfig(configJson).spec, options.surgery));
-    const checkpoint = await openCheckpoint(files, options.signal);
-    try {
-      await writeFile(join(staging, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-      for (const file of companionFiles) {
-        const content = await files.readText(file);
-        if (content !== undefined) await writeFile(join(staging, file), content);
-      }
-      await writeSafetensors(join(staging, 'model.safetensors'), copies(checkpoint), {
-        metadata: { format: 'pt' },
-        signal: options.signal,
-      });
-    } finally {
-      await checkpoint.close();
-    }
-  });
+    const config = relufiedConfig(configJson, operate(parseConfig(configJson).spec, surgery));
+    const texts = modelTexts(config, await readTexts(files, companionFiles, signal));
+    const checkpoint = await openCheckpoint(files, signal);
+    return { texts, tensors: copies(checkpoint), close: () => checkpoint.close() };
+  };
+  await writeModelFolder(out, contents, { signal });
 }
 
 /** Bytes that are in flight at once. */

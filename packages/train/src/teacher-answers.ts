@@ -5,7 +5,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
 import { toWriteError } from '@relufy/checkpoint/node';
 import type { Sequence } from './data/sequences.js';
 
@@ -112,16 +111,3 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Int32Array | Float32Array):
 
 const keyOf = ({ ids, mask }: Sequence): Buffer =>
   createHash('sha256').update(bytesOf(ids)).update(mask).digest().subarray(0, keyBytes);
-
-/** Tells teachers apart without reading them whole: config, and every tensor's name, shape and first row. */
-export async function teacherFingerprint(files: ModelFiles): Promise<string> {
-  const hash = createHash('sha256').update((await files.readText('config.json')) ?? '');
-  const checkpoint = await openCheckpoint(files);
-  try {
-    for (const { name, shape } of checkpoint.tensors.values())
-      hash.update(`${name} ${shape}`).update((await checkpoint.readRows(name, 0, 1)).data);
-  } finally {
-    await checkpoint.close();
-  }
-  return hash.digest('hex').slice(0, 16);
-}

@@ -1,12 +1,14 @@
 // The teacher of a distillation: the likeliest tokens of another model at every scored position of a part. It runs
 // alongside, or answers from disk what it was asked before, and is loaded only when something new is asked.
 // Does not own the divergence (the op crossEntropy), its weight (run.ts) or the files (teacher-answers.ts).
-import type { Model } from '@relufy/models';
-import { RelufyError } from '@relufy/tensor';
+import { createHash } from 'node:crypto';
+import { type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
+import { fingerprint, type Model, parseConfig } from '@relufy/models';
+import { parseJson, RelufyError } from '@relufy/tensor';
 import type { Sequence } from './data/sequences.js';
 import type { TeacherPart } from './session.js';
 import type { OpenModel } from './start-model.js';
-import { type Answer, TeacherAnswers, teacherFingerprint } from './teacher-answers.js';
+import { type Answer, TeacherAnswers } from './teacher-answers.js';
 
 export interface TeacherOptions {
   readonly source: string;
@@ -34,9 +36,7 @@ export class Teacher {
   static async open(options: TeacherOptions): Promise<Teacher> {
     const { cache, open, source, tokens } = options;
     const answers =
-      cache === undefined
-        ? undefined
-        : await TeacherAnswers.open(cache, await teacherFingerprint(await open(source)), tokens);
+      cache === undefined ? undefined : await TeacherAnswers.open(cache, await nameOf(await open(source)), tokens);
     const teacher = new Teacher(options, answers);
     if (answers === undefined) await teacher.#load();
     return teacher;
@@ -77,6 +77,18 @@ export class Teacher {
         `distillation teacher ${name}: expected a vocabulary of ${vocabSize}, got ${spec.vocabSize}. Choose the model that the student was made from.`,
       );
     return this.#model;
+  }
+}
+
+/** Of the folder of a teacher's answers: they depend on all that config.json says, and on the weights. */
+async function nameOf(files: ModelFiles): Promise<string> {
+  const text = (await files.readText('config.json')) ?? '{}';
+  const checkpoint = await openCheckpoint(files);
+  try {
+    const print = await fingerprint(parseConfig(parseJson(text) as Record<string, unknown>).spec, checkpoint);
+    return createHash('sha256').update(text).update(print).digest('hex').slice(0, 16);
+  } finally {
+    await checkpoint.close();
   }
 }
 
