@@ -44,6 +44,8 @@ describe('on a terminal', () => {
     const { written, line } = lineOn(true, 20);
     line.hear({ what: 'encoding \u{1b}[31m\na file with a long name' });
     expect(written[0]?.slice(erase.length)).toHaveLength(19);
+    line.hear({ what: '模型'.repeat(20) });
+    expect(written[1]?.slice(erase.length)).toBe('模型模型模型模型模');
     for (const obeyed of ['\u{1b}', '\n']) expect(written[0]?.slice(erase.length)).not.toContain(obeyed);
   });
 });

@@ -1,5 +1,6 @@
 // How far long work is, in one line on standard error: drawn over on a terminal, once in a while in a log. What is quick
 // says nothing. Does not own the words about the work, nor loading a model (load-progress.ts).
+import { columnsOf } from '@relufy/chat';
 import { printable } from '@relufy/tensor';
 
 /** A piece of work under way. Without a share nobody knows how far it is. */
@@ -37,7 +38,7 @@ export function workLine(output: Output, now: () => number = () => performance.n
     const line = printable(describeWork(work, last - began)).replaceAll('\n', ' ');
     // beyond the last column the cursor would stand in the next row
     const room = (output.columns || usualColumns) - 1;
-    output.write(isTerminal ? `\r\u{1b}[2K${line.slice(0, room)}` : `${line}\n`);
+    output.write(isTerminal ? `\r\u{1b}[2K${within(line, room)}` : `${line}\n`);
     isShown = isTerminal;
   };
   return {
@@ -58,6 +59,13 @@ export function workLine(output: Output, now: () => number = () => performance.n
       [last, said] = [now(), undefined];
     },
   };
+}
+
+/** The beginning of a text, as much as so many columns hold. */
+function within(text: string, columns: number): string {
+  let cut = text.slice(0, columns);
+  while (columnsOf(cut) > columns) cut = cut.slice(0, -1);
+  return cut;
 }
 
 function describeWork({ what, share, leftMs }: Work, elapsedMs: number): string {

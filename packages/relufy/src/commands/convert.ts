@@ -6,11 +6,11 @@ import { convertModel, type RelufyOptions, type WeightDType, writeGguf } from '@
 import { weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
-import { showProgress } from '../load-progress.js';
-import { openSource } from '../node/load-model.js';
 import { choice, modelHelp, numeric, planHelp } from '../options.js';
 import { print } from '../output.js';
 import { untilInterrupted } from '../signals.js';
+import { openShown } from '../with-model.js';
+import { workLine } from '../work-line.js';
 
 const examples = `
 Formats:
@@ -63,22 +63,11 @@ export function define(command: Command): void {
 async function convert(source: string, values: ConvertValues): Promise<void> {
   const relufy = relufyOf(values);
   await untilInterrupted(async (signal) => {
-    const progress = showProgress(source, process.stderr);
+    const line = workLine(process.stderr);
     const onProgress = ({ loaded, total }: { loaded: number; total: number }) =>
-      progress.hear({
-        status: 'progress',
-        name: source,
-        file: values.out,
-        loaded,
-        total,
-        progress: (100 * loaded) / total,
-      });
+      line.hear({ what: `converting to ${values.out}`, share: loaded / total });
     try {
-      const files = await openSource(source, {
-        signal,
-        onProgress: progress.hear,
-        ...(values.revision && { revision: values.revision }),
-      });
+      const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
       if (values.to === 'gguf') {
         if (relufy || values.layout || values.plan)
           throw usageError('--to gguf: expected no --stage, --shift, --layout or --plan, got one.');
@@ -98,7 +87,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
         });
       }
     } finally {
-      progress.clear();
+      line.clear();
     }
   });
   print(values.out);
