@@ -182,10 +182,15 @@ describe('pages', () => {
       [0.2, 20],
     ];
     finish('llama-stage-1', plain, 'f32');
-    const [page] = (await writeReports(plan, folder, docs)) as [string];
+    const [page, numbers] = (await writeReports(plan, folder, docs)) as [string, string];
     const before = readFileSync(page, 'utf8');
     expect(before).toContain('Not run yet: beta-1, weak.');
     expect(before).toMatch(/\| llama-stage-1 +\| beta-1 +\| f32 +\| 2 +\| 2.00 M +\| 3.300 +\| 2.100 +\|\n/);
+    const [head, whole, withBar] = readFileSync(numbers, 'utf8').split('\n') as [string, string, string];
+    expect(numbers).toMatch(/results\.csv$/);
+    expect(head).toMatch(/^run,from,weights,activation,steps,tokens,heldOutLossAtStep0,heldOutLoss,trainingLoss,/);
+    expect(whole).toMatch(/^llama-stage-1,beta-1,f32,relu,2,2000000,3\.3,2\.1,2,,,10,h is not 0,0\.4,/);
+    expect(withBar).toMatch(/^llama-stage-1,.*,,0\.1,20,h is not 0,0\.2,/);
     // how fast a busy machine was is no result
     expect(before).not.toMatch(/tokens\/s/);
     for (const file of before.match(/prosparse-\w+\.svg/g)!) expect(existsSync(join(docs, file))).toBe(true);

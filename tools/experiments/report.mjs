@@ -1,10 +1,10 @@
 // Writes docs/experiments: a page an experiment, whose results stand between two marks and are made anew, while the words
-// around them are written by hand; and the charts beside it. Does not own what the results are (reports.mjs).
+// around them are written by hand; the charts beside it; and every number in results.csv. Does not own what the results are (reports.mjs).
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reports } from './reports.mjs';
-import { readResult } from './results.mjs';
+import { readResult, resultsCsv } from './results.mjs';
 
 const [begin, end] = ['<!-- results: written by `pnpm experiments --report` -->', '<!-- end of results -->'];
 
@@ -39,6 +39,11 @@ export async function writeReports(plan, runs, docs) {
     await writeFile(page, replaceResults(page, before, parts.join('\n\n')));
     for (const [name, { svg }] of charts) await writeFile(join(docs, `${experiment}-${name}.svg`), `${svg}\n`);
     written.push(page);
+  }
+  const finished = plan.runs.flatMap((run) => readResult(runs, run) ?? []);
+  if (finished.length > 0) {
+    written.push(join(docs, 'results.csv'));
+    await writeFile(join(docs, 'results.csv'), resultsCsv(finished));
   }
   return written;
 }

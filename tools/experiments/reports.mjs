@@ -40,9 +40,9 @@ function lossCurves(results) {
   });
 }
 
-/** Of all points of some lines, with room. */
-function rangeOf(drawn) {
-  const values = drawn.flatMap(({ points }) => points.map(([, y]) => y));
+/** Of all points of some lines, along x (0) or y (1), with room. */
+function rangeOf(drawn, axis = 1) {
+  const values = drawn.flatMap(({ points }) => points.map((point) => point[axis]));
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const room = 0.1 * (high - low) || 0.1;
   return [low - room, high + room];
@@ -341,6 +341,7 @@ function relufication(results, runs) {
                 y: 'perplexity',
                 see: 'Left and low is best: less work at a small perplexity.',
                 lines: drawn,
+                xDomain: rangeOf(drawn, 0),
                 yDomain: rangeOf(drawn),
               }),
             ],

@@ -1,8 +1,8 @@
 // What finished runs have left behind: the last and the smoothed numbers of metrics.jsonl, and their measurements.
-// Owns reading them; a run that is not done is undefined. Does not own what is made of them (reports.mjs).
+// Owns reading them, and a row of each; a run that is not done is undefined. Does not own what is made of them (reports.mjs).
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { measurementSchema } from '@relufy/sparsity';
+import { criterionText, csv, measurementSchema } from '@relufy/sparsity';
 import { places } from './jobs.mjs';
 
 /**
@@ -48,6 +48,42 @@ export const deadShare = (measured) => mean(measured.layers.map(({ use }) => use
 
 /** The training loss over the last tenth of what was logged. @param {Result} result */
 export const finalLoss = ({ metrics }) => mean(metrics.slice(-Math.ceil(metrics.length / 10)).map(({ loss }) => loss));
+
+/**
+ * All numbers of some runs, a row each and one for each bar, for other tools.
+ * @param {readonly Result[]} results
+ */
+export const resultsCsv = (results) => {
+  const rows = results.flatMap((result) => {
+    const { run, metrics, lossBefore, surgery, measured, bars } = result;
+    const { step, tokens, validationLoss: heldOut } = metrics.at(-1);
+    return [{ bar: undefined, measured }, ...bars].map(({ bar, measured: each }) => ({
+      run: run.name,
+      from: run.from,
+      weights: each.weights,
+      activation: each.activation,
+      steps: step,
+      tokens,
+      heldOutLossAtStep0: lossBefore,
+      heldOutLoss: heldOut,
+      trainingLoss: finalLoss(result),
+      perplexityRightAfterSurgery: surgery?.perplexity,
+      fatreluThreshold: bar,
+      perplexity: each.perplexity,
+      activeMeans: criterionText(each.criterion),
+      activeFfnNeurons: densityAt(each, 'down'),
+      attentionInputs: densityAt(each, 'qkv'),
+      ffnInputs: densityAt(each, 'upGate'),
+      neverActive: deadShare(each),
+      macsOfBlocks: each.macs.measured.blocks,
+      macsWithHead: each.macs.measured.withHead,
+    }));
+  });
+  return csv(
+    Object.keys(rows[0] ?? {}),
+    rows.map((row) => Object.values(row)),
+  );
+};
 
 /** @param {Result} result */
 export const validationLoss = ({ metrics }) => metrics.at(-1)?.validationLoss;
