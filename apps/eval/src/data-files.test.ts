@@ -94,3 +94,54 @@ test('a task file may begin with a mark; other encodings are refused', async () 
   const wide = write('wide.yaml', Buffer.from(`\ufeff${text}`, 'utf16le'));
   await expect(registry.select([wide])).rejects.toThrow(/wide\.yaml: expected a task file in UTF-8/);
 });
+
+const octalTar = (size: string): Buffer => {
+  const header = Buffer.alloc(512);
+  header.write('member.jsonl', 0);
+  header.write(size, 124);
+  return Buffer.concat([header, Buffer.alloc(512)]);
+};
+const nested = 'bcdefghi'
+  .split('')
+  .map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(',')}]`);
+
+test.each([
+  [
+    'zeros.jsonl.gz',
+    gzipSync(Buffer.alloc(2 ** 26)),
+    /zeros\.jsonl\.gz: expected at most \d+ bytes of its \d+, got more/,
+  ],
+  [
+    'zeros.tar.gz#a',
+    gzipSync(Buffer.alloc(2 ** 26)),
+    /zeros\.tar\.gz: expected at most \d+ bytes of its \d+, got more/,
+  ],
+  ['back.tar#a', octalTar('-2000'), /back\.tar: expected a tar archive, got a member of "-2000" bytes \(octal\) at 0/],
+  ['far.tar#a', octalTar('77777777777'), /far\.tar: expected a tar archive, got a member of "77777777777" bytes/],
+  ['wide.csv', `${','.repeat(50_000)}\n${'x\n'.repeat(2000)}`, /wide\.csv: expected a table of at most 50000000 cells/],
+  ['deep.json', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, /deep\.json/],
+])('%s ends early, in one error', async (name, content, message) => {
+  write(name.replace(/#.*/, ''), content);
+  const begin = performance.now();
+  await expect(readDocs(join(folder, name))).rejects.toThrow(message);
+  expect(performance.now() - begin).toBeLessThan(3000);
+});
+
+test('a folder, a pipe and a device hold no documents', async () => {
+  await expect(readDocs(folder)).rejects.toThrow(/expected a file of at most \d+ bytes, got a folder/);
+  if (process.platform !== 'win32')
+    await expect(readDocs('/dev/zero')).rejects.toThrow(/\/dev\/zero: expected a file .* got a pipe or a device/);
+});
+
+test('task files whose names stand for ever more, or that include each other over and over, end early', async () => {
+  const registry = await TaskRegistry.open();
+  const laughs = write('laughs.yaml', `a: &a [${'x,'.repeat(9)}x]\n${nested.join('\n')}\n`);
+  await expect(registry.select([laughs])).rejects.toThrow(/laughs\.yaml: expected YAML, got "Excessive alias count/);
+  for (let i = 0; i < 12; i++) write(`level${i}.yaml`, `include: [${Array(9).fill(`level${i + 1}.yaml`)}]\n`);
+  write('level12.yaml', 'task: [\n');
+  await expect(registry.select([join(folder, 'level0.yaml')])).rejects.toThrow(/level12\.yaml: expected YAML/);
+  write('level12.yaml', 'output_type: loglikelihood\n');
+  await expect(registry.select([join(folder, 'level0.yaml')])).rejects.toThrow(/expected at least one, got none/);
+  const device = write('device.yaml', `include: ${'../'.repeat(20)}dev/zero\n`);
+  if (process.platform !== 'win32') await expect(registry.select([device])).rejects.toThrow(/got a pipe or a device/);
+});

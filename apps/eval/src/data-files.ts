@@ -1,18 +1,12 @@
 // Files of documents: Parquet, JSON lines, JSON, CSV, raw text, gzipped or in a tar archive, named `archive.tar.gz#member`.
-// Does not own which file belongs to a split (task-data.ts).
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+// Does not own their bytes (data-bytes.ts) nor which file belongs to a split (task-data.ts).
 import { RelufyError, show } from '@relufy/tensor';
 import { markFloat, parsePythonJson } from '@relufy/tokenizer/jinja';
+import { readBytes } from './data-bytes.js';
 import type { Doc } from './processors.js';
-
-const unzip = promisify(gunzip);
 
 /** Extensions that a file of documents can have, besides `.gz`. */
 export const dataExtensions = ['.parquet', '.jsonl', '.json', '.csv', '.raw', '.txt'] as const;
-
-const archives = new Map<string, Promise<ReadonlyMap<string, Uint8Array>>>();
 
 /**
  * The documents of a file. Raw text is one document with the field `text`; CSV has the fields of its header, or
@@ -30,7 +24,7 @@ export async function readDocs(path: string, { header = true } = {}): Promise<Do
   }
   const name = path.replace(/\.gz$/, '');
   if (/\.jsonl?$/.test(name)) return jsonDocs(path, content);
-  if (name.endsWith('.csv')) return csvDocs(content, header);
+  if (name.endsWith('.csv')) return csvDocs(path, content, header);
   return [{ text: content }];
 }
 
@@ -109,47 +103,11 @@ function asDoc(where: string, value: unknown): Doc {
   throw new RelufyError('input', `${where}: expected an object, got ${show(value)}. Check the file.`);
 }
 
-async function readBytes(path: string): Promise<Uint8Array> {
-  const [archive, member] = path.split('#') as [string, string | undefined];
-  if (member === undefined) {
-    const bytes = await readFile(path);
-    return path.endsWith('.gz') ? unzip(bytes) : bytes;
-  }
-  const found = (await openArchive(archive)).get(member);
-  if (found) return found;
-  throw new RelufyError('io', `${archive}: expected a member ${show(member)}, got none. Check the archive.`);
-}
-
-/** The members of a tar archive. Each archive is read once. */
-export function openArchive(path: string): Promise<ReadonlyMap<string, Uint8Array>> {
-  let opened = archives.get(path);
-  if (opened === undefined) {
-    opened = readFile(path)
-      .then((bytes) => (path.endsWith('gz') ? unzip(bytes) : bytes))
-      .then(tarMembers);
-    archives.set(path, opened);
-  }
-  return opened;
-}
-
-/** Blocks of 512 bytes: a header, then the file in as many as it takes. */
-function tarMembers(bytes: Uint8Array): ReadonlyMap<string, Uint8Array> {
-  const members = new Map<string, Uint8Array>();
-  const field = (at: number, length: number) =>
-    new TextDecoder().decode(bytes.subarray(at, at + length)).replace(/\0.*$/s, '');
-  for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0; ) {
-    const size = Number.parseInt(field(at + 124, 12).trim(), 8) || 0;
-    const kind = field(at + 156, 1);
-    const prefix = field(at + 257, 5) === 'ustar' ? field(at + 345, 155) : '';
-    const name = `${prefix === '' ? '' : `${prefix}/`}${field(at, 100)}`.replace(/^\.\//, '');
-    if (kind === '' || kind === '0') members.set(name, bytes.subarray(at + 512, at + 512 + size));
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-  return members;
-}
+/** Every row has a field for each column, also where the file leaves it out: a short file could ask for any number. */
+const mostCells = 50_000_000;
 
 /** RFC 4180: quoted fields may hold commas, line breaks and doubled quotes. */
-function csvDocs(content: string, header: boolean): Doc[] {
+function csvDocs(path: string, content: string, header: boolean): Doc[] {
   const rows: string[][] = [];
   let row: string[] = [];
   let field = '';
@@ -162,6 +120,11 @@ function csvDocs(content: string, header: boolean): Doc[] {
     endField();
     if (row.length > 1 || row[0] !== '') rows.push(row);
     row = [];
+    if (rows.length * (rows[0]?.length ?? 0) > mostCells)
+      throw new RelufyError(
+        'input',
+        `${path}: expected a table of at most ${mostCells} cells, got ${rows[0]?.length} columns and more than ${rows.length - 1} rows. Check the file.`,
+      );
   };
   for (let i = 0; i < content.length; i++) {
     const char = content[i] as string;

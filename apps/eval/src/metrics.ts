@@ -5,6 +5,7 @@ import type { MetricValue } from './aggregation.js';
 import { processor } from './processors.js';
 import type { EvalItem } from './requests.js';
 import type { TaskConfig } from './task-file.js';
+import { findAll, without } from './task-patterns.js';
 
 /** What a model said to one request. */
 export interface Response {
@@ -101,7 +102,7 @@ function exactMatch(task: TaskConfig, { target }: EvalItem, generated: string): 
   const normalize = (text: string): string => {
     let value = text;
     for (const pattern of [options.regexes_to_ignore ?? []].flat())
-      value = value.replaceAll(new RegExp(String(pattern), 'g'), '');
+      value = without(`${task.task} "regexes_to_ignore"`, String(pattern), value);
     if (options.ignore_case === true) value = value.toLowerCase();
     if (options.ignore_punctuation === true) value = value.replaceAll(/[!-/:-@[-`{-~]/g, '');
     if (options.ignore_numbers === true) value = value.replaceAll(/[0-9]/g, '');
@@ -127,7 +128,8 @@ export function filtered(task: TaskConfig, generated: string): string {
         text = text.toUpperCase();
         break;
       case 'regex': {
-        const matches = [...text.matchAll(new RegExp(String(options.regex_pattern ?? '#### (\\-?[0-9\\.\\,]+)'), 'g'))];
+        const pattern = String(options.regex_pattern ?? '#### (\\-?[0-9\\.\\,]+)');
+        const matches = findAll(`${task.task} "regex_pattern"`, pattern, text);
         const match = matches.at(Number(options.group_select ?? 0));
         text = match
           ? (match.slice(1).find((group) => group) ?? match[0]).trim()

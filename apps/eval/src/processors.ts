@@ -30,10 +30,15 @@ function text(doc: Doc, key: string): string {
 const space =
   '[\\t\\n\\v\\f\\r\\u001c-\\u001f \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
 const leading = new RegExp(`^${space}+`);
-const trailing = new RegExp(`${space}+$`);
+const isSpace = new RegExp(space);
 const spaces = new RegExp(`${space}+`);
 
-export const rstrip = (value: string): string => value.replace(trailing, '');
+/** Not by a pattern that ends in $: it would begin anew at each space of a text that ends in none. */
+export function rstrip(value: string): string {
+  let end = value.length;
+  while (end > 0 && isSpace.test(value[end - 1] as string)) end--;
+  return value.slice(0, end);
+}
 export const strip = (value: string): string => rstrip(value).replace(leading, '');
 
 // hellaswag

@@ -4,7 +4,8 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { type HubOptions, hubDataFiles, parseHubId } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
-import { dataExtensions, openArchive, readDocs } from './data-files.js';
+import { openArchive } from './data-bytes.js';
+import { dataExtensions, readDocs } from './data-files.js';
 import { type Doc, processor } from './processors.js';
 import type { TaskConfig } from './task-file.js';
 

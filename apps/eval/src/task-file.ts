@@ -92,7 +92,18 @@ export function parseYaml(where: string, text: string): unknown {
       `${where}: expected YAML, got ${show(error.message.split('\n')[0])}. Correct the file.`,
       { cause: error },
     );
-  return document.toJS({ maxAliasCount: 1000 });
+  try {
+    return document.toJS({ maxAliasCount: 1000 });
+  } catch (error) {
+    // names that stand for more and more of each other
+    throw new RelufyError(
+      'option',
+      `${where}: expected YAML, got ${show((error as Error).message)}. Correct the file.`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 /** Checks what a task file (its `include` resolved) says. */

@@ -1,10 +1,11 @@
 // Which tasks and groups there are: the built-in YAML files and those of a user's folders. Owns names, groups, tags,
 // `include` and our `variants` (one template, many names). What a single task may say is task-file.ts.
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RelufyError, show } from '@relufy/tensor';
 import { z } from 'zod';
+import { readWhole } from './data-bytes.js';
 import { decodeText } from './data-files.js';
 import { FunctionName, parseYaml, readTask, type TaskConfig } from './task-file.js';
 
@@ -186,28 +187,41 @@ function check<T>(where: string, schema: z.ZodType<T>, value: unknown): T {
 }
 
 /** A task file over the file that it includes. */
-async function readIncluding(where: string, path: string, outer: readonly string[]): Promise<unknown> {
+async function readIncluding(
+  where: string,
+  path: string,
+  outer: readonly string[],
+  /** Each file is read once, however often others include it. */
+  done = new Map<string, unknown>(),
+): Promise<unknown> {
+  if (done.has(path)) return done.get(path);
   if (outer.includes(path))
     throw new RelufyError('option', `${where}: expected an include that ends, got a circle. Correct the file.`);
-  const text = await readFile(path)
+  const text = await readWhole(path, false)
     .then(decodeText)
     .catch((error: Error) => {
+      if (RelufyError.is(error)) throw error;
       throw new RelufyError('io', `${where}: expected a task file in UTF-8, got ${error.message}. Check the file.`, {
         cause: error,
       });
     });
   const value = parseYaml(where, text);
-  if (!isRecord(value) || value.include === undefined) return value;
+  if (!isRecord(value) || value.include === undefined) {
+    done.set(path, value);
+    return value;
+  }
   const { include, ...own } = value;
   const files = [include].flat();
   let base: Record<string, unknown> = {};
   for (const file of files) {
     if (typeof file !== 'string')
       throw new RelufyError('option', `${where} "include": expected a file name, got ${show(file)}. Correct the file.`);
-    const included = await readIncluding(file, join(dirname(path), file), [...outer, path]);
+    const included = await readIncluding(file, join(dirname(path), file), [...outer, path], done);
     base = { ...base, ...(included as Record<string, unknown>) };
   }
-  return { ...base, ...own };
+  const whole = { ...base, ...own };
+  done.set(path, whole);
+  return whole;
 }
 
 /** A copy with `$name` and `$words` replaced in every text. */
