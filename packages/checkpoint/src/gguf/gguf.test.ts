@@ -3,6 +3,7 @@ import { widen } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
 import { f32, floats, messageOf } from '../../testing/craft.js';
+import { peakOf } from '../../testing/flood.js';
 import { itSurvivesMutation } from '../../testing/fuzz.js';
 import { type CraftedGguf, gguf, text, textField, u32, u32Field, u64 } from '../../testing/gguf.js';
 import { type Checkpoint, memoryFiles, openCheckpoint, openGguf } from '../index.js';
@@ -13,6 +14,23 @@ import { quantize, type WritableType } from './quantize.js';
 
 const openBytes = (bytes: Uint8Array) => openGguf(memoryFiles('memory', { 'model.gguf': bytes }));
 const openCrafted = (crafted: CraftedGguf) => openBytes(gguf(crafted));
+
+it.each([
+  ['empty lists in a list', u32(9), 12, 0, /metadata "k", expected at most 1000 lists in lists, got more/],
+  ['texts of other bytes', u32(8), 9, 0xff, /texts, expected UTF-8, got other bytes in 1000 and more/],
+])('millions of %s are one error within a second', async (_, type, bytesEach, byte, message) => {
+  const count = 3_000_000;
+  const head = gguf({ fields: [['k', [...u32(9), ...type, ...u64(count)]]], alignment: 1 });
+  const bytes = new Uint8Array(head.length + count * bytesEach);
+  bytes.set(head);
+  if (byte > 0)
+    for (let at = head.length; at < bytes.length; at += bytesEach) bytes.set([1, 0, 0, 0, 0, 0, 0, 0, byte], at);
+  const { ms, peak } = await peakOf(async () => {
+    expect(await messageOf(() => openBytes(bytes))).toMatch(message);
+  });
+  expect(ms).toBeLessThan(2000);
+  expect(peak).toBeLessThan(5e7);
+});
 
 describe('blocks', async () => {
   const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'));

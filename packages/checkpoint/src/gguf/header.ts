@@ -28,6 +28,8 @@ const maxStringBytes = 2 ** 24;
 const maxDepth = 4;
 /** Tensors and metadata: many times what any model has. */
 const maxNames = 100_000;
+/** Lists in lists, and texts of other bytes than UTF-8: no converter writes the former, and few the latter. */
+const maxOdd = 1000;
 
 export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufHeader> {
   const cursor = new Cursor(source, signal);
@@ -195,7 +197,10 @@ async function readValue(cursor: Cursor, type: number, key: string, depth: numbe
   if (elements) return elements.make(await cursor.copy(length * elements.bytes));
   const values: GgufValue[] = [];
   if (inner === string) await cursor.texts(length, values);
-  else for (let i = 0; i < length; i++) values.push(await readValue(cursor, inner, key, depth + 1));
+  else {
+    cursor.takeLists(length, key);
+    for (let i = 0; i < length; i++) values.push(await readValue(cursor, inner, key, depth + 1));
+  }
   return values;
 }
 
@@ -209,6 +214,8 @@ class Cursor {
   #view = new DataView(this.#window.buffer);
   #start = 0;
   #at = 0;
+  #undecoded = 0;
+  #lists = 0;
 
   constructor(source: ByteSource, signal: AbortSignal | undefined) {
     this.#source = source;
@@ -269,6 +276,7 @@ class Cursor {
     try {
       return this.#decode(length);
     } catch {
+      if (++this.#undecoded > maxOdd) throw this.error(`texts, expected UTF-8, got other bytes in ${maxOdd} and more`);
       return new UndecodedText(this.#window.slice(at, at + length));
     }
   }
@@ -289,6 +297,13 @@ class Cursor {
       this.#at += piece.byteLength;
     }
     return out.buffer;
+  }
+
+  /** Lists within lists cost far more memory than bytes of the file. */
+  takeLists(count: number, key: string): void {
+    this.#lists += count;
+    if (this.#lists > maxOdd)
+      throw this.error(`metadata ${show(key)}, expected at most ${maxOdd} lists in lists, got more`);
   }
 
   error(what: string): Error {
