@@ -147,6 +147,7 @@ describe('loading, planning, converting', () => {
     [{ token: 5 }, 'loadModel option "token": expected a text or false, got 5.'],
     [{ revision: /main/ }, 'loadModel option "revision": expected a text, got /main/.'],
     [{ localFilesOnly: 1 }, 'loadModel option "localFilesOnly": expected true or false, got 1.'],
+    [{ waitingBytes: -1 }, 'loadModel option "waitingBytes": expected a whole number >= 0, got -1.'],
     [{ relufy: 1 }, 'relufy options: expected an object, got 1.'],
     [{ relufy: {} }, 'relufy "stage": expected 1 or 2, got undefined.'],
     [{ relufy: { stage: 1, shift: Number.NaN } }, 'relufy "shift": expected a number >= 0, got NaN.'],

@@ -69,13 +69,17 @@ export interface LoadOptions extends SourceOptions {
    * as many, up to `most`, as fit in `kvBytes`.
    */
   readonly slots?: number | { readonly most: number; readonly kvBytes: number };
+  /**
+   * Bytes for conversations that wait for their turn: who comes back finds what was computed for it, until others need
+   * the room. 0: none. Default: 256 MiB, or a quarter of what the model takes where that is more.
+   */
+  readonly waitingBytes?: number;
 }
 
 /** The same with a plan that is open. */
 export type LoadFilesOptions = Omit<LoadOptions, 'plan'> & { readonly plan?: ModelFiles };
 
-/** Conversations that wait for their turn take so much at most, or a quarter of what the model takes. */
-const parkedBytes = 256 << 20;
+const usualWaitingBytes = 256 << 20;
 
 /** Makes the backend that the options ask for; what `auto` takes depends on where it runs. */
 export type CreateBackend = (options: LoadOptions) => Promise<{ backend: Backend; description: string }>;
@@ -118,7 +122,7 @@ export async function loadModelFiles(
         cache: new SlotCache(slots, contextLength),
         parked: new ParkedSlots(
           { heads: spec.numHiddenLayers * attention.numKeyValueHeads, headDim: attention.headDim, contextLength },
-          Math.max(parkedBytes, Math.floor(session.memoryBytes / 4)),
+          options.waitingBytes ?? Math.max(usualWaitingBytes, Math.floor(session.memoryBytes / 4)),
         ),
         sparsity,
       });

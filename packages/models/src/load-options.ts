@@ -57,6 +57,7 @@ const rules: OptionRules<LoadOptions> = {
   contextLength: aWhole(1),
   kvCache: oneOf('f32', 'f16'),
   slots: either('a whole number from 1 to 1024, or { most, kvBytes }', slotCount, slotsByBytes),
+  waitingBytes: aWhole(0),
   revision: aText,
   subfolder: aText,
   token: either('a text or false', aText, oneOf(false)),

@@ -42,6 +42,22 @@ describe('conversations in turns', () => {
     expect(model.memoryBytes - before).toBeLessThan(8 << 20);
   });
 
+  it('wait within the bytes that the caller gives, 0 of them included', async () => {
+    for (const [waitingBytes, found] of [
+      [0, false],
+      [1 << 16, false],
+      [4 << 20, true],
+    ] as const) {
+      await using model = await loadModel(bundled, { waitingBytes });
+      const before = model.memoryBytes;
+      const [fox, sea] = [conversation(model, 'a fox'), conversation(model, 'the sea')];
+      for (const next of [fox, sea]) await next();
+      const { usage } = await fox();
+      expect(usage.cachedTokens > 24).toBe(found);
+      expect(model.memoryBytes - before).toBeLessThanOrEqual(waitingBytes);
+    }
+  });
+
   it('leave when memory ends, the least recently used first', async () => {
     const backend = createReferenceBackend();
     const cache = (name: string) => ({ name, kind: 'state' as const, dtype: 'f32' as const, shape: [1, 2, 8, 1] });
