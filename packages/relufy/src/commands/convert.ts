@@ -83,7 +83,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
           signal,
           ...(layout && { layout }),
           ...(relufy && { relufy }),
-          ...(values.plan && { plan: await openSource(values.plan, { signal, onProgress: progress.hear }) }),
+          ...(values.plan && { plan: await openShown(values.plan, { signal }) }),
         });
       }
     } finally {
