@@ -19,7 +19,7 @@ describe('relufy convert', () => {
     [['--dtype', 'f32'], 'f32'],
     [['--layout', 'packed'], 'packed'],
     [['--to', 'gguf'], 'model-f16.gguf'],
-    [['--to', 'gguf', '--dtype', 'f32'], 'model-f32.gguf'],
+    [['--dtype', 'f32'], 'model-f32.gguf'],
   ])('%j writes a model that goes on as the original does', async (options, name) => {
     const out = join(folder, name);
     const { code, stdout } = await runCli(['convert', 'llama-tales', ...options, '--out', out]);

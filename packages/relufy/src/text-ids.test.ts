@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { createTokenizer } from '../../tokenizer/src/index.js';
-import { openText, readText, sequencesOf, textIds } from './text-ids.js';
+import { openText, readText, sequencesOf, textIds, whileWanted } from './text-ids.js';
 
 const lines = (count: number, line: (at: number) => string) =>
   Array.from({ length: count }, (_, at) => line(at)).join('');
@@ -107,4 +107,20 @@ test('sequences go on across pieces, and end at the most tokens', async () => {
   const all: (readonly number[])[] = [];
   for await (const ids of sequencesOf(pieces(), 2, 7)) all.push(ids);
   expect(all).toEqual([[1, 2], [3, 4], [5, 6], [7]]);
+});
+
+test('a text of one endless line is one error, and a signal ends it before', async () => {
+  const spaces = ' '.repeat(1 << 20);
+  function* endless() {
+    for (;;) yield spaces;
+  }
+  const ids = async (texts: Iterable<string> | AsyncIterable<string>) => {
+    for await (const _ of textIds(texts, async () => []));
+  };
+  const begin = performance.now();
+  await expect(ids(endless())).rejects.toThrow(/^--data: expected a line end within 16777216 characters, got none/);
+  expect(performance.now() - begin).toBeLessThan(5000);
+  const stop = new AbortController();
+  stop.abort(new Error('stopped'));
+  await expect(ids(whileWanted(endless(), stop.signal))).rejects.toThrow('stopped');
 });

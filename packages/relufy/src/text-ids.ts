@@ -17,7 +17,15 @@ export async function openText(path: string): Promise<() => AsyncIterable<string
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() === false) {
     const parts: string[] = [];
-    for await (const part of readText(path)) parts.push(part);
+    let length = 0;
+    for await (const part of readText(path)) {
+      parts.push(part);
+      length += part.length;
+      if (length > mostOfPipe)
+        throw usageError(
+          `--data: expected at most ${mostOfPipe} characters from a pipe, which are held, got more. Write them to a file.`,
+        );
+    }
     return () => parts;
   }
   for await (const _ of readText(path)) break;
@@ -49,11 +57,28 @@ async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
+const mostOfPipe = 1 << 28;
+/** Held until a line ends: more is no text that people wrote. */
+const longestLine = 1 << 24;
+
+const lineEnd = /[\r\n]/;
+
 /** Characters of a piece, at least; and of what is compared on either side of its end. */
 const pieceLength = 1 << 16;
 const reach = 256;
 
 type Encode = Model['encode'];
+
+/** Ends with an error between two texts when the signal has aborted. */
+export async function* whileWanted(
+  texts: AsyncIterable<string> | Iterable<string>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  for await (const text of texts) {
+    signal.throwIfAborted();
+    yield text;
+  }
+}
 
 /** The ids that `encode` gives for all texts together, in several arrays. */
 export async function* textIds(
@@ -73,13 +98,23 @@ export async function* textIds(
     return both.length === apart.length && both.every((id, at) => id === apart[at]);
   };
   let held = '';
+  /** What is held is not looked through again for each text that is added. */
+  let hasLineEnd = false;
   let frame: { readonly before: number[]; readonly after: number[] } | undefined;
   for await (const text of texts) {
     held += text;
-    const end = held.length < pieceLength ? undefined : await safeEnd(held, isSafe);
-    if (end === undefined) continue;
+    hasLineEnd ||= lineEnd.test(text);
+    const end = held.length < pieceLength || !hasLineEnd ? undefined : await safeEnd(held, isSafe);
+    if (end === undefined) {
+      if (held.length > longestLine)
+        throw usageError(
+          `--data: expected a line end within ${longestLine} characters, got none. Divide the text into lines.`,
+        );
+      continue;
+    }
     const piece = held.slice(0, end);
     held = held.slice(end);
+    hasLineEnd = lineEnd.test(held);
     if (frame) yield await behindLine(piece);
     else {
       frame = await frameOf(encode);

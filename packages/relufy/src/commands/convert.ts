@@ -26,7 +26,7 @@ Examples:
 const ggufTypes = ['f32', 'f16', 'q8_0', 'q4_0'] as const;
 
 interface ConvertValues {
-  readonly to: 'safetensors' | 'gguf';
+  readonly to?: 'safetensors' | 'gguf';
   readonly dtype?: string;
   readonly layout?: 'hf' | 'packed';
   readonly out: string;
@@ -41,7 +41,12 @@ export function define(command: Command): void {
     .usage('MODEL --out PATH [options]')
     .argument('<model>', modelHelp)
     .requiredOption('-o, --out <path>', 'the folder, or the GGUF file, to write')
-    .addOption(choice('--to <format>', 'what to write', ['safetensors', 'gguf']).default('safetensors'))
+    .addOption(
+      choice('--to <format>', 'what to write; default: gguf for a PATH that ends in .gguf, else safetensors', [
+        'safetensors',
+        'gguf',
+      ]),
+    )
     .option(
       '--dtype <dtype>',
       `${weightDTypes.join(', ')} (default: bf16); for gguf ${ggufTypes.join(', ')} (default: f16)`,
@@ -68,7 +73,8 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
       line.hear({ what: `converting to ${values.out}`, share: loaded / total });
     try {
       const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
-      if (values.to === 'gguf') {
+      const to = values.to ?? (/\.gguf$/i.test(values.out) ? 'gguf' : 'safetensors');
+      if (to === 'gguf') {
         if (relufy || values.layout || values.plan)
           throw usageError('--to gguf: expected no --stage, --shift, --layout or --plan, got one.');
         const type = oneOf(values.dtype ?? 'f16', ggufTypes);

@@ -23,7 +23,7 @@ import { usageError } from '../failure.js';
 import { modelHelp, numberOf, numeric } from '../options.js';
 import { print } from '../output.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
-import { openText, sequencesOf, textIds } from '../text-ids.js';
+import { openText, sequencesOf, textIds, whileWanted } from '../text-ids.js';
 import { withModel } from '../with-model.js';
 import { workLine } from '../work-line.js';
 import { makeFolder, writeReport } from '../write-report.js';
@@ -133,7 +133,7 @@ async function measureText(
     criterion.kind === 'cett' || values.ppl !== undefined ? new ThresholdSearch(model, observer) : undefined;
   const sequences = (most: number) =>
     sequencesOf(
-      textIds(text(), (...asked) => model.encode(...asked)),
+      textIds(whileWanted(text(), signal), (...asked) => model.encode(...asked)),
       window,
       Math.min(most, values.tokens),
     );
