@@ -48,7 +48,7 @@ export interface AnswerOptions {
   /** Stops the answer; what there is of it stays in the conversation. */
   readonly signal?: AbortSignal;
   /** Hears the text as it comes. A promise holds up the next piece, not the model. */
-  readonly onText?: (text: string) => void | Promise<void>;
+  readonly onText?: (text: string) => unknown;
 }
 
 export interface Answer {
