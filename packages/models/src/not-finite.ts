@@ -13,8 +13,8 @@ import type { DecoderProgram } from './decoder-program.js';
 import type { StepParts } from './steps.js';
 
 /**
- * Whether every output is, and the first number of each row's key in the last layer: whatever is not finite before makes
- * the whole key so. That holds for rows without outputs too, and costs one number a row.
+ * Whether every output is; where there are rows without one, also the first number of each row's key in the last layer:
+ * whatever is not finite before makes the whole key so. A decoded token is one view and one pass over its logits.
  */
 export function isFiniteStep(
   { session, spec, cache }: Pick<StepParts, 'session' | 'spec' | 'cache'>,
@@ -25,6 +25,7 @@ export function isFiniteStep(
   const isScored = loaded.program.buffers.has('logprob');
   const results = loaded.view(isScored ? 'logprob' : 'logits') as Float32Array;
   if (!areFinite('f32', results.subarray(0, isScored ? outputs : outputs * spec.vocabSize))) return false;
+  if (outputs === rows.length) return true;
   const { numHiddenLayers, attention } = spec;
   const keys = session.view('kCache') as Float32Array | Uint16Array;
   const dtype = keys instanceof Float32Array ? 'f32' : 'f16';

@@ -2,16 +2,7 @@
 // which Hugging Face applies them; the filters are exported because their numbers are checked one by one. They work in f64,
 // which no combination of what is allowed leaves: a bias of 3e38 through a penalty of 0.01 is a large number like others.
 // Owns filters and the seeded choice. Does not own the loop (generate.ts).
-import {
-  aNumber,
-  anObject,
-  areFinite,
-  aWhole,
-  checkOptions,
-  type OptionRules,
-  RelufyError,
-  show,
-} from '@relufy/tensor';
+import { aNumber, anObject, aWhole, checkOptions, type OptionRules, RelufyError, show } from '@relufy/tensor';
 
 export interface SamplingOptions {
   /** 0 is greedy. Default 1. */
@@ -204,11 +195,11 @@ export function createSampler(options: SamplingOptions, vocabSize: number): Samp
   return {
     seed,
     sample(logits, previous, promptLength) {
-      if (!areFinite('f32', logits))
-        throw new RelufyError('input', 'sample: expected finite logits, got some that are not.');
+      const top = largest(logits);
+      if (!Number.isFinite(top)) throw new RelufyError('input', `sample: expected finite logits, got ${top}.`);
       const filtered = filters.length > 0 ? new Float64Array(logits) : logits;
       for (const filter of filters) filter(filtered, previous, promptLength);
-      if (largest(filtered) === Number.NEGATIVE_INFINITY)
+      if (filters.length > 0 && largest(filtered) === Number.NEGATIVE_INFINITY)
         throw new RelufyError(
           'option',
           `generate option "noRepeatNgramSize": expected a token that may follow at position ${previous.length}, got none of ${vocabSize}. Raise it.`,
@@ -264,9 +255,15 @@ function softmax(logits: Logits): Float64Array {
   return out;
 }
 
+/** NaN where there is one. */
 function largest(values: Logits): number {
   let top = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < values.length; i++) if ((values[i] as number) > top) top = values[i] as number;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value <= top) continue;
+    if (Number.isNaN(value)) return value;
+    top = value;
+  }
   return top;
 }
 

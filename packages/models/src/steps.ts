@@ -145,7 +145,8 @@ export class Steps {
     const { cache, parked, session } = this.#parts;
     const held = cache.commonPrefix(chatSlot, ids);
     if (held < cache.length(chatSlot)) this.#parkChat();
-    if (parked.longestPrefix(ids) > held) {
+    // the last id is computed anyway, for its logits: a token of an answer has nothing to gain
+    if (held < ids.length - 1 && parked.longestPrefix(ids) > held) {
       cache.truncate(chatSlot, 0);
       cache.append(chatSlot, parked.restore(session, chatSlot, ids));
     }

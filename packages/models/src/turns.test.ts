@@ -1,7 +1,7 @@
 // Who shares a model: conversations in turns, a reader too many, and a model that is disposed in the middle of work.
 import { fileURLToPath } from 'node:url';
 import { createReferenceBackend } from '@relufy/tensor';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type ChatMessage, loadModel, type Model } from './node.js';
 import { ParkedSlots } from './parked-slots.js';
 
@@ -57,6 +57,16 @@ describe('conversations in turns', () => {
       expect(usage.cachedTokens > 24).toBe(found);
       expect(model.memoryBytes - before).toBeLessThanOrEqual(waitingBytes);
     }
+  });
+
+  it('do not copy back at every token what an answer says again', async () => {
+    await using model = await loadModel(bundled);
+    const first = await model.generate('Once upon a time', greedy).result;
+    const restore = vi.spyOn(ParkedSlots.prototype, 'restore');
+    const again = await model.generate('Once upon a time', greedy).result;
+    expect(again.tokenIds).toEqual(first.tokenIds);
+    expect(restore.mock.calls.length).toBeLessThanOrEqual(1);
+    restore.mockRestore();
   });
 
   it('leave when memory ends, the least recently used first', async () => {
