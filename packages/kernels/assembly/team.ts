@@ -1,5 +1,6 @@
 // The barrier between the ops of a step: each thread of the team comes to it once an op.
-// Owns one block of 256 bytes: arrivals, generation, waiters and mood, each in its own cache line. Knows nothing of steps.
+// Owns one block of 256 bytes: arrivals, generation, waiters and mood, each in its own cache line; beside the mood, how
+// long threads waited in vain, for whoever decides how many take part (participants.ts). Knows nothing of steps.
 //
 //   last to arrive:  arrivals = 0; generation += 1; wake those who wait, if any
 //   the others:      spin while generation is unchanged, then wait for it to change
@@ -16,6 +17,11 @@ const generation: usize = 64;
 const waiters: usize = 128;
 /** Waits in a row that spun in vain; or, below 0, waits that are still to sleep at once. */
 const mood: usize = 192;
+/** Microseconds that waits lasted beyond their spinning, of all threads. */
+const stalled: usize = 196;
+
+/** Milliseconds. */
+@external('env', 'now') declare function now(): f64;
 
 /** Reads of the generation before a thread goes to sleep: about 40 us, and 0.2. */
 const longSpin: i32 = 100000;
@@ -42,8 +48,10 @@ export function barrier(at: usize, threads: i32): void {
         return;
       }
     store<i32>(at, vain < 0 ? vain + 1 : vain + 1 == patience ? -sulk * (threads - 1) : vain + 1, mood);
+    const since = now();
     atomic.add<i32>(at, 1, waiters);
     while (atomic.load<i32>(at, generation) == mine) atomic.wait<i32>(at + generation, mine, -1);
     atomic.sub<i32>(at, 1, waiters);
+    atomic.add<i32>(at, <i32>(1000 * (now() - since)), stalled);
   }
 }

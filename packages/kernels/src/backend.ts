@@ -52,7 +52,7 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
       const asked = options.threads ?? platform.physicalCores();
       const threads = options.everyThread ? asked : Math.min(asked, platform.processors());
       const modules = modulesFor(platform, 'threads', relaxed);
-      const engine = await joinTeam(platform, threads, modules);
+      const engine = await joinTeam(platform, threads, options.everyThread === true, modules);
       const sizes = sizesOf(await modules('inference'), true);
       return new Wasm(
         engine,

@@ -5,8 +5,8 @@ import { instantiate, profileOps, type RunKernel, type StepCall } from './protoc
 
 /** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
 export interface Engine {
-  /** Makes a session's memory known to a set of kernels; gives the number by which steps on it call them. */
-  open(memory: WebAssembly.Memory, kernels: KernelSet): Promise<number>;
+  /** Makes a session's memory, with its barrier at that address, known to a set of kernels; gives their number for steps. */
+  open(memory: WebAssembly.Memory, kernels: KernelSet, barrier: number): Promise<number>;
   run(call: StepCall): Promise<void>;
   /** Runs op by op; gives the milliseconds of each. */
   profile(call: StepCall): Promise<Float64Array>;

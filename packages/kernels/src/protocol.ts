@@ -1,9 +1,10 @@
 // What the host and the workers of a team say to each other: a control block in shared memory for steps, messages for
 // everything else. Owns names and types only; team.ts writes them, worker.ts reads them.
 //
-// Between steps every worker waits on word 0 of the control block. The host fills the other words, then stores a new
-// word 0 (generation << 10 | participants) and notifies once. Workers 0 .. participants - 1 act, the others go back to
-// sleep; they read nothing else, so that the host may write the next command while they wake up.
+// Between steps worker 0 waits on word 0 of the control block, the others on the word `others`. The host fills the other
+// words, then stores a new command (generation << 10 | participants) in both, or in word 0 where one worker is enough, and
+// notifies once. Workers 0 .. participants - 1 act, the others go back to sleep; they read nothing else, so that the host
+// may write the next command while they wake up.
 
 /** Words of the control block, an Int32Array. */
 export const controlWord = {
@@ -19,6 +20,11 @@ export const controlWord = {
   scratchStride: 9,
   shared: 10,
   barrier: 11,
+  /** The last command of more than one worker: what all but worker 0 wait for, so that steps of one wake nobody else. */
+  others: 12,
+  /** Microseconds that the last step took, and that its waits lasted in vain: worker 0 says so. */
+  took: 13,
+  stalled: 14,
 } as const;
 export const controlWords = 16;
 
@@ -33,6 +39,10 @@ export const action = {
   /** Return to the event loop: a message is waiting. */
   listen: 2,
 } as const;
+
+/** Words of the barrier's block that the worker reads and resets; see assembly/team.ts. */
+export const barrierWord = { mood: 48, stalled: 49 } as const;
+export const barrierWords = 64;
 
 /** One step, or a part of it: addresses in bytes. */
 export interface StepCall {
@@ -61,6 +71,8 @@ export type HostMessage =
       readonly session: number;
       readonly module: WebAssembly.Module;
       readonly memory: WebAssembly.Memory;
+      /** Where its barrier lies. */
+      readonly barrier: number;
     }
   | { readonly kind: 'close'; readonly session: number; readonly collect: boolean };
 
@@ -82,7 +94,8 @@ export type RunKernel = (
 ) => void;
 
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): RunKernel {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const now = () => performance.now();
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, now } });
   return exports.run as RunKernel;
 }
 

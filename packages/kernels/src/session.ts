@@ -228,7 +228,7 @@ export class MemorySession implements WasmSession, RecordSession {
   #open(kernels: KernelSet): Promise<void> {
     const before = this.#opening.get(kernels);
     if (before !== undefined) return before;
-    const opening = this.#engine.open(this.#alive(), kernels).then((number) => {
+    const opening = this.#engine.open(this.#alive(), kernels, this.#layout.barrierUnit * unitBytes).then((number) => {
       this.#numbers.set(kernels, number);
       if (this.#memory === undefined) return this.#engine.close(number, false);
     });

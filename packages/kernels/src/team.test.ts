@@ -1,5 +1,5 @@
 // The team: several sessions, growth, death of a worker, disposal, and a process that ends by itself.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -74,6 +74,32 @@ describe('team', () => {
     await session.dispose();
     await backend.dispose();
   });
+
+  it('threads that come and go between steps give the same bits, beside busy loops that come and go', async () => {
+    const loop =
+      'for (;;) { const end = Date.now() + 30; while (Date.now() < end); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20); }';
+    const busy = Array.from({ length: availableParallelism() + 1 }, () => spawn(process.execPath, ['-e', loop]));
+    const [one, many] = [await createWasmBackend({ threads: 1 }), await createWasmBackend({ threads: 2 })];
+    try {
+      const [alone, together] = [await lookup(one, 0.37), await lookup(many, 0.37)];
+      const until = performance.now() + 3000;
+      for (let i = 0; performance.now() < until; i++) {
+        for (const { set } of [alone, together]) set(i % 8, (i * 3) % 8);
+        // several in the queue: the next begins while who took part in the last is still on its way home
+        await Promise.all([alone, together, together].map(({ program }) => program.run(step)));
+        const [want, got] = [alone, together].map(
+          ({ program }) => new Uint32Array((program.view('out') as Float32Array).slice().buffer),
+        );
+        expect(got).toEqual(want);
+      }
+      await alone.session.dispose();
+      await together.session.dispose();
+    } finally {
+      for (const child of busy) child.kill();
+      await one.dispose();
+      await many.dispose();
+    }
+  }, 30_000);
 
   it('threads beyond the processors are not started', async () => {
     const backend = await createWasmBackend({ threads: 256 });

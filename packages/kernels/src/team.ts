@@ -7,6 +7,7 @@
 import { RelufyError } from '@relufy/tensor';
 import type { Engine } from './engine.js';
 import type { Modules } from './modules.js';
+import { Participants } from './participants.js';
 import type { Platform, WorkerHandle } from './platform.js';
 import {
   action,
@@ -28,6 +29,7 @@ class Team {
   readonly #platform: Platform;
   readonly #control = new Int32Array(new SharedArrayBuffer(controlWords * 4));
   readonly #workers: WorkerHandle[] = [];
+  readonly #participants = new Participants();
   #generation = 0;
   #opened = 0;
   #open = 0;
@@ -61,7 +63,8 @@ class Team {
         this.#workers.push(worker);
         const answer = this.#answers(1);
         const control = this.#control;
-        const message: HostMessage = { kind: 'start', index, control, command: control[controlWord.command]! };
+        const command = control[index === 0 ? controlWord.command : controlWord.others] as number;
+        const message: HostMessage = { kind: 'start', index, control, command };
         worker.post(message);
         await answer;
       }
@@ -69,11 +72,11 @@ class Team {
   }
 
   /** Makes a session's memory known to the first `threads` workers. */
-  open(module: WebAssembly.Module, memory: WebAssembly.Memory, threads: number): Promise<number> {
+  open(module: WebAssembly.Module, memory: WebAssembly.Memory, barrier: number, threads: number): Promise<number> {
     const session = this.#opened++;
     this.#open++;
     this.grow(threads);
-    return this.#tell({ kind: 'open', session, module, memory }, threads).then(() => session);
+    return this.#tell({ kind: 'open', session, module, memory, barrier }, threads).then(() => session);
   }
 
   /**
@@ -92,12 +95,16 @@ class Team {
       });
   }
 
-  run(call: StepCall, threads: number): Promise<void> {
+  /** On `threads` workers, or fewer while they have no cores; `everyThread`: on all of them. */
+  run(call: StepCall, threads: number, everyThread: boolean): Promise<void> {
     return this.#enqueue(async () => {
       const done = this.#answers(1);
+      const taking = everyThread ? threads : this.#participants.of(threads, performance.now());
       this.#write(call);
-      this.#command(action.run, threads);
+      this.#command(action.run, taking);
       await done;
+      const [took, stalled] = [this.#control[controlWord.took], this.#control[controlWord.stalled]] as [number, number];
+      if (taking > 1) this.#participants.heard(taking, took / 1000, stalled / 1000 / (taking - 1), performance.now());
     });
   }
 
@@ -141,8 +148,12 @@ class Team {
   #command(what: number, threads: number): void {
     this.#control[controlWord.action] = what;
     this.#generation++;
-    Atomics.store(this.#control, controlWord.command, (this.#generation << participantBits) | threads);
+    const command = (this.#generation << participantBits) | threads;
+    Atomics.store(this.#control, controlWord.command, command);
     Atomics.notify(this.#control, controlWord.command);
+    if (threads === 1) return;
+    Atomics.store(this.#control, controlWord.others, command);
+    Atomics.notify(this.#control, controlWord.others);
   }
 
   /** Resolves when so many messages have come. One call at a time: the queue sees to that. */
@@ -187,7 +198,12 @@ class Team {
 let team: Team | undefined;
 
 /** A share of the process's team: its first `threads` workers. The team starts with the first user and ends with the last. */
-export async function joinTeam(platform: Platform, threads: number, modules: Modules): Promise<Engine> {
+export async function joinTeam(
+  platform: Platform,
+  threads: number,
+  everyThread: boolean,
+  modules: Modules,
+): Promise<Engine> {
   await modules('inference'); // what is missing is said before a team starts
   if (!team?.alive) team = new Team(platform);
   const joined = team;
@@ -204,8 +220,8 @@ export async function joinTeam(platform: Platform, threads: number, modules: Mod
     throw error;
   }
   return {
-    open: async (memory, kernels) => joined.open(await modules(kernels), memory, threads),
-    run: (call) => joined.run(call, threads),
+    open: async (memory, kernels, barrier) => joined.open(await modules(kernels), memory, barrier, threads),
+    run: (call) => joined.run(call, threads, everyThread),
     profile: (call) => joined.profile(call, threads),
     close: (session, large) => joined.close(session, threads, large),
     dispose,

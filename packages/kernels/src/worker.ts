@@ -5,6 +5,8 @@
 import { findCollector } from './collect.js';
 import {
   action,
+  barrierWord,
+  barrierWords,
   controlWord,
   type HostMessage,
   instantiate,
@@ -56,15 +58,26 @@ function browserPort(): Port {
 
 function serve(port: Port): void {
   const instances = new Map<number, RunKernel>();
+  /** The beginning of each session's memory: its barrier. */
+  const barriers = new Map<number, Int32Array>();
   let index = 0;
   let control: Int32Array = new Int32Array(0);
   let seen = 0;
 
+  /** Says what a step took, and how long its waits lasted in vain. After steps alone, waits begin with patience again. */
+  const report = (ms: number, threads: number): void => {
+    const block = barriers.get(control[controlWord.session] as number) as Int32Array;
+    control[controlWord.took] = 1000 * ms;
+    control[controlWord.stalled] = threads > 1 ? Atomics.exchange(block, barrierWord.stalled, 0) : 0;
+    if (threads === 1) block[barrierWord.mood] = 0;
+  };
+
   /** Waits for commands and obeys them, until one says to listen. */
   const obey = (): void => {
+    const own = index === 0 ? controlWord.command : controlWord.others;
     for (;;) {
-      Atomics.wait(control, controlWord.command, seen);
-      const command = Atomics.load(control, controlWord.command);
+      Atomics.wait(control, own, seen);
+      const command = Atomics.load(control, own);
       if (command === seen) continue;
       seen = command;
       const threads = command & ((1 << participantBits) - 1);
@@ -75,6 +88,7 @@ function serve(port: Port): void {
       if (run === undefined) throw new Error(`internal: session ${word('session')} is not open`);
       if (word('action') === action.run) {
         const scratch = word('scratch') + index * word('scratchStride');
+        const before = index === 0 ? performance.now() : 0;
         run(
           word('program'),
           word('from'),
@@ -87,7 +101,10 @@ function serve(port: Port): void {
           word('shared'),
           word('barrier'),
         );
-        if (index === 0) port.post(0);
+        if (index === 0) {
+          report(performance.now() - before, threads);
+          port.post(0);
+        }
       } else {
         const call = Object.fromEntries(Object.entries(controlWord).map(([name, at]) => [name, control[at]]));
         const times = profileOps(run, call as unknown as StepCall, index, threads);
@@ -100,8 +117,12 @@ function serve(port: Port): void {
     if (message.kind === 'start') ({ index, control, command: seen } = message);
     else if (message.kind === 'close') {
       instances.delete(message.session);
+      barriers.delete(message.session);
       if (message.collect) port.collect?.();
-    } else instances.set(message.session, instantiate(message.module, message.memory));
+    } else {
+      instances.set(message.session, instantiate(message.module, message.memory));
+      barriers.set(message.session, new Int32Array(message.memory.buffer, message.barrier, barrierWords));
+    }
     port.post(0);
     obey();
   });

@@ -105,7 +105,7 @@ describe('sampler', () => {
 
   it('refuses logits that are not finite, and options that leave no token', () => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
-      for (const options of [{ seed: 1 }, { seed: 1, topP: 0.9 }])
+      for (const options of [{ seed: 1 }, { seed: 1, topP: 0.9 }, { temperature: 0, repetitionPenalty: 2 }])
         expect(() => createSampler(options, 3).sample(Float32Array.from([1, value, 0]), [], 0)).toThrowError(
           'sample: expected finite logits',
         );

@@ -195,6 +195,7 @@ export function createSampler(options: SamplingOptions, vocabSize: number): Samp
   return {
     seed,
     sample(logits, previous, promptLength) {
+      if (heat === 0 && filters.length === 0) return argmax(logits);
       const top = largest(logits);
       if (!Number.isFinite(top)) throw new RelufyError('input', `sample: expected finite logits, got ${top}.`);
       const filtered = filters.length > 0 ? new Float64Array(logits) : logits;

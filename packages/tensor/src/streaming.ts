@@ -1,6 +1,7 @@
 // How fast a backend's team reads memory: the roofline that decode speed is compared with.
 // Owns the passes and their statistic. The reading is a kernel of each backend that is not in the op table:
-// record: streamRead, the first unit, the number of units, the unit where the threads put their sums (a unit a thread).
+// record: streamRead, the first unit, the number of units, the unit where the threads put their sums (a unit a thread),
+// and how many sums there are: who takes no part in a read has none of it.
 import type { Backend, Session } from './backend.js';
 import { recordWords } from './encode.js';
 import { RelufyError } from './errors.js';
@@ -54,7 +55,10 @@ export async function measureStreaming(
     const pass = session.loadRecords(parts, (unitOf) => {
       const words = new Uint32Array(parts * recordWords);
       for (let part = 0; part < parts; part++)
-        words.set([streamRead, unitOf('stream') + part * units, units, unitOf('sums')], part * recordWords);
+        words.set(
+          [streamRead, unitOf('stream') + part * units, units, unitOf('sums'), backend.threads],
+          part * recordWords,
+        );
       return words;
     });
     await pass();

@@ -2,7 +2,8 @@
 // @relufy/tensor.
 //
 //   streamRead: every thread reads its share of a buffer once, four vectors at a time, and stores their sum
-//   record: 1 buffer, in units; 2 its length, in units; 3 where the sums go, in units (a unit a thread)
+//   record: 1 buffer, in units; 2 its length, in units; 3 where the sums go, in units (a unit a thread); 4 how many
+//   sums there are: those of threads that take no part become zero
 #pragma once
 #include "simd.h"
 
@@ -22,6 +23,9 @@ static void stream(const Call& call) {
   float rest = 0;
   for (; at < end; at++) rest += *at;
   *sums = hsum(add(add(s[0], s[1]), add(s[2], s[3]))) + rest;
+  const int slots = static_cast<int>(call.op.words[4]);
+  for (int other = call.thread + call.threads; other < slots; other += call.threads)
+    sums[static_cast<ptrdiff_t>(other - call.thread) * 16] = 0;
 }
 
 }  // namespace relufy::RELUFY_ISA

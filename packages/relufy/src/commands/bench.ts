@@ -2,9 +2,10 @@
 // the streaming bandwidth that speeds are held against is measured in the same run.
 
 import { wholeFrom } from '@relufy/chat';
-import { createBackend, type WeightDType } from '@relufy/models';
+import { createBackend, type Model, type WeightDType } from '@relufy/models';
 import { type Backend, type DType, measureStreaming, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
+import { benchBusy, type Contender } from '../bench/busy.js';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
 import { benchKernels } from '../bench/kernels.js';
@@ -25,6 +26,7 @@ Benches:
              and of gate and up (stage 2)
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
+  busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native in turns
 
 Examples:
   $ relufy bench
@@ -33,7 +35,7 @@ Examples:
   $ relufy bench decode --dtype bf16 --densities 0.35,0.3/0.5/0.5
   $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05`;
 
-const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady'] as const;
+const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady', 'busy'] as const;
 type Bench = (typeof benches)[number];
 
 interface BenchValues {
@@ -90,6 +92,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
       for (const kind of ['gated', 'plain'] as const)
         for (const dtype of formats) tables.push(await ffnTable(backend, kind, dtype, values.seconds));
     if (wanted.has('steady')) tables.push(await steadyTable(values));
+    if (wanted.has('busy')) tables.push(await busyTable(values, backend.name));
     if (values.json) printJson({ machine, backend: description, tables });
     else print(toMarkdown(machine, description, tables));
   } finally {
@@ -210,4 +213,40 @@ async function steadyTable({ threads, backend }: BenchValues): Promise<Table> {
       ],
     ],
   };
+}
+
+/** Both backends where the best one is native, or the one that is asked for; one thread beside two, or what is asked for. */
+async function busyTable({ threads = 2, backend, seconds }: BenchValues, best: string): Promise<Table> {
+  const contenders: (Contender & { readonly model: Model })[] = [];
+  try {
+    const wanted =
+      backend === 'auto'
+        ? (['wasm', 'native'] as const).filter((name) => name !== 'native' || best === name)
+        : [backend];
+    for (const name of wanted)
+      for (const count of new Set([1, threads]))
+        contenders.push({
+          backend: name,
+          threads: count,
+          model: await loadModel('llama-tales', { backend: name, threads: count }),
+        });
+    const results = await benchBusy(contenders, [0, 1, 4], seconds);
+    return {
+      title: 'Beside busy loops',
+      note: 'The bundled model, 40 tokens a turn, all in turns; equal answers checked first. p99 / median: of a token. Over one: tokens/s over those of one thread.',
+      columns: ['loops', 'backend', 'threads', 'tokens/s', 'median ms', 'p99 ms', 'p99 / median', 'over one'],
+      rows: results.map((result) => [
+        result.loops,
+        result.backend,
+        result.threads,
+        result.tokensPerSecond.toFixed(0),
+        result.medianMs.toFixed(2),
+        result.p99Ms.toFixed(2),
+        (result.p99Ms / result.medianMs).toFixed(1),
+        result.overOne?.toFixed(2) ?? '',
+      ]),
+    };
+  } finally {
+    for (const { model } of contenders) await model.dispose();
+  }
 }
