@@ -13,6 +13,7 @@
  * @property {readonly [number, number]} ids token ids are drawn from here
  * @property {Contender[]} contenders
  * @property {readonly ('first' | 'prefill' | 'decode')[]} measures
+ * @property {number} [loops] busy loops that run beside the engines
  *
  * @typedef {object} Bar
  * @property {string} group
@@ -32,6 +33,7 @@ export const pairs = [
 ];
 
 export const backends = ['native', 'wasm'];
+export const busyLoops = [0, 1, 4];
 export const sweepDensities = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
 const all = /** @type {const} */ (['first', 'prefill', 'decode']);
@@ -136,6 +138,33 @@ export function smolGroup(files, machine) {
   };
 }
 
+/**
+ * SmolLM2-135M beside busy loops: what one thread and two are worth where other programs want the processors.
+ * @param {Parameters<typeof smolGroup>[0]} files @returns {Group[]}
+ */
+export function busyGroups(files, { contextLength }) {
+  const each = (name, spec) =>
+    [1, 2].map((threads) => ({
+      name: `${name}, ${threads} thread${threads > 1 ? 's' : ''}`,
+      spec: { ...spec, threads },
+    }));
+  const model = files.converted('int8') ?? files.folder;
+  return busyLoops.map((loops) => ({
+    id: `busy-${loops}`,
+    title: `SmolLM2-135M beside ${loops} busy loops, int8 and q8_0`,
+    note: 'A busy loop is a process that never waits. p99 / median: of a token, over all rounds.',
+    ids: [1000, 49000],
+    measures: ['decode'],
+    loops,
+    contenders: [
+      ...each('llama.cpp q8_0', { adapter: 'llama.cpp', model: files.gguf('q8_0'), contextLength }),
+      ...backends.flatMap((backend) =>
+        each(`${backend} int8`, { adapter: 'relufy', model, backend, dtype: 'int8', contextLength }),
+      ),
+    ],
+  }));
+}
+
 /** @type {readonly Bar[]} */
 export const bars = [
   bar('int8', 'native dense decode, int8 / q8_0', 'native int8 dense', 'llama.cpp q8_0', 1, 1.2),
@@ -166,6 +195,20 @@ export const bars = [
   ),
   bar('smollm2', 'SmolLM2-135M native decode, int8 / q8_0', 'native int8', 'llama.cpp q8_0', 1, 1.3),
   bar('smollm2', 'SmolLM2-135M native decode, int4 / q4_0', 'native int4', 'llama.cpp q4_0', 1, 1.3),
+  ...backends.flatMap((backend) =>
+    [
+      [4, 0.8],
+      [1, 1.3],
+    ].map(([loops, goal]) =>
+      bar(
+        `busy-${loops}`,
+        `${backend} beside ${loops} busy loop${loops > 1 ? 's' : ''}: two threads / one`,
+        `${backend} int8, 2 threads`,
+        `${backend} int8, 1 thread`,
+        goal,
+      ),
+    ),
+  ),
 ];
 
 /** @returns {Bar} */

@@ -139,7 +139,38 @@ export function toMarkdown({ machine, sizes, answers, groups, bars: read, quick 
   return `${lines.join('\n')}\n`;
 }
 
-function groupLines({ group, results, left, streaming }) {
+/** Beside busy loops: how long a token takes in the middle and at worst, and what two threads are worth. */
+function busyTable(results) {
+  const one = (name) => results.find((other) => other.name === name.replace('2 threads', '1 thread'));
+  const rows = results.map((result) => {
+    const { name, samples } = result;
+    if (samples.decode.length === 0) return [name, '', '', '', '', '', ''];
+    const sorted = [...samples.tokenMs].sort((a, b) => a - b);
+    const [middle, worst] = [0.5, 0.99].map((share) => sorted[Math.floor(share * (sorted.length - 1))]);
+    const alone = one(name);
+    const overOne = alone && alone !== result ? median(ratios(samples.decode, alone.samples.decode)).toFixed(2) : '';
+    const cells = [
+      median(samples.decode).toFixed(1),
+      percent(spread(samples.decode)),
+      middle.toFixed(1),
+      worst.toFixed(1),
+    ];
+    return [name, ...cells, (worst / middle).toFixed(1), overOne];
+  });
+  return table(['', 'decode tokens/s', 'spread', 'median ms', 'p99 ms', 'p99 / median', 'over one thread'], rows);
+}
+
+const groupLines = (outcome) => (outcome.group.loops === undefined ? plainLines(outcome) : besideLoopsLines(outcome));
+
+function besideLoopsLines({ group, results, left }) {
+  const rows = results.length > 0 ? busyTable(results) : ['Nothing ran.'];
+  return ['', `## ${group.title}`, '', group.note, '', ...rows, ...leftLines(left)];
+}
+
+const leftLines = (left) =>
+  left.length > 0 ? ['', ...left.map(({ name, reason }) => `- ${name}: left out: ${clean(reason)}`)] : [];
+
+function plainLines({ group, results, left, streaming }) {
   const rows = results.map((result) => {
     const { samples, bytesPerToken, density } = result;
     const cell = (values, digits) => (values.length === 0 ? '' : median(values).toFixed(digits));
@@ -173,7 +204,7 @@ function groupLines({ group, results, left, streaming }) {
     ...idlers.map(({ name, idleCpu }) => `${name} kept ${idleCpu.toFixed(2)} processors busy while others ran.`),
     '',
     ...(rows.length > 0 ? table(columns, rows) : ['Nothing ran.']),
-    ...(left.length > 0 ? ['', ...left.map(({ name, reason }) => `- ${name}: left out: ${clean(reason)}`)] : []),
+    ...leftLines(left),
   ];
 }
 

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { compareGreedy } from './answers.mjs';
 import { describeMachine, fileNameOf } from './machine.mjs';
 import { canConvert, convert, exportGguf, makeModel } from './make-model.mjs';
-import { afmGroup, smolGroup, sweepGroup, syntheticGroups } from './plan.mjs';
+import { afmGroup, busyGroups, smolGroup, sweepGroup, syntheticGroups } from './plan.mjs';
 import { toSvg } from './plot.mjs';
 import { importKernels, root } from './relufy-packages.mjs';
 import { readBars, toMarkdown, verdict } from './report.mjs';
@@ -20,7 +20,7 @@ const usage = `node run.mjs [options]
   --rounds N           timed rounds (default 7), --warmups N (default 2)
   --prefill N          tokens of the long prompt (default 512), --decode N tokens decoded (default 32)
   --density P          share of neurons active (default 0.1)
-  --only a,b           of int8, int4, bf16, sweep, afm, smollm2
+  --only a,b           of int8, int4, bf16, sweep, afm, smollm2, busy
   --smollm2 PATH       folder of SmolLM2-135M (default: ../shared/models/smollm2-135m-instruct, if there)
   --powerinfer PATH    PowerInfer's main; --powerinfer-model PATH its file (default: one is written)
   --models PATH        where models are kept (default: models); --out PATH for reports (default: docs/benchmarks)
@@ -34,7 +34,7 @@ const { values } = parseArgs({
     prefill: { type: 'string' },
     decode: { type: 'string' },
     density: { type: 'string', default: '0.1' },
-    only: { type: 'string', default: 'int8,int4,bf16,sweep,afm,smollm2' },
+    only: { type: 'string', default: 'int8,int4,bf16,sweep,afm,smollm2,busy' },
     smollm2: { type: 'string' },
     powerinfer: { type: 'string' },
     'powerinfer-model': { type: 'string' },
@@ -120,11 +120,12 @@ async function prepare(wanted, engine, density, out, quick) {
     groups.push(afmGroup(files, engine, { vocab: shapes[name].vocab, label }));
     comparisons.push(compareSynthetic("AFM-4.5B's shape", 'native', files, engine));
   }
-  if (wanted.has('smollm2')) {
+  if (wanted.has('smollm2') || wanted.has('busy')) {
     const folder = values.smollm2 ?? join(root, '../shared/models/smollm2-135m-instruct');
     if (existsSync(folder)) {
       const files = await prepareSmol(folder, join(out, 'smollm2'));
-      groups.push(smolGroup(files, engine));
+      if (wanted.has('smollm2')) groups.push(smolGroup(files, engine));
+      if (wanted.has('busy')) groups.push(...busyGroups(files, engine));
       for (const backend of ['wasm', 'native']) {
         const ours = { adapter: 'relufy', model: folder, backend, dtype: 'f32', ...engine };
         const theirs = { adapter: 'llama.cpp', model: files.gguf('f32'), ...engine };
@@ -176,7 +177,7 @@ async function write(folder, report) {
   await mkdir(folder, { recursive: true });
   const { date, commit, cpu, cores } = report.machine;
   const caption = `${date}, ${commit}, ${cpu}, ${cores} cores, ${report.sizes.threads} threads; line: range of rounds`;
-  const json = JSON.stringify(report, (key, value) => (key === 'spec' ? undefined : value), 2).replaceAll(root, '');
+  const json = JSON.stringify(report, (key, value) => (key === 'spec' || key === 'tokenMs' ? undefined : value), 2).replaceAll(root, '');
   await writeFile(join(folder, `${name}.json`), `${json}\n`);
   await writeFile(join(folder, `${name}.svg`), toSvg(report.groups, caption));
   await writeFile(join(folder, `${name}.md`), toMarkdown(report, `${name}.svg`));

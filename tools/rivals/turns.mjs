@@ -1,6 +1,7 @@
 // Runs a group: starts its engines, checks that sparse answers are the dense ones bit for bit, then lets all take turns
 // on the same prompts, round after round, so that a busy moment of the machine hits all of them alike.
 // An engine that cannot start, or answers differently, is left out with the reason. Owns the samples.
+import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +21,7 @@ import { median } from './statistics.mjs';
  * @property {number[]} first ms from a prompt of 16 tokens to the first token
  * @property {number[]} prefill tokens/s
  * @property {number[]} decode tokens/s
+ * @property {number[]} tokenMs of every decoded token, over all rounds
  * @property {number[]} bandwidth share of the streaming reads measured in the same round
  *
  * @typedef {object} Result
@@ -58,6 +60,7 @@ export async function runGroup(group, sizes) {
   /** @type {{ client: EngineClient, result: Result, cpuBefore: number, ownCpu: number, ownMs: number }[]} */
   const players = [];
   const streams = new Map();
+  const loops = [];
   try {
     for (const contender of group.contenders) {
       try {
@@ -77,10 +80,13 @@ export async function runGroup(group, sizes) {
       if (stream) streams.set(backend, stream);
       if (stream) outcome.streaming[backend] = [];
     }
-    await takeTurns(outcome, players, streams, sizes);
+    for (let i = 0; i < (group.loops ?? 0); i++)
+      loops.push(spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
+    await takeTurns(outcome, players, streams, loops, sizes);
     for (const { client, result } of players) result.peakBytes = await client.call('peakBytes');
     return outcome;
   } finally {
+    for (const loop of loops) loop.kill();
     for (const client of [...players.map(({ client }) => client), ...streams.values()]) await client.stop();
   }
 }
@@ -99,7 +105,7 @@ async function enter({ name, spec }, group, sizes) {
     const warm = infos.length > 1 ? infos.slice(1) : infos;
     const { description, facts } = client.info;
     const checked = spec.sparsity === 'exact' ? await checkAgainstDense(client, spec, prompt, random(8)) : undefined;
-    const samples = { first: [], prefill: [], decode: [], bandwidth: [] };
+    const samples = { first: [], prefill: [], decode: [], tokenMs: [], bandwidth: [] };
     const [loadMs, startMs] = [median(warm.map((info) => info.loadMs)), median(warm.map((info) => info.startMs))];
     const result = { name, description, facts, samples, loadMs, startMs, peakBytes: 0, ...(checked && { checked }) };
     return { client, result, spec, cpuBefore: 0, ownCpu: 0, ownMs: 0 };
@@ -123,11 +129,13 @@ async function checkAgainstDense(client, spec, prompt, ids) {
   }
 }
 
-async function takeTurns(outcome, players, streams, sizes) {
+async function takeTurns(outcome, players, streams, loops, sizes) {
   const { group } = outcome;
   const machineBefore = machineCpuSeconds();
   for (const player of players) player.cpuBefore = player.client.cpuSeconds();
   const [begin, ownBefore, streamsBefore] = [performance.now(), cpuSecondsOf('self'), sumCpu(streams.values())];
+  const loopSeconds = () => loops.reduce((sum, { pid }) => sum + (cpuSecondsOf(pid) ?? 0), 0);
+  const loopsBefore = loopSeconds();
   for (let round = -sizes.warmups; round < sizes.rounds; round++) {
     const random = idsOf(group, 1000 + round);
     const [short, long, fed] = [random(firstPromptLength), random(sizes.prefill), random(sizes.decode)];
@@ -155,6 +163,7 @@ async function takeTurns(outcome, players, streams, sizes) {
   const ours =
     players.reduce((sum, { client, cpuBefore }) => sum + client.cpuSeconds() - cpuBefore, 0) +
     (sumCpu(streams.values()) - streamsBefore) +
+    (loopSeconds() - loopsBefore) +
     (cpuSecondsOf('self') - ownBefore);
   const others = (machineCpuSeconds() - machineBefore - ours) / (seconds * availableParallelism());
   if (Number.isFinite(others)) outcome.otherCpu = Math.max(0, others);
@@ -176,6 +185,7 @@ async function takeTurn(player, { group, streaming }, { round, short, long, fed 
   if (prefill) samples.prefill.push((long.length * 1000) / prefill.ms);
   if (!decode) return;
   samples.decode.push((fed.length * 1000) / decode.ms);
+  samples.tokenMs.push(...(decode.tokenMs ?? []));
   result.bytesPerToken = mean(result.bytesPerToken, decode.bytesPerToken, round);
   if (decode.density)
     result.density = decode.density.map((share, layer) => mean(result.density?.[layer], share, round));

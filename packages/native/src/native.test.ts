@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type BufferDecl, type Program, ProgramBuilder, RelufyError } from '@relufy/tensor';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createNativeBackend, type NativeBackend, nativeAvailability } from '../dist/index.js';
+import { createNativeBackend, type NativeBackend, nativeAvailability, streamBandwidth } from '../dist/index.js';
 import { provideBinary } from '../testing/binary.mjs';
 import { coresPerProcessor } from './cores.js';
 

@@ -18,6 +18,7 @@ import { performance } from 'node:perf_hooks';
  * @property {number} ms
  * @property {number} [bytesPerToken] weights read for one decoded token
  * @property {number[]} [density] share of neurons active, per layer
+ * @property {number[]} [tokenMs] of each decoded token
  *
  * @typedef {object} Engine
  * @property {string} description
@@ -68,9 +69,13 @@ export function stepwise(engine) {
       await engine.start(prompt);
       engine.beforeDecode?.();
       const begin = performance.now();
-      for (const id of ids) await engine.step(id);
-      const ms = performance.now() - begin;
-      return { ms, ...engine.afterDecode?.() };
+      const ends = [begin];
+      for (const id of ids) {
+        await engine.step(id);
+        ends.push(performance.now());
+      }
+      const tokenMs = ends.slice(1).map((end, i) => end - ends[i]);
+      return { ms: ends.at(-1) - begin, tokenMs, ...engine.afterDecode?.() };
     },
   };
 }
