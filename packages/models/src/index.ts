@@ -1,6 +1,6 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 export { type ErrorCode, nearest, pipeable, printable, RelufyError, type WeightDType } from '@relufy/tensor';
-export type { ChatMessage, ChatRole } from '@relufy/tokenizer';
+export type { ChatMessage, ChatRole, ContentPart, ToolCall } from '@relufy/tokenizer';
 export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
 export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';

@@ -1,20 +1,11 @@
 // Rendering a chat with a Jinja template, in the surroundings that transformers gives its templates.
-// Jinja itself is @huggingface/jinja; where it differs from Python's jinja2 is put right in jinja.ts.
-// Which template is used is decided in chat-templates.ts.
+// Jinja itself is jinja/; which template is used is chat-templates.ts; what a message may hold is messages.ts.
 import { RelufyError, show } from '@relufy/tensor';
-import { type ChatRole, checkRoles } from './chat-roles.js';
 import { type ChatTemplates, chooseTemplate } from './chat-templates.js';
-import { compileTemplate, TemplateError } from './jinja/template.js';
-import { isObject, type JsonObject, reason } from './json.js';
-
-/** One turn. Templates may read other keys too, for example `tool_calls`. */
-export interface ChatMessage {
-  /** Another one that a template names is taken too. */
-  readonly role: ChatRole;
-  /** Most templates need a string; some take a list of parts. */
-  readonly content?: unknown;
-  readonly [key: string]: unknown;
-}
+import { TemplateBudgetError } from './jinja/budget.js';
+import { compileTemplate, type Template, TemplateError, wordsOf } from './jinja/template.js';
+import { reason } from './json.js';
+import { type ChatMessage, checkMessages, prepareMessages, textOfPart } from './messages.js';
 
 export interface ChatOptions {
   /** End with what opens the assistant's turn. Default false. */
@@ -40,95 +31,66 @@ export function renderChat(
   options: ChatOptions,
   roles: Readonly<Record<string, string>>,
 ): string {
-  const { addGenerationPrompt, continueFinalMessage, template, tools, documents, ...variables } = options;
+  const { addGenerationPrompt, continueFinalMessage, template, tools, documents, ...variableOptions } = options;
   const where = `tokenizer ${show(name)}`;
-  const chat = checkMessages(where, messages);
+  const source = chooseTemplate(name, templates, template, tools !== undefined);
+  const run = compile(where, source);
+  const chat = checkMessages(where, messages, wordsOf(source));
   if (continueFinalMessage === true && addGenerationPrompt === true) {
     throw new RelufyError(
       'option',
       `${where}: addGenerationPrompt and continueFinalMessage exclude each other. Pass one.`,
     );
   }
-  const source = chooseTemplate(name, templates, template, tools !== undefined);
-  checkRoles(where, chat, source);
   const final = continueFinalMessage === true ? openFinalMessage(where, chat) : undefined;
-  const text = render(where, source, {
+  const prepared = prepareMessages(where, chat);
+  const variables = {
     ...roles,
-    ...variables,
-    messages: chat,
+    ...variableOptions,
+    messages: prepared.messages,
     tools: tools ?? null,
     documents: documents ?? null,
     add_generation_prompt: addGenerationPrompt ?? false,
-  });
+  };
+  let text: string | undefined;
+  if (prepared.inParts) {
+    // Only a rendering shows whether the template looks at parts; where it does not, it gets texts and no lists.
+    try {
+      text = run(variables);
+    } catch (error) {
+      if (error instanceof TemplateBudgetError) throw failed(where, error);
+    }
+    if (prepared.joinUntaken()) text = undefined;
+  }
+  try {
+    text ??= run(variables);
+  } catch (error) {
+    throw failed(where, error);
+  }
   return final === undefined ? text : cutAtOpenEnd(where, text, final);
 }
 
-function render(where: string, source: string, variables: Record<string, unknown>): string {
-  let run: (variables: Record<string, unknown>) => string;
+function compile(where: string, source: string): Template {
   try {
-    run = compileTemplate(source);
+    return compileTemplate(source);
   } catch (error) {
     const what = `the chat template is not valid Jinja (${reason(error)})`;
     throw new RelufyError('tokenizer', `${where}: ${what}. Correct it or pass another as "template".`, {
       cause: error,
     });
   }
-  try {
-    return run(variables);
-  } catch (error) {
-    if (error instanceof TemplateError) {
-      const what = `the chat template refuses the messages (${error.message})`;
-      throw new RelufyError('input', `${where}: ${what}. Change the messages.`, { cause: error });
-    }
-    const what = `the chat template failed on these messages (${reason(error)})`;
-    throw new RelufyError(
-      'input',
-      `${where}: ${what}. Check that every message has what it reads, or pass another as "template".`,
-      {
-        cause: error,
-      },
-    );
+}
+
+function failed(where: string, error: unknown): RelufyError {
+  if (RelufyError.is(error)) return error;
+  if (error instanceof TemplateError) {
+    const what = `the chat template refuses the messages (${error.message})`;
+    return new RelufyError('input', `${where}: ${what}. Change the messages.`, { cause: error });
   }
+  const what = `the chat template failed on these messages (${reason(error)})`;
+  const remedy = 'Check that every message has what it reads, or pass another as "template".';
+  return new RelufyError('input', `${where}: ${what}. ${remedy}`, { cause: error });
 }
-
-/** Fresh, plain copies, with the arguments of tool calls parsed, as templates expect objects there. */
-function checkMessages(where: string, messages: readonly ChatMessage[]): Record<string, unknown>[] {
-  const bad = (at: string, expected: string, got: unknown, remedy: string): RelufyError =>
-    new RelufyError('input', `${where}: ${at}: expected ${expected}, got ${show(got)}. ${remedy}`);
-  if (!Array.isArray(messages)) throw bad('messages', 'a list', messages, 'Pass a list of { role, content }.');
-  return messages.map((message: unknown, i) => {
-    if (!isObject(message)) throw bad(`messages[${i}]`, 'an object', message, 'Pass { role, content }.');
-    if (typeof message.role !== 'string') {
-      throw bad(`messages[${i}].role`, 'a string', message.role, 'Name who speaks, for example "user".');
-    }
-    const { content } = message;
-    if (content !== undefined && content !== null && typeof content !== 'string' && !Array.isArray(content)) {
-      throw bad(`messages[${i}].content`, 'a string or a list of parts', content, 'Pass the text as a string.');
-    }
-    const calls = message.tool_calls;
-    const copy = aliasReasoning(message);
-    return Array.isArray(calls) ? { ...copy, tool_calls: calls.map(parseArguments) } : copy;
-  });
-}
-
-/** Templates read a message's reasoning under different names; transformers gives it under these two. */
-function aliasReasoning(message: JsonObject): Record<string, unknown> {
-  const reasoning = message.reasoning_content ?? message.thinking ?? message.reasoning;
-  if (reasoning === undefined || reasoning === null) return { ...message };
-  return { thinking: reasoning, ...message, reasoning_content: reasoning };
-}
-
-function parseArguments(call: unknown): unknown {
-  if (!isObject(call) || !isObject(call.function) || typeof call.function.arguments !== 'string') return call;
-  try {
-    const parsed: unknown = JSON.parse(call.function.arguments);
-    return isObject(parsed) ? { ...call, function: { ...call.function, arguments: parsed } } : call;
-  } catch {
-    return call; // not JSON: the template gets the text as the model wrote it
-  }
-}
-
-const hasText = (part: unknown): boolean => isObject(part) && typeof part.text === 'string';
 
 /** Marks where the last message's text ends, in its copy, and returns that text. */
 function openFinalMessage(where: string, chat: Record<string, unknown>[]): string {
@@ -139,7 +101,7 @@ function openFinalMessage(where: string, chat: Record<string, unknown>[]): strin
     return content;
   }
   if (last !== undefined && Array.isArray(content)) {
-    const at = content.map(hasText).lastIndexOf(true);
+    const at = content.map((part: unknown) => textOfPart(part) !== undefined).lastIndexOf(true);
     if (at >= 0) {
       const part = content[at] as { text: string };
       last.content = content.map((other: unknown, i) => (i === at ? { ...part, text: part.text + openEnd } : other));

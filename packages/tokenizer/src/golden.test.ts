@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
-import type { ChatMessage } from './chat.js';
+import type { ChatMessage } from './messages.js';
 import { StreamDetokenizer } from './stream.js';
 import { createTokenizer, type DecodeOptions, type Tokenizer } from './tokenizer.js';
 

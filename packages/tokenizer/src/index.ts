@@ -1,6 +1,6 @@
-export type { ChatMessage, ChatOptions } from './chat.js';
-export type { ChatRole } from './chat-roles.js';
+export type { ChatOptions } from './chat.js';
 export type { TokenizerFiles } from './definition.js';
+export type { ChatMessage, ChatRole, ContentPart, ToolCall } from './messages.js';
 export { StopMatcher } from './stop.js';
 export { StreamDetokenizer, type StreamOptions } from './stream.js';
 export type { Sink } from './text-stages.js';

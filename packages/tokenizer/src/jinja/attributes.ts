@@ -2,6 +2,7 @@
 // A chat template runs in a sandbox, where no method may change a list or a dictionary.
 import { bind, intArgument } from './arguments.js';
 import { charge, step } from './budget.js';
+import { JsonText } from './chat-values.js';
 import type { Lookup } from './format-spec.js';
 import { contains, described, ordered, sliced, subscript } from './operators.js';
 import { repr } from './repr.js';
@@ -15,11 +16,11 @@ import {
   Generator,
   iterate,
   listOf,
-  Markup,
   NONE,
   PythonError,
   PythonObject,
   sequenceOf,
+  Text,
   Tuple,
   truth,
   typeName,
@@ -91,7 +92,10 @@ export class Lookups implements Lookup {
   }
 
   slice(value: Value, bounds: readonly (Value | undefined)[]): Value {
-    const part = value instanceof PythonObject && !(value instanceof Tuple) ? value.slice(bounds) : undefined;
+    const part =
+      value instanceof PythonObject && !(value instanceof Tuple || value instanceof Text)
+        ? value.slice(bounds)
+        : undefined;
     const found = part ?? sliced(value, bounds);
     if (found === undefined) throw new PythonError('TypeError', `'${typeName(value)}' object has no such slices`);
     return found;
@@ -104,7 +108,11 @@ export class Lookups implements Lookup {
 
   #own(value: Value, name: string): Value | undefined {
     if (name.startsWith('_') && !(value instanceof Undefined)) return undefined;
-    if (typeof value === 'string' || value instanceof Markup) return stringMethod(value, name, this);
+    if (typeof value === 'string' || value instanceof Text) {
+      if (value instanceof JsonText)
+        return dictMethod(value.parsed, name) ?? value.parsed.get(name) ?? stringMethod(value, name, this);
+      return stringMethod(value, name, this);
+    }
     const type = typeName(value);
     if (this.rules.sandboxed && changing[type]?.has(name) === true)
       return new Undefined(`access to attribute '${name}' of '${type}' object is unsafe.`, false, 'SecurityError');

@@ -3,12 +3,12 @@ import { enter, leave } from './budget.js';
 import { isFloat } from './json-floats.js';
 import { int } from './numbers.js';
 import { str } from './repr.js';
-import { Dict, Float, NONE, sequenceOf, textOf, type Value } from './values.js';
+import { Dict, Float, NONE, PythonObject, sequenceOf, textOf, type Value } from './values.js';
 
 /** A number from 1e21 on is written with an exponent in JSON, and so is a float in Python. */
 const FLOAT_FROM = 1e21;
 
-/** As Python's JSON reads it. What JSON does not have becomes a text that names its type, as in transformers. */
+/** As Python's JSON reads it; a template's own values stay. What JSON does not have becomes a text that names its type, as in transformers. */
 export function toPython(value: unknown): Value {
   switch (typeof value) {
     case 'string':
@@ -34,6 +34,7 @@ export function memberToPython(holder: object, key: string, value: unknown): Val
 }
 
 function compound(value: object): Value {
+  if (value instanceof PythonObject) return value;
   enter();
   try {
     if (Array.isArray(value)) return value.map((item: unknown, i) => memberToPython(value, String(i), item));

@@ -6,7 +6,19 @@ import type { Filters } from './filter-types.js';
 import { floatText, intText } from './numbers.js';
 import { ordered } from './operators.js';
 import { str } from './repr.js';
-import { Dict, Float, Markup, NONE, PythonError, sequenceOf, textOf, truth, typeName, type Value } from './values.js';
+import {
+  Dict,
+  Float,
+  Markup,
+  NONE,
+  PythonError,
+  sequenceOf,
+  structureOf,
+  textOf,
+  truth,
+  typeName,
+  type Value,
+} from './values.js';
 
 interface Style {
   readonly ascii: boolean;
@@ -17,8 +29,9 @@ interface Style {
   readonly sorted: boolean;
 }
 
-function dump(value: Value, style: Style, newline: string): string {
+function dump(given: Value, style: Style, newline: string): string {
   step();
+  const value = structureOf(given);
   const text = textOf(value);
   if (text !== undefined) return paid(quote(text, style.ascii));
   if (value === NONE) return 'null';

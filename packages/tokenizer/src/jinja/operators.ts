@@ -17,6 +17,7 @@ import {
   PythonError,
   PythonObject,
   sequenceOf,
+  structureOf,
   Tuple,
   textOf,
   Undefined,
@@ -211,7 +212,8 @@ function picked<T>(items: ArrayLike<T>, { start, count, step: stride }: Span): T
 const surrogates = /[\ud800-\udfff]/;
 
 /** `value[start:stop:step]`; undefined where Python has no slices of the value. */
-export function sliced(value: Value, bounds: readonly (Value | undefined)[]): Value | undefined {
+export function sliced(given: Value, bounds: readonly (Value | undefined)[]): Value | undefined {
+  const value = structureOf(given);
   if (value instanceof Undefined) return value.fail();
   const text = textOf(value);
   if (text !== undefined) {
@@ -231,7 +233,8 @@ export function sliced(value: Value, bounds: readonly (Value | undefined)[]): Va
 }
 
 /** `value[key]`; undefined where Python raises a LookupError or TypeError. */
-export function subscript(value: Value, key: Value): Value | undefined {
+export function subscript(given: Value, key: Value): Value | undefined {
+  const value = structureOf(given);
   if (value instanceof Dict || value instanceof Undefined) return value.item(key);
   const index = intOf(key);
   const text = textOf(value);

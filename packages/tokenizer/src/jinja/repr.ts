@@ -1,5 +1,6 @@
 // How Python prints values: str() and repr(), with every part paid for from the template's budget.
 import { charge, enter, leave, step } from './budget.js';
+import { JsonText, Parts } from './chat-values.js';
 import { floatText, intText } from './numbers.js';
 import { Dict, Float, Markup, PythonObject, Tuple, type Value } from './values.js';
 
@@ -25,6 +26,8 @@ function plain(value: Value): string {
   if (typeof value === 'number' || typeof value === 'bigint') return intText(value);
   if (value instanceof Float) return floatText(value.value);
   if (value instanceof Markup) return `Markup(${quote(value.text)})`;
+  if (value instanceof Parts) return plain(value.parts);
+  if (value instanceof JsonText) return quote(value.text);
   enter();
   try {
     if (Array.isArray(value)) return `[${value.map(repr).join(', ')}]`;

@@ -17,6 +17,7 @@ import {
   NONE,
   PythonError,
   PythonObject,
+  structureOf,
   Tuple,
   textOf,
   truth,
@@ -194,7 +195,8 @@ function* unique(value: Value, fold: Key, attributeOf: Key): Generator_ {
   }
 }
 
-function pairs(value: Value): Dict {
+function pairs(given: Value): Dict {
+  const value = structureOf(given);
   if (value instanceof Dict) return value;
   throw new PythonError('TypeError', `expected a mapping, got ${typeName(value)}`);
 }
@@ -225,7 +227,8 @@ function first(value: Value, _: unknown, runtime: Runtime): Value {
   return new Undefined('No first item, sequence was empty.', runtime.lookups.rules.strict);
 }
 
-function last(value: Value, _: unknown, runtime: Runtime): Value {
+function last(of: Value, _: unknown, runtime: Runtime): Value {
+  const value = structureOf(of);
   const text = textOf(value);
   const items = text === undefined ? reversed(value) : Array.from(text).reverse();
   if (value instanceof Undefined)

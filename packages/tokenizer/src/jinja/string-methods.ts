@@ -15,6 +15,7 @@ import {
   NONE,
   PythonError,
   sequenceOf,
+  type Text,
   Tuple,
   textOf,
   truth,
@@ -256,9 +257,9 @@ function marked(value: Value): Value {
 }
 
 /** A bound method of a text. */
-export function stringMethod(self: string | Markup, name: string, lookup: Lookup): Callable | undefined {
+export function stringMethod(self: string | Text, name: string, lookup: Lookup): Callable | undefined {
   const html = self instanceof Markup;
-  const text = html ? self.text : self;
+  const text = typeof self === 'string' ? self : self.text;
   const wrap = (value: Value): Value => (html ? marked(value) : value);
   if (name === 'format') return new Callable(name, (args) => wrap(formatText(text, args, lookup, html)));
   if (name === 'format_map') {

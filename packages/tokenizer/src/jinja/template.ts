@@ -63,18 +63,43 @@ export const taskSurroundings: Surroundings = {
   globals: pythonGlobals,
 };
 
+const spelled = new WeakMap<object, ReadonlySet<string>>();
+
+/** The words that a template spells out: names of attributes, and texts in expressions. */
+export function wordsOf(source: string, surroundings = chatSurroundings): ReadonlySet<string> {
+  const program = programOf(source, surroundings);
+  const known = spelled.get(program);
+  if (known !== undefined) return known;
+  const words = new Set<string>();
+  const look = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { kind, name, value } = node as Record<string, unknown>;
+    if (kind === 'attribute' && typeof name === 'string') words.add(name);
+    if (kind === 'const' && typeof value === 'string') words.add(value);
+    for (const inner of Object.values(node)) look(inner);
+  };
+  look(program);
+  spelled.set(program, words);
+  return words;
+}
+
 export type Template = (variables: Readonly<Record<string, unknown>>) => string;
 
 const COMPILED_TEMPLATES = 64;
 const compiled = new Map<Surroundings, Map<string, readonly Statement[]>>();
 
-/** Throws a SyntaxError for a malformed template. */
-export function compileTemplate(source: string, surroundings = chatSurroundings): Template {
+function programOf(source: string, surroundings: Surroundings): readonly Statement[] {
   const known = compiled.get(surroundings) ?? new Map<string, readonly Statement[]>();
   compiled.set(surroundings, known);
   const program = known.get(source) ?? parseTemplate(source, surroundings.whitespace);
   if (known.size >= COMPILED_TEMPLATES) known.clear();
   known.set(source, program);
+  return program;
+}
+
+/** Throws a SyntaxError for a malformed template. */
+export function compileTemplate(source: string, surroundings = chatSurroundings): Template {
+  const program = programOf(source, surroundings);
   return (variables) =>
     withTemplateBudget(source.length + sizeOf(variables), () => {
       const scope = new Scope();

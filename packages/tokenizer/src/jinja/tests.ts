@@ -1,5 +1,6 @@
 // jinja2's tests: what stands behind `is`.
 import { bind } from './arguments.js';
+import { Parts } from './chat-values.js';
 import { compare, operate } from './operators.js';
 import { str } from './repr.js';
 import {
@@ -68,7 +69,7 @@ const alone: Readonly<Record<string, Test>> = {
   integer: (value) => typeof value === 'number' || typeof value === 'bigint',
   float: (value) => value instanceof Float,
   number: (value) => numberOf(value) !== undefined,
-  string: (value) => textOf(value) !== undefined,
+  string: (value) => textOf(value) !== undefined && !(value instanceof Parts),
   mapping: (value) => value instanceof Dict,
   iterable,
   sequence: isSequence,

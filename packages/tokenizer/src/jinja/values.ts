@@ -83,9 +83,8 @@ export class Float extends PythonObject {
   }
 }
 
-/** Text that `safe` or `escape` marked as HTML. */
-export class Markup extends PythonObject {
-  readonly typeName = 'Markup';
+/** An object that is text in every place that takes text. */
+export abstract class Text extends PythonObject {
   constructor(readonly text: string) {
     super();
   }
@@ -95,7 +94,23 @@ export class Markup extends PythonObject {
   override str(): string {
     return this.text;
   }
+  /** What it is where members are asked for; undefined: text too. */
+  structure(): Value | undefined {
+    return undefined;
+  }
+  /** How many members it has where it has members. */
+  override length(): number | undefined {
+    return undefined;
+  }
 }
+
+/** Text that `safe` or `escape` marked as HTML. */
+export class Markup extends Text {
+  readonly typeName = 'Markup';
+}
+
+/** What a value is where members are asked for. */
+export const structureOf = (value: Value): Value => (value instanceof Text ? (value.structure() ?? value) : value);
 
 export class Tuple extends PythonObject {
   readonly typeName: string = 'tuple';
@@ -125,7 +140,7 @@ function keyOf(value: Value): Key | undefined {
     return Number.isInteger(value.value) ? BigInt(value.value) : `\0f${value.value}`;
   }
   if (value === NONE) return '\0n';
-  if (value instanceof Markup) return keyOf(value.text);
+  if (value instanceof Text) return keyOf(value.text);
   if (Array.isArray(value) || value instanceof Dict) return undefined;
   if (value instanceof Undefined) return Undefined;
   if (!(value instanceof Tuple)) return value.hashable ? value : undefined;
@@ -274,7 +289,7 @@ export class Generator extends PythonObject {
 /** Text, whether marked as HTML or not. */
 export function textOf(value: Value | undefined): string | undefined {
   if (typeof value === 'string') return value;
-  return value instanceof Markup ? value.text : undefined;
+  return value instanceof Text ? value.text : undefined;
 }
 
 /** The number that Python takes a value for: an int, a bool or a float. */
@@ -347,7 +362,8 @@ export function equal(a: Value, b: Value): boolean {
 }
 
 /** What Python would iterate over. */
-export function iterate(value: Value): Iterable<Value> {
+export function iterate(given: Value): Iterable<Value> {
+  const value = structureOf(given);
   const text = textOf(value);
   if (text !== undefined) {
     scan(text.length);
@@ -371,6 +387,8 @@ export function listOf(value: Value): Value[] {
 
 /** Python's len(). */
 export function lengthOf(value: Value): number {
+  const members = value instanceof Text ? value.length() : undefined;
+  if (members !== undefined) return members;
   const text = textOf(value);
   if (text !== undefined) {
     scan(text.length);

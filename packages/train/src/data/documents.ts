@@ -107,7 +107,7 @@ function jsonDocument(where: string, value: unknown, source: DataSource, tokeniz
   const { prompt, answer, messages, text } = record;
   if (typeof text === 'string') return plainDocument(text, tokenizer);
   const chat: readonly ChatMessage[] | undefined = Array.isArray(messages)
-    ? messages
+    ? (messages as readonly ChatMessage[])
     : typeof prompt === 'string' && typeof answer === 'string'
       ? [
           { role: 'user', content: prompt },
