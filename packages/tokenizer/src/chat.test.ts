@@ -160,7 +160,8 @@ describe('what a template sees', () => {
     ],
     ['{{ messages[0].content[0].text }}{{ messages[0].content | length }}', 'Hi 2'],
     ['{{ messages[0].content | selectattr("type", "equalto", "text") | list | length }}', '2'],
-    ['{{ messages[0].content | tojson }}', '[{"type": "text", "text": "Hi "}, {"type": "text", "text": "you"}]'],
+    ['{{ messages[0].content | tojson }}', '"Hi you"'],
+    ['{{ messages[0].content | list | tojson }}', '[{"type": "text", "text": "Hi "}, {"type": "text", "text": "you"}]'],
     ['{{ "you" in messages[0].content }}{{ messages[0].content == "Hi you" }}', 'TrueTrue'],
   ])('content in parts as text or as parts, whichever it takes: %s', (template, text) => {
     expect(render(template, both)).toBe(text);

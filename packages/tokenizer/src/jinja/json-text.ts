@@ -2,6 +2,7 @@
 // writes for HTML and sorts keys.
 import { intArgument } from './arguments.js';
 import { charge, enter, leave, step } from './budget.js';
+import { Parts } from './chat-values.js';
 import type { Filters } from './filter-types.js';
 import { floatText, intText } from './numbers.js';
 import { ordered } from './operators.js';
@@ -31,7 +32,8 @@ interface Style {
 
 function dump(given: Value, style: Style, newline: string): string {
   step();
-  const value = structureOf(given);
+  // Content in parts is written as text, unless the template looks at its parts somewhere.
+  const value = given instanceof Parts && !given.taken ? given.text : structureOf(given);
   const text = textOf(value);
   if (text !== undefined) return paid(quote(text, style.ascii));
   if (value === NONE) return 'null';
