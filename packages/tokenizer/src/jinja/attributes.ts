@@ -50,6 +50,7 @@ export class View extends PythonObject {
   override equals(other: PythonObject): boolean {
     if (!(other instanceof View) || this.typeName === 'dict_values' || other.typeName !== this.typeName)
       return this === other;
+    step(this.length());
     return other.length() === this.length() && Array.from(this.values()).every((item) => contains(other, item));
   }
   override repr(): string {
@@ -228,7 +229,11 @@ function dictMethod(dict: Dict, name: string): Value | undefined {
         dict.has(key as Value) ? dict.get(key as Value)! : (fallback ?? NONE),
       );
     case 'copy':
-      return method(name, [], () => Dict.of(dict.entries.values()));
+      return method(name, [], () => {
+        charge(2 * dict.length());
+        step(dict.length());
+        return Dict.of(dict.entries.values());
+      });
     case 'fromkeys':
       return method(name, ['iterable', 'value?'], ([keys, value]) => fromKeys(keys as Value, value ?? NONE));
     case 'update':
@@ -277,7 +282,8 @@ export function dictionary({ positional, named }: Arguments): Dict {
     }
   }
   for (const [key, value] of named) dict.set(key, value);
-  charge(dict.length());
+  charge(2 * dict.length());
+  step(dict.length());
   return dict;
 }
 
@@ -311,7 +317,9 @@ function numberMethod(value: Value, name: string): Value | undefined {
 export function reversed(value: Value): Iterable<Value> | undefined {
   const items =
     sequenceOf(value) ?? (value instanceof Dict || value instanceof View ? Array.from(iterate(value)) : undefined);
-  return items === undefined ? undefined : [...items].reverse();
+  if (items === undefined) return undefined;
+  charge(items.length);
+  return [...items].reverse();
 }
 
 export class ReversedList extends Generator {

@@ -2,9 +2,10 @@
 // steps are counted and sizes are asked for before anything is allocated. Rendering is synchronous, so one count is
 // enough. Which work costs what is said where it is done.
 
-const STEPS = 1_000_000;
+const STEPS = 400_000;
 /** Characters and list entries that come about, printed or not; ten times as many as a long context has. */
 const SIZE = 16_000_000;
+const ITEM = 8;
 /** Nested calls, expressions and values. Python gives up at about 1000 frames of its own. */
 const DEPTH = 400;
 /** Comparing and searching goes through so many characters in a step. */
@@ -17,10 +18,10 @@ let depth = 0;
 /** What a template that costs too much throws. */
 export class TemplateBudgetError extends Error {}
 
-/** Runs with a fresh budget; `input` is the length of what is rendered, which a template may copy many times. */
+/** Runs with a fresh budget; `input` is the size of template and variables, which a template may copy many times. */
 export function withTemplateBudget<T>(input: number, run: () => T): T {
   const before = [steps, size, depth] as const;
-  steps = STEPS + 4 * input;
+  steps = STEPS + 2 * input;
   size = SIZE + 32 * input;
   depth = 0;
   try {
@@ -49,6 +50,9 @@ export function charge(amount: number): void {
   size -= amount;
   if (!(size >= 0)) throw new TemplateBudgetError(`it makes more than ${SIZE} characters or list entries`);
 }
+
+/** Before `amount` entries of lists come about, each of which takes a pointer or more. */
+export const chargeItems = (amount: number): void => charge(ITEM * amount);
 
 /** One level of calls or nested values deeper. */
 export function deeper<T>(run: () => T): T {

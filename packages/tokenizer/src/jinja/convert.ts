@@ -73,11 +73,14 @@ export function fromPython(value: Value): unknown {
 /** What Python prints for a value of JSON's. */
 export const pythonText = (value: unknown): string => str(toPython(value));
 
-/** About how much a template is given. */
+/** A list or object is worth so many characters: templates do more about a message than about a letter. */
+const CONTAINER = 50;
+
+/** About how much a template is given, in characters. */
 export function sizeOf(value: unknown, depth = 0): number {
   if (typeof value === 'string') return value.length;
   if (typeof value !== 'object' || value === null || depth > 100) return 1;
-  let size = 1;
+  let size = CONTAINER;
   for (const item of Object.values(value)) size += sizeOf(item, depth + 1);
   return size;
 }

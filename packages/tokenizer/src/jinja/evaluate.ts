@@ -1,7 +1,7 @@
 // What an expression of a template is worth. Statements and macros are render.ts; operators are operators.ts.
 import { bind } from './arguments.js';
 import { Lookups, type Rules } from './attributes.js';
-import { charge, enter, leave, step } from './budget.js';
+import { charge, enter, leave, scan, step } from './budget.js';
 import type { Filters, Runtime } from './filter-types.js';
 import type { Call, Expression, Filtering } from './nodes.js';
 import { compare, negate, operate } from './operators.js';
@@ -154,6 +154,7 @@ export class Evaluator implements Runtime {
 
   filter(name: string, value: Value, args: Arguments): Value {
     const filter = this.hasFilter(name) ? this.filters[name] : undefined;
+    looked(value);
     if (filter === undefined) throw new PythonError('TemplateRuntimeError', `No filter named '${name}' found.`);
     if (typeof filter === 'function') return made(filter(value, args, this));
     const [parameters, run] = filter;
@@ -161,8 +162,15 @@ export class Evaluator implements Runtime {
   }
 
   test(name: string, value: Value, args: Arguments): boolean {
+    looked(value);
     return applyTest(name, value, args, (filter) => this.hasFilter(filter));
   }
+}
+
+/** Pays for going through a text, by pattern as like as not. */
+function looked(value: Value): void {
+  const text = textOf(value);
+  if (text !== undefined) scan(4 * text.length);
 }
 
 /** Pays for a text or list that has come about. */

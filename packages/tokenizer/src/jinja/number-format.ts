@@ -1,6 +1,6 @@
 // Numbers written in the ways of printf and of Python's format specifications: e, f and g with a precision, and groups of
 // digits. Who reads the specification is printf.ts and format-spec.ts.
-import { charge } from './budget.js';
+import { charge, step } from './budget.js';
 import { pad2 } from './numbers.js';
 
 /** Digits behind the point at most; beyond them a float has only zeros. */
@@ -81,9 +81,11 @@ function general(size: number, precision: number, alternate: boolean): string {
 export function grouped(digits: string, mark: string, size: number, width = 0): string {
   const [, whole = '', rest = ''] = /^([0-9a-fA-F]*)(.*)$/s.exec(digits)!;
   const room = width - rest.length;
-  let padded = whole;
-  while (padded.length + Math.floor((padded.length - 1) / size) < room) padded = `0${padded}`;
+  step(Math.floor(Math.max(0, room) / 8));
   // A mark may not come first, so the width can be one more than asked for.
+  let length = Math.max(whole.length, Math.floor((room * size) / (size + 1)) - 1);
+  while (length + Math.floor((length - 1) / size) < room) length++;
+  const padded = whole.padStart(length, '0');
   let out = '';
   for (let i = 0; i < padded.length; i++) {
     if (i > 0 && (padded.length - i) % size === 0) out += mark;

@@ -5,7 +5,8 @@ import { Float, PythonError } from './values.js';
 
 export type Int = number | bigint;
 
-const MOST_BITS = 1 << 17;
+/** More than Python prints. */
+const MOST_BITS = 1 << 15;
 /** Python's own bound for int() and str(). */
 const MOST_DIGITS = 4300;
 

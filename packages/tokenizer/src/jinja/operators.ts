@@ -1,6 +1,6 @@
 // Python's operators on template values: arithmetic, comparison, membership, and what subscripts give.
 // Attributes and methods are attributes.ts; numbers among themselves are numbers.ts.
-import { charge, deeper, scan, step } from './budget.js';
+import { charge, chargeItems, deeper, scan, step } from './budget.js';
 import { escapeHtml } from './html.js';
 import { floatArithmetic, type Int, intArithmetic, toFloat } from './numbers.js';
 import { printf } from './printf.js';
@@ -75,7 +75,7 @@ function concatenated(left: Value, right: Value): Value | undefined {
   const a = sequenceOf(left);
   const b = sequenceOf(right);
   if (a === undefined || b === undefined || Array.isArray(left) !== Array.isArray(right)) return undefined;
-  charge(a.length + b.length);
+  chargeItems(a.length + b.length);
   const items = [...a, ...b];
   return Array.isArray(left) ? items : new Tuple(items);
 }
@@ -86,7 +86,8 @@ function repeated(sequence: Value, times: Value): Value | undefined {
   const items = sequenceOf(sequence);
   if (count === undefined || (text ?? items) === undefined) return undefined;
   const length = Math.max(0, Number(count));
-  charge(length * (text ?? items ?? []).length);
+  if (text === undefined) chargeItems(length * items!.length);
+  else charge(length * text.length);
   if (text !== undefined) return sequence instanceof Markup ? new Markup(text.repeat(length)) : text.repeat(length);
   const all: Value[] = [];
   for (let i = 0; i < length && items!.length > 0; i++) for (const item of items!) all.push(item);
@@ -144,9 +145,13 @@ export function ordered(operator: string, left: Value, right: Value): number {
   return a.length - b.length;
 }
 
+/** Characters that are compared at once. */
+const BLOCK = 512;
+
 function byCodePoint(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   let i = 0;
+  while (i + BLOCK < length && a.slice(i, i + BLOCK) === b.slice(i, i + BLOCK)) i += BLOCK;
   while (i < length && a.charCodeAt(i) === b.charCodeAt(i)) i++;
   scan(i);
   if (i === length) return a.length - b.length;
@@ -205,7 +210,7 @@ export function sliceSpan(length: number, bounds: readonly (Value | undefined)[]
 const clampInt = (value: Int): number => Math.max(-(2 ** 52), Math.min(2 ** 52, Number(value)));
 
 function picked<T>(items: ArrayLike<T>, { start, count, step: stride }: Span): T[] {
-  charge(count);
+  chargeItems(count);
   return Array.from({ length: count }, (_, i) => items[start + i * stride] as T);
 }
 
@@ -241,8 +246,8 @@ export function subscript(given: Value, key: Value): Value | undefined {
   if (text !== undefined) {
     if (index === undefined) return undefined;
     const at = Number(index);
+    scan(text.length);
     if (surrogates.test(text)) {
-      scan(text.length);
       const char = Array.from(text).at(at);
       return char !== undefined && value instanceof Markup ? new Markup(char) : char;
     }

@@ -57,7 +57,7 @@ export function attributeGetter(runtime: Runtime, attribute: Value | undefined, 
 const ignoreCase: Key = (value) => textOf(value)?.toLowerCase() ?? value;
 const cased = (sensitive: Value | undefined): Key => (flag(sensitive) ? (value) => value : ignoreCase);
 
-const lazily = (items: () => Iterable<Value>): Generator => new Generator(items());
+const lazily = (source: Value, items: () => Iterable<Value>): Generator => new Generator(items(), source);
 
 /** Goes through a value with a step each. */
 function* each(value: Value): Generator_ {
@@ -93,7 +93,7 @@ function choosing(wanted: boolean, byAttribute: boolean): Filters[string] {
     const rest: Arguments = { positional, named: args.named };
     const passes = (item: Value): boolean =>
       test === undefined ? truth(item) : runtime.test(textArgument('select', test), item, rest);
-    return lazily(function* () {
+    return lazily(value, function* () {
       if (!truth(value)) return;
       for (const item of each(value)) if (passes(attributeOf(item)) === wanted) yield item;
     });
@@ -112,7 +112,7 @@ function mapped(value: Value, args: Arguments, runtime: Runtime): Value {
     const name = textArgument('map', first);
     apply = (item) => runtime.filter(name, item, { positional, named: args.named });
   }
-  return lazily(function* () {
+  return lazily(value, function* () {
     if (truth(value)) for (const item of each(value)) yield apply(item);
   });
 }
@@ -272,15 +272,15 @@ export const sequenceFilters: Filters = {
   unique: [
     ['case_sensitive?', 'attribute?'],
     (value, [sensitive, attribute], runtime) =>
-      lazily(() => unique(value, cased(sensitive), attributeGetter(runtime, attribute))),
+      lazily(value, () => unique(value, cased(sensitive), attributeGetter(runtime, attribute))),
   ],
   batch: [
     ['linecount', 'fill_with?'],
-    (value, [count, fill]) => lazily(() => batches(value, intArgument('batch', count, 0), fill)),
+    (value, [count, fill]) => lazily(value, () => batches(value, intArgument('batch', count, 0), fill)),
   ],
   slice: [
     ['slices', 'fill_with?'],
-    (value, [count, fill]) => lazily(() => slices(value, intArgument('slice', count, 0), fill)),
+    (value, [count, fill]) => lazily(value, () => slices(value, intArgument('slice', count, 0), fill)),
   ],
   reverse: [
     [],
@@ -294,7 +294,8 @@ export const sequenceFilters: Filters = {
   ],
   items: [
     [],
-    (value) => lazily(() => (value instanceof Undefined ? (value.iterate() as Iterable<Value>) : pairs(value).items())),
+    (value) =>
+      lazily(value, () => (value instanceof Undefined ? (value.iterate() as Iterable<Value>) : pairs(value).items())),
   ],
   dictsort: [
     ['case_sensitive?', 'by?', 'reverse?'],

@@ -1,5 +1,5 @@
 // `strftime_now` of chat templates: the local time written as Python's datetime.strftime does in the C locale.
-// @huggingface/jinja's own takes month names from the machine's language and knows few directives.
+// Names of months and days are English, whatever the machine's language.
 
 const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
 const months = [

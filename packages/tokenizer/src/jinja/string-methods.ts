@@ -136,7 +136,13 @@ export function replaceText(self: string, old: string, by: string, most: number)
 
 function counted(self: string, part: string): number {
   scan(self.length);
-  return part === '' ? codePoints(self) + 1 : self.split(part).length - 1;
+  if (part === '') return codePoints(self) + 1;
+  let count = 0;
+  for (let at = self.indexOf(part); at >= 0; at = self.indexOf(part, at + part.length)) {
+    scan(64);
+    count++;
+  }
+  return count;
 }
 
 const methods: Readonly<Record<string, Method>> = {
@@ -277,6 +283,7 @@ export function stringMethod(self: string | Text, name: string, lookup: Lookup):
   const [parameters, run] = method;
   return new Callable(name, (args: Arguments) => {
     step();
+    scan(4 * text.length); // most go through the text, some by pattern
     let given: Given = bind(name, parameters, args);
     if (html && inserted.has(name))
       given = given.map((value) => {

@@ -2,7 +2,7 @@
 // it equals another, and dictionaries by Python's idea of equal keys.
 //   None NONE | bool boolean | int number, or bigint beyond 2^53 | str string | list array | all else a PythonObject
 // How values are printed is repr.ts; what can be computed with them is operators.ts.
-import { deeper, enter, leave, scan, step } from './budget.js';
+import { charge, chargeItems, deeper, enter, leave, scan, step, TemplateBudgetError } from './budget.js';
 
 export type Value = boolean | number | bigint | string | Value[] | PythonObject;
 
@@ -150,7 +150,9 @@ function keyOf(value: Value): Key | undefined {
     const key = deeper(() => keyOf(item));
     if (key === undefined) return undefined;
     if (typeof key === 'object') return value;
-    parts.push(`${typeof key} ${String(key).length} ${String(key)}`);
+    const text = String(key);
+    charge(text.length);
+    parts.push(`${typeof key} ${text.length} ${text}`);
   }
   return `\0t${parts.join(' ')}`;
 }
@@ -266,12 +268,20 @@ export class Callable extends PythonObject {
   }
 }
 
+/** Iterators that go through iterators, each a few calls deep. */
+const DEEPEST_GENERATOR = 200;
+
 /** An iterator: it gives its values once. */
 export class Generator extends PythonObject {
   readonly typeName: string = 'generator';
   readonly #iterator: Iterator<Value>;
-  constructor(values: Iterable<Value>) {
+  readonly #depth: number;
+  /** `source`: what the values are made from. */
+  constructor(values: Iterable<Value>, source?: Value) {
     super();
+    this.#depth = source instanceof Generator ? source.#depth + 1 : 0;
+    if (this.#depth > DEEPEST_GENERATOR)
+      throw new TemplateBudgetError(`it chains more than ${DEEPEST_GENERATOR} filters`);
     this.#iterator = values[Symbol.iterator]();
   }
   /** The next value, or undefined at the end. */
@@ -345,8 +355,11 @@ export function equal(a: Value, b: Value): boolean {
   try {
     const c = sequenceOf(a);
     const d = sequenceOf(b);
-    if (c !== undefined && d !== undefined && Array.isArray(a) === Array.isArray(b))
-      return c.length === d.length && c.every((item, i) => equal(item, d[i] as Value));
+    if (c !== undefined && d !== undefined && Array.isArray(a) === Array.isArray(b)) {
+      if (c.length !== d.length) return false;
+      step(c.length);
+      return c.every((item, i) => equal(item, d[i] as Value));
+    }
     if (a instanceof Dict && b instanceof Dict) {
       if (a.entries.size !== b.entries.size) return false;
       for (const [key, [, value]] of a.entries) {
@@ -380,6 +393,7 @@ export function listOf(value: Value): Value[] {
   const items: Value[] = [];
   for (const item of iterate(value)) {
     step();
+    chargeItems(1);
     items.push(item);
   }
   return items;

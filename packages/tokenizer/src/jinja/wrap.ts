@@ -26,11 +26,11 @@ export function wrapText(text: string, width: number, breakLong: boolean, onHyph
     let line: string[] = [];
     let length = 0;
     if (lines.length > 0 && blank.test(chunks.at(-1)!)) chunks.pop();
-    while (chunks.length > 0 && length + codePoints(chunks.at(-1)!) <= width) {
+    while (chunks.length > 0 && !isLonger(chunks.at(-1)!, width - length)) {
       length += codePoints(chunks.at(-1)!);
       line.push(chunks.pop()!);
     }
-    if (chunks.length > 0 && codePoints(chunks.at(-1)!) > width) {
+    if (chunks.length > 0 && isLonger(chunks.at(-1)!, width)) {
       line = brokenWord(chunks, line, width, length, breakLong, onHyphens);
     }
     if (line.length > 0 && blank.test(line.at(-1)!)) line.pop();
@@ -38,6 +38,9 @@ export function wrapText(text: string, width: number, breakLong: boolean, onHyph
   }
   return lines;
 }
+
+/** Whether a chunk has more characters than that; a long one is not counted. */
+const isLonger = (chunk: string, width: number): boolean => chunk.length > 2 * width || codePoints(chunk) > width;
 
 /** A chunk that is longer than a line begins in this one, or has one of its own. */
 function brokenWord(
@@ -50,14 +53,16 @@ function brokenWord(
 ): string[] {
   const room = width < 1 ? 1 : width - length;
   if (breakLong) {
-    const chars = Array.from(chunks.pop()!);
+    const chunk = chunks.pop()!;
+    const chars = Array.from(chunk.slice(0, 2 * room + 2));
     let end = room;
     if (onHyphens && chars.length > room) {
       const hyphen = chars.slice(0, room).lastIndexOf('-');
       if (hyphen > 0 && chars.slice(0, hyphen).some((char) => char !== '-')) end = hyphen + 1;
     }
-    line.push(chars.slice(0, end).join(''));
-    chunks.push(chars.slice(end).join(''));
+    const begin = chars.slice(0, end).join('');
+    line.push(begin);
+    chunks.push(chunk.slice(begin.length));
   } else if (line.length === 0) {
     line.push(chunks.pop()!);
   }
