@@ -10,8 +10,13 @@ type Unpack = (stored: Uint8Array, at: number, out: Uint8Array, to: number) => v
 
 const bytesPerBlock: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q4_1: 20, Q5_0: 22 };
 
+/** A view for each of millions of blocks would cost more than their bytes do. */
+function copy(stored: Uint8Array, at: number, out: Uint8Array, to: number, count: number): void {
+  for (let i = 0; i < count; i++) out[to + i] = stored[at + i] as number;
+}
+
 const int8: Readonly<Record<string, Unpack>> = {
-  Q8_0: (stored, at, out, to) => out.set(stored.subarray(at + 2, at + 34), to),
+  Q8_0: (stored, at, out, to) => copy(stored, at + 2, out, to, 32),
   Q4_0: (stored, at, out, to) => {
     for (let j = 0; j < 16; j++) {
       const byte = stored[at + 2 + j] as number;
@@ -31,12 +36,12 @@ const int8: Readonly<Record<string, Unpack>> = {
 };
 
 const int4: Readonly<Record<string, Unpack>> = {
-  Q4_0: (stored, at, out, to) => out.set(stored.subarray(at + 2, at + 18), to),
+  Q4_0: (stored, at, out, to) => copy(stored, at + 2, out, to, 16),
 };
 
 /** d[2] m[2] q[16] */
 const uint4: Readonly<Record<string, Unpack>> = {
-  Q4_1: (stored, at, out, to) => out.set(stored.subarray(at + 4, at + 20), to),
+  Q4_1: (stored, at, out, to) => copy(stored, at + 4, out, to, 16),
 };
 
 const unpackers: Readonly<Record<BlockDType, Readonly<Record<string, Unpack>>>> = { int8, int4, uint4 };
@@ -60,14 +65,15 @@ export function keepBlocks(type: string, dtype: BlockDType, stored: Uint8Array, 
   const rows = stored.byteLength / (blocks * size);
   const stride = blockRowBytes(dtype, columns);
   const scales = scalesOffset(dtype, columns);
+  const minima = hasMinimum(dtype);
   const out = new Uint8Array(rows * stride);
   for (let row = 0; row < rows; row++)
     for (let block = 0; block < blocks; block++) {
       const at = (row * blocks + block) * size;
       unpack(stored, at, out, row * stride + (block * scales) / blocks);
       const to = row * stride + scales + 2 * block;
-      out.set(stored.subarray(at, at + 2), to);
-      if (hasMinimum(dtype)) out.set(stored.subarray(at + 2, at + 4), to + 2 * blocks);
+      copy(stored, at, out, to, 2);
+      if (minima) copy(stored, at + 2, out, to + 2 * blocks, 2);
     }
   return out;
 }
