@@ -3,6 +3,7 @@
 // Does not own models that are sparse as published (sparse-models.ts); those of them that chat are named there.
 import { parameterCount, parseConfig } from '@relufy/models';
 import { billions, size, textTable } from './models-page.js';
+import { packagedModel } from './node/packaged-model.js';
 import { sparseModels } from './sparse-models.js';
 
 export interface ChatModelEntry {
@@ -170,6 +171,7 @@ export function chatModelsTable(): string {
     textTable(['model', 'size', 'download', 'int8', 'int4', 'licence', 'note'], lines),
     '',
     'int8, int4: memory for the weights with --dtype int8 or int4; download: as published, in bf16, once.',
+    `relufy chat                                                     opens ${packagedModel}, which comes along (98 MB).`,
     'relufy chat HuggingFaceTB/SmolLM2-360M-Instruct --dtype int8    starts one; where there is time, a larger one answers better.',
   ].join('\n');
 }
