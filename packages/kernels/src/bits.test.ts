@@ -1,6 +1,6 @@
 // Invariants of the products, bit for bit, at sizes that reach every path: one row against many, sparse against dense,
 // and one thread against several. The contract suite covers the small shapes; here rows and widths cross the thresholds.
-import type { Backend, BufferDecl, StepLimits } from '@relufy/tensor';
+import type { Backend, BufferDecl, StepLimits, WeightDType } from '@relufy/tensor';
 import {
   blockRowBytes,
   blockSize,
@@ -9,16 +9,15 @@ import {
   isBlockDType,
   ProgramBuilder,
   quantizeRow,
+  weightDTypes,
 } from '@relufy/tensor';
 import { normal, uniform } from '@relufy/tensor/contract';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWasmBackend } from '../dist/node.js';
 
-type DType = 'f32' | 'bf16' | 'int8' | 'int4';
-
 interface Product {
   readonly op: 'linear' | 'gemvRows' | 'axpyRows';
-  readonly dtype: DType;
+  readonly dtype: WeightDType;
   readonly transposed: boolean;
   readonly inWidth: number;
   readonly outWidth: number;
@@ -93,9 +92,7 @@ async function run(backend: Backend, product: Product, rows: number): Promise<Ui
   return bits;
 }
 
-const layouts = (['f32', 'bf16', 'int8', 'int4'] as const).flatMap((dtype) =>
-  [false, true].map((transposed) => ({ dtype, transposed })),
-);
+const layouts = weightDTypes.flatMap((dtype) => [false, true].map((transposed) => ({ dtype, transposed })));
 const sentinel = 0.8125;
 const sentinelBits = new Uint32Array(new Float32Array([sentinel]).buffer)[0];
 

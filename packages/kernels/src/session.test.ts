@@ -35,6 +35,7 @@ describe.each([{ threads: 2 }, { sharedMemory: false }])('session %o', (options)
     ['bf16', 140_000, '5.22 GiB', 'as int8 or int4, '],
     ['int8', 260_000, '5.16 GiB', 'as int4, '],
     ['int4', 500_000, '5.25 GiB', ''],
+    ['uint4', 450_000, '5.26 GiB', 'as int4, '],
   ] as const)(
     'refuses %s weights that 32 bits cannot address, before it allocates',
     async (dtype, rows, size, smaller) => {

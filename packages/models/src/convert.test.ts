@@ -7,7 +7,17 @@ import { fileURLToPath } from 'node:url';
 import { encodeSafetensors, memoryFiles } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { createNativeBackend, type NativeSession, nativeAvailability } from '@relufy/native';
-import { type Backend, blocksOf, RelufyError, scalesOffset } from '@relufy/tensor';
+import {
+  type Backend,
+  type BlockDType,
+  blockDTypes,
+  blocksOf,
+  hasMinimum,
+  isBlockDType,
+  RelufyError,
+  scalesOffset,
+  weightDTypes,
+} from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConversionOptions, convertModel, type LoadOptions, loadModel } from './node.js';
 import { randomModel } from './testing/random-model.js';
@@ -41,20 +51,17 @@ async function failure(work: Promise<unknown>): Promise<RelufyError> {
 }
 
 describe('convert', () => {
-  it.each(['f32', 'bf16', 'int8', 'int4'] as const)(
-    'to %s: the same bits as converting while loading',
-    async (dtype) => {
-      const progress: number[] = [];
-      const out = await convert({ dtype, onProgress: ({ loaded, total }) => progress.push(loaded / total) });
-      expect(await logits(out, {})).toEqual(await logits(bundled, { dtype }));
-      expect(progress.at(-1)).toBeCloseTo(1, 3);
-      expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
-      await using model = await loadModel(out, { backend: 'reference' });
-      expect(model.tokenizer?.hasChatTemplate).toBe(true);
-    },
-  );
+  it.each(weightDTypes)('to %s: the same bits as converting while loading', async (dtype) => {
+    const progress: number[] = [];
+    const out = await convert({ dtype, onProgress: ({ loaded, total }) => progress.push(loaded / total) });
+    expect(await logits(out, {})).toEqual(await logits(bundled, { dtype }));
+    expect(progress.at(-1)).toBeCloseTo(1, 3);
+    expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    await using model = await loadModel(out, { backend: 'reference' });
+    expect(model.tokenizer?.hasChatTemplate).toBe(true);
+  });
 
-  it.each(['int8', 'int4'] as const)('packed %s on WASM: the logits of the reference', async (dtype) => {
+  it.each(blockDTypes)('packed %s on WASM: the logits of the reference', async (dtype) => {
     const out = await convert({ dtype });
     const [expected, actual] = [await logits(out, {}), await logits(out, { backend: 'wasm', threads: 2 })];
     expect(await logits(bundled, { dtype, backend: 'wasm', threads: 1 })).toEqual(actual);
@@ -144,38 +151,35 @@ describe('convert', () => {
     );
   });
 
-  it.each(['int8', 'int4', 'bf16', 'f32'] as const)(
-    'refuses packed %s with NaN or infinity anywhere, on every backend',
-    async (dtype) => {
-      const out = await convert({ dtype, layout: 'packed' });
-      const path = join(out, 'model.safetensors');
-      const bytes = await readFile(path);
-      const length = Number(bytes.readBigUInt64LE(0));
-      const header = JSON.parse(bytes.subarray(8, 8 + length).toString());
-      const backends = ['reference', 'wasm', ...(native.available ? (['native'] as const) : [])] as const;
-      for (const [name, bits] of [
-        ['layers.0.down.weight', 0xfc00],
-        ['embedTokens', 0x7e00],
-        ['finalNorm.weight', 0x7fc0],
-      ] as const) {
-        const { data_offsets, shape, dtype: stored } = header[name];
-        const end = 8 + length + data_offsets[1];
-        // of blocks: the last scale of the last row; else the upper half of the last number
-        const at =
-          stored === 'U8' ? end - shape[1] + scalesOffset(dtype as 'int8', 256) + 2 * blocksOf(256) - 2 : end - 2;
-        const before = bytes.readUInt16LE(at);
-        bytes.writeUInt16LE(stored === 'U8' ? bits : 0xff80, at);
-        await writeFile(path, bytes);
-        for (const backend of backends)
-          expect((await failure(loadModel(out, { backend }))).message).toContain(
-            `tensor "${name}": expected finite numbers, got NaN or infinity.`,
-          );
-        bytes.writeUInt16LE(before, at);
-      }
+  it.each(weightDTypes)('refuses packed %s with NaN or infinity anywhere, on every backend', async (dtype) => {
+    const out = await convert({ dtype, layout: 'packed' });
+    const path = join(out, 'model.safetensors');
+    const bytes = await readFile(path);
+    const length = Number(bytes.readBigUInt64LE(0));
+    const header = JSON.parse(bytes.subarray(8, 8 + length).toString());
+    const backends = ['reference', 'wasm', ...(native.available ? (['native'] as const) : [])] as const;
+    for (const [name, bits] of [
+      ['layers.0.down.weight', 0xfc00],
+      ['embedTokens', 0x7e00],
+      ['finalNorm.weight', 0x7fc0],
+    ] as const) {
+      const { data_offsets, shape, dtype: stored } = header[name];
+      const end = 8 + length + data_offsets[1];
+      // of blocks: the last scale, or minimum, of the last row; else the upper half of the last number
+      const scalesEnd = (of: BlockDType) => scalesOffset(of, 256) + (hasMinimum(of) ? 4 : 2) * blocksOf(256);
+      const at = (isBlockDType(dtype) && stored === 'U8' ? end - shape[1] + scalesEnd(dtype) : end) - 2;
+      const before = bytes.readUInt16LE(at);
+      bytes.writeUInt16LE(stored === 'U8' ? bits : 0xff80, at);
       await writeFile(path, bytes);
-      for (const backend of backends) await (await loadModel(out, { backend })).dispose();
-    },
-  );
+      for (const backend of backends)
+        expect((await failure(loadModel(out, { backend }))).message).toContain(
+          `tensor "${name}": expected finite numbers, got NaN or infinity.`,
+        );
+      bytes.writeUInt16LE(before, at);
+    }
+    await writeFile(path, bytes);
+    for (const backend of backends) await (await loadModel(out, { backend })).dispose();
+  });
 
   it('refuses to pack numbers that do not fit, and names the tensor', async () => {
     const config = await readFile(join(bundled, 'config.json'), 'utf8');
@@ -183,7 +187,7 @@ describe('convert', () => {
       const { data } = tensors.get('model.layers.1.mlp.down_proj.weight') as { data: Float32Array };
       data[300] = 3e38;
     });
-    for (const dtype of ['int8', 'int4', 'bf16'] as const) {
+    for (const dtype of [...blockDTypes, 'bf16'] as const) {
       const out = join(folder, `too-large-${dtype}`);
       const done = convertModel(files, out, { dtype });
       if (dtype === 'bf16') await done;

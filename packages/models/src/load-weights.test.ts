@@ -1,6 +1,6 @@
 // Checkpoints that do not fit their config, or hold what cannot be computed with: one clear error each, nothing leaks.
 import { encodeSafetensors, memoryFiles } from '@relufy/checkpoint';
-import { RelufyError } from '@relufy/tensor';
+import { blockDTypes, RelufyError } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { loadModel } from './index.js';
 import { type LoadOptions, parseConfig } from './node.js';
@@ -135,7 +135,7 @@ describe('a checkpoint that does not fit', () => {
       );
   });
 
-  it.each(['int8', 'int4'] as const)('holds numbers that are too large for %s, in any matrix', async (dtype) => {
+  it.each(blockDTypes)('holds numbers that are too large for %s, in any matrix', async (dtype) => {
     const down = 'model.layers.0.mlp.down_proj.weight'; // stored transposed: its blocks run along the other axis
     for (const name of [up, down, 'model.embed_tokens.weight', 'model.layers.0.self_attn.v_proj.weight']) {
       const change = (map: Map<string, Tensor>) => {

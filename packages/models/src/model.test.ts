@@ -375,7 +375,7 @@ describe('loading', () => {
       { backend: 'cuda' },
       'loadModel option "backend": expected auto, native, wasm, reference or a backend, got "cuda".',
     ],
-    [{ dtype: 'int3' }, 'loadModel option "dtype": expected auto, f32, bf16, int8, int4, got "int3".'],
+    [{ dtype: 'int3' }, 'loadModel option "dtype": expected auto, f32, bf16, int8, int4, uint4, got "int3".'],
     [{ sparsity: 'most' }, 'loadModel option "sparsity": expected exact or dense, got "most".'],
     [{ kvCache: 'int2' }, 'loadModel option "kvCache": expected f32 or f16, got "int2".'],
     [{ contextLength: 5000 }, "expected at most 512 (the model's max_position_embeddings), got 5000."],
