@@ -177,7 +177,11 @@ async function write(folder, report) {
   await mkdir(folder, { recursive: true });
   const { date, commit, cpu, cores } = report.machine;
   const caption = `${date}, ${commit}, ${cpu}, ${cores} cores, ${report.sizes.threads} threads; line: range of rounds`;
-  const json = JSON.stringify(report, (key, value) => (key === 'spec' || key === 'tokenMs' ? undefined : value), 2).replaceAll(root, '');
+  const json = JSON.stringify(
+    report,
+    (key, value) => (key === 'spec' || key === 'tokenMs' ? undefined : value),
+    2,
+  ).replaceAll(root, '');
   await writeFile(join(folder, `${name}.json`), `${json}\n`);
   await writeFile(join(folder, `${name}.svg`), toSvg(report.groups, caption));
   await writeFile(join(folder, `${name}.md`), toMarkdown(report, `${name}.svg`));
