@@ -2,9 +2,9 @@
 import {
   aBoolean,
   aWhole,
-  type Backend,
   type BufferDecl,
   checkOptions,
+  type HostBackend,
   type OptionRules,
   RelufyError,
   type StepLimits,
@@ -37,7 +37,7 @@ export interface WasmBackendOptions {
   readonly relaxedSimd?: boolean;
 }
 
-export interface WasmBackend extends Backend {
+export interface WasmBackend extends HostBackend {
   createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<WasmSession>;
 }
 

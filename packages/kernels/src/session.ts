@@ -6,14 +6,16 @@ import {
   checkProgram,
   checkStep,
   encodeProgram,
+  HostMemory,
+  type HostProgram,
+  type HostSession,
   isBlockDType,
-  type LoadedProgram,
   type MemoryPlan,
   type Program,
   planMemory,
   type RecordSession,
   RelufyError,
-  type Session,
+  readElements,
   type Step,
   type StepLimits,
   show,
@@ -38,12 +40,12 @@ import type { KernelSet } from './modules.js';
 import type { StepCall } from './protocol.js';
 import type { KernelSizes } from './sizes.js';
 
-export interface WasmProgram extends LoadedProgram {
+export interface WasmProgram extends HostProgram {
   /** Runs a step op by op on the team; gives the milliseconds of each op. */
   profile(step: Step): Promise<Float64Array>;
 }
 
-export interface WasmSession extends Session {
+export interface WasmSession extends HostSession {
   load(program: Program): WasmProgram;
 }
 
@@ -60,7 +62,7 @@ const worthCollecting = 2 ** 25;
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
-export class MemorySession implements WasmSession, RecordSession {
+export class MemorySession extends HostMemory implements WasmSession, RecordSession {
   readonly #engine: Engine;
   readonly #sizes: KernelSizes;
   readonly #threads: number;
@@ -85,6 +87,7 @@ export class MemorySession implements WasmSession, RecordSession {
     buffers: readonly BufferDecl[],
     limits: StepLimits,
   ) {
+    super();
     this.#engine = engine;
     this.#sizes = sizes;
     this.#threads = threads;
@@ -139,15 +142,17 @@ export class MemorySession implements WasmSession, RecordSession {
       checkStep(program, step, from, to);
       return this.#call(placed, step, from, to);
     };
+    const view = (buffer: string): BufferView => {
+      const memory = this.#alive();
+      const decl = program.buffers.get(buffer);
+      const offset = placed.plan.offsets.get(buffer);
+      if (decl === undefined || offset === undefined) throw new Error(`internal: no activation ${show(buffer)}`);
+      return this.#viewAt(memory, decl, this.#arenaUnit + offset);
+    };
     return {
       program,
-      view: (buffer) => {
-        const memory = this.#alive();
-        const decl = program.buffers.get(buffer);
-        const offset = placed.plan.offsets.get(buffer);
-        if (decl === undefined || offset === undefined) throw new Error(`internal: no activation ${show(buffer)}`);
-        return this.#viewAt(memory, decl, this.#arenaUnit + offset);
-      },
+      view,
+      read: (buffer, from, to) => readElements(buffer, view(buffer), from, to),
       run: (step, from = 0, to = program.ops.length) =>
         this.#track(placed, () => this.#engine.run(call(step, from, to))),
       profile: (step) => this.#track(placed, () => this.#engine.profile(call(step, 0, program.ops.length))),

@@ -3,7 +3,14 @@
 // Does not own finding the files (index.ts and node.ts turn a source into ModelFiles).
 import type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 import type { HubProgress } from '@relufy/checkpoint/node';
-import { type Backend, createReferenceBackend, RelufyError, type Session, type WeightDType } from '@relufy/tensor';
+import {
+  type Backend,
+  createReferenceBackend,
+  type HostBackend,
+  RelufyError,
+  type Session,
+  type WeightDType,
+} from '@relufy/tensor';
 import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import type { KvCacheDType } from './decoder-buffers.js';
 import type { ParsedConfig } from './families/index.js';
@@ -82,7 +89,7 @@ export type LoadFilesOptions = Omit<LoadOptions, 'plan'> & { readonly plan?: Mod
 const usualWaitingBytes = 256 << 20;
 
 /** Makes the backend that the options ask for; what `auto` takes depends on where it runs. */
-export type CreateBackend = (options: LoadOptions) => Promise<{ backend: Backend; description: string }>;
+export type CreateBackend = (options: LoadOptions) => Promise<{ backend: HostBackend; description: string }>;
 
 export async function loadModelFiles(
   files: ModelFiles,
@@ -154,9 +161,9 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadFil
     });
     if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, spec, session, options.signal);
     const { positions, attention } = spec;
-    if (positions.kind === 'rope') session.view('ropeTable').set(ropeTable(positions, contextLength));
+    if (positions.kind === 'rope') await session.write('ropeTable', ropeTable(positions, contextLength));
     if (positions.kind === 'alibi')
-      session.view('alibi').set(alibiTable(positions, attention.numAttentionHeads, contextLength));
+      await session.write('alibi', alibiTable(positions, attention.numAttentionHeads, contextLength));
     return session;
   } catch (error) {
     await session.dispose();
@@ -184,7 +191,7 @@ export const createPortableBackend: CreateBackend = async ({ backend: wanted, th
   return { backend, description: backend.description };
 };
 
-async function createWasm(threads: number | undefined): Promise<Backend> {
+async function createWasm(threads: number | undefined): Promise<HostBackend> {
   const { createWasmBackend } = await import('@relufy/kernels');
   return createWasmBackend(threads === undefined ? {} : { threads });
 }

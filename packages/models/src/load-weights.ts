@@ -9,6 +9,7 @@ import {
   type DType,
   elementCount,
   type FloatDType,
+  type HostSession,
   isBlockDType,
   isFiniteBuffer,
   narrowToBf16,
@@ -16,6 +17,8 @@ import {
   RelufyError,
   rowBytes,
   type Session,
+  viewLength,
+  viewTypes,
   widen,
 } from '@relufy/tensor';
 import type { Family, WeightMap, WeightPart } from './families/family.js';
@@ -114,8 +117,13 @@ async function loadWeights(checkpoint: Checkpoint, map: WeightMap, options: Load
       throw new Error(`internal: no tensor of the checkpoint fills the buffer "${name}"`);
   for (const [buffer, parts] of map) checkShapes(options.name, parts, declOf(buffer), checkpoint);
   for (const [buffer, parts] of map) {
-    const target = () => options.session.view(buffer);
-    await fillBuffer(checkpoint, parts, declOf(buffer), target, options);
+    const { session } = options;
+    const decl = declOf(buffer);
+    // into the memory itself where it is shown; elsewhere a buffer is put together here
+    const staged = session.view ? undefined : new viewTypes[decl.dtype](viewLength(decl, noSteps));
+    const target = () => staged ?? (session as HostSession).view(buffer);
+    await fillBuffer(checkpoint, parts, decl, target, options);
+    if (staged) await session.write(buffer, staged);
   }
 }
 

@@ -169,7 +169,7 @@ export class Model implements AsyncDisposable {
       const { session, cache, parked } = this.#parts;
       parked.clear();
       for (let slot = 0; slot < cache.slots; slot++) cache.truncate(slot, 0);
-      for (const [name, values] of Object.entries(numbers)) session.view(name).set(values);
+      for (const [name, values] of Object.entries(numbers)) await session.write(name, values);
     });
   }
 

@@ -1,8 +1,9 @@
 // Whether what a step gave is finite, and if not, the error: which layer, which op, which token. The layer is looked for
 // only then, by running the step again op by op (findNotFinite).
 import {
-  areFinite,
+  elementsOf,
   findNotFinite,
+  isFiniteBuffer,
   type LoadedProgram,
   RelufyError,
   type Session,
@@ -16,24 +17,23 @@ import type { StepParts } from './steps.js';
  * Whether every output is; where there are rows without one, also the first number of each row's key in the last layer:
  * whatever is not finite before makes the whole key so. A decoded token is one view and one pass over its logits.
  */
-export function isFiniteStep(
+export async function isFiniteStep(
   { session, spec, cache }: Pick<StepParts, 'session' | 'spec' | 'cache'>,
   loaded: LoadedProgram,
   rows: readonly { readonly slot: number; readonly position: number }[],
   outputs: number,
-): boolean {
+): Promise<boolean> {
   const isScored = loaded.program.buffers.has('logprob');
-  const results = loaded.view(isScored ? 'logprob' : 'logits') as Float32Array;
-  if (!areFinite('f32', results.subarray(0, isScored ? outputs : outputs * spec.vocabSize))) return false;
+  const count = isScored ? outputs : outputs * spec.vocabSize;
+  if (!isFiniteBuffer('f32', await elementsOf(loaded, isScored ? 'logprob' : 'logits', 0, count), 0)) return false;
   if (outputs === rows.length) return true;
   const { numHiddenLayers, attention } = spec;
-  const keys = session.view('kCache') as Float32Array | Uint16Array;
-  const dtype = keys instanceof Float32Array ? 'f32' : 'f16';
-  return rows.every(({ slot, position }) => {
+  const keys = rows.map(({ slot, position }) => {
     const head = ((slot + 1) * numHiddenLayers - 1) * attention.numKeyValueHeads;
     const at = (head * cache.contextLength + position) * attention.headDim;
-    return areFinite(dtype, keys.subarray(at, at + 1));
+    return elementsOf(session, 'kCache', at, at + 1);
   });
+  return (await Promise.all(keys)).every((key) => isFiniteBuffer(key instanceof Float32Array ? 'f32' : 'f16', key, 0));
 }
 
 /** Says which token a row of the step is, for people. */

@@ -4,13 +4,16 @@
 import type { Checkpoint, TensorInfo, TensorToWrite } from '@relufy/checkpoint';
 import {
   type BufferDecl,
+  type BufferView,
   type DType,
   describeBuffer,
+  elementsOf,
   isBlockDType,
   RelufyError,
   rowBytes,
   type Session,
   show,
+  viewTypes,
   yieldToEventLoop,
 } from '@relufy/tensor';
 import { fingerprintKey } from './fingerprint.js';
@@ -102,7 +105,7 @@ async function loadPacked(
   for (const decl of mapped) {
     const { file, byteLength } = checkpoint.tensors.get(decl.name) as TensorInfo;
     // this reads the file once, at the speed of memory; the first step would do so too
-    checkFinite(name, decl.name, decl.dtype, session.view(decl.name), decl.shape.at(-1) as number);
+    checkFinite(name, decl.name, decl.dtype, await elementsOf(session, decl.name), decl.shape.at(-1) as number);
     onBytes?.(file, byteLength);
     await yieldToEventLoop();
     signal?.throwIfAborted();
@@ -115,14 +118,20 @@ async function loadPacked(
     for (let row = 0; row < rows; row += chunkRows) {
       const count = Math.min(chunkRows, rows - row);
       const bytes = await checkpoint.readStored(decl.name, row, count, signal);
-      const view = session.view(decl.name);
-      new Uint8Array(view.buffer, view.byteOffset + row * stride, bytes.byteLength).set(bytes);
-      const each = view.BYTES_PER_ELEMENT;
-      const part = view.subarray((row * stride) / each, (row * stride + bytes.byteLength) / each);
+      const part = elementsIn(decl.dtype, bytes);
       checkFinite(name, decl.name, decl.dtype, part, decl.shape.at(-1) as number);
+      await session.write(decl.name, part, (row * stride) / part.BYTES_PER_ELEMENT);
       onBytes?.(file, bytes.byteLength);
     }
   }
+}
+
+/** Bytes of a file as a buffer of this format has them. */
+function elementsIn(dtype: DType, bytes: Uint8Array): BufferView {
+  const Elements = viewTypes[dtype];
+  const empty = new Elements(0);
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice(); // words are read, of block formats too
+  return new Elements(aligned.buffer, aligned.byteOffset, bytes.byteLength / empty.BYTES_PER_ELEMENT);
 }
 
 /** Maps what lies in files of this machine, where the backend can; gives the buffers that need no reading. */

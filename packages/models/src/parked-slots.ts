@@ -2,7 +2,7 @@
 // session, so that who comes back computes only what is new. The least recently used go when their bytes exceed a budget.
 // Copying costs a memory move for each token; computing it again would read every weight of the model.
 // Does not own the slots of the session (slots.ts) nor the decision who leaves (steps.ts).
-import type { BufferView, Session } from '@relufy/tensor';
+import { type BufferView, elementsOf, pendingOf, type Session } from '@relufy/tensor';
 
 /** Where a slot's keys and values lie in `kCache` and `vCache`: [slots, heads, contextLength, headDim]. */
 export interface SlotShape {
@@ -14,8 +14,8 @@ export interface SlotShape {
 
 interface Parked {
   readonly ids: readonly number[];
-  /** By buffer; [heads, ids.length, headDim]. */
-  readonly values: ReadonlyMap<string, BufferView>;
+  /** By buffer, a head each: [ids.length, headDim]. */
+  readonly values: ReadonlyMap<string, readonly BufferView[]>;
   readonly bytes: number;
 }
 
@@ -45,7 +45,7 @@ export class ParkedSlots {
   }
 
   /** Copies the slot out. Of two that begin alike, where one is the beginning of the other, the longer one stays. */
-  park(session: Session, slot: number, ids: readonly number[]): void {
+  async park(session: Session, slot: number, ids: readonly number[]): Promise<void> {
     if (ids.length === 0 || this.#budget === 0) return;
     const longer = this.#parked.find((parked) => commonPrefix(parked.ids, ids) === ids.length);
     if (longer !== undefined) {
@@ -55,34 +55,33 @@ export class ParkedSlots {
     this.#parked = this.#parked.filter((parked) => commonPrefix(parked.ids, ids) < parked.ids.length);
     const { heads, headDim } = this.#shape;
     const size = heads * ids.length * headDim;
-    const bytes = cacheBuffers.length * size * session.view('kCache').BYTES_PER_ELEMENT;
+    const { BYTES_PER_ELEMENT: each } = await elementsOf(session, 'kCache', 0, 0);
+    const bytes = cacheBuffers.length * size * each;
     if (bytes > this.#budget) return;
     while (this.#parked.length >= mostParked || this.bytes + bytes > this.#budget) this.#parked.shift();
-    const values = new Map<string, BufferView>();
-    for (const name of cacheBuffers) {
-      const view = session.view(name);
-      const copy = allocate(view, size);
-      if (copy === undefined) return; // no memory for it: it will be computed again
-      this.#move(ids.length, slot, (head, place, length) =>
-        copy.set(view.subarray(place, place + length), head * length),
-      );
-      values.set(name, copy);
+    const values = new Map<string, readonly BufferView[]>();
+    try {
+      for (const name of cacheBuffers)
+        values.set(
+          name,
+          await Promise.all(this.#heads(slot).map((place) => session.read(name, place, place + ids.length * headDim))),
+        );
+    } catch (error) {
+      if (error instanceof RangeError) return; // no memory for it: it will be computed again
+      throw error;
     }
     this.#parked.push({ ids: [...ids], values, bytes });
   }
 
   /** Copies the longest prefix of `ids` into the slot; gives the ids that it then holds. */
-  restore(session: Session, slot: number, ids: readonly number[]): readonly number[] {
+  async restore(session: Session, slot: number, ids: readonly number[]): Promise<readonly number[]> {
     const common = this.longestPrefix(ids);
     const found = this.#parked.find((parked) => commonPrefix(parked.ids, ids) === common);
     if (common === 0 || found === undefined) return [];
-    const stride = found.ids.length * this.#shape.headDim;
-    for (const [name, values] of found.values) {
-      const view = session.view(name);
-      this.#move(common, slot, (head, place, length) =>
-        view.set(values.subarray(head * stride, head * stride + length), place),
-      );
-    }
+    const places = this.#heads(slot);
+    const count = common * this.#shape.headDim;
+    for (const [name, values] of found.values)
+      await pendingOf(values.map((head, i) => session.write(name, head.subarray(0, count), places[i])));
     const others = this.#parked.filter((parked) => parked !== found);
     // one that goes on is in the slot from here on; one that has a beginning in common with it waits on
     this.#parked = common === found.ids.length ? others : [...others, found];
@@ -93,22 +92,11 @@ export class ParkedSlots {
     this.#parked = [];
   }
 
-  #move(tokens: number, slot: number, copy: (head: number, place: number, length: number) => void): void {
+  /** Where each head of a slot begins. */
+  #heads(slot: number): number[] {
     const { heads, headDim, contextLength } = this.#shape;
-    for (let head = 0; head < heads; head++)
-      copy(head, (slot * heads + head) * contextLength * headDim, tokens * headDim);
+    return Array.from({ length: heads }, (_, head) => (slot * heads + head) * contextLength * headDim);
   }
-}
-
-/** Of the same kind, in memory of its own: a session's may be shared with workers, or not be JavaScript's at all. */
-function allocate(view: BufferView, length: number): BufferView | undefined {
-  try {
-    if (view instanceof Float32Array) return new Float32Array(length);
-    if (view instanceof Uint16Array) return new Uint16Array(length);
-  } catch {
-    return undefined;
-  }
-  throw new Error(`internal: a KV cache of ${view.constructor.name}`);
 }
 
 export function commonPrefix(a: readonly number[], b: readonly number[]): number {

@@ -96,6 +96,6 @@ export async function fillPlan(
         'checkpoint',
         `plan ${name} tensor ${show(tensor)}: expected numbers, got NaN${tensor.endsWith('.threshold') ? '' : ' or infinity'}. Make the plan again.`,
       );
-    session.view(tensor).set(values);
+    await session.write(tensor, values);
   }
 }

@@ -1,6 +1,6 @@
 // What the KV cache holds: per slot, the token ids whose keys and values are valid, so that a prompt's common prefix
 // with them need not be computed again. Does not own the memory (a session's state buffers).
-import type { Session } from '@relufy/tensor';
+import { type MaybePromise, pendingOf, type Session } from '@relufy/tensor';
 import { commonPrefix } from './parked-slots.js';
 
 export class SlotCache {
@@ -45,18 +45,28 @@ export class SlotCache {
     this.#slot(slot).push(...ids);
   }
 
-  /** Copies the first `length` positions of one slot to another, in every layer. */
-  fork(session: Session, from: number, to: number, length: number, heads: number, headDim: number): void {
+  /** Copies the first `length` positions of one slot to another, in every layer. A promise where copying takes its time. */
+  fork(
+    session: Session,
+    from: number,
+    to: number,
+    length: number,
+    heads: number,
+    headDim: number,
+  ): Promise<unknown> | undefined {
+    const headSize = this.#contextLength * headDim;
+    const copies: MaybePromise<void>[] = [];
+    for (const buffer of ['kCache', 'vCache'])
+      for (let head = 0; head < heads; head++)
+        copies.push(
+          session.copy(
+            { buffer, at: (from * heads + head) * headSize, count: length * headDim },
+            { buffer, at: (to * heads + head) * headSize },
+          ),
+        );
     const ids = this.#slot(from).slice(0, length);
-    for (const name of ['kCache', 'vCache']) {
-      const view = session.view(name);
-      const headSize = this.#contextLength * headDim;
-      for (let head = 0; head < heads; head++) {
-        const source = (from * heads + head) * headSize;
-        view.copyWithin((to * heads + head) * headSize, source, source + length * headDim);
-      }
-    }
     this.#slot(to).splice(0, Number.POSITIVE_INFINITY, ...ids);
+    return pendingOf(copies);
   }
 
   #slot(slot: number): number[] {

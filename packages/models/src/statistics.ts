@@ -1,6 +1,6 @@
 // Counts what steps cost: tokens, time, and how much of each weight was read. Decode steps (one row) are counted
 // exactly; in a prefill the backend may choose to run sparse layers dense, so bytes are a matter of decoding.
-import type { LoadedProgram } from '@relufy/tensor';
+import { elementsOf, type LoadedProgram, type MaybePromise } from '@relufy/tensor';
 import type { DecoderProgram, ReadSite, Site } from './decoder-program.js';
 
 export interface Rate {
@@ -27,10 +27,15 @@ export interface ModelStats {
 }
 
 /** How many rows of each weight a decoding step read: the counts that it left behind. */
-export function rowsRead({ reads }: Pick<DecoderProgram, 'reads'>, loaded: LoadedProgram): number[] {
-  return reads.map(({ activeCount, rows }) =>
-    activeCount === undefined ? rows : (loaded.view(activeCount)[0] as number),
+export function rowsRead({ reads }: Pick<DecoderProgram, 'reads'>, loaded: LoadedProgram): MaybePromise<number[]> {
+  const counts = reads.map(
+    ({ activeCount, rows }): MaybePromise<ArrayLike<number>> =>
+      activeCount === undefined ? [rows] : elementsOf(loaded, activeCount, 0, 1),
   );
+  const rowsOf = (all: readonly ArrayLike<number>[]) => all.map((count) => count[0] as number);
+  return counts.some((count) => count instanceof Promise)
+    ? Promise.all(counts).then(rowsOf)
+    : rowsOf(counts as ArrayLike<number>[]);
 }
 
 /** What a plan reads besides the model's own weights; a dense step of the model reads none of it. */

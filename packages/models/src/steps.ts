@@ -1,6 +1,13 @@
 // Steps over the slots of a session: what is run for a prompt, a whole sequence, or continuations of a context.
 // Owns programs and the KV bookkeeping. Does not own the order of a user's calls (model.ts) nor the choice of tokens.
-import type { LoadedProgram, Session, StepLimits } from '@relufy/tensor';
+import {
+  elementsOf,
+  type LoadedProgram,
+  type MaybePromise,
+  pendingOf,
+  type Session,
+  type StepLimits,
+} from '@relufy/tensor';
 import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
@@ -128,35 +135,35 @@ export class Steps {
     const { cache } = this.#parts;
     const program = this.#program();
     const start = performance.now();
-    this.#takeTurns(ids);
+    await this.#takeTurns(ids);
     const cached = Math.min(cache.commonPrefix(chatSlot, ids), ids.length - 1);
     if (!(await this.#prefill(program, ids, cached, ids.length, stopped))) return undefined;
     const ms = performance.now() - start;
     if (ids.length - cached > 1) for (const each of statistics) each.prefill(ids.length - cached, ms);
     else {
-      const rows = rowsRead(program.built, program.loaded);
+      const rows = await rowsRead(program.built, program.loaded);
       for (const each of statistics) each.decode(ms, program.built, rows);
     }
-    return { logits: this.#logits(program, 1), cached };
+    return { logits: await this.#logits(program, 1), cached };
   }
 
   /** Conversations in turns: whoever has to leave the chat's slot is parked, and whoever comes back finds its tokens. */
-  #takeTurns(ids: readonly number[]): void {
+  async #takeTurns(ids: readonly number[]): Promise<void> {
     const { cache, parked, session } = this.#parts;
     const held = cache.commonPrefix(chatSlot, ids);
-    if (held < cache.length(chatSlot)) this.#parkChat();
+    if (held < cache.length(chatSlot)) await this.#parkChat();
     // the last id is computed anyway, for its logits: a token of an answer has nothing to gain
     if (held < ids.length - 1 && parked.longestPrefix(ids) > held) {
       cache.truncate(chatSlot, 0);
-      cache.append(chatSlot, parked.restore(session, chatSlot, ids));
+      cache.append(chatSlot, await parked.restore(session, chatSlot, ids));
     }
     this.#holdsChat = true;
   }
 
   /** Before the chat's slot is used for something else. */
-  #parkChat(): void {
+  async #parkChat(): Promise<void> {
     const { cache, parked, session } = this.#parts;
-    if (this.#holdsChat) parked.park(session, chatSlot, cache.ids(chatSlot));
+    if (this.#holdsChat) await parked.park(session, chatSlot, cache.ids(chatSlot));
     this.#holdsChat = false;
   }
 
@@ -207,30 +214,22 @@ export class Steps {
   ): Promise<void> {
     this.#closed();
     const { session, cache } = this.#parts;
-    const input = (name: string, values: ArrayLike<number>) => session.view(name).set(values);
-    input(
-      'tokens',
-      Int32Array.from(rows, ({ token }) => token),
-    );
-    input(
-      'positions',
-      Int32Array.from(rows, ({ position }) => position),
-    );
-    input(
-      'slots',
-      Int32Array.from(rows, ({ slot }) => slot),
-    );
-    input('outputRows', outputRows);
-    input('targets', targets);
     const { denseTokens } = this.#parts.spec;
-    if (denseTokens !== undefined)
-      input(
-        'maskStrength',
-        Float32Array.from(rows, ({ position }) => (position < denseTokens ? 0 : 1)),
-      );
+    const inputs = {
+      tokens: Int32Array.from(rows, ({ token }) => token),
+      positions: Int32Array.from(rows, ({ position }) => position),
+      slots: Int32Array.from(rows, ({ slot }) => slot),
+      outputRows,
+      targets,
+      ...(denseTokens !== undefined && {
+        maskStrength: Float32Array.from(rows, ({ position }) => (position < denseTokens ? 0 : 1)),
+      }),
+    };
+    const written = pendingOf(Object.entries(inputs).map(([name, values]) => session.write(name, values)));
+    if (written) await written;
     const step = { rows: rows.length, outputs: outputRows.length };
     await loaded.run(step);
-    if (isFiniteStep(this.#parts, loaded, rows, outputRows.length)) return;
+    if (await isFiniteStep(this.#parts, loaded, rows, outputRows.length)) return;
     for (const { slot, position } of rows) cache.truncate(slot, position);
     throw await notFiniteError(session, loaded, built, step, (dim, row) => {
       const { token, position } = rows[dim === 'rows' ? row : (outputRows[row] as number)] as Row;
@@ -238,8 +237,8 @@ export class Steps {
     });
   }
 
-  #logits({ loaded }: Loaded, rows: number): Float32Array {
-    return (loaded.view('logits') as Float32Array).subarray(0, rows * this.#parts.spec.vocabSize);
+  #logits({ loaded }: Loaded, rows: number): MaybePromise<Float32Array> {
+    return elementsOf(loaded, 'logits', 0, rows * this.#parts.spec.vocabSize) as MaybePromise<Float32Array>;
   }
 
   /** A whole sequence from position 0, with taps. */
@@ -252,7 +251,7 @@ export class Steps {
     const chunkRows = every ? Math.min(limits.maxRows, limits.maxOutputs) : limits.maxRows;
     const logits = new Float32Array((which === 'all' ? ids.length : 1) * vocabSize);
     const captured: Record<string, Float32Array> = {};
-    this.#parkChat();
+    await this.#parkChat();
     cache.truncate(chatSlot, 0);
     for (let at = 0; at < ids.length; at += chunkRows) {
       const chunk = ids.slice(at, at + chunkRows);
@@ -260,9 +259,9 @@ export class Steps {
       const outputs = every ? chunk.map((_, row) => row) : last ? [chunk.length - 1] : [];
       await this.#step(program, chunk, at, outputs);
       cache.append(chatSlot, chunk);
-      if (which === 'all') logits.set(this.#logits(program, chunk.length), at * vocabSize);
-      else if (last) logits.set(this.#logits(program, outputs.length).subarray(-vocabSize));
-      for (const tap of capture) keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
+      if (which === 'all') logits.set(await this.#logits(program, chunk.length), at * vocabSize);
+      else if (last) logits.set((await this.#logits(program, outputs.length)).subarray(-vocabSize));
+      for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
     }
     return { logits, shape: [which === 'all' ? ids.length : 1, vocabSize], captured };
   }
@@ -312,17 +311,19 @@ export class Steps {
     const slotOf = (lane: number) => (cache.slots === 1 ? chatSlot : lane + 1);
     const shared = commonLength(round.map(({ context }) => context));
     const first = (round[0] as Share).context;
-    this.#parkChat();
+    await this.#parkChat();
     // a prompt's last token comes with the continuation, whose first logits it gives
     await this.#prefill(program, first, Math.min(cache.commonPrefix(chatSlot, first), shared), shared);
 
+    const forks: (Promise<unknown> | undefined)[] = [];
     const contexts = round.flatMap(({ context, firstLane }): Row[] => {
       const slot = slotOf(firstLane);
-      this.#fork(chatSlot, slot, shared);
+      forks.push(this.#fork(chatSlot, slot, shared));
       const rest = context.slice(shared, -1);
       cache.append(slot, rest);
       return rest.map((token, i) => ({ token, position: shared + i, slot }));
     });
+    await Promise.all(forks.splice(0));
     for (let at = 0; at < contexts.length; at += limits.maxRows)
       await this.#run(program, contexts.slice(at, at + limits.maxRows), [], []);
 
@@ -330,20 +331,21 @@ export class Steps {
       scorings.flatMap((scoring, lane) => {
         const last = context.length - 1;
         const slot = slotOf(firstLane + lane);
-        this.#fork(slotOf(firstLane), slot, last);
+        forks.push(this.#fork(slotOf(firstLane), slot, last));
         return scoring.continuation.map((target, i) => {
           const token = i === 0 ? (context[last] as number) : (scoring.continuation[i - 1] as number);
           return { token, position: last + i, slot, target, scoring, i };
         });
       }),
     );
+    await Promise.all(forks);
     const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
     for (let at = 0; at < rows.length; at += chunkRows) {
       const chunk = rows.slice(at, at + chunkRows);
       const targets = chunk.map(({ target }) => target);
       await this.#run(program, chunk, [...chunk.keys()], targets);
-      const logprobs = program.loaded.view('logprob');
-      const best = program.loaded.view('best');
+      const logprobs = await elementsOf(program.loaded, 'logprob', 0, chunk.length);
+      const best = await elementsOf(program.loaded, 'best', 0, chunk.length);
       chunk.forEach(({ scoring, target, i }, row) => {
         scoring.logprobs[i] = logprobs[row] as number;
         if (best[row] !== target) scoring.greedy = false;
@@ -351,11 +353,11 @@ export class Steps {
     }
   }
 
-  #fork(from: number, to: number, length: number): void {
-    if (from === to) return;
+  #fork(from: number, to: number, length: number): Promise<unknown> | undefined {
+    if (from === to) return undefined;
     const { numHiddenLayers, attention } = this.#parts.spec;
     const heads = numHiddenLayers * attention.numKeyValueHeads;
-    this.#parts.cache.fork(this.#parts.session, from, to, length, heads, attention.headDim);
+    return this.#parts.cache.fork(this.#parts.session, from, to, length, heads, attention.headDim);
   }
 
   /** A whole sequence from position 0: log-probabilities, no logits kept, with taps. */
@@ -366,7 +368,7 @@ export class Steps {
     const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
     const logprobs = new Float32Array(ids.length).fill(Number.NaN);
     const isGreedy = ids.map(() => false);
-    this.#parkChat();
+    await this.#parkChat();
     cache.truncate(chatSlot, 0);
     for (let at = 0; at < ids.length; at += chunkRows) {
       const chunk = ids.slice(at, at + chunkRows);
@@ -375,9 +377,9 @@ export class Steps {
       const outputs = [...(capture.length > 0 ? chunk : targets).keys()];
       await this.#step(program, chunk, at, outputs, targets);
       cache.append(chatSlot, chunk);
-      for (const tap of capture) keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
-      logprobs.set((program.loaded.view('logprob') as Float32Array).subarray(0, targets.length), at + 1);
-      const best = program.loaded.view('best');
+      for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
+      logprobs.set(await elementsOf(program.loaded, 'logprob', 0, targets.length), at + 1);
+      const best = await elementsOf(program.loaded, 'best', 0, targets.length);
       targets.forEach((target, row) => {
         isGreedy[at + 1 + row] = best[row] === target;
       });
@@ -387,16 +389,16 @@ export class Steps {
 }
 
 /** The rows of a tap that a step has left, behind those of the steps before: [of, width]. */
-function keepTap(
+async function keepTap(
   { built, loaded }: Loaded,
   tap: string,
   captured: Record<string, Float32Array>,
   { rows, at, of }: { readonly rows: number; readonly at: number; readonly of: number },
-): void {
+): Promise<void> {
   const activation = built.taps.get(tap) as string;
   const width = built.program.buffers.get(activation)?.shape[1] as number;
   captured[tap] ??= new Float32Array(of * width);
-  captured[tap].set((loaded.view(activation) as Float32Array).subarray(0, rows * width), at * width);
+  captured[tap].set(await elementsOf(loaded, activation, 0, rows * width), at * width);
 }
 
 /** Ids that all contexts begin with, short of the last one of each. */

@@ -79,12 +79,12 @@ describe('conversations in turns', () => {
       for (const name of ['kCache', 'vCache']) session.view(name).set(Array.from({ length: 16 }, (_, i) => value + i));
     };
     fill(100);
-    parked.park(session, 0, [1, 2, 3]);
+    await parked.park(session, 0, [1, 2, 3]);
     fill(200);
-    parked.park(session, 0, [4, 5, 6]);
+    await parked.park(session, 0, [4, 5, 6]);
     expect(parked.bytes).toBe(bytes(6));
     fill(300);
-    parked.park(session, 0, [7, 8]);
+    await parked.park(session, 0, [7, 8]);
     expect(
       [
         [1, 2, 3],
@@ -92,19 +92,19 @@ describe('conversations in turns', () => {
         [7, 8],
       ].map((ids) => parked.longestPrefix(ids)),
     ).toEqual([0, 3, 2]);
-    parked.park(session, 0, [7]); // it is there already, in a longer one
-    parked.park(session, 0, [1, 2, 3, 4, 5, 6, 7, 8]); // more than memory allows at all
+    await parked.park(session, 0, [7]); // it is there already, in a longer one
+    await parked.park(session, 0, [1, 2, 3, 4, 5, 6, 7, 8]); // more than memory allows at all
     expect(parked.bytes).toBe(bytes(5));
     fill(0);
     // another conversation that begins alike takes the beginning
-    expect(parked.restore(session, 0, [4, 5, 9])).toEqual([4, 5]);
+    expect(await parked.restore(session, 0, [4, 5, 9])).toEqual([4, 5]);
     expect([...session.view('vCache')].slice(0, 3)).toEqual([200, 201, 2]);
     expect([...session.view('kCache')].slice(8, 12)).toEqual([208, 209, 10, 11]);
     expect(parked.bytes).toBe(bytes(5));
-    expect(parked.restore(session, 0, [4, 5, 6, 7])).toEqual([4, 5, 6]);
+    expect(await parked.restore(session, 0, [4, 5, 6, 7])).toEqual([4, 5, 6]);
     expect([...session.view('kCache')].slice(8, 12)).toEqual([208, 209, 210, 11]);
     expect(parked.bytes).toBe(bytes(2));
-    expect(parked.restore(session, 0, [9])).toEqual([]);
+    expect(await parked.restore(session, 0, [9])).toEqual([]);
     await session.dispose();
   });
 });
@@ -186,6 +186,9 @@ describe('loading', () => {
           return {
             memoryBytes: session.memoryBytes,
             view: session.view.bind(session),
+            read: session.read.bind(session),
+            write: session.write.bind(session),
+            copy: session.copy.bind(session),
             load: session.load.bind(session),
             dispose: () => {
               open--;

@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os';
 import {
   aBoolean,
   aWhole,
-  type Backend,
   type BufferDecl,
   checkOptions,
+  type HostBackend,
   type OptionRules,
   RelufyError,
   type StepLimits,
@@ -29,7 +29,7 @@ export interface NativeBackendOptions {
   readonly everyThread?: boolean;
 }
 
-export interface NativeBackend extends Backend {
+export interface NativeBackend extends HostBackend {
   /** The instruction set that its kernels are compiled for: avx512, avx2, neon or scalar. */
   readonly isa: string;
   createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<NativeSession>;

@@ -9,13 +9,15 @@ import {
   checkProgram,
   checkStep,
   encodeProgram,
-  type LoadedProgram,
+  HostMemory,
+  type HostProgram,
+  type HostSession,
   opDefinition,
   type Program,
   planMemory,
   type RecordSession,
   RelufyError,
-  type Session,
+  readElements,
   type Step,
   type StepLimits,
   show,
@@ -28,12 +30,12 @@ import { availableMemory } from './available-memory.js';
 import type { Binding, NativeMemory, NativeProgram, NativeTeam } from './binding.js';
 import { type BufferLayout, layOutBuffers } from './layout.js';
 
-export interface NativeLoadedProgram extends LoadedProgram {
+export interface NativeLoadedProgram extends HostProgram {
   /** Runs a step op by op on the team; gives the milliseconds of each op. */
   profile(step: Step): Promise<Float64Array>;
 }
 
-export interface NativeSession extends Session {
+export interface NativeSession extends HostSession {
   load(program: Program): NativeLoadedProgram;
   /** Whoever shortens a file while it is mapped ends the process (SIGBUS): replace such files by renaming. */
   adopt(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void;
@@ -52,7 +54,7 @@ export interface Engine {
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 
-export class MemorySession implements NativeSession, RecordSession {
+export class MemorySession extends HostMemory implements NativeSession, RecordSession {
   readonly #engine: Engine;
   readonly #limits: StepLimits;
   readonly #buffers: ReadonlyMap<string, BufferDecl>;
@@ -69,6 +71,7 @@ export class MemorySession implements NativeSession, RecordSession {
   #disposed: Promise<void> | undefined;
 
   constructor(engine: Engine, buffers: readonly BufferDecl[], limits: StepLimits) {
+    super();
     this.#engine = engine;
     this.#limits = limits;
     this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
@@ -134,15 +137,17 @@ export class MemorySession implements NativeSession, RecordSession {
     };
     const native = this.#encode(encodeProgram(program, unitOf), program.maxRows);
     const all = program.ops.length;
+    const view = (buffer: string): BufferView => {
+      this.#alive();
+      const decl = program.buffers.get(buffer);
+      const offset = offsets.get(buffer);
+      if (decl === undefined || offset === undefined) throw new Error(`internal: no activation ${show(buffer)}`);
+      return this.#viewAt(decl, arena + offset);
+    };
     return {
       program,
-      view: (buffer) => {
-        this.#alive();
-        const decl = program.buffers.get(buffer);
-        const offset = offsets.get(buffer);
-        if (decl === undefined || offset === undefined) throw new Error(`internal: no activation ${show(buffer)}`);
-        return this.#viewAt(decl, arena + offset);
-      },
+      view,
+      read: (buffer, from, to) => readElements(buffer, view(buffer), from, to),
       run: async (step, from = 0, to = all) => {
         this.#alive();
         checkStep(program, step, from, to);

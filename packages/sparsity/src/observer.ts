@@ -1,17 +1,17 @@
 // A backend around a backend: shows the input of every `down` between two ops of a step, where it may be changed, and
 // hands out a model's down weights. So thresholds are tried on any model, through every call that it has, and nobody
-// instruments a decoder. Does not own what is looked for (measure.ts, threshold-search.ts).
+// instruments a decoder. The memory has to be the host's. Does not own what is looked for (measure.ts, threshold-search.ts).
 import {
-  type Backend,
   type BlockDType,
   type BufferDecl,
   dequantizeRow,
+  type HostBackend,
+  type HostProgram,
+  type HostSession,
   isBlockDType,
-  type LoadedProgram,
   type Program,
   RelufyError,
   rowBytes,
-  type Session,
   type StepLimits,
   widen,
 } from '@relufy/tensor';
@@ -30,13 +30,13 @@ interface Stop {
  * Load a model with `backend: observer.backend`, one at a time. Without a hook steps run as they would.
  */
 export class NeuronObserver {
-  readonly backend: Backend;
+  readonly backend: HostBackend;
   /** Called between the FFN's activation and its down projection. */
   hook: NeuronHook | undefined;
-  #session: Session | undefined;
+  #session: HostSession | undefined;
   #buffers: ReadonlyMap<string, BufferDecl> = new Map();
 
-  constructor(backend: Backend) {
+  constructor(backend: HostBackend) {
     this.backend = {
       name: backend.name,
       description: backend.description,
@@ -48,7 +48,7 @@ export class NeuronObserver {
     };
   }
 
-  #observe(session: Session, buffers: readonly BufferDecl[], limits: StepLimits): Session {
+  #observe(session: HostSession, buffers: readonly BufferDecl[], limits: StepLimits): HostSession {
     this.#session = session;
     this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
     return {
@@ -56,12 +56,15 @@ export class NeuronObserver {
         return session.memoryBytes;
       },
       view: (buffer) => session.view(buffer),
+      read: (...range) => session.read(...range),
+      write: (...values) => session.write(...values),
+      copy: (...places) => session.copy(...places),
       load: (program) => this.#load(session, program, limits),
       dispose: () => session.dispose(),
     };
   }
 
-  #load(session: Session, program: Program, limits: StepLimits): LoadedProgram {
+  #load(session: HostSession, program: Program, limits: StepLimits): HostProgram {
     const stops = stopsOf(program);
     // a kept buffer holds its rows until the step ends, and may be viewed
     const kept = new Set([...program.kept, ...stops.map(({ buffer }) => buffer)]);
@@ -69,6 +72,7 @@ export class NeuronObserver {
     return {
       program: loaded.program,
       view: (buffer) => loaded.view(buffer),
+      read: (...range) => loaded.read(...range),
       run: async (step, from = 0, to = program.ops.length) => {
         if (this.hook === undefined) return loaded.run(step, from, to);
         let at = from;

@@ -7,6 +7,19 @@ import type { Program } from './program.js';
 /** f32 buffers are seen as Float32Array, bf16 and f16 as their bits, i32 as Int32Array, i8 as Int8Array, block formats as bytes. */
 export type BufferView = Float32Array | Uint16Array | Int32Array | Int8Array | Uint8Array;
 
+/** A value, or a promise of one where the memory is not the host's own. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** Elements are numbers, or the bytes of block formats: as `BufferView` has them. */
+export interface BufferPlace {
+  readonly buffer: string;
+  readonly at: number;
+}
+
+export interface BufferRange extends BufferPlace {
+  readonly count: number;
+}
+
 export interface Backend {
   readonly name: string;
   /** One line for people: which build, how many threads, and why. */
@@ -23,11 +36,28 @@ export interface Backend {
   dispose(): Promise<void>;
 }
 
-/** One model's memory. */
+/** A backend whose sessions lie in memory that JavaScript sees. */
+export interface HostBackend extends Backend {
+  createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<HostSession>;
+}
+
+/**
+ * One model's memory. What reads and writes it works on any session when it awaits `read`, `write` and `copy`, which throw a
+ * RelufyError `input` for elements that a buffer does not have.
+ */
 export interface Session {
   readonly memoryBytes: number;
-  /** The whole buffer, without a copy. Valid until the next `load`: fetch it anew each time. */
-  view(buffer: string): BufferView;
+  /**
+   * The whole buffer, without a copy: sessions over host memory only. Valid until the next `load`: fetch it anew each time.
+   * `elementsOf` takes it where it is, and reads where it is not.
+   */
+  view?(buffer: string): BufferView;
+  /** A copy of elements [from, to), of all without them. */
+  read(buffer: string, from?: number, to?: number): MaybePromise<BufferView>;
+  /** Puts values at an element and behind it, at the first without `at`. They may be changed when it is done. */
+  write(buffer: string, values: ArrayLike<number>, at?: number): MaybePromise<void>;
+  /** Copies elements within a buffer, where they may overlap, or to another of the same format. */
+  copy(from: BufferRange, to: BufferPlace): MaybePromise<void>;
   /**
    * Takes buffers from a local file as they lie there, by mapping it, where a backend can: `places` gives the first byte
    * of each, a multiple of 64. Before the first `load`, from which on such buffers are not written; before, writing to one
@@ -41,6 +71,14 @@ export interface Session {
   dispose(): Promise<void>;
 }
 
+export interface HostSession extends Session {
+  view(buffer: string): BufferView;
+  read(buffer: string, from?: number, to?: number): BufferView;
+  write(buffer: string, values: ArrayLike<number>, at?: number): void;
+  copy(from: BufferRange, to: BufferPlace): void;
+  load(program: Program): HostProgram;
+}
+
 export interface Step {
   /** Tokens in this step, 0..maxRows. */
   readonly rows: number;
@@ -50,8 +88,15 @@ export interface Step {
 
 export interface LoadedProgram {
   readonly program: Program;
-  /** A kept activation at its full size, valid until the next run or load. */
-  view(buffer: string): BufferView;
+  /** A kept activation at its full size, without a copy: sessions over host memory only. Valid until the next run or load. */
+  view?(buffer: string): BufferView;
+  /** A copy of elements [from, to) of a kept activation, of all without them. */
+  read(buffer: string, from?: number, to?: number): MaybePromise<BufferView>;
   /** Runs all ops, or those of [from, to): a debugger and a profiler step through a program that way. */
   run(step: Step, from?: number, to?: number): Promise<void>;
+}
+
+export interface HostProgram extends LoadedProgram {
+  view(buffer: string): BufferView;
+  read(buffer: string, from?: number, to?: number): BufferView;
 }

@@ -1,5 +1,17 @@
 export { type ActivationKind, activationCodes, isMaskCode, type MaskKind } from './activations.js';
-export type { Backend, BufferView, LoadedProgram, Session, Step } from './backend.js';
+export type {
+  Backend,
+  BufferPlace,
+  BufferRange,
+  BufferView,
+  HostBackend,
+  HostProgram,
+  HostSession,
+  LoadedProgram,
+  MaybePromise,
+  Session,
+  Step,
+} from './backend.js';
 export { bundlerRemedy, locate } from './beside.js';
 export {
   type BlockDType,
@@ -64,6 +76,7 @@ export { encodeProgram, type RecordField, recordFields, recordWords } from './en
 export { type ErrorCode, RelufyError, show } from './errors.js';
 export { areFinite, isFiniteBuffer } from './finite.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
+export { elementsOf, HostMemory, pendingOf, readElements } from './host-memory.js';
 export { jsonText, parseJson } from './json.js';
 export { nearest } from './nearest.js';
 export { findNotFinite, type NotFinite } from './not-finite.js';

@@ -4,6 +4,7 @@
 import type { LoadedProgram, Session, Step } from './backend.js';
 import { elementCount } from './buffer.js';
 import { areFinite } from './finite.js';
+import { elementsOf } from './host-memory.js';
 import { opDefinition } from './op-table.js';
 import type { Op } from './program.js';
 
@@ -29,13 +30,18 @@ export async function findNotFinite(
 ): Promise<NotFinite | undefined> {
   const { ops, buffers } = loaded.program;
   const limits = { maxRows: step.rows, maxOutputs: step.outputs };
-  const numbers = (name: string): Float32Array => {
+  const numbers = async (name: string): Promise<Float32Array> => {
     const decl = buffers.get(name);
-    const view = decl?.kind === 'activation' ? loaded.view(name) : session.view(name);
-    return decl?.dtype === 'f32' ? (view as Float32Array).subarray(0, elementCount(decl, limits)) : new Float32Array(0);
+    if (decl?.dtype !== 'f32') return new Float32Array(0);
+    const source = decl.kind === 'activation' ? loaded : session;
+    return (await elementsOf(source, name, 0, elementCount(decl, limits))) as Float32Array;
   };
-  const stray = (index: number, name: string, fits: (value: number) => boolean): NotFinite | undefined => {
-    const values = numbers(name);
+  const stray = async (
+    index: number,
+    name: string,
+    fits: (value: number) => boolean,
+  ): Promise<NotFinite | undefined> => {
+    const values = await numbers(name);
     const at = values.findIndex((value) => !fits(value));
     if (at < 0) return undefined;
     const [dim, ...inner] = buffers.get(name)?.shape ?? [];
@@ -44,16 +50,18 @@ export async function findNotFinite(
   };
   for (const [index, { kind, operands }] of ops.entries()) {
     // leaves what is not listed as it was: whatever lay there before
-    if (kind === 'gemvRows') numbers(operands.out as string).fill(0);
+    if (kind === 'gemvRows' && loaded.view) (await numbers(operands.out as string)).fill(0);
     await loaded.run(step, index, index + 1);
+    // where that cannot be cleared, what is listed is seen in the op that reads it
+    if (kind === 'gemvRows' && !loaded.view) continue;
     for (const [operand, { access }] of Object.entries(opDefinition(kind).operands)) {
       const name = operands[operand];
       if (access === 'read' || name === undefined || buffers.get(name)?.kind !== 'activation') continue;
-      if (areFinite('f32', numbers(name))) continue;
+      if (areFinite('f32', await numbers(name))) continue;
       return stray(index, name, Number.isFinite);
     }
     if (kind !== 'storeKv' || buffers.get(operands.k as string)?.dtype !== 'f16') continue;
-    const tooLarge = stray(index, operands.x as string, (value) => Math.abs(value) < beyondF16);
+    const tooLarge = await stray(index, operands.x as string, (value) => Math.abs(value) < beyondF16);
     if (tooLarge !== undefined) return tooLarge;
   }
   return undefined;

@@ -2,7 +2,7 @@
 // Owns the passes and their statistic. The reading is a kernel of each backend that is not in the op table:
 // record: streamRead, the first unit, the number of units, the unit where the threads put their sums (a unit a thread),
 // and how many sums there are: who takes no part in a read has none of it.
-import type { Backend, Session } from './backend.js';
+import type { Backend, HostSession, Session } from './backend.js';
 import { recordWords } from './encode.js';
 import { RelufyError } from './errors.js';
 import { unitBytes } from './plan.js';
@@ -15,7 +15,7 @@ const passes = 7;
 const partBytes = 2 ** 24;
 
 /** A session that also runs records made by hand: `unitOf` gives the first unit of a buffer; a run gives ms by record. */
-export interface RecordSession extends Session {
+export interface RecordSession extends HostSession {
   loadRecords(count: number, records: (unitOf: (buffer: string) => number) => Uint32Array): () => Promise<Float64Array>;
 }
 

@@ -1,6 +1,6 @@
 // Training without a decoder: the losses have the slopes that they say, and a small predictor of two layers learns which
 // neurons of a ReLU are active, on every backend, as predictors and routers are fitted.
-import { type Backend, type BufferDecl, createReferenceBackend, ProgramBuilder } from '@relufy/tensor';
+import { type BufferDecl, createReferenceBackend, type HostBackend, ProgramBuilder } from '@relufy/tensor';
 import { afterAll, describe, expect, it } from 'vitest';
 import { appendLoss, buildTrainedProgram, type LossOptions, ProgramTrainer } from './index.js';
 import { Random } from './random.js';
@@ -63,7 +63,7 @@ function teacher(seed: number) {
   };
 }
 
-async function begin(backend: Backend, trained = predictor('binaryCrossEntropy')): Promise<ProgramTrainer> {
+async function begin(backend: HostBackend, trained = predictor('binaryCrossEntropy')): Promise<ProgramTrainer> {
   const trainer = await ProgramTrainer.create(backend, trained);
   const random = new Random(5);
   for (const { parameter } of trained.parameters) {

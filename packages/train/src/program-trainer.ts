@@ -3,14 +3,14 @@
 // no decoder: predictors, routers and thresholds are fitted by it as models are. Does not own what fills the inputs.
 import {
   appendGradients,
-  type Backend,
   type BufferDecl,
   type BufferView,
   type GradientOptions,
-  type LoadedProgram,
+  type HostBackend,
+  type HostProgram,
+  type HostSession,
   type Program,
   type ProgramBuilder,
-  type Session,
   type Step,
 } from '@relufy/tensor';
 import type { AppendedLoss, LossValue } from './loss.js';
@@ -81,19 +81,19 @@ export function buildTrainedProgram(options: ProgramTrainingOptions): TrainedPro
 
 export class ProgramTrainer {
   readonly trained: TrainedProgram;
-  readonly session: Session;
-  readonly #program: LoadedProgram;
+  readonly session: HostSession;
+  readonly #program: HostProgram;
   /** Updates so far. */
   updates = 0;
 
-  private constructor(trained: TrainedProgram, session: Session) {
+  private constructor(trained: TrainedProgram, session: HostSession) {
     this.trained = trained;
     this.session = session;
     this.#program = session.load(trained.program);
   }
 
   /** Allocates a session. Its buffers are zeros: whoever trains fills parameters and inputs (`session.view`). */
-  static async create(backend: Backend, trained: TrainedProgram): Promise<ProgramTrainer> {
+  static async create(backend: HostBackend, trained: TrainedProgram): Promise<ProgramTrainer> {
     return new ProgramTrainer(trained, await backend.createSession(trained.buffers, trained.program));
   }
 

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, isAbsolute } from 'node:path';
 import { inLockedFolder, toWriteError } from '@relufy/checkpoint/node';
 import { createBackend, loadModel, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
-import { type Backend, jsonText, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
+import { type HostBackend, jsonText, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { intoParts, partOf, scoredTokens, takeSequences } from './data/parts.js';
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
@@ -35,14 +35,14 @@ export async function runTraining(config: RunConfig, options: RunOptions = {}): 
   return runOn(backend, config, options).finally(() => backend.dispose());
 }
 
-async function runOn(backend: Backend, config: RunConfig, options: RunOptions): Promise<Metrics | undefined> {
+async function runOn(backend: HostBackend, config: RunConfig, options: RunOptions): Promise<Metrics | undefined> {
   await mkdir(config.out, { recursive: true }).catch(toWriteError(config.out));
   return inLockedFolder(config.out, undefined, (lost) => runIn(backend, config, options, lost));
 }
 
 /** `lost` aborts when the folder is another process's: nothing may be written there any more. */
 async function runIn(
-  backend: Backend,
+  backend: HostBackend,
   config: RunConfig,
   options: RunOptions,
   lost: AbortSignal,

@@ -1,7 +1,7 @@
 // A decoder's training session: its step over parts of batches. Owns filling the decoder's inputs, counting what its FFNs
 // do, and tracing numbers that are not finite. Does not own running and updating (program-trainer.ts), data or files.
 import { alibiTable, type ModelSpec, notFiniteError, ropeTable } from '@relufy/models';
-import { type Backend, type LoadedProgram, RelufyError, type Session } from '@relufy/tensor';
+import { type HostBackend, type HostProgram, type HostSession, RelufyError } from '@relufy/tensor';
 import type { UpdateOptions } from './optimizer.js';
 import { ProgramTrainer } from './program-trainer.js';
 import { buildTrainingStep, type TrainingStep, type TrainingStepOptions, trainingInputs } from './training-step.js';
@@ -43,7 +43,7 @@ export class TrainingSession {
   readonly step: TrainingStep;
   readonly #options: TrainingStepOptions;
   readonly #trainer: ProgramTrainer;
-  #evaluation: LoadedProgram | undefined;
+  #evaluation: HostProgram | undefined;
 
   private constructor(spec: ModelSpec, step: TrainingStep, trainer: ProgramTrainer, options: TrainingStepOptions) {
     this.spec = spec;
@@ -53,7 +53,7 @@ export class TrainingSession {
   }
 
   /** Allocates a session. Its parameters are zeros: load a checkpoint or initialise them. */
-  static async create(backend: Backend, spec: ModelSpec, options: TrainingStepOptions): Promise<TrainingSession> {
+  static async create(backend: HostBackend, spec: ModelSpec, options: TrainingStepOptions): Promise<TrainingSession> {
     const step = buildTrainingStep(spec, options);
     const trainer = await ProgramTrainer.create(backend, step);
     const { positions, attention } = spec;
@@ -70,7 +70,7 @@ export class TrainingSession {
     return new TrainingSession(spec, step, trainer, options);
   }
 
-  get session(): Session {
+  get session(): HostSession {
     return this.#trainer.session;
   }
 

@@ -2,7 +2,7 @@
 // reaches, and GFLOP/s of the prefill. Weights are random, so sparsity here is what random weights give (about half).
 
 import { buildDecoder, type Decoder, type ModelSpec } from '@relufy/models';
-import type { Backend, DType, LoadedProgram, Session } from '@relufy/tensor';
+import type { DType, HostBackend, HostProgram, HostSession } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
 import { fillRandom } from './synthetic.js';
 
@@ -52,7 +52,7 @@ export function tinyLlamaShape(kind: 'gated' | 'plain'): ModelSpec {
 }
 
 export async function benchDecode(
-  backend: Backend,
+  backend: HostBackend,
   dtype: DType,
   bytes: number,
   seconds: number,
@@ -93,7 +93,7 @@ export async function benchDecode(
   }
 }
 
-function write(session: Session, firstPosition: number, rows: number): void {
+function write(session: HostSession, firstPosition: number, rows: number): void {
   const positions = Int32Array.from({ length: rows }, (_, row) => firstPosition + row);
   session.view('tokens').set(positions.map((position) => (position * 7919) % 32000));
   session.view('positions').set(positions);
@@ -101,18 +101,18 @@ function write(session: Session, firstPosition: number, rows: number): void {
   session.view('outputRows').set([rows - 1]);
 }
 
-async function decodeStep(session: Session, loaded: LoadedProgram): Promise<void> {
+async function decodeStep(session: HostSession, loaded: HostProgram): Promise<void> {
   write(session, 128, 1);
   await loaded.run({ rows: 1, outputs: 1 });
 }
 
-async function prefillStep(session: Session, loaded: LoadedProgram): Promise<void> {
+async function prefillStep(session: HostSession, loaded: HostProgram): Promise<void> {
   write(session, 0, 128);
   await loaded.run({ rows: 128, outputs: 1 });
 }
 
 /** A token has the same logits, bit for bit, whether it comes alone or at the end of a chunk. */
-async function check(session: Session, _decoder: Decoder, loaded: LoadedProgram): Promise<void> {
+async function check(session: HostSession, _decoder: Decoder, loaded: HostProgram): Promise<void> {
   await prefillStep(session, loaded);
   const together = (loaded.view('logits') as Float32Array).slice();
   write(session, 127, 1);

@@ -3,13 +3,13 @@
 // so that density is exact and every cost of the real path is paid.
 import {
   activationCodes,
-  type Backend,
   type BufferDecl,
   type DType,
-  type LoadedProgram,
+  type HostBackend,
+  type HostProgram,
+  type HostSession,
   ProgramBuilder,
   rowBytes,
-  type Session,
 } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
 import { fillRandom, fillSelection, randomNumbers } from './synthetic.js';
@@ -37,7 +37,7 @@ export interface FfnResult {
 const limits = { maxRows: 1, maxOutputs: 1 };
 
 export async function benchFfn(
-  backend: Backend,
+  backend: HostBackend,
   shape: FfnShape,
   densities: readonly number[],
   seconds: number,
@@ -56,7 +56,7 @@ export async function benchFfn(
       ffn.select(session, density, next);
       await check(dense, sparse);
       let sets = 0;
-      const step = (loaded: LoadedProgram) => loaded.run({ rows: 1, outputs: 0 });
+      const step = (loaded: HostProgram) => loaded.run({ rows: 1, outputs: 0 });
       const times = await takeTurns(
         {
           // the new set is drawn outside of the clock: between tasks
@@ -86,7 +86,7 @@ export async function benchFfn(
 }
 
 /** Sparse equals dense bit for bit, and is not zero, before anything is timed. */
-async function check(dense: LoadedProgram, sparse: LoadedProgram): Promise<void> {
+async function check(dense: HostProgram, sparse: HostProgram): Promise<void> {
   await dense.run({ rows: 1, outputs: 0 });
   const expected = (dense.view('out') as Float32Array).slice();
   await sparse.run({ rows: 1, outputs: 0 });
@@ -128,7 +128,7 @@ class Ffn {
     ];
   }
 
-  select(session: Session, density: number, next: () => number): void {
+  select(session: HostSession, density: number, next: () => number): void {
     for (let layer = 0; layer < this.#layers; layer++)
       fillSelection(session.view(`selection.${layer}`) as Float32Array, density, next);
   }

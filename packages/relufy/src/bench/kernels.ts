@@ -1,15 +1,15 @@
 // One kernel at a time: bytes and floating-point operations a second. Each runs over more weights than a cache holds
 // (several copies, one after the other), and its answer is held against the reference executor first.
 import {
-  type Backend,
   type BufferDecl,
   createReferenceBackend,
   type Dim,
   type DType,
+  type HostBackend,
+  type HostSession,
   type OpKind,
   ProgramBuilder,
   rowBytes,
-  type Session,
 } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
 import { fillRandom, fillSelection, randomNumbers } from './synthetic.js';
@@ -51,14 +51,14 @@ function kernels(dtype: DType): Kernel[] {
   ];
 }
 
-export async function benchKernels(backend: Backend, dtype: DType, seconds: number): Promise<KernelResult[]> {
+export async function benchKernels(backend: HostBackend, dtype: DType, seconds: number): Promise<KernelResult[]> {
   const list = kernels(dtype);
   const results: KernelResult[] = [];
   for (const kernel of list) results.push(await benchKernel(backend, kernel, seconds / list.length));
   return results;
 }
 
-async function benchKernel(backend: Backend, kernel: Kernel, seconds: number): Promise<KernelResult> {
+async function benchKernel(backend: HostBackend, kernel: Kernel, seconds: number): Promise<KernelResult> {
   const bench = new KernelBench(kernel);
   await bench.check(backend);
   const session = await bench.open(backend);
@@ -114,7 +114,7 @@ class KernelBench {
     return [this.#input('x', shape[0]), ...chosen];
   }
 
-  async open(backend: Backend, copies = this.copies): Promise<Session> {
+  async open(backend: HostBackend, copies = this.copies): Promise<HostSession> {
     const weights = Array.from({ length: copies }, (_, copy) => this.#weight(copy));
     const session = await backend.createSession([...this.#inputs, ...weights], this.#limits);
     weights.forEach((decl, seed) => {
@@ -155,7 +155,7 @@ class KernelBench {
   }
 
   /** The first row agrees with the reference executor, which has only that row to compute. */
-  async check(backend: Backend): Promise<void> {
+  async check(backend: HostBackend): Promise<void> {
     const first: Float32Array[] = [];
     for (const [which, rows] of [
       [createReferenceBackend(), 1],

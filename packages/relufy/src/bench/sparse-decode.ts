@@ -4,12 +4,12 @@
 // Does not own the shape (decode.ts) or the clock (measure.ts).
 import { buildDecoder, type DecoderProgram, type ModelSpec, relufy, withNormRelu } from '@relufy/models';
 import {
-  type Backend,
   type BufferDecl,
   type DType,
-  type LoadedProgram,
+  type HostBackend,
+  type HostProgram,
+  type HostSession,
   RelufyError,
-  type Session,
 } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
 import { fillRandom } from './synthetic.js';
@@ -35,7 +35,7 @@ const limits = { maxRows: 1, maxOutputs: 1 };
 const position = 128;
 
 export async function benchSparseDecode(
-  backend: Backend,
+  backend: HostBackend,
   shape: ModelSpec,
   dtype: DType,
   points: readonly DensityPoint[],
@@ -94,25 +94,25 @@ export async function benchSparseDecode(
 
 interface Step {
   readonly built: DecoderProgram;
-  readonly loaded: LoadedProgram;
+  readonly loaded: HostProgram;
 }
 
 /** A model of random weights in one layout: all thresholds share it. */
 class Synthetic {
-  readonly #session: Session;
+  readonly #session: HostSession;
   readonly #buffers: readonly BufferDecl[];
   readonly #dtype: DType;
   readonly #vocabSize: number;
   #steps = 0;
 
-  private constructor(session: Session, buffers: readonly BufferDecl[], dtype: DType, vocabSize: number) {
+  private constructor(session: HostSession, buffers: readonly BufferDecl[], dtype: DType, vocabSize: number) {
     this.#vocabSize = vocabSize;
     this.#session = session;
     this.#buffers = buffers;
     this.#dtype = dtype;
   }
 
-  static async open(backend: Backend, spec: ModelSpec, dtype: DType): Promise<Synthetic> {
+  static async open(backend: HostBackend, spec: ModelSpec, dtype: DType): Promise<Synthetic> {
     const { buffers } = decoderOf(spec, dtype);
     const session = await backend.createSession(buffers, limits);
     buffers.forEach((decl, seed) => {

@@ -3,7 +3,7 @@
 
 import { wholeFrom } from '@relufy/chat';
 import { createBackend, type Model, type WeightDType } from '@relufy/models';
-import { type Backend, type DType, measureStreaming, weightDTypes } from '@relufy/tensor';
+import { type DType, type HostBackend, measureStreaming, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchBusy, type Contender } from '../bench/busy.js';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
@@ -101,7 +101,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
 }
 
 async function kernelTable(
-  backend: Backend,
+  backend: HostBackend,
   formats: readonly DType[],
   bandwidth: number,
   seconds: number,
@@ -126,7 +126,7 @@ async function kernelTable(
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 async function decodeTable(
-  backend: Backend,
+  backend: HostBackend,
   formats: readonly DType[],
   bandwidth: number,
   seconds: number,
@@ -154,7 +154,7 @@ async function decodeTable(
 }
 
 async function sparseDecodeTable(
-  backend: Backend,
+  backend: HostBackend,
   dtype: DType,
   kind: 'gated' | 'plain',
   points: readonly DensityPoint[],
@@ -178,7 +178,7 @@ async function sparseDecodeTable(
   };
 }
 
-async function ffnTable(backend: Backend, kind: 'gated' | 'plain', dtype: DType, seconds: number): Promise<Table> {
+async function ffnTable(backend: HostBackend, kind: 'gated' | 'plain', dtype: DType, seconds: number): Promise<Table> {
   const shape = { kind, hiddenSize: 2048, intermediateSize: 5632, dtype, bytes: 512 << 20 };
   const results = await benchFfn(backend, shape, [0.01, 0.05, 0.1, 0.2, 0.5, 1], seconds);
   return {

@@ -11,12 +11,14 @@ import {
   opFields,
   type Program,
   ProgramBuilder,
+  viewLength,
+  viewTypes,
 } from '../index.js';
 import { Operand } from '../reference/call.js';
 import { referenceKernels } from '../reference/kernels.js';
 import type { CaseBuffer } from './case.js';
 import { buffer } from './case.js';
-import { fill } from './run-case.js';
+import { fill, filled } from './run-case.js';
 
 export interface GradientCase {
   readonly name: string;
@@ -64,9 +66,12 @@ export async function backendGradients(backend: Backend, gradientCase: GradientC
     limits,
   );
   try {
-    for (const one of all) fill(session.view(one.decl.name), one, limits, 1);
-    gradientCase.prepare?.((name) => session.view(name));
-    for (const { name } of parameters.values()) session.view(name).fill(before);
+    const values = new Map(all.map((one) => [one.decl.name, filled(one, limits, 1)]));
+    for (const [, decl] of inverses) values.set(decl.name, new viewTypes[decl.dtype](viewLength(decl, limits)));
+    gradientCase.prepare?.((name) => values.get(name) as BufferView);
+    for (const decl of parameters.values())
+      values.set(decl.name, new viewTypes[decl.dtype](viewLength(decl, limits)).fill(before));
+    for (const [name, numbers] of values) await session.write(name, numbers);
     const builder = new ProgramBuilder(gradientCase.name, limits, { differentiable: true });
     for (const { decl } of all) builder.use(decl);
     const out = gradientCase.build(builder);
@@ -78,9 +83,9 @@ export async function backendGradients(backend: Backend, gradientCase: GradientC
     await loaded.run({ rows: gradientCase.rows, outputs: gradientCase.rows });
     const results: Record<string, Float32Array> = {};
     for (const [name, activation] of kept)
-      results[name] = (activation === dyName ? session : loaded).view(activation).slice() as Float32Array;
+      results[name] = (await (activation === dyName ? session : loaded).read(activation)) as Float32Array;
     for (const [name, { name: gradient }] of parameters)
-      results[name] = (session.view(gradient) as Float32Array).map((value) => value - before);
+      results[name] = ((await session.read(gradient)) as Float32Array).map((value) => value - before);
     return results;
   } finally {
     await session.dispose();

@@ -14,6 +14,8 @@ import {
   quantizeRow,
   rowBytes,
   type StepLimits,
+  viewLength,
+  viewTypes,
 } from '../index.js';
 import { Operand } from '../reference/call.js';
 import { referenceKernels } from '../reference/kernels.js';
@@ -30,13 +32,14 @@ export async function runCase(backend: Backend, opCase: OpCase, seed: number): P
     limits,
   );
   try {
-    for (const operand of Object.values(opCase.operands)) fill(session.view(operand.decl.name), operand, limits, seed);
+    for (const operand of Object.values(opCase.operands))
+      await session.write(operand.decl.name, filled(operand, limits, seed));
     const loaded = session.load(caseProgram(opCase, limits));
     await loaded.run({ rows: opCase.rows, outputs: 0 });
     const results: Record<string, CaseResult[string]> = {};
     for (const operand of opCase.results) {
       const { decl } = opCase.operands[operand] as CaseBuffer;
-      results[operand] = session.view(decl.name).slice() as CaseResult[string];
+      results[operand] = (await session.read(decl.name)) as CaseResult[string];
     }
     return results;
   } finally {
@@ -50,6 +53,13 @@ export function caseProgram(opCase: OpCase, limits: StepLimits): Program {
   for (const [operand, { decl }] of Object.entries(opCase.operands)) operands[operand] = builder.use(decl);
   builder.op(opCase.op, operands, opCase.attributes);
   return builder.build();
+}
+
+/** What a buffer is to hold. */
+export function filled(operand: CaseBuffer, limits: StepLimits, seed: number): BufferView {
+  const values = new viewTypes[operand.decl.dtype](viewLength(operand.decl, limits));
+  fill(values, operand, limits, seed);
+  return values;
 }
 
 /** Fills a buffer; the numbers depend on its name, its width and the seed alone, so the same row means the same data. */

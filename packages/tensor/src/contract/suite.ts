@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Backend,
   createReferenceBackend,
+  elementsOf,
   isBlockDType,
   ProgramBuilder,
   RelufyError,
@@ -190,12 +191,62 @@ export function runBackendSuite(suite: BackendSuite): void {
       }
     });
 
+    it('reads, writes and copies elements of every format, and refuses what a buffer does not have', async () => {
+      for (const backend of [reference, ...backends])
+        for (const dtype of ['f32', 'bf16', 'f16', 'i32', 'i8', ...blockDTypes] as const) {
+          if (isBlockDType(dtype) && !backend.weightDTypes.includes(dtype)) continue;
+          const decls = ['a', 'b'].map((name) => buffer(name, dtype, [3, 32], { kind: 'constant', value: 0 }).decl);
+          const other = buffer('other', dtype === 'i32' ? 'f32' : 'i32', [9], { kind: 'constant', value: 0 }).decl;
+          const session = await backend.createSession([...decls, other], limits);
+          const { length } = await session.read('a');
+          const values = Array.from({ length }, (_, i) => i % 100);
+          await session.write('a', values);
+          expect([...(await session.read('a'))]).toEqual(values);
+          expect([...(await session.read('a', 3, 7))]).toEqual([3, 4, 5, 6]);
+          await session.write('a', [50, 51], 5);
+          await session.copy({ buffer: 'a', at: 3, count: 5 }, { buffer: 'a', at: 4 }); // they overlap
+          expect([...(await session.read('a', 2, 11))]).toEqual([2, 3, 3, 4, 50, 51, 7, 9, 10]);
+          await session.copy({ buffer: 'a', at: 5, count: 2 }, { buffer: 'b', at: length - 2 });
+          expect([...(await session.read('b')).slice(-3)]).toEqual([0, 4, 50]);
+          const copied = await session.read('b');
+          await session.write('b', [7]);
+          expect(copied[0]).toBe(0);
+          const refused = async (call: () => unknown) =>
+            expect((async () => call())()).rejects.toMatchObject({ code: 'input' });
+          await refused(() => session.read('a', 1, length + 1));
+          await refused(() => session.read('a', 2, 1));
+          await refused(() => session.write('a', [1, 2], length - 1));
+          await refused(() => session.write('a', [1], -1));
+          await refused(() => session.copy({ buffer: 'a', at: 0, count: 2 }, { buffer: 'b', at: length - 1 }));
+          await refused(() => session.copy({ buffer: 'a', at: 0, count: 2 }, { buffer: 'other', at: 0 }));
+          await session.dispose();
+        }
+    });
+
+    it('a kept activation is read as it is viewed', async () => {
+      for (const backend of [reference, ...backends]) {
+        const x = buffer('x', 'f32', ['rows', 5], { kind: 'normal' }).decl;
+        const session = await backend.createSession([x], limits);
+        const builder = new ProgramBuilder('kept', limits);
+        const out = builder.activation('out', ['rows', 5]);
+        builder.op('activate', { x: builder.use(x), out }, { kind: 0, threshold: 0 });
+        builder.keep(out);
+        const loaded = session.load(builder.build());
+        await session.write('x', [1, -2, 3, -4, 5, 6, -7]);
+        await loaded.run({ rows: 2, outputs: 0 });
+        expect([...(await loaded.read(out, 1, 7))]).toEqual([0, 3, 0, 5, 6, 0]);
+        expect([...(await elementsOf(loaded, out, 4, 6))]).toEqual([5, 6]);
+        await session.dispose();
+      }
+    });
+
     it('refuses calls after dispose with a state error', async () => {
       for (const backend of backends) {
         const session = await backend.createSession([buffer('x', 'f32', [4], { kind: 'normal' }).decl], limits);
         await session.dispose();
         await session.dispose();
-        expect(() => session.view('x')).toThrowError(expect.objectContaining({ code: 'state' }));
+        await expect((async () => session.read('x'))()).rejects.toMatchObject({ code: 'state' });
+        await expect((async () => session.write('x', [1]))()).rejects.toMatchObject({ code: 'state' });
         try {
           session.load(new ProgramBuilder('late', limits).build());
           expect.unreachable();
@@ -208,6 +259,7 @@ export function runBackendSuite(suite: BackendSuite): void {
 }
 
 const limits = { maxRows: 3, maxOutputs: 2 };
+const blockDTypes = ['int8', 'int4'] as const;
 
 /** Four layers of norm -> linear -> relu -> linear with residual; gives the last activation. */
 async function chain(backend: Backend, opByOp: boolean): Promise<number[]> {
@@ -236,14 +288,17 @@ async function chain(backend: Backend, opByOp: boolean): Promise<number[]> {
   }
   builder.keep(x);
   const loaded = session.load(builder.build());
-  inputs.forEach((name, seed) => {
-    const view = session.view(name) as Float32Array;
-    for (let i = 0; i < view.length; i++) view[i] = Math.sin(i * 0.7 + seed) * 0.3;
-  });
+  for (const [seed, name] of inputs.entries()) {
+    const { length } = await session.read(name);
+    await session.write(
+      name,
+      Float32Array.from({ length }, (_, i) => Math.sin(i * 0.7 + seed) * 0.3),
+    );
+  }
   const step = { rows: 3, outputs: 0 };
   if (opByOp) for (let op = 0; op < loaded.program.ops.length; op++) await loaded.run(step, op, op + 1);
   else await loaded.run(step);
-  const result = [...(loaded.view(x) as Float32Array)];
+  const result = [...((await loaded.read(x)) as Float32Array)];
   await session.dispose();
   return result;
 }

@@ -1,8 +1,9 @@
 // The reference backend: runs a program op by op with the naive kernels. Slow on purpose; it defines what is right.
 // Owns plain typed arrays, one a buffer, activations included: nothing is planned, so nothing can hide in a plan.
-import type { Backend, BufferView, LoadedProgram, Session, Step } from '../backend.js';
+import type { BufferView, HostBackend, HostProgram, HostSession, Step } from '../backend.js';
 import { type BufferDecl, type StepLimits, weightDTypes } from '../buffer.js';
 import { RelufyError } from '../errors.js';
+import { HostMemory, readElements } from '../host-memory.js';
 import { opFields, type Program, validateProgram } from '../program.js';
 import { checkProgram, checkStep, viewLength, viewTypes } from '../session-checks.js';
 import { countCodes } from '../shapes.js';
@@ -14,7 +15,7 @@ const allocate = (buffer: BufferDecl, limits: StepLimits): BufferView =>
   new viewTypes[buffer.dtype](viewLength(buffer, limits));
 
 /** The backend that defines every op. One thread, whatever is asked. */
-export function createReferenceBackend(): Backend {
+export function createReferenceBackend(): HostBackend {
   return {
     name: 'reference',
     description: 'reference: naive TypeScript, one thread, the definition of every op',
@@ -25,13 +26,14 @@ export function createReferenceBackend(): Backend {
   };
 }
 
-class ReferenceSession implements Session {
+class ReferenceSession extends HostMemory implements HostSession {
   readonly #storage = new Map<string, BufferView>();
   readonly #buffers: ReadonlyMap<string, BufferDecl>;
   readonly #limits: StepLimits;
   #disposed = false;
 
   constructor(buffers: readonly BufferDecl[], limits: StepLimits) {
+    super();
     this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
     this.#limits = limits;
     for (const buffer of buffers) this.#storage.set(buffer.name, allocate(buffer, limits));
@@ -46,7 +48,7 @@ class ReferenceSession implements Session {
     return find(this.#storage, buffer);
   }
 
-  load(program: Program): LoadedProgram {
+  load(program: Program): HostProgram {
     this.#check();
     validateProgram(program);
     checkProgram(program, this.#buffers, this.#limits);
@@ -64,12 +66,14 @@ class ReferenceSession implements Session {
         ]),
       ),
     }));
+    const view = (buffer: string) => {
+      this.#check();
+      return find(storage, buffer);
+    };
     return {
       program,
-      view: (buffer) => {
-        this.#check();
-        return find(storage, buffer);
-      },
+      view,
+      read: (buffer, from, to) => readElements(buffer, view(buffer), from, to),
       run: async (step: Step, from = 0, to = calls.length) => {
         this.#check();
         checkStep(program, step, from, to);
