@@ -1,6 +1,7 @@
 // Cases whose first number is not finite: made of the largest case of each op, format and activation.
 // A kernel that swallows such a number (a maximum that NaN loses, a comparison that it fails, integers that cannot hold
 // it) would turn a step that went wrong into fluent nonsense. Does not own what a session does about it.
+import { isMaskCode } from '../index.js';
 import type { CaseBuffer, Fill, OpCase } from './case.js';
 
 /** The operand that takes the number, and a result whose first row then has to show it. */
@@ -27,8 +28,9 @@ export interface StrayCase extends OpCase {
 
 export function strayCases(cases: readonly OpCase[]): StrayCase[] {
   const largest = new Map<string, OpCase>();
+  // a mask leaves out what it is told to, a step says only whether
   for (const one of cases)
-    if (one.op in ways)
+    if (one.op in ways && !(one.op === 'activate' && isMaskCode(one.attributes.kind as number)))
       largest.set(
         [one.op, one.operands.w?.decl.dtype, one.operands.w?.decl.transposed, one.attributes.kind].join(),
         one,
