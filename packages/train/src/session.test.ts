@@ -36,7 +36,7 @@ describe.each(backends)('scores of held-out tokens: %s', (_, backend) => {
       beta1: 0.9,
       beta2: 0.99,
       eps: 1e-8,
-      groups: [{ match: () => true, decay: 0, rate: 1 }],
+      groups: [{ match: () => true, weightDecay: 0, lrScale: 1 }],
     });
     for (const { parameter } of session.step.parameters) {
       const view = session.session.view(parameter.name) as Float32Array;
