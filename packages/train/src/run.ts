@@ -309,17 +309,12 @@ class Run {
     return this.#validation.length > 0 && (step % evaluation.every === 0 || step === steps);
   }
 
+  /** @throws RelufyError that names the layer where numbers stop being finite. */
   async #evaluate(): Promise<Pick<StartMetrics, 'validationLoss' | 'validationPerplexity'>> {
     const { sequences } = this.#config.evaluation;
     const validationLoss = await evaluate(this.#session, this.#validation, sequences, this.#step, (share) =>
       this.#progress('evaluating', share),
     );
-    const { step } = this.#state;
-    if (!Number.isFinite(validationLoss))
-      throw new RelufyError(
-        'input',
-        `held-out loss at step ${step}: expected a finite number, got ${validationLoss}. ${step === 0 ? 'The model that the run begins with gives none.' : this.#wayBack()}`,
-      );
     return { validationLoss, validationPerplexity: Math.exp(validationLoss) };
   }
 
