@@ -15,6 +15,7 @@ import type { ParkedSlots } from './parked-slots.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
 import { rowsRead, type StepStatistics } from './statistics.js';
+import { keepTap } from './taps.js';
 
 export interface ForwardResult {
   /** [rows, vocab], row-major. */
@@ -386,19 +387,6 @@ export class Steps {
     }
     return { logprobs, isGreedy, captured };
   }
-}
-
-/** The rows of a tap that a step has left, behind those of the steps before: [of, width]. */
-async function keepTap(
-  { built, loaded }: Loaded,
-  tap: string,
-  captured: Record<string, Float32Array>,
-  { rows, at, of }: { readonly rows: number; readonly at: number; readonly of: number },
-): Promise<void> {
-  const activation = built.taps.get(tap) as string;
-  const width = built.program.buffers.get(activation)?.shape[1] as number;
-  captured[tap] ??= new Float32Array(of * width);
-  captured[tap].set(await elementsOf(loaded, activation, 0, rows * width), at * width);
 }
 
 /** Ids that all contexts begin with, short of the last one of each. */
