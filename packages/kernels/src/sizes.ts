@@ -24,7 +24,9 @@ export function sizesOf(module: WebAssembly.Module, shared: boolean): KernelSize
   const before = known.get(module);
   if (before !== undefined) return before;
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared });
-  const asked = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Exports;
+  // a clock is imported by what runs steps; sizes need none
+  const env = { memory, now: () => 0 };
+  const asked = new WebAssembly.Instance(module, { env }).exports as unknown as Exports;
   const words = new Uint32Array(memory.buffer, recordAt, recordWords);
   const sizes: KernelSizes = {
     scratchBytes(record, { maxRows, maxOutputs }, threads, training) {
