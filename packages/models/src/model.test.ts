@@ -56,11 +56,8 @@ describe('generate', () => {
 
   it('reuses the common prefix of a chat without changing the answer', async () => {
     const answer = await model.generate(messages, { maxNewTokens: 20, temperature: 0 }).result;
-    const turn: ChatMessage[] = [
-      ...messages,
-      { role: 'assistant', content: answer.text },
-      { role: 'user', content: 'And then?' },
-    ];
+    const next = [{ role: 'assistant', content: answer.text } as const, { role: 'user', content: 'And?' } as const];
+    const turn = [...messages, ...next];
     const reused = await model.generate(turn, { maxNewTokens: 20, temperature: 0 }).result;
     expect(reused.usage.cachedTokens).toBeGreaterThan(20);
     await using other = await loadModel(bundled);
