@@ -26,7 +26,7 @@ import { configReader } from './config-reader.js';
 import { dequantize } from './dequantize.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
 import { configKey, laidOver } from './own-keys.js';
-import { type OpenedGguf, openGgufFiles } from './read.js';
+import { ggufPath, type OpenedGguf, openGgufFiles } from './read.js';
 
 const maxDescribedBytes = 2 ** 20;
 
@@ -94,7 +94,7 @@ export async function openGgufAsHuggingFace(
 ): Promise<Checkpoint> {
   const opened = await openGgufFiles(files, file, signal);
   try {
-    const where = `${files.name}/${file}`;
+    const where = ggufPath(files, file);
     const fields = new GgufFields(where, opened.metadata);
     const architecture = architectureOf(fields);
     const facts = (await tensorFacts(opened, where, signal)) ?? noTensors;

@@ -8,7 +8,7 @@ import { weightNames } from '../weight-files.js';
 import { ggufToConfig, tensorFacts } from './as-hugging-face.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
 import { generationKey, laidOver } from './own-keys.js';
-import { findGguf, openGgufFiles } from './read.js';
+import { findGguf, ggufPath, openGgufFiles } from './read.js';
 import { ggufTokenizer } from './tokenizer.js';
 
 type Texts = Readonly<Record<string, string>>;
@@ -47,7 +47,7 @@ async function makeTexts(files: ModelFiles, signal: AbortSignal | undefined): Pr
   if (file === undefined) return undefined;
   const opened = await openGgufFiles(files, file, signal);
   try {
-    const where = `${files.name}/${file}`;
+    const where = ggufPath(files, file);
     const facts = await tensorFacts(opened, where, signal);
     return describe(where, opened.metadata, ggufToConfig(opened.metadata, facts, where));
   } finally {

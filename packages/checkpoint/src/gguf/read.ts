@@ -18,6 +18,10 @@ export interface OpenedGguf {
   readonly metadata: GgufMetadata;
 }
 
+/** How errors call a file: a path or URL of the file itself is its own name. */
+export const ggufPath = (files: ModelFiles, file: string): string =>
+  files.name.endsWith(file) ? files.name : `${files.name}/${file}`;
+
 /** The name of the GGUF in a folder, or undefined; several that are not parts of one are an error. */
 export async function findGguf(files: ModelFiles, signal?: AbortSignal): Promise<string | undefined> {
   const names = ((await files.list?.(signal)) ?? []).filter((name) => name.endsWith('.gguf') && !/^mmproj/.test(name));
@@ -73,7 +77,7 @@ export async function openGgufFiles(files: ModelFiles, file: string, signal?: Ab
   const opened = await openAll(files, names, open, signal, missing);
   try {
     names.forEach((name, part) => {
-      checkPart(`${files.name}/${name}`, metadata.get(name) as GgufMetadata, part, names.length);
+      checkPart(ggufPath(files, name), metadata.get(name) as GgufMetadata, part, names.length);
     });
     checkTensorCount(files.name, metadata.get(names[0] as string) as GgufMetadata, [...opened.values()]);
     return { files: [...opened.values()], metadata: metadata.get(names[0] as string) as GgufMetadata };

@@ -235,3 +235,13 @@ describeShared('golden safetensors', 'golden', () => {
     expect(opened).toBeGreaterThan(10);
   });
 });
+
+it('errors name a GGUF by the path that it has, given as a file or in its folder', async () => {
+  const path = await fresh('odd', { 'odd.gguf': gguf({ fields: [textField('general.architecture', 'odd')] }) });
+  const where = join(path, 'odd.gguf');
+  for (const place of [path, where]) {
+    const files = await folderFiles(place);
+    const message = await messageOf(async () => files.readText('config.json'));
+    expect(message.startsWith(`${where}: `), message).toBe(true);
+  }
+});
