@@ -29,7 +29,7 @@ constexpr int blindSpins = 64;
 using std::chrono::microseconds;
 /** A wait within a step that lasts no longer than this, or than the waiter's own share, is no miss. */
 constexpr microseconds patience{30};
-/** How long the driver waits for the others when a step begins, and they for the driver before they sleep. */
+/** How long those who came wait to be admitted before they sleep. */
 constexpr microseconds attendance{200};
 /** The team is alone for so many times as long as it was stalled, twice that after each relapse, and at most so long. */
 constexpr int sulk = 8;
@@ -71,25 +71,21 @@ int Team::awaitStanding(const std::atomic<int>& standing) {
   }
 }
 
-/** Begins the step as its first member, with those who come in time. */
+/** Begins the step as its first member, with those who are there. */
 void Team::drive(int thread) {
   const Step step = *current_;
   Slot& own = *slots_[static_cast<size_t>(thread)];
   own.standing.store(member, std::memory_order_relaxed);
   own.share = 0;
-  const Clock::time_point now = Clock::now();
   int members = 1;
   if (step.everyThread) {
     for (; members < step.threads; members = admit(members, step.threads))
       if (started_ > cores_) std::this_thread::yield();
       else relax();
   } else if (step.threads > 1 && step.from < step.to && !alone()) {
+    // without waiting: who wakes up later is admitted when the next op begins
     invited_ = true;
-    while (members < step.threads && Clock::now() < now + attendance) {
-      for (int i = 0; i < 8; i++) relax();
-      members = admit(members, step.threads);
-    }
-    if (members == 1) sulkSince(now);
+    members = admit(members, step.threads);
   }
   lastOp_ = Clock::now();
   beginTurn(step.from, members, members > 1, step.threads);
