@@ -17,7 +17,7 @@ const generation: usize = 64;
 const waiters: usize = 128;
 /** Waits in a row that spun in vain; or, below 0, waits that are still to sleep at once. */
 const mood: usize = 192;
-/** Microseconds that waits lasted beyond their spinning, of all threads. */
+/** Microseconds that waits lasted beyond their long spin, of all threads. */
 const stalled: usize = 196;
 
 /** Milliseconds. */
@@ -26,6 +26,11 @@ const stalled: usize = 196;
 /** Reads of the generation before a thread goes to sleep: about 40 us, and 0.2. */
 const longSpin: i32 = 100000;
 const shortSpin: i32 = 500;
+/**
+ * Reads after those of the long spin: as long as a sleeper needs to wake up. Shorter, and two threads that once slept in
+ * turns do so at every op that follows, each waiting for the other to wake: nine of ten steps on two free cores.
+ */
+const wakeSpin: i32 = 300000;
 const patience: i32 = 4;
 /** Barriers to sleep at once, times the threads that come to them. */
 const sulk: i32 = 128;
@@ -47,8 +52,13 @@ export function barrier(at: usize, threads: i32): void {
         store<i32>(at, vain < 0 ? vain + 1 : 0, mood);
         return;
       }
-    store<i32>(at, vain < 0 ? vain + 1 : vain + 1 == patience ? -sulk * (threads - 1) : vain + 1, mood);
     const since = now();
+    for (let i = vain < 0 ? 0 : wakeSpin; i > 0; i--)
+      if (atomic.load<i32>(at, generation) != mine) {
+        atomic.add<i32>(at, <i32>(1000 * (now() - since)), stalled);
+        return;
+      }
+    store<i32>(at, vain < 0 ? vain + 1 : vain + 1 == patience ? -sulk * (threads - 1) : vain + 1, mood);
     atomic.add<i32>(at, 1, waiters);
     while (atomic.load<i32>(at, generation) == mine) atomic.wait<i32>(at + generation, mine, -1);
     atomic.sub<i32>(at, 1, waiters);
