@@ -43,7 +43,7 @@ describe('participants of a step', () => {
     expect(participants.of(2, now + 501)).toBe(2);
     // and a stall after a long peace costs little again
     participants.heard(2, 25, 20, now + 10_000);
-    expect(participants.of(2, now + 10_000 + 61)).toBe(2);
+    expect(participants.of(2, now + 10_000 + 101)).toBe(2);
   });
 
   it('are fewer by one where there are many, and by more at each relapse, but never none', () => {

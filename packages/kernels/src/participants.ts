@@ -4,8 +4,8 @@
 // again. Bits do not depend on the number. Does not own the waits themselves (assembly/team.ts measures them).
 
 /** Fewer take part for so many times as long as the step stalled, twice that after each relapse, and at most so long. */
-const sulk = 3;
-const mostRelapses = 4;
+const sulk = 5;
+const mostRelapses = 3;
 const longestMs = 500;
 
 export class Participants {
