@@ -47,6 +47,9 @@ import { median } from './statistics.mjs';
 
 const firstPromptLength = 16;
 const slowStartMs = 15_000;
+/** A busy loop, which ends with the harness, however that ends. */
+const loopOf = (pid) =>
+  `for (;;) { try { process.kill(${pid}, 0); } catch { break; } const end = Date.now() + 1000; while (Date.now() < end); }`;
 /** Threads that spin for a while after their work go to sleep. */
 const settleMs = 100;
 
@@ -81,7 +84,7 @@ export async function runGroup(group, sizes) {
       if (stream) outcome.streaming[backend] = [];
     }
     for (let i = 0; i < (group.loops ?? 0); i++)
-      loops.push(spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
+      loops.push(spawn(process.execPath, ['-e', loopOf(process.pid)], { stdio: 'ignore' }));
     await takeTurns(outcome, players, streams, loops, sizes);
     for (const { client, result } of players) result.peakBytes = await client.call('peakBytes');
     return outcome;
