@@ -5,9 +5,6 @@ import * as library from '@huggingface/tokenizers';
 interface LibraryNormalizer {
   normalize(text: string): string;
 }
-interface LibraryEncoder {
-  encode(pieces: string[]): string[];
-}
 type NormalizerClass = new (config: object) => LibraryNormalizer;
 
 interface Library {
@@ -18,8 +15,6 @@ interface Library {
   readonly NFKDNormalizer: NormalizerClass;
   readonly PrecompiledNormalizer: NormalizerClass;
   readonly SplitPreTokenizer: new (config: object) => { readonly pattern: RegExp };
-  readonly Unigram: new (config: object, eosToken: string) => LibraryEncoder;
-  readonly WordPiece: new (config: object) => LibraryEncoder;
 }
 
 // One access for each, so that bundlers can leave the rest of the library out.
@@ -30,5 +25,3 @@ export const NFKCNormalizer = (library as unknown as Library).NFKCNormalizer;
 export const NFKDNormalizer = (library as unknown as Library).NFKDNormalizer;
 export const PrecompiledNormalizer = (library as unknown as Library).PrecompiledNormalizer;
 export const SplitPreTokenizer = (library as unknown as Library).SplitPreTokenizer;
-export const Unigram = (library as unknown as Library).Unigram;
-export const WordPiece = (library as unknown as Library).WordPiece;
