@@ -1,6 +1,6 @@
 // Conversion: a converted folder computes, bit for bit, what converting while loading computes; it is written whole or
 // not at all; and a packed file is refused where it does not fit.
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,6 +51,14 @@ async function failure(work: Promise<unknown>): Promise<RelufyError> {
 }
 
 describe('convert', () => {
+  it('copies the tokens that were added beside the vocabulary', async () => {
+    const source = join(folder, 'with-added-tokens');
+    await cp(bundled, source, { recursive: true });
+    await writeFile(join(source, 'added_tokens.json'), '{"<|user|>": 50257}');
+    const out = await convert({ dtype: 'int8' }, source);
+    expect(await readFile(join(out, 'added_tokens.json'), 'utf8')).toBe('{"<|user|>": 50257}');
+  });
+
   it.each(weightDTypes)('to %s: the same bits as converting while loading', async (dtype) => {
     const progress: number[] = [];
     const out = await convert({ dtype, onProgress: ({ loaded, total }) => progress.push(loaded / total) });

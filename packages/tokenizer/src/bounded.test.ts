@@ -5,6 +5,7 @@ import { TemplateBudgetError } from './jinja/budget.js';
 import { compileTemplate } from './jinja/template.js';
 import { oniguruma } from './regex.js';
 import { altered, caught, sentencePiece } from './testing.js';
+import { createTokenizer } from './tokenizer.js';
 
 const split = (Regex: string) =>
   altered({ normalizer: null, pre_tokenizer: { type: 'Split', pattern: { Regex }, behavior: 'Isolated' } });
@@ -68,6 +69,33 @@ describe('patterns of files', () => {
   it('nested quantifiers are not taken for harmless', () => {
     for (const source of ['(a+)+$', '(?:a+)+', 'a*a*b', 'a+b', '(?:a|b)*c']) expect(isHarmless(source)).toBe(false);
   });
+});
+
+it('merges that would collide under a hash that files can know', () => {
+  const [first, tokens, wanted] = [0x4e00, 4000, 60_000];
+  // The table's own mixing without its seeds: pairs that would lie in one run of slots, each a step behind the last.
+  const slotOf = (a: number, b: number): number => {
+    let hash = Math.imul(a, 0x9e3779b1);
+    hash = Math.imul(hash ^ (hash >>> 15) ^ b, 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+    return (hash ^ (hash >>> 16)) & 0x1ffff;
+  };
+  const vocab: Record<string, number> = {};
+  for (let id = 0; id < tokens; id++) vocab[String.fromCharCode(first + id)] = id;
+  const merges: [string, string][] = [];
+  for (let a = 0; a < tokens && merges.length < wanted; a++) {
+    for (let b = 0; b < tokens && merges.length < wanted; b++) {
+      if (slotOf(a, b) >= 600) continue;
+      const pair: [string, string] = [String.fromCharCode(first + a), String.fromCharCode(first + b)];
+      vocab[pair.join('')] = tokens + merges.length;
+      merges.push(pair);
+    }
+  }
+  expect(merges).toHaveLength(wanted);
+  const tokenizerJson = JSON.stringify({ model: { type: 'BPE', vocab, merges } });
+  const began = process.cpuUsage();
+  createTokenizer({ name: 'collide', tokenizerJson }).encode(merges[0]!.join(''));
+  expect(process.cpuUsage(began).user / 1e6).toBeLessThan(2);
 });
 
 describe('text that multiplies', () => {

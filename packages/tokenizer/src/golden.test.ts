@@ -90,6 +90,19 @@ describeShared('real tokenizers', 'golden/tokenizers.json', () => {
   }
 });
 
+describeShared('GPT-2 from vocab.json, merges.txt and added_tokens.json', 'tokenizers/gpt2', () => {
+  it('knows tokens that were added to it', () => {
+    const tokenizer = createTokenizer({
+      name: 'gpt2',
+      vocabJson: readText('tokenizers/gpt2/vocab.json'),
+      mergesTxt: readText('tokenizers/gpt2/merges.txt'),
+      addedTokensJson: JSON.stringify({ '<|user|>': 50257, '<|assistant|>': 50258 }),
+    });
+    expect(tokenizer.encode('<|user|>Hi<|assistant|>')).toEqual([50257, 17250, 50258]);
+    expect(tokenizer.decode([50257, 17250, 50258])).toBe('<|user|>Hi<|assistant|>');
+  });
+});
+
 describeShared('OPT from vocab.json and merges.txt', 'tokenizers/opt_metaseq', () => {
   const role = (content: string) => ({ content, normalized: true, __type: 'AddedToken' });
   const opt = createTokenizer({

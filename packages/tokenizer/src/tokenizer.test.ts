@@ -203,6 +203,16 @@ describe('vocab.json and merges.txt', () => {
   });
 });
 
+it('added_tokens.json with the ids of GPT-2', () => {
+  const tokenizer = createTokenizer({
+    name: 'gpt2',
+    vocabJson: JSON.stringify({ H: 39, i: 72, Hi: 17250, '<|endoftext|>': 50256 }),
+    mergesTxt: '#version: 0.2\nH i',
+    addedTokensJson: JSON.stringify({ '<|user|>': 50257, '<|assistant|>': 50258 }),
+  });
+  expect(tokenizer.encode('<|user|>Hi<|assistant|>')).toEqual([50257, 17250, 50258]);
+});
+
 it('added_tokens.json beside vocab.json and merges.txt', () => {
   const tokenizer = createTokenizer({
     name: 'old',
