@@ -35,20 +35,21 @@ export function readPattern(fields: Fields): string | Pattern {
 /** Replaces every match; `$` in `content` means itself. */
 export function replaceEvery(text: string, pattern: string | Pattern, content: string): string {
   if (pattern === '') return text;
-  const spans: [number, number][] = [];
   if (typeof pattern === 'string') {
-    for (let at = text.indexOf(pattern); at >= 0; at = text.indexOf(pattern, at + pattern.length))
-      spans.push([at, at + pattern.length]);
-  } else {
-    pattern.lastIndex = 0;
-    for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
-      const stop = match.index + match[0].length;
-      spans.push([match.index, stop]);
-      if (match.index === stop) pattern.lastIndex = stop + ((text.codePointAt(stop) ?? 0) > 0xffff ? 2 : 1);
-      if (stop >= text.length) break;
-    }
-    pattern.lastIndex = 0;
+    if (!text.includes(pattern)) return text;
+    const parts = text.split(pattern);
+    checkGrowth(text.length + (parts.length - 1) * content.length);
+    return parts.join(content);
   }
+  const spans: [number, number][] = [];
+  pattern.lastIndex = 0;
+  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
+    const stop = match.index + match[0].length;
+    spans.push([match.index, stop]);
+    if (match.index === stop) pattern.lastIndex = stop + ((text.codePointAt(stop) ?? 0) > 0xffff ? 2 : 1);
+    if (stop >= text.length) break;
+  }
+  pattern.lastIndex = 0;
   if (spans.length === 0) return text;
   checkGrowth(text.length + spans.length * content.length);
   let out = '';

@@ -4,6 +4,7 @@ import { bind, intArgument } from './arguments.js';
 import { charge, step } from './budget.js';
 import { JsonText } from './chat-values.js';
 import type { Lookup } from './format-spec.js';
+import { Generator } from './generator.js';
 import { contains, described, ordered, sliced, subscript } from './operators.js';
 import { repr } from './repr.js';
 import { stringMethod } from './string-methods.js';
@@ -13,7 +14,6 @@ import {
   Dict,
   equal,
   Float,
-  Generator,
   iterate,
   listOf,
   NONE,

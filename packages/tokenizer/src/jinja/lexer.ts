@@ -1,5 +1,5 @@
 // A template's source as tokens, by the rules of jinja2's lexer: what is text and what is a tag, which blanks tags take
-// away (`-`, `+`, trim_blocks, lstrip_blocks), and the words of expressions. What they mean is parser.ts.
+// away (`-`, `+`, trim_blocks, lstrip_blocks), and the words of expressions. What they mean is expressions.ts and statements.ts.
 import { isBlank, SPACE } from './text.js';
 
 export interface Whitespace {

@@ -4,13 +4,13 @@ import { intArgument, textArgument } from './arguments.js';
 import { pythonSort, ReversedList, reversed } from './attributes.js';
 import { charge, step } from './budget.js';
 import type { Filters, Runtime } from './filter-types.js';
+import { Generator } from './generator.js';
 import { operate, ordered } from './operators.js';
 import { repr, str } from './repr.js';
 import {
   type Arguments,
   Dict,
   equal,
-  Generator,
   iterate,
   lengthOf,
   listOf,

@@ -2,7 +2,7 @@
 // it equals another, and dictionaries by Python's idea of equal keys.
 //   None NONE | bool boolean | int number, or bigint beyond 2^53 | str string | list array | all else a PythonObject
 // How values are printed is repr.ts; what can be computed with them is operators.ts.
-import { charge, chargeItems, deeper, enter, leave, scan, step, TemplateBudgetError } from './budget.js';
+import { charge, chargeItems, deeper, enter, leave, scan, step } from './budget.js';
 
 export type Value = boolean | number | bigint | string | Value[] | PythonObject;
 
@@ -265,34 +265,6 @@ export class Callable extends PythonObject {
   }
   override call(args: Arguments): Value {
     return this.run(args);
-  }
-}
-
-/** Iterators that go through iterators, each a few calls deep. */
-const DEEPEST_GENERATOR = 200;
-
-/** An iterator: it gives its values once. */
-export class Generator extends PythonObject {
-  readonly typeName: string = 'generator';
-  readonly #iterator: Iterator<Value>;
-  readonly #depth: number;
-  /** `source`: what the values are made from. */
-  constructor(values: Iterable<Value>, source?: Value) {
-    super();
-    this.#depth = source instanceof Generator ? source.#depth + 1 : 0;
-    if (this.#depth > DEEPEST_GENERATOR)
-      throw new TemplateBudgetError(`it chains more than ${DEEPEST_GENERATOR} filters`);
-    this.#iterator = values[Symbol.iterator]();
-  }
-  /** The next value, or undefined at the end. */
-  next(): Value | undefined {
-    const { done, value } = this.#iterator.next();
-    return done === true ? undefined : value;
-  }
-  /** Who stops early leaves the rest for the next. */
-  override iterate(): Iterable<Value> {
-    const iterator = this.#iterator;
-    return { [Symbol.iterator]: () => ({ next: () => iterator.next() }) };
   }
 }
 
