@@ -32,12 +32,12 @@ describe('patterns of files', () => {
     '(?<=(a+)+b)c',
     '(.*)*x',
   ])('%s ends with an error or an answer', (source) => {
-    const began = performance.now();
+    const began = process.cpuUsage();
     for (const text of ['a'.repeat(40), 'a'.repeat(5000), `${'a'.repeat(40)}!`]) {
       const error = caught(() => split(source).encode(text));
       if (error !== undefined) expect(error).toMatchObject({ code: 'tokenizer' });
     }
-    expect(performance.now() - began).toBeLessThan(3000);
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(3);
   });
 
   it.each([
@@ -124,9 +124,9 @@ describe('text that multiplies', () => {
     const tokenizer = sentencePiece({
       decoder: { type: 'Sequence', decoders: [{ type: 'Fuse' }, { type: 'Strip', content: 'a', start: 0, stop: 1e9 }] },
     });
-    const began = performance.now();
+    const began = process.cpuUsage();
     expect(tokenizer.decode(Array.from({ length: 3000 }, () => tokenizer.tokenToId('a')!))).toBe('');
-    expect(performance.now() - began).toBeLessThan(2000);
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(2);
   });
 });
 
