@@ -36,7 +36,14 @@ export function readPattern(fields: Fields): string | Pattern {
 export function replaceEvery(text: string, pattern: string | Pattern, content: string): string {
   if (pattern === '') return text;
   if (typeof pattern === 'string') {
-    if (!text.includes(pattern)) return text;
+    const at = text.indexOf(pattern);
+    if (at < 0) return text;
+    const after = at + pattern.length;
+    // One token holds it once, and there are many tokens.
+    if (text.indexOf(pattern, after) < 0) {
+      checkGrowth(text.length + content.length);
+      return text.slice(0, at) + content + text.slice(after);
+    }
     const parts = text.split(pattern);
     checkGrowth(text.length + (parts.length - 1) * content.length);
     return parts.join(content);
