@@ -2,15 +2,15 @@
 //
 //   for each block b:  d_b = sum of x[i] w[i] over the block, an exact integer
 //                      lane (b mod 4) of sum += d_b * (wScale_b * xScale_b), in the order of b
-//                      and of formats with minima += xSum_b * (wMinimum_b * xScale_b) after it
+//                      and of formats with minima += wMinimum_b * (xSum_b * xScale_b) after it
 //   dot = hsum(sum)
 //
 // dot.ts with blocks in the place of numbers: this order of summation is the contract of row-major block formats, on every
 // path. Four blocks at a time, a group: their partial sums become lanes by a tree of shuffles.
 //
 // x is prepared once a row, in groups of 288 bytes: 128 words (int8: in order; nibbles: as those of 16 bytes fall out by
-// shifts of words), 4 scales, and 4 block sums: as they are, or of int4 times 8, which take off the 8 that its nibbles
-// have too much. Blocks beyond the row are zeros there, so what is read of the weights behind a row's end (up to 96
+// shifts of words), 4 scales, and 4 block sums: of int4 times 8, which take off the 8 that its nibbles have too much, of
+// formats with minima times the scale, as f32. Blocks beyond the row are zeros there, so what is read of the weights behind a row's end (up to 96
 // bytes) counts nothing.
 //
 // Relaxed SIMD has dot products of bytes, exact while one side has 7 bits and no sign. Nibbles have 4: a pair of
@@ -60,8 +60,11 @@ export function prepare<F>(to: usize, values: usize, scales: usize, sums: usize,
       v128.store(at, i16x8.shr_s(high, 8), 48);
     }
     const lane = floats(b & 3);
-    store<f32>(group + lane, load<f32>(scales + floats(b)), scalesOffset);
-    store<i32>(group + lane, load<i32>(sums + floats(b)) << (hasMinimum<F>() ? 0 : 3), sumsOffset);
+    const scale = load<f32>(scales + floats(b));
+    const sum = load<i32>(sums + floats(b));
+    store<f32>(group + lane, scale, scalesOffset);
+    if (hasMinimum<F>()) store<f32>(group + lane, <f32>sum * scale, sumsOffset);
+    else store<i32>(group + lane, sum << 3, sumsOffset);
   }
 }
 
@@ -163,8 +166,7 @@ export function dotBlocks<F>(w: usize, scales: usize, minima: usize, x: usize, g
       const xScale = v128.load(xScales);
       sum = madd(sum, f32x4.convert_i32x4_s(v128.load(at)), f32x4.mul(scaleHalves(scales, scratch), xScale));
       if (hasMinimum<F>()) {
-        const xSum = f32x4.convert_i32x4_s(v128.load(xScales, sumsOffset - scalesOffset));
-        sum = madd(sum, xSum, f32x4.mul(scaleHalves(minima, scratch), xScale));
+        sum = madd(sum, scaleHalves(minima, scratch), v128.load(xScales, sumsOffset - scalesOffset));
         minima += 8;
       }
     }

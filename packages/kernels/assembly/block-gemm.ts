@@ -125,8 +125,9 @@ export function tileBlocks(
 }
 
 @inline function addMinima(sums: usize, minima: usize, xScale: usize): void {
-  const sum = v128.load32_splat(xScale, sumsOffset - scalesOffset);
-  addScaled(sums, minima, xScale, sum, sum);
+  const x = v128.load32_splat(xScale, sumsOffset - scalesOffset);
+  v128.store(sums, madd(v128.load(sums), v128.load(minima), x));
+  v128.store(sums, madd(v128.load(sums, 16), v128.load(minima, 16), x), 16);
 }
 
 /** The chains of eight outputs, joined as hsum joins lanes. */
