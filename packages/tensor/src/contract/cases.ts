@@ -198,7 +198,7 @@ function* sparseProducts(): Generator<OpCase> {
           };
           const x = matrix('x', inWidth, { kind: 'sparse', density });
           // a list that comes from elsewhere (a predictor, earlier tokens) may hold zeros of x; at 1 it holds everything
-          for (const also of rows === (inWidth % 2 === 0 ? 3 : 8)
+          for (const also of density < 1 && rows === (inWidth % 2 === 0 ? 3 : 8)
             ? [undefined, inWidth % 3 === 0 ? 1 : 3]
             : [undefined])
             yield {
