@@ -1,6 +1,6 @@
 // Invariants of the products, bit for bit, at sizes that reach every path: one row against many, sparse against dense,
 // and one thread against several. The contract suite covers the small shapes; here rows and widths cross the thresholds.
-import type { Backend, BufferDecl, StepLimits, WeightDType } from '@relufy/tensor';
+import type { BufferDecl, HostBackend, StepLimits, WeightDType } from '@relufy/tensor';
 import {
   blockRowBytes,
   blockSize,
@@ -29,7 +29,7 @@ const maxRows = 40;
 const limits: StepLimits = { maxRows, maxOutputs: 1 };
 
 /** Runs a product of `rows` rows, the data of each row depending on the row alone; gives out. */
-async function run(backend: Backend, product: Product, rows: number): Promise<Uint32Array> {
+async function run(backend: HostBackend, product: Product, rows: number): Promise<Uint32Array> {
   const { op, dtype, transposed, inWidth, outWidth, density } = product;
   const state = (name: string, type: BufferDecl['dtype'], shape: BufferDecl['shape'], flip = false): BufferDecl => ({
     name,
@@ -97,7 +97,7 @@ const sentinel = 0.8125;
 const sentinelBits = new Uint32Array(new Float32Array([sentinel]).buffer)[0];
 
 describe('bits', () => {
-  const backends: Backend[] = [];
+  const backends: HostBackend[] = [];
   beforeAll(async () => {
     for (const threads of [1, 2, 3]) backends.push(await createWasmBackend({ threads, everyThread: true }));
   });

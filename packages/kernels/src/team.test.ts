@@ -144,7 +144,7 @@ describe('team', () => {
     await Promise.all([session.dispose(), session.dispose()]);
     await running;
     await expect(program.run(step)).rejects.toMatchObject({ code: 'state' });
-    expect(() => session.view('table')).toThrowError(expect.objectContaining({ code: 'state' }));
+    expect(() => session.view?.('table')).toThrowError(expect.objectContaining({ code: 'state' }));
     expect(session.memoryBytes).toBe(0);
     await backend.dispose();
     await expect(backend.createSession([table], limits)).rejects.toMatchObject({ code: 'state' });

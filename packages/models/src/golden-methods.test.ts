@@ -7,6 +7,7 @@ import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { type LoadOptions, loadModel, type ModelFiles } from './node.js';
 import { expectWithin, readIntegers, readTensors } from './testing/golden.js';
 import { type MethodPlan, plannedMethods, planOf, readCase } from './testing/method-plan.js';
+import { planFolder } from './testing/plan-files.js';
 
 const native = nativeAvailability();
 const skipReason = native.available ? '' : ` (skipped: ${native.reason})`;

@@ -5,7 +5,7 @@ import { createWasmBackend } from '@relufy/kernels';
 import { createNativeBackend, nativeAvailability } from '@relufy/native';
 import { type Backend, createReferenceBackend } from '@relufy/tensor';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { LoadOptions, Model } from '../dist/index.js';
+import type { LoadFilesOptions, Model } from '../dist/index.js';
 import { loadModelFiles } from '../dist/index.js';
 import { expectWithin } from './testing/golden.js';
 import { type ChangeTensors, randomModel } from './testing/random-model.js';
@@ -72,8 +72,11 @@ for (const [name, make] of Object.entries(makers))
   describe(`numbers that leave f32: ${name}`, async () => {
     const backend = await make();
     afterAll(() => backend.dispose());
-    const load = async (change: ChangeTensors, options: LoadOptions = { dtype: 'f32' }, more = {}): Promise<Model> =>
-      loadModelFiles(await randomModel({ ...config, ...more }, change), { ...options, backend });
+    const load = async (
+      change: ChangeTensors,
+      options: LoadFilesOptions = { dtype: 'f32' },
+      more = {},
+    ): Promise<Model> => loadModelFiles(await randomModel({ ...config, ...more }, change), { ...options, backend });
 
     it.each([
       ['an embedding of 1e30', scaled('embed_tokens.weight', 1e30), {}],
@@ -92,7 +95,7 @@ for (const [name, make] of Object.entries(makers))
     });
 
     const layer1 = 'layer 1: linear with "layers.1';
-    it.each<[string, ChangeTensors, LoadOptions, string]>([
+    it.each<[string, ChangeTensors, LoadFilesOptions, string]>([
       [
         'gate',
         both('layers.1.mlp.gate_proj.weight', 3e38, 'layers.1.post_attention_layernorm.weight', 1e3),

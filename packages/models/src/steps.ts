@@ -11,7 +11,7 @@ import {
 import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
-import type { ParkedSlots } from './parked-slots.js';
+import { commonPrefix, type ParkedSlots } from './parked-slots.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
 import { rowsRead, type StepStatistics } from './statistics.js';
@@ -391,12 +391,6 @@ export class Steps {
 
 /** Ids that all contexts begin with, short of the last one of each. */
 function commonLength(contexts: readonly (readonly number[])[]): number {
-  const [first = [], ...others] = contexts;
-  let n = Math.min(...contexts.map(({ length }) => length - 1));
-  for (const other of others) {
-    let same = 0;
-    while (same < n && other[same] === first[same]) same++;
-    n = same;
-  }
-  return n;
+  const [first = []] = contexts;
+  return Math.min(...contexts.map((context) => Math.min(context.length - 1, commonPrefix(first, context))));
 }

@@ -1,7 +1,7 @@
 // Reuse of loaded neurons: phases by hand, then models. Where nothing is restricted, perplexity must be the model's own.
 import { readFileSync } from 'node:fs';
 import { createBackend, loadModel } from '@relufy/models';
-import { type Backend, createReferenceBackend } from '@relufy/tensor';
+import { createReferenceBackend, type HostBackend } from '@relufy/tensor';
 import { expect, test } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { NeuronObserver } from './observer.js';
@@ -58,7 +58,7 @@ test('a random set is as large, drawn anew, and the same again', () => {
   expect(new Set(sets).size).toBe(6);
 });
 
-async function observed(folder: string, backend: Backend = createReferenceBackend()) {
+async function observed(folder: string, backend: HostBackend = createReferenceBackend()) {
   const observer = new NeuronObserver(backend);
   const model = await loadModel(shared(folder), { backend: observer.backend });
   return { observer, model };

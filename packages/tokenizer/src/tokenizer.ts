@@ -1,7 +1,8 @@
 // The Tokenizer: text to ids and back, special tokens by role, and chats to ids.
 // It only puts the parts of definition.ts to work; it does no I/O and keeps no state between calls but caches.
-import { RelufyError, show } from '@relufy/tensor';
+import { aSequence, RelufyError, show } from '@relufy/tensor';
 import { AddedTokenSplitter } from './added-tokens.js';
+import { checkChatOptions, checkDecoding, checkEncoding, checkSink, checkTokenizerFiles } from './arguments.js';
 import { type ChatOptions, renderChat } from './chat.js';
 import { withCleanUp } from './decoder.js';
 import { type Definition, readDefinition, type TokenizerFiles } from './definition.js';
@@ -33,9 +34,11 @@ export interface IdSink {
 
 /**
  * Makes a tokenizer from the texts of a model's files.
- * @throws RelufyError with code `tokenizer` if a file is malformed or says something that cannot be run.
+ * @throws RelufyError with code `tokenizer` if a file is malformed or says something that cannot be run, `option` for
+ * anything but texts of files.
  */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
+  checkTokenizerFiles(files);
   try {
     return new Tokenizer(readDefinition(files));
   } catch (error) {
@@ -123,6 +126,7 @@ export class Tokenizer {
     if (typeof text !== 'string') {
       throw this.#inputError(`cannot encode ${show(text)}, expected a string`, 'Pass the text itself.');
     }
+    checkEncoding(options);
     const { frame, model, normalize, preTokenize } = this.#definition;
     const addSpecialTokens = options.addSpecialTokens ?? true;
     const ids: number[] = addSpecialTokens ? [...frame.before] : [];
@@ -149,6 +153,7 @@ export class Tokenizer {
    * @throws RelufyError with code `input` for an id that is not a whole number from 0 to `vocabSize` - 1.
    */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    if (!aSequence.fits(ids)) throw this.#inputError(`cannot decode ${show(ids)}, expected a list of ids`, badId);
     const pieces: string[] = [];
     const sink = this.openDecoder({ push: (text) => pieces.push(text), end: () => {} }, options);
     let index = 0;
@@ -169,15 +174,15 @@ export class Tokenizer {
    * are left out.
    */
   openDecoder(sink: Sink, options: DecodeOptions = {}, onSkipped?: (token: string) => void): IdSink {
+    checkSink(sink);
+    checkDecoding('decode', options);
     const { cleanUp, decoder, tokens } = this.#definition;
     const clean = options.cleanUpTokenizationSpaces ?? cleanUp;
     const skip = options.skipSpecialTokens ?? false;
     const chain = (clean ? withCleanUp(decoder) : decoder).open(sink);
     return {
       push: (id) => {
-        if (!Number.isSafeInteger(id) || id < 0) {
-          throw this.#inputError(`id ${show(id)}, expected a whole number from 0 on`, badId);
-        }
+        this.#checkId(id);
         const token = this.#spelled.get(id) ?? tokens[id];
         if (skip && this.#skipped.has(id)) {
           if (token !== undefined) onSkipped?.(token);
@@ -191,17 +196,21 @@ export class Tokenizer {
 
   /** The bytes of one token by itself, before any leading space is stripped; empty for an id without a token. */
   tokenBytes(id: number): Uint8Array {
+    this.#checkId(id);
     const token = this.#spelled.get(id) ?? this.#definition.tokens[id];
     return token === undefined ? new Uint8Array() : this.#definition.decoder.bytesOf(token);
   }
 
   /** The id of a token as the vocabulary spells it (`"Ġthe"`), or undefined. */
   tokenToId(token: string): number | undefined {
+    if (typeof token !== 'string')
+      throw this.#inputError(`token ${show(token)}, expected a text`, 'Pass its spelling.');
     return this.#ids.get(token);
   }
 
   /** The token of an id as the vocabulary spells it, or undefined. */
   idToToken(id: number): string | undefined {
+    this.#checkId(id);
     return this.#definition.tokens[id];
   }
 
@@ -215,6 +224,7 @@ export class Tokenizer {
    * messages are malformed or the template refuses them.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    checkChatOptions(options);
     const roles: Partial<Record<Role, string>> = Object.fromEntries(this.#definition.special.roles);
     if (this.bosToken !== undefined) roles.bos_token = this.bosToken;
     return renderChat(this.name, this.#definition.chatTemplates, messages, options, roles);
@@ -223,6 +233,11 @@ export class Tokenizer {
   /** The ids of a chat. The template writes its own special tokens, so none are added: BOS is never doubled. */
   encodeChat(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
     return this.encode(this.applyChatTemplate(messages, options), { addSpecialTokens: false });
+  }
+
+  #checkId(id: number): void {
+    if (!Number.isSafeInteger(id) || id < 0)
+      throw this.#inputError(`id ${show(id)}, expected a whole number from 0 on`, badId);
   }
 
   #inputError(what: string, remedy: string): RelufyError {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { type ModelSpec, planModel, type RelufyOptions } from '@relufy/models';
-import { type Backend, createReferenceBackend } from '@relufy/tensor';
+import { createReferenceBackend, type HostBackend } from '@relufy/tensor';
 import { shared } from '../../../../tools/testing/shared.js';
 import { type Part, TrainingSession } from '../index.js';
 import type { TrainingStepOptions } from '../training-step.js';
@@ -69,7 +69,7 @@ export async function goldenSession(
   options: Partial<TrainingStepOptions> = {},
   relufy?: RelufyOptions,
   change: (spec: ModelSpec) => ModelSpec = (spec) => spec,
-  backend: Backend = createReferenceBackend(),
+  backend: HostBackend = createReferenceBackend(),
 ) {
   const files = await folderFiles(shared(name));
   const plan = await planModel(files, { contextLength: 33, ...(relufy && { relufy }) });
