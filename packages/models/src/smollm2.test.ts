@@ -31,12 +31,12 @@ describeShared('SmolLM2-135M-Instruct', folder, () => {
     const text = gunzipSync(readFileSync(shared('eval/wikitext2/wiki.test.raw.gz'))).toString('utf8');
     const ids = (await model.encode(text.slice(0, 40_000), { addSpecialTokens: false })).slice(0, 4096);
     expect(ids.slice(0, 32)).toEqual(golden.wikitext2.first_ids);
-    // the first and the last of the four windows: the others are as good, and take as long
-    for (const window of [0, 3]) {
+    // the last of the four windows: the others are as good, and take as long
+    for (const window of [3]) {
       const expected = golden.wikitext2.nll_per_window[window];
       const { logprobs } = await model.score(ids.slice(window * 1024, (window + 1) * 1024));
       const nll = -logprobs.subarray(1).reduce((a, b) => a + b, 0) / (logprobs.length - 1);
       expect(Math.abs(nll - expected)).toBeLessThan(2e-4);
     }
-  }, 300_000); // 2,048 tokens through 135 M weights: about 15 s on two quiet cores
+  }, 300_000); // 1,024 tokens through 135 M weights: about 8 s on two quiet cores
 });

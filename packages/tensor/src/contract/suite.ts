@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Backend,
+  blockDTypes,
   createReferenceBackend,
   elementsOf,
   isBlockDType,
@@ -259,7 +260,6 @@ export function runBackendSuite(suite: BackendSuite): void {
 }
 
 const limits = { maxRows: 3, maxOutputs: 2 };
-const blockDTypes = ['int8', 'int4'] as const;
 
 /** Four layers of norm -> linear -> relu -> linear with residual; gives the last activation. */
 async function chain(backend: Backend, opByOp: boolean): Promise<number[]> {
