@@ -1,6 +1,5 @@
 // The contract suite: what every backend owes, run against the reference executor. A backend's own test calls
 // `runBackendSuite` once; what it cannot do it skips by name, with a reason.
-
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
