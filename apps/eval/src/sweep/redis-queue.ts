@@ -83,11 +83,12 @@ export class RedisQueue implements JobQueue {
     while (open.size > 0) {
       for (const job of [...open.values()]) {
         signal.throwIfAborted();
+        const state = await this.#queue.getJobState(job.id);
+        if (state !== 'completed' && state !== 'failed') continue;
+        // read after its end is known: a job that was read before may have ended in between, without what came of it
         const found = await this.#queue.getJob(job.id);
-        const state = await found?.getState();
         if (state === 'completed') yield { job, files: found?.returnvalue as JobFiles };
-        else if (state === 'failed') yield { job, error: found?.failedReason ?? 'failed' };
-        else continue;
+        else yield { job, error: found?.failedReason ?? 'failed' };
         open.delete(job.id);
       }
       await new Promise((resolve) => setTimeout(resolve, pollMs));
