@@ -50,7 +50,7 @@ export function runBackendSuite(suite: BackendSuite): void {
       it(`${op}: ${cases.length} cases agree with the reference, with equal bits at ${suite.threads.join(', ')} threads`, async () => {
         for (const opCase of cases) {
           if (suite.skip?.some((skip) => skip.cases.test(opCase.name)) || !takes(backends, opCase)) continue;
-          const expected = await runCase(reference, opCase, 1);
+          const expected = await referenceOf(opCase, 1);
           const results: CaseResult[] = [];
           for (const backend of backends) results.push(await runCase(backend, opCase, 1));
           if (opCase.exact) expectSameBits(opCase.name, results[0] as CaseResult, expected);
@@ -148,7 +148,7 @@ export function runBackendSuite(suite: BackendSuite): void {
           for (const shape of wideShapes) {
             const [dense, sparse] = wideProducts(dtype, transposed, shape);
             if (!takes(backends, dense)) return;
-            const expected = await wideReference(dense);
+            const expected = await referenceOf(dense, 2, dense.name);
             const first = await runCase(backends[0] as Backend, dense, 2);
             expectClose(dense.name, first, expected, suite.tolerance);
             for (const backend of backends) {
@@ -378,12 +378,12 @@ function bitsOf(values: CaseResult[string]): ArrayLike<number> {
   return values instanceof Float32Array ? new Uint32Array(values.buffer, values.byteOffset, values.length) : values;
 }
 
-/** What the reference gives for wide products: it is slow, and a file may run several suites. */
-const wideResults = new Map<string, Promise<CaseResult>>();
-function wideReference(opCase: OpCase): Promise<CaseResult> {
-  const { name } = opCase;
-  if (!wideResults.has(name)) wideResults.set(name, runCase(createReferenceBackend(), opCase, 2));
-  return wideResults.get(name) as Promise<CaseResult>;
+/** What the reference gives for a case: it is slow, and a file may run several suites. */
+const references = new Map<OpCase | string, Promise<CaseResult>>();
+function referenceOf(opCase: OpCase, seed: number, key: OpCase | string = opCase): Promise<CaseResult> {
+  const known = references.get(key) ?? runCase(createReferenceBackend(), opCase, seed);
+  references.set(key, known);
+  return known;
 }
 
 /** Every backend takes the formats of the case's weights. */
