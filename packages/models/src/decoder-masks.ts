@@ -3,7 +3,7 @@
 import { activationCodes } from '@relufy/tensor';
 import type { Products } from './decoder-products.js';
 import type { DecoderScope, SiteInput } from './decoder-scope.js';
-import { type Mask, type MaskPlace, maskAt, placesName } from './masks.js';
+import { type MaskPlace, maskAt, placesName } from './masks.js';
 import { isQkv, type Projection, projections, type Role } from './projections.js';
 
 /** What goes into a linear layer, and what it was before its mask. */
@@ -16,6 +16,7 @@ export class MaskedLayers {
   readonly #scope: DecoderScope;
   readonly #products: Products;
   readonly #made = new Map<string, MaskedInput>();
+  readonly #branches = new Map<string, string>();
 
   constructor(scope: DecoderScope, products: Products) {
     this.#scope = scope;
@@ -29,19 +30,16 @@ export class MaskedLayers {
     const key = `${x} ${mask === undefined || mask.kind === 'relu' ? mask?.kind : placesName(mask.at)}`;
     const made = this.#made.get(key);
     if (made !== undefined) return made;
-    const rounded = this.#rounded(mask ? this.#masked(layer, mask, x) : x, this.#scope.widthOf(x));
-    const input = { ...(mask ? this.#scope.select(rounded) : { x: rounded }), whole: x };
+    const input = { ...this.#listed(place, this.#prepared(layer, place, x)), whole: x };
     this.#made.set(key, input);
     return input;
   }
 
   /** The same for the last layer of a branch, whose input is multiplied by the residual multiplier. */
   lastInput(layer: number, place: 'o' | 'down', x: string): MaskedInput {
-    const mask = maskAt(this.#scope.spec, place);
-    const rounded = this.#rounded(mask ? this.#masked(layer, mask, x) : x, this.#scope.widthOf(x));
-    this.#scope.taps.set(`${place}.${layer}`, rounded);
-    const scaled = this.#branch(rounded);
-    return { ...(this.#scope.sparse.has(place) ? this.#scope.select(scaled) : { x: scaled }), whole: x };
+    const prepared = this.#prepared(layer, place, x);
+    this.#scope.taps.set(`${place}.${layer}`, prepared);
+    return { ...this.#listed(place, this.#branch(prepared)), whole: x };
   }
 
   /** A linear layer of a block: of the listed `neurons` alone where its rows may be skipped. */
@@ -71,11 +69,9 @@ export class MaskedLayers {
 
   /** What the gate lets through, its zeros listed where it has any by design. */
   neurons(layer: number, x: string): SiteInput {
-    const mask = maskAt(this.#scope.spec, 'neurons');
-    const kept = mask ? this.#masked(layer, mask, x) : x;
-    if (!this.#scope.sparse.has('neurons')) return { x: kept };
-    this.#scope.taps.set(`neurons.${layer}`, kept);
-    return this.#scope.select(kept);
+    const kept = this.#masked(layer, 'neurons', x);
+    if (this.#scope.sparse.has('neurons')) this.#scope.taps.set(`neurons.${layer}`, kept);
+    return this.#listed('neurons', kept);
   }
 
   /** 1 for each neuron that the predictor takes for active, else 0. */
@@ -98,8 +94,24 @@ export class MaskedLayers {
     return this.#scope.select(foreseen);
   }
 
-  /** What a mask leaves of x: zeros elsewhere, in dense programs too. */
-  #masked(layer: number, mask: Mask, x: string): string {
+  /** With its zeros listed, where the place has any by design. */
+  #listed(place: MaskPlace, x: string): SiteInput {
+    return this.#scope.sparse.has(place) ? this.#scope.select(x) : { x };
+  }
+
+  /** What the mask at a place leaves of x, in 8 bits where the model was made so. What rounds to zero need not be read. */
+  #prepared(layer: number, place: MaskPlace, x: string): string {
+    const masked = this.#masked(layer, place, x);
+    if (!this.#scope.spec.roundedInputs) return masked;
+    const out = this.#scope.activation(`${masked}.rounded`, this.#scope.widthOf(x));
+    this.#scope.builder.op('roundRow', { x: masked, out });
+    return out;
+  }
+
+  /** What the mask at a place leaves of x, if there is one: zeros elsewhere, in dense programs too. */
+  #masked(layer: number, place: MaskPlace, x: string): string {
+    const mask = maskAt(this.#scope.spec, place);
+    if (mask === undefined) return x;
     const name = placesName(mask.at);
     const out = this.#scope.activation(`${x}.${mask.kind === 'relu' ? 'relu' : name}`, this.#scope.widthOf(x));
     const of = `layers.${layer}.${name}`;
@@ -132,18 +144,14 @@ export class MaskedLayers {
     this.#scope.builder.op('activate', operands, { kind: activationCodes[code], threshold: 0 });
   }
 
-  /** The input of a linear layer, to 8 bits where the model was made so. What rounds to zero need not be read. */
-  #rounded(x: string, width: number): string {
-    if (!this.#scope.spec.roundedInputs) return x;
-    const out = this.#scope.activation(`${x}.rounded`, width);
-    this.#scope.builder.op('roundRow', { x, out });
-    return out;
-  }
-
   /** What goes into the last layer of a branch, times the residual multiplier; zeros stay zeros. */
   #branch(x: string): string {
     const { residual = 1 } = this.#scope.spec.multipliers ?? {};
-    return residual === 1 ? x : this.#scope.scaled(x, x, residual);
+    if (residual === 1) return x;
+    // a low-rank product may be fed what the layer itself is fed
+    const scaled = this.#branches.get(x) ?? this.#scope.scaled(x, x, residual);
+    this.#branches.set(x, scaled);
+    return scaled;
   }
 
   /** residual + b a x', what a plan adds to a linear layer's output. */

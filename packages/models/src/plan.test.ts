@@ -94,6 +94,16 @@ const plans: Readonly<Record<string, { config: object; plan: Omit<SparsityPlan, 
       ],
     },
   },
+  'low rank beside the whole input, in a model that multiplies its branches': {
+    config: { ...silu, model_type: 'minicpm', scale_emb: 2, scale_depth: 1.4, dim_model_base: 16 },
+    plan: {
+      masks: [{ at: ['down'], kind: 'magnitude' }],
+      lowRank: [
+        { at: ['o'], rank: each(2), input: 'all' },
+        { at: ['down'], rank: each(2), input: 'remainder' },
+      ],
+    },
+  },
   'a predictor, not in every layer': {
     config: silu,
     plan: { predictor: { rank: [4, 0], relu: true }, denseTokens: 2 },
