@@ -41,6 +41,12 @@ const urlFiles = async ({ folder }: Place) => {
   return urlFiles();
 };
 
+/** One program by esbuild with relufy's plugin. */
+async function bundle(place: Place, program: string, options: BuildOptions): Promise<void> {
+  const plugins = [await urlFiles(place)];
+  await bareEsbuild(place, { outdir: place.out, entryPoints: [program], plugins, ...options });
+}
+
 const page = ({ out }: Place, script: string): void =>
   writeFileSync(
     join(out, 'index.html'),
@@ -51,70 +57,28 @@ export const bundlers: readonly Bundler[] = [
   {
     name: 'esbuild',
     forNode: async (place) => {
-      const { folder: absWorkingDir, out: outdir } = place;
-      const plugins = [await urlFiles(place)];
-      await esbuild({
-        absWorkingDir,
-        outdir,
-        entryPoints: ['node.js'],
-        bundle: true,
-        platform: 'node',
-        format: 'esm',
-        plugins,
-        logLevel: 'error',
-      });
-      writeFileSync(join(outdir, 'package.json'), '{ "type": "module" }');
+      await bundle(place, 'node.js', { platform: 'node', format: 'esm' });
+      writeFileSync(join(place.out, 'package.json'), '{ "type": "module" }');
       return 'node.js';
     },
     forBrowsers: async (place) => {
-      const { folder: absWorkingDir, out: outdir } = place;
-      const plugins = [await urlFiles(place)];
-      await esbuild({
-        absWorkingDir,
-        outdir,
-        entryPoints: ['browser.js'],
-        bundle: true,
-        format: 'esm',
-        minify: true,
-        plugins,
-        logLevel: 'error',
-      });
+      await bundle(place, 'browser.js', { format: 'esm', minify: true });
       page(place, '<script type="module" src="browser.js"></script>');
     },
   },
   {
     name: 'esbuild, CommonJS or split',
     forNode: async (place) => {
-      const { folder: absWorkingDir, out: outdir } = place;
-      const plugins = [await urlFiles(place)];
-      await esbuild({
-        absWorkingDir,
-        outdir,
-        entryPoints: ['node.js'],
-        bundle: true,
-        platform: 'node',
-        format: 'cjs',
-        outExtension: { '.js': '.cjs' },
-        plugins,
-        logLevel: 'error',
-      });
+      await bundle(place, 'node.js', { platform: 'node', format: 'cjs', outExtension: { '.js': '.cjs' } });
       return 'node.cjs';
     },
     forBrowsers: async (place) => {
-      const { folder: absWorkingDir, out: outdir } = place;
-      const plugins = [await urlFiles(place)];
-      await esbuild({
-        absWorkingDir,
-        outdir,
-        entryPoints: ['browser.js'],
-        bundle: true,
+      await bundle(place, 'browser.js', {
         format: 'esm',
         splitting: true,
         entryNames: 'js/[name]',
         chunkNames: 'js/chunks/[name]-[hash]',
         assetNames: 'files/[name]-[hash]',
-        plugins,
-        logLevel: 'error',
       });
       page(place, '<script type="module" src="js/browser.js"></script>');
     },
