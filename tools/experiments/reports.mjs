@@ -307,7 +307,7 @@ function relufication(results, runs) {
   const tables = ['llama', 'falcon', 'opt'].flatMap((family) => {
     const members = runs.filter((run) => familyOf(run) === family);
     const resultOf = (run) => results.find((result) => result.run === run);
-    const head = ['model', 'right after surgery', 'perplexity', ...siteHeads, 'MACs, blocks', 'with head'];
+    const head = ['model', 'before fine-tuning', 'perplexity', ...siteHeads, 'MACs, blocks', 'with head'];
     if (!members.some(resultOf)) return [];
     return [{ title: family, head, rows: members.map((run) => familyRow(family, run, resultOf(run))) }];
   });

@@ -5,7 +5,7 @@
 //     e[p] = exp(s[p] - max s);  out = (sum over p, in order, of e[p] * v[p]) / sum e
 //   scores that leave f32 are computed again in f64, less their maximum
 //
-// Heads are dealt to the threads, turned by one each row so that what does not divide evenly evens out. Heads outside,
+// Heads are split across the threads, turned by one each row so that what does not divide evenly evens out. Heads outside,
 // rows inside: the keys and values of a head stay in cache while the rows of a prefill pass.
 // Scratch: capacity + 16 floats of scores; they are padded with -infinity to a multiple of 4.
 import { dot, dotTail } from './dot';

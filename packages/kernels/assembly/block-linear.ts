@@ -1,8 +1,8 @@
 // linear and gemvRows over row-major weights in a block format: which path a call takes. The counterpart for formats of
 // single numbers are linear.ts, gemv.ts and sparse.ts.
 //
-//   linear:    outputs are dealt to the threads; few rows: gemv for each; more: gemm by panels
-//   gemvRows:  one row: its list is dealt to the threads; more: outputs are dealt, and taken in blocks that stay in L2
+//   linear:    outputs are split across the threads; few rows: gemv for each; more: gemm by panels
+//   gemvRows:  one row: its list is split across the threads; more: outputs are dealt, and taken in blocks that stay in L2
 //              while every row passes; lists of nearly all: the dense gemm
 //
 // Every path sums an output in the order of block-dot.ts: sparse equals dense, bit for bit.
@@ -23,7 +23,7 @@ const gemmRows = 8;
 const denseRows: f32 = 0.6;
 /** Share of the outputs, in a hundred, from which on a list is read as the dense product reads. */
 const denseShare: i64 = 85;
-/** A list is dealt to the threads, and to chunks, in this unit at least. */
+/** A list is split across the threads, and to chunks, in this unit at least. */
 const listUnit = 8;
 /** Bytes of weights that stay in L2 while the rows of a step pass. */
 const chunkBytes: usize = 262144;

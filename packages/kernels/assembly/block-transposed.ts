@@ -1,7 +1,7 @@
 // linear over a transposed weight in a block format, and axpyRows: which path a call takes. Every path sums in the order
 // of parts.ts, and within a part in that of block-axpy.ts: sparse equals dense, bit for bit.
 //
-//   one row:               parts of the inputs are dealt to the threads, which read whole rows; a barrier; columns are dealt
+//   one row:               parts of the inputs are split across the threads, which read whole rows; a barrier; columns are dealt
 //                          and the parts joined. A share of the columns would be a piece of a kilobyte of every row, which
 //                          memory gives at 0.8 of the speed
 //   few rows, or sparse:   columns are dealt in whole blocks; blocks of k stay in L2 while each row adds up its own

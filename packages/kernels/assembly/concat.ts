@@ -2,7 +2,7 @@
 //
 //   for each row r: out[r] = a[r], b[r], c[r]
 //
-// Rows are dealt to the threads; with fewer rows than threads, columns are.
+// Rows are split across the threads; with fewer rows than threads, columns are.
 import { Concat } from './generated/ops';
 import { floats, share } from './simd';
 

@@ -1,7 +1,7 @@
 // The op `linear`: out[r] = residual[r] + (w x[r] + bias), for both layouts and every weight format.
 //
-//   row-major [out, in]:   outputs are dealt to the threads; few rows: gemv for each; more: gemm by panels
-//   transposed [in, out]:  columns are dealt to the threads; few rows: axpyList over all k; more: gemm by panels
+//   row-major [out, in]:   outputs are split across the threads; few rows: gemv for each; more: gemm by panels
+//   transposed [in, out]:  columns are split across the threads; few rows: axpyList over all k; more: gemm by panels
 //
 // All paths of a layout sum an output in the same order (dot.ts, axpy.ts), so a row's bits do not depend on the path.
 // In place on the residual (out = residual) is fine: an output is read once, just before it is written.

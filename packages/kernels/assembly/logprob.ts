@@ -3,7 +3,7 @@
 //   top = max(logits); best = first index where logits = top
 //   logprob = logits[target] - top - ln(sum(exp(logits - top)))
 //
-// Rows are dealt to the threads: the product before it costs a thousand times more, so a single row is not split.
+// Rows are split across the threads: the product before it costs a thousand times more, so a single row is not split.
 import { exp, log } from './exp';
 import { LogProb } from './generated/ops';
 import { floats, hmax, share, splat } from './simd';

@@ -1,4 +1,4 @@
-// quantize: activations to signed bytes in blocks of 32. Blocks are dealt to the threads.
+// quantize: activations to signed bytes in blocks of 32. Blocks are split across the threads.
 //
 //   scale = max|x| / 127 (0 below 1e-30); values = round(x * (1 / scale)), half to even; sum of values
 //   a block with a number that is not finite: scale = NaN, values = 0

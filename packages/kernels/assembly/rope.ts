@@ -1,4 +1,4 @@
-// rope: rotary positions, in place, on the first `heads` heads of each row. Units of (row, head) are dealt to the threads.
+// rope: rotary positions, in place, on the first `heads` heads of each row. Units of (row, head) are split across the threads.
 //
 //   row of the table = [cos(0 .. half), sin(0 .. half)] of the row's position
 //   for i < half: a = x[i], b = x[i + half]; x[i] = a cos - b sin; x[i + half] = b cos + a sin

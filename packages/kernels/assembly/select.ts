@@ -2,7 +2,7 @@
 //
 //   active[r] = ascending indices of the non-zeros of x[r]; activeCount[r] = how many
 //
-// Rows are dealt to the threads. With fewer rows than threads each thread lists a share of the columns; where its part
+// Rows are split across the threads. With fewer rows than threads each thread lists a share of the columns; where its part
 // of the list begins it counts itself (counting four at a time is ten times faster than listing), so no second barrier.
 import { SelectActive } from './generated/ops';
 import { floats, share, splat } from './simd';

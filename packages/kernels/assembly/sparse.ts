@@ -1,11 +1,11 @@
 // gemvRows and axpyRows: the products that read only the weights that matter.
 //
 //   gemvRows:  the listed outputs only; a weight row is an output
-//   axpyRows:  the listed inputs only; a weight row is an input. The output columns are dealt to the threads, never the
+//   axpyRows:  the listed inputs only; a weight row is an input. The output columns are split across the threads, never the
 //              neurons, so each output has one owner and one order
 //
 // The orders of summation are those of the dense products (dot.ts, axpy.ts): sparse equals dense, bit for bit, and the
-// ways below differ in speed only. With one row the one list is dealt to the threads. With several, each thread has a
+// ways below differ in speed only. With one row the one list is split across the threads. With several, each thread has a
 // range of neurons (gemvRows) or of columns (axpyRows):
 // 1. each row for itself, while lists hardly overlap: weights are read as often as they are listed;
 // 2. weights outside, rows inside, when several rows want the same weights: these are read from memory once;
@@ -144,7 +144,7 @@ export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratc
 const axpyBlockRows: i32 = 64;
 const axpyBlockColumns: i32 = 512;
 const axpySharedScratch: usize = (<usize>(axpyBlockRows * axpyBlockColumns) << 2) + (<usize>axpyBlockRows << 2);
-/** Columns are dealt to the threads in this unit. */
+/** Columns are split across the threads in this unit. */
 const columnUnit = 32;
 
 /** Columns [first, first + columns) of several rows: blocks of k stay in L2 while the rows pass. */

@@ -5,7 +5,7 @@
 //     make k; else +0
 //
 // Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the bar is found by counting their
-// digits, in three passes whatever the numbers. Stretches are dealt to the threads; where there are fewer, every thread
+// digits, in three passes whatever the numbers. Stretches are split across the threads; where there are fewer, every thread
 // finds the bar of each, and writes its share of the columns: not when out = x.
 import { KeepTop } from './generated/ops';
 import { floats, share, splat } from './simd';

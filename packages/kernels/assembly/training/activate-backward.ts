@@ -1,8 +1,8 @@
 // activateBackward and penalty: gradients number by number.
 //
-//   activateBackward: out = residual + dy f'(x), the derivatives as below (masks: ../masks.ts); dealt to the threads in cache lines
+//   activateBackward: out = residual + dy f'(x), the derivatives as below (masks: ../masks.ts); split across the threads in cache lines
 //   penalty: out = residual + coefficient sign(x); norm[r] = sum |x[r]|; activeCount[r] = how many of x[r] are not 0; rows
-//            are dealt to the threads, and the sum of a row runs in four lanes, then one by one
+//            are split across the threads, and the sum of a row runs in four lanes, then one by one
 //
 // The last one to three numbers go through the same four-lane code, so that a number's bits do not depend on its place.
 import { exp, normalCdf, sigmoid, tanh } from '../exp';

@@ -7,7 +7,7 @@
 //       dv[j] += sum over i, in order, of share[j][i] dy[i];  dk[j] += sum over i, in order, of ds[j][i] q[i]
 //
 // So a sum runs over runs, then heads, then rows. Rows at a run's ends that attend to no key of the block are left out: they
-// would add zeros. Pairs of block and kv head are dealt to the threads in turn.
+// would add zeros. Pairs of block and kv head are split across the threads in turn.
 // Scratch: a panel; share and ds of the block; position and stats of a run's rows; sums of dk and dv.
 import { exp } from '../exp';
 import { AttentionBackwardKeyValue } from '../generated/ops';

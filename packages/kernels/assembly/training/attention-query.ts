@@ -6,7 +6,7 @@
 //     out[i] = scale sum over p, in order, of ds[i][p] k[p];  stats = max + ln(sum(e)), along
 //
 // A row's own positions run in four lanes from its first on; positions that others of the block attend to are zeros in
-// its sums, so its bits do not depend on the block. Pairs of block and head are dealt to the threads in turn.
+// its sums, so its bits do not depend on the block. Pairs of block and head are split across the threads in turn.
 // Scratch: a panel; s and slope, each a row more than the block, of capacity + 32 numbers; sums of the block.
 import { log } from '../exp';
 import { AttentionBackwardQuery } from '../generated/ops';

@@ -1,4 +1,4 @@
-// crossEntropy: the loss of each row of logits, and in their place its gradient. Rows are dealt to the threads.
+// crossEntropy: the loss of each row of logits, and in their place its gradient. Rows are split across the threads.
 //
 //   top = max(logits); rest = sum of exp(logit - top) over the tokens that the teacher does not list
 //   total = rest + sum of exp(logit - top) over those it does;  loss = ln(total) + top - logits[target]

@@ -5,7 +5,7 @@
 //     out = residual + (g - plain - n along) scale;  stats = mean, scale;  columns beyond the heads: residual + dy
 //   weight[c] += sum over r, in order from +0, of dy[r][c] (x[r][c] - mean) scale;  bias[c] += sum over r of dy[r][c]
 //
-// Sums of a head run in four lanes from its first column on, then one by one. Rows are dealt to the threads; of the
+// Sums of a head run in four lanes from its first column on, then one by one. Rows are split across the threads; of the
 // gradients, columns. In place (out = residual or dy) is fine: a number is read before it is written, by its owner.
 import { NormBackward, NormGradient } from '../generated/ops';
 import { reduce, wideMean, wideScale } from '../norm';

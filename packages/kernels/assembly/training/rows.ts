@@ -1,7 +1,7 @@
 // scatterAdd and place: rows that a gather took, on their way back.
 //
 //   scatterAdd: table[index[r]] += x[r], rows in order; a thread owns columns, since rows may meet
-//   place:      out[r] = from[r] < 0 ? 0 : x[from[r]]; rows are dealt to the threads
+//   place:      out[r] = from[r] < 0 ? 0 : x[from[r]]; rows are split across the threads
 import { Place, ScatterAdd } from '../generated/ops';
 import { floats, share } from '../simd';
 

@@ -1,4 +1,4 @@
-// activateBackward and penalty: elementwise, dealt to the threads in cache lines; penalty also counts a row, so rows are.
+// activateBackward and penalty: elementwise, split across the threads in cache lines; penalty also counts a row, so rows are.
 //
 //   activateBackward:  out = residual + dy * f'(x)
 //   penalty:           out = residual + coefficient * sign(x);  norm[r] = sum |x[r]|;  activeCount[r] = how many x[r] != 0

@@ -1,7 +1,7 @@
 // The gradients of attention: of queries over the KV cache, of keys and values over the rows of the step. Both work on
 // blocks of `tileColumns` rows of one slot, which are the lanes; what they meet passes by as rows of outer.h's tile.
 //
-//   attentionBackwardQuery, for a block of queries and a head (units of both are dealt to the threads), over keys p:
+//   attentionBackwardQuery, for a block of queries and a head (units of both are split across the threads), over keys p:
 //     s[p][q] = scale * (k[p] . q + keyBias[p]);  t[p][q] = v[p] . dy[q]
 //     e = exp(s - max s) where p is seen, else 0;  share = e / sum e;  along = (sum over p of e t) / sum e
 //     dq[q] = scale * sum over p, in order, of (share (t - along))[p][q] k[p];  stats = max s + ln(sum e), along

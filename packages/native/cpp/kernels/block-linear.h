@@ -1,7 +1,7 @@
 // linear and gather over row-major weights in a block format: which path a call takes. The float formats'
 // counterpart is linear.h and sparse.h; the ops themselves are dispatched there.
 //
-//   outputs are dealt to the threads; few rows: dotBlocks; more: panels of integers
+//   outputs are split across the threads; few rows: dotBlocks; more: panels of integers
 #pragma once
 #include "axpy.h"
 #include "block-gemm.h"

@@ -1,4 +1,4 @@
-// Sums over rows, a column at a time: gradients of biases and of the weights of norms. Columns are dealt to the threads.
+// Sums over rows, a column at a time: gradients of biases and of the weights of norms. Columns are split across the threads.
 //
 //   out[c] += sum over blocks of 64 rows, in order, of (sum over the rows of a block, in order, of term(r, c))
 //

@@ -1,4 +1,4 @@
-// crossEntropy: the loss, and the logits turned into their gradient, a row at a time; rows are dealt to the threads.
+// crossEntropy: the loss, and the logits turned into their gradient, a row at a time; rows are split across the threads.
 //
 //   e = exp(logits - max), in place;  q = e / sum e;  loss = max + ln(sum e) - logits[target]
 //   logits = weight (q - onehot(target)) + pull (q - p)

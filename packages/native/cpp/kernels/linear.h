@@ -1,6 +1,6 @@
 // The op `linear`: out[r] = residual[r] + (w x[r] + bias), for both layouts and every weight format.
 //
-//   row-major [out, in]:   outputs are dealt to the threads; one row: gemv; more: gemm by panels (block formats:
+//   row-major [out, in]:   outputs are split across the threads; one row: gemv; more: gemm by panels (block formats:
 //                          block-linear.h)
 //   transposed [in, out]:  transposed.h
 //

@@ -4,7 +4,7 @@
 //     t = thresholds[c] * strength[r]; a row of strength 0 passes whole
 //     out[i] = residual[i] + (x[i] passes t ? values[i] : +0)      values: x, dy of a gradient, 1 of a step
 //
-// Numbers are dealt to the threads in cache lines. Nothing is rounded but t, so the bits are those of the definition. In
+// Numbers are split across the threads in cache lines. Nothing is rounded but t, so the bits are those of the definition. In
 // place (out = x) is fine.
 #pragma once
 #include "simd.h"

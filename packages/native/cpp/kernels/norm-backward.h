@@ -4,7 +4,7 @@
 //   out = residual + (g - mean(g) - n * mean(g n)) * scale      (mean(g) where the norm centres)
 //   weight[c] += sum over rows of dy[c] n[c];  bias[c] += sum over rows of dy[c]      (column-sums.h)
 //
-// Rows are dealt to the threads; of normGradient, columns.
+// Rows are split across the threads; of normGradient, columns.
 #pragma once
 #include "column-sums.h"
 #include "norm.h"

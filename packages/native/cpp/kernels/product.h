@@ -14,7 +14,7 @@ struct Product {
   int outWidth;
 };
 
-/** Outputs are dealt to the threads in these units: row-major weights, and columns of transposed ones. */
+/** Outputs are split across the threads in these units: row-major weights, and columns of transposed ones. */
 constexpr int outputUnit = 16;
 constexpr int columnUnit = 64;
 

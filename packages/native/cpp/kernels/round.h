@@ -2,7 +2,7 @@
 //
 //   s = 127 / max(max|x|, 1e-5), NaN where x is not finite;  out = round(x * s) / s, half to even
 //
-// No clamp: |x * s| is at most 127 but for a rounding. Rows are dealt to the threads; when there are fewer rows than
+// No clamp: |x * s| is at most 127 but for a rounding. Rows are split across the threads; when there are fewer rows than
 // threads each thread finds the whole row's maximum and writes its share of the columns. Not when out = x (see norm.h).
 #pragma once
 #include <cmath>

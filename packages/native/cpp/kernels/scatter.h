@@ -1,7 +1,7 @@
 // scatterAdd and place: the gradients of gather, for a table that is trained and for one that is an activation.
 //
 //   scatterAdd:  for each row r, in order, for my columns c: table[index[r]][c] += x[r][c]
-//   place:       out[r] = from[r] < 0 ? 0 : x[from[r]]; rows are dealt to the threads
+//   place:       out[r] = from[r] < 0 ? 0 : x[from[r]]; rows are split across the threads
 #pragma once
 #include "column-sums.h"
 

@@ -2,7 +2,7 @@
 //
 //   active[r] = ascending indices of the non-zeros of x[r]; activeCount[r] = how many
 //
-// Rows are dealt to the threads. When there are fewer rows than threads, columns are: each thread counts the non-zeros
+// Rows are split across the threads. When there are fewer rows than threads, columns are: each thread counts the non-zeros
 // before its share, which is ten times faster than listing them, and so knows where its part of the list begins.
 #pragma once
 #include "simd.h"

@@ -5,14 +5,14 @@
 //
 // The orders of summation are those of the dense products (dot.h, block-dot.h, axpy.h): sparse equals dense, bit for bit.
 //
-// gemvRows, few rows of x: the list is dealt to the threads. Its rows lie anywhere; what reads them fast was measured (one
+// gemvRows, few rows of x: the list is split across the threads. Its rows lie anywhere; what reads them fast was measured (one
 // thread, rows of 2 KB, 10 to 30 % of them; the same memory streams at 33 GB/s):
 //   float formats: eight rows in step, left to the processor's prefetcher: 23 GB/s; one row after the other: 11, with the
 //     next asked for: 17
 //   block formats: the lines of the next eight rows are asked for in turn, a row's worth at a time: 22 GB/s; one row after
 //     the other: 17, spread over the computation: 15, into L1: 12, every other line or the first lines only: 12; without: 10
 // A list of nearly all rows is read as the dense product reads them.
-// Many rows of x: outputs are dealt to the threads, and taken in chunks that stay in L2 while every row of x passes.
+// Many rows of x: outputs are split across the threads, and taken in chunks that stay in L2 while every row of x passes.
 #pragma once
 #include "linear.h"
 

@@ -1,6 +1,6 @@
 // linear over a transposed weight, and axpyRows: which path a call takes. The order of summation is that of axpy.h.
 //
-//   few rows:             parts of the inputs are dealt to the threads; a barrier; columns are dealt, and the parts added
+//   few rows:             parts of the inputs are split across the threads; a barrier; columns are dealt, and the parts added
 //   many rows, dense:     rows or columns are dealt; gemm by panels, or the sparse way where the numbers are mostly zeros
 //   many rows, sparse:    columns are dealt; a part of the weights stays in L2 while a block of rows adds its members
 #pragma once
