@@ -29,6 +29,16 @@ const mayImport: Readonly<Record<string, { statically: readonly string[]; dynami
   '@relufy/train': {
     statically: ['@relufy/tensor', '@relufy/checkpoint', '@relufy/tokenizer', '@relufy/models', '@relufy/sparsity'],
   },
+  '@relufy/predictor': {
+    statically: [
+      '@relufy/tensor',
+      '@relufy/checkpoint',
+      '@relufy/tokenizer',
+      '@relufy/models',
+      '@relufy/sparsity',
+      '@relufy/train',
+    ],
+  },
   '@relufy/chat': { statically: allBut('relufy') },
   '@relufy/eval': { statically: allBut('relufy') },
   relufy: { statically: allBut() },

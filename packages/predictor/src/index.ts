@@ -1,0 +1,17 @@
+export {
+  type Calibration,
+  type PlanDraft,
+  type PlanTensor,
+  planContents,
+  planFolder,
+  type Trial,
+} from './calibration.js';
+export type { Journal } from './journal.js';
+export {
+  type Allocation,
+  allocations,
+  type CalibrationMethod,
+  type CalibrationOptions,
+  type CalibrationTarget,
+  calibrationMethods,
+} from './options.js';

@@ -1,0 +1,139 @@
+// What `calibrate` is asked for: methods, targets, budgets, and the rules that options have to keep. Does not own what a
+// method does nor how a target is met.
+import type { LoadOptions, MaskPlace } from '@relufy/models';
+import {
+  aBoolean,
+  aFunction,
+  aNumber,
+  anObject,
+  anything,
+  aSignal,
+  aText,
+  aWhole,
+  checkOptions,
+  checkValue,
+  either,
+  type OptionRules,
+  objectOf,
+  oneOf,
+  RelufyError,
+} from '@relufy/tensor';
+import type { Journal } from './journal.js';
+
+/** Papers and rules: docs of each method. */
+export const calibrationMethods = [
+  'teal',
+  'wina',
+  'r-sparse',
+  'cats',
+  'chess',
+  'cett',
+  'fatrelu',
+  'top',
+  'groups',
+  'random',
+] as const;
+
+export type CalibrationMethod = (typeof calibrationMethods)[number];
+
+/**
+ * How zeros are shared out among sites: `uniform` (all alike), `greedy` (within a block, by what it does to the block's
+ * output: TEAL, arXiv 2408.14690), `loss` (also between blocks, by what each costs at the model's end), `evolutionary`
+ * (from there, by trying: WiSparse, arXiv 2602.14452, R-Sparse's rho, arXiv 2504.19449).
+ */
+export const allocations = ['uniform', 'greedy', 'loss', 'evolutionary'] as const;
+
+export type Allocation = (typeof allocations)[number];
+
+/** One of these says how much is left out. */
+export interface CalibrationTarget {
+  /** Share of the blocks' weight bytes that a token skips, as measured on the trial text, 0 to 1. */
+  readonly sparsity?: number;
+  /** Share kept by place, on the calibration text and by the dense model's numbers: `{ down: 0.3 }`. Others stay whole. */
+  readonly density?: Readonly<Partial<Record<MaskPlace, number>>>;
+  /** The most that perplexity of the trial text may rise: 0.01 is one percent. */
+  readonly perplexityIncrease?: number;
+  /** Of the method cett: the error that leaving out neurons may make (0.2 in the papers). */
+  readonly cett?: number;
+}
+
+export interface CalibrationOptions extends CalibrationTarget {
+  readonly method: CalibrationMethod;
+  /** Default: uniform. */
+  readonly allocation?: Allocation;
+  /** Tokens of the text that statistics are made of. Default 4096. */
+  readonly tokens?: number;
+  /** Tokens behind them on which plans are tried. Default 2048. */
+  readonly trialTokens?: number;
+  /** Tokens of a sequence; each begins at position 0. Default 512. */
+  readonly window?: number;
+  /** Of random channels and of evolution. Default 1. */
+  readonly seed?: number;
+  /** Tokens at the beginning of a sequence that are computed whole. Default 0. */
+  readonly denseTokens?: number;
+  /** WINA: whose columns make the norms. `projection`: each its own (the paper); `site`: of all that read the same input
+   * together; `release`: only k and gate have norms, as in the released code. Default: projection. */
+  readonly norms?: 'projection' | 'site' | 'release';
+  /** WINA: the k largest of each token, or a threshold. Default: top, but threshold where the allocation is not uniform. */
+  readonly select?: 'top' | 'threshold';
+  /** CHESS: q and o by their inputs too. Default true. */
+  readonly attention?: boolean;
+  /** CHESS: what stands for `up`: its root mean square, or the mean of its magnitudes. Default rms. */
+  readonly kappa?: 'rms' | 'mean';
+  /** R-Sparse: the share of the budget that goes to channels, the rest to ranks. Default 0.9. */
+  readonly rho?: number;
+  /** `groups`: neighbours among which a share is kept. Default 32. */
+  readonly within?: number;
+  /** Names the text in the plan. */
+  readonly text?: string;
+  /** How the model is loaded: it is calibrated as it will be run. */
+  readonly load?: Omit<LoadOptions, 'plan' | 'sparsity' | 'slots' | 'contextLength' | 'signal' | 'onProgress'>;
+  /** Remembers what was measured, so that a run that was ended goes on from there. */
+  readonly journal?: Journal;
+  readonly signal?: AbortSignal;
+  /** Hears what is done, and the share of it that is. */
+  readonly onProgress?: (what: string, share: number) => void;
+}
+
+const share = aNumber(0, 1);
+
+const rules: OptionRules<CalibrationOptions> = {
+  method: oneOf(...calibrationMethods),
+  allocation: oneOf(...allocations),
+  sparsity: share,
+  density: objectOf(share, 'shares from 0 to 1 by place'),
+  perplexityIncrease: aNumber(0, 1000),
+  cett: share,
+  tokens: aWhole(2, 1 << 22),
+  trialTokens: aWhole(2, 1 << 22),
+  window: aWhole(2),
+  seed: aWhole(0),
+  denseTokens: aWhole(0),
+  norms: oneOf('projection', 'site', 'release'),
+  select: oneOf('top', 'threshold'),
+  attention: aBoolean,
+  kappa: oneOf('rms', 'mean'),
+  rho: share,
+  within: aWhole(1),
+  text: aText,
+  load: anObject,
+  journal: either('a journal', anything),
+  signal: aSignal,
+  onProgress: aFunction,
+};
+
+/** @throws RelufyError `option` for options that do not exist, do not fit, or contradict each other. */
+export function checkCalibrationOptions(options: CalibrationOptions): void {
+  checkOptions('calibrate', options, rules);
+  checkValue('calibrate option "method"', options.method, rules.method);
+  const targets = (['sparsity', 'density', 'perplexityIncrease', 'cett'] as const).filter(
+    (name) => options[name] !== undefined,
+  );
+  if (targets.length !== 1)
+    throw new RelufyError(
+      'option',
+      `calibrate: expected one target (sparsity, density, perplexityIncrease or cett), got ${targets.join(' and ') || 'none'}.`,
+    );
+  if (options.cett !== undefined && options.method !== 'cett')
+    throw new RelufyError('option', `calibrate option "cett": expected the method cett, got ${options.method}.`);
+}
