@@ -13,7 +13,7 @@ import {
   RelufyError,
 } from '@relufy/tensor';
 import { type ChatMessage, StreamDetokenizer, type Tokenizer } from '@relufy/tokenizer';
-import { createSampler, logSumExp, type SamplingOptions, samplingRules, topIndices } from './sampling.js';
+import { createSampler, type SamplingOptions, samplingRules, type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { ModelStats } from './statistics.js';
 
 export interface GenerateOptions extends SamplingOptions {
@@ -56,7 +56,7 @@ export interface Piece {
   readonly text: string;
   /** log p(token | before) by the model itself, before any sampling option. */
   readonly logprob?: number;
-  readonly topLogprobs?: readonly { readonly tokenId: number; readonly logprob: number }[];
+  readonly topLogprobs?: readonly TokenLogprob[];
 }
 
 export interface Usage {
@@ -172,11 +172,8 @@ function createDetokenizer(
 }
 
 function describe(logits: Float32Array, tokenId: number, topCount: number): Pick<Piece, 'logprob' | 'topLogprobs'> {
-  const total = logSumExp(logits);
-  const logprob = (logits[tokenId] as number) - total;
-  if (topCount === 0) return { logprob };
-  const top = topIndices(logits, topCount).map((id) => ({ tokenId: id, logprob: (logits[id] as number) - total }));
-  return { logprob, topLogprobs: top };
+  const { logprob, topLogprobs } = tokenLogprobs(logits, tokenId, topCount);
+  return topCount === 0 ? { logprob } : { logprob, topLogprobs };
 }
 
 /**

@@ -42,7 +42,7 @@ export {
   withNormRelu,
   withoutMasks,
 } from './masks.js';
-export type { ForwardOptions, Model } from './model.js';
+export type { ForwardOptions, Model, ScoreOptions } from './model.js';
 export { companionFiles, type ModelFolder, modelTexts, readTexts, tokenizerFiles } from './model-folder.js';
 export { notFiniteError } from './not-finite.js';
 export { type PerplexityOptions, perplexity, TokenLoss } from './perplexity.js';
@@ -61,6 +61,7 @@ export {
 } from './projections.js';
 export { relufiedConfig } from './relufied-config.js';
 export { type RelufyOptions, relufy } from './relufy.js';
+export type { TokenLogprob } from './sampling.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
 export {
@@ -74,4 +75,4 @@ export {
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RopeScaling } from './spec.js';
 export { headRows } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';
-export type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './steps.js';
+export type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';

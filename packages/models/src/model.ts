@@ -30,14 +30,8 @@ import {
 import type { SamplingOptions } from './sampling.js';
 import type { ModelSpec } from './spec.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
-import {
-  type ContinuationScore,
-  type ForwardResult,
-  type ScoreRequest,
-  type ScoreResult,
-  type StepParts,
-  Steps,
-} from './steps.js';
+import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
+import { type StepParts, Steps } from './steps.js';
 
 export interface ForwardOptions {
   /** Logits of every position, or of the last one (default). */
@@ -48,6 +42,11 @@ export interface ForwardOptions {
    * `kv.k`, `gateUp.k` or `neurons.k`.
    */
   readonly capture?: readonly string[];
+}
+
+export interface ScoreOptions extends Pick<ForwardOptions, 'capture'> {
+  /** How many of the likeliest tokens to tell at each place. Default 0. */
+  readonly topLogprobs?: number;
 }
 
 /** @internal What load-model.ts puts together. */
@@ -177,10 +176,11 @@ export class Model implements AsyncDisposable {
    * Log-probabilities of a sequence under the model, without keeping logits; and what it captures, in the same pass.
    * @throws RelufyError `input` for ids as `forward` does; `option` for unknown taps.
    */
-  async score(inputIds: Iterable<number>, options: Pick<ForwardOptions, 'capture'> = {}): Promise<ScoreResult> {
-    checkOptions('score', options, { capture: listOf(aText, 'a list of taps') });
+  async score(inputIds: Iterable<number>, options: ScoreOptions = {}): Promise<ScoreResult> {
+    checkOptions('score', options, { capture: listOf(aText, 'a list of taps'), topLogprobs: aWhole(0) });
+    const { capture = [], topLogprobs = 0 } = options;
     const ids = this.#checkIds(inputIds);
-    return this.#enqueue(() => this.#steps.score(ids, [...new Set(options.capture ?? [])]));
+    return this.#enqueue(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs));
   }
 
   /**

@@ -46,3 +46,21 @@ it('scores and captures in one pass: the numbers of two', async () => {
   expect(Object.keys(both.captured)).toEqual(capture);
   await expect(model.score(ids, { capture: ['down.8'] })).rejects.toThrowError(/capture "down.8": expected/);
 });
+
+it('tells the likeliest tokens of each place, by the same floats as the tokens themselves', async () => {
+  await using model = await loadModel(bundled);
+  const ids = await model.encode('Once upon a time there was a fox who lived in a forest.');
+  const { logits } = await model.forward(ids, { logits: 'all' });
+  const { vocabSize } = model.spec;
+  const { logprobs, isGreedy, topLogprobs } = await model.score(ids, { topLogprobs: 3 });
+  const plain = await model.score(ids);
+  expect([isGreedy, topLogprobs[0], plain.topLogprobs[1]]).toEqual([plain.isGreedy, [], []]);
+  for (let at = 1; at < ids.length; at++) {
+    const row = logits.subarray((at - 1) * vocabSize, at * vocabSize);
+    const best = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number) || a - b).slice(0, 3);
+    expect(topLogprobs[at]?.map(({ tokenId }) => tokenId)).toEqual(best);
+    expect(logprobs[at]).toBeCloseTo(plain.logprobs[at] as number, 4);
+    expect(topLogprobs[at]?.[0]?.logprob === logprobs[at]).toBe(isGreedy[at]);
+  }
+  expect(isGreedy.filter(Boolean).length).toBeGreaterThan(3);
+});

@@ -1,6 +1,6 @@
 // Perplexity: e to the mean of -log p over scored tokens. One place for every measurement of a text. Does not own cutting a
 // text into sequences, nor tasks that weigh words or bytes.
-import type { ScoreResult } from './steps.js';
+import type { ScoreResult } from './step-results.js';
 
 /** Adds up log-probabilities of one sequence after the other. */
 export class TokenLoss {

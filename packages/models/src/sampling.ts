@@ -225,9 +225,35 @@ export function logSumExp(logits: Logits): number {
   return top + Math.log(sum);
 }
 
-/** The n largest with their indices, best first. */
+/** The indices of the n largest, best first; equal ones in order of index. */
 export function topIndices(logits: Logits, n: number): number[] {
-  return [...descending(logits).subarray(0, n)];
+  // sorting a vocabulary takes longer than a step of a small model; of a few, one pass finds them
+  if (n > 64) return [...descending(logits).subarray(0, n)];
+  const best: number[] = [];
+  for (let i = 0; i < logits.length && n > 0; i++) {
+    const logit = logits[i] as number;
+    if (best.length === n && logit <= (logits[best[n - 1] as number] as number)) continue;
+    let at = Math.min(best.length, n - 1);
+    for (; at > 0 && (logits[best[at - 1] as number] as number) < logit; at--) best[at] = best[at - 1] as number;
+    best[at] = i;
+  }
+  return best;
+}
+
+export interface TokenLogprob {
+  readonly tokenId: number;
+  readonly logprob: number;
+}
+
+/** log p of a token by the logits of its position, and of the likeliest ones, from the same floats. */
+export function tokenLogprobs(
+  logits: Logits,
+  tokenId: number,
+  topCount: number,
+): TokenLogprob & { readonly topLogprobs: readonly TokenLogprob[] } {
+  const total = logSumExp(logits);
+  const logprobOf = (id: number): TokenLogprob => ({ tokenId: id, logprob: (logits[id] as number) - total });
+  return { ...logprobOf(tokenId), topLogprobs: topIndices(logits, topCount).map(logprobOf) };
 }
 
 function draw(probabilities: Float64Array, random: number): number {

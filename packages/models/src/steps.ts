@@ -12,43 +12,12 @@ import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
 import { commonPrefix, type ParkedSlots } from './parked-slots.js';
+import { type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
 import { rowsRead, type StepStatistics } from './statistics.js';
+import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
 import { keepTap } from './taps.js';
-
-export interface ForwardResult {
-  /** [rows, vocab], row-major. */
-  readonly logits: Float32Array;
-  readonly shape: readonly [rows: number, vocabSize: number];
-  /** Tap -> [tokens, width], row-major. */
-  readonly captured: Readonly<Record<string, Float32Array>>;
-}
-
-/** A context, and what may follow it. */
-export interface ScoreRequest {
-  readonly context: readonly number[];
-  readonly continuations: readonly (readonly number[])[];
-}
-
-/** What a continuation is worth behind a context. */
-export interface ContinuationScore {
-  /** The sum of log p(token | before) over the continuation. */
-  readonly logprob: number;
-  /** Each of its tokens is the model's first choice. */
-  readonly isGreedy: boolean;
-  /** log p of each token. */
-  readonly logprobs: Float32Array;
-}
-
-export interface ScoreResult {
-  /** log p(inputIds[i] | inputIds[0..i-1]); NaN for the first, which nothing comes before. */
-  readonly logprobs: Float32Array;
-  /** inputIds[i] is the model's first choice there; false for the first. */
-  readonly isGreedy: readonly boolean[];
-  /** Tap -> [inputIds.length, its width], row-major. */
-  readonly captured: Readonly<Record<string, Float32Array>>;
-}
 
 /** What steps run on. */
 export interface StepParts {
@@ -361,10 +330,16 @@ export class Steps {
     return this.#parts.cache.fork(this.#parts.session, from, to, length, heads, attention.headDim);
   }
 
-  /** A whole sequence from position 0: log-probabilities, no logits kept, with taps. */
-  async score(ids: readonly number[], capture: readonly string[] = []): Promise<ScoreResult> {
+  /**
+   * A whole sequence from position 0: log-probabilities, no logits kept, with taps. Alternatives need the logits of a
+   * chunk; then a token's number comes from the same floats as theirs, so that the best one equals its alternative.
+   */
+  async score(ids: readonly number[], capture: readonly string[] = [], topCount = 0): Promise<ScoreResult> {
     const { limits, cache } = this.#parts;
-    const program = this.#program({ ...(capture.length > 0 && { taps: capture }), head: 'logprobs' });
+    const { vocabSize } = this.#parts.spec;
+    const taps = capture.length > 0 && { taps: capture };
+    const program = this.#program({ ...taps, ...(topCount === 0 && { head: 'logprobs' }) });
+    const topLogprobs: TokenLogprob[][] = ids.map(() => []);
     const captured: Record<string, Float32Array> = {};
     const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
     const logprobs = new Float32Array(ids.length).fill(Number.NaN);
@@ -379,13 +354,24 @@ export class Steps {
       await this.#step(program, chunk, at, outputs, targets);
       cache.append(chatSlot, chunk);
       for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
+      if (topCount > 0) {
+        const logits = await this.#logits(program, targets.length);
+        targets.forEach((target, row) => {
+          const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+          const { logprob, topLogprobs: best } = tokenLogprobs(own, target, topCount);
+          logprobs[at + 1 + row] = logprob;
+          topLogprobs[at + 1 + row] = best.map((top) => ({ ...top, logprob: Math.fround(top.logprob) }));
+          isGreedy[at + 1 + row] = best[0]?.tokenId === target;
+        });
+        continue;
+      }
       logprobs.set(await elementsOf(program.loaded, 'logprob', 0, targets.length), at + 1);
       const best = await elementsOf(program.loaded, 'best', 0, targets.length);
       targets.forEach((target, row) => {
         isGreedy[at + 1 + row] = best[row] === target;
       });
     }
-    return { logprobs, isGreedy, captured };
+    return { logprobs, isGreedy, topLogprobs, captured };
   }
 }
 

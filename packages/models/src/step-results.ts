@@ -1,0 +1,38 @@
+// What a pass over a sequence gives: logits, captured taps, log-probabilities. Plain data, for whoever calls a model.
+// Does not own how it is computed (steps.ts).
+import type { TokenLogprob } from './sampling.js';
+
+export interface ForwardResult {
+  /** [rows, vocab], row-major. */
+  readonly logits: Float32Array;
+  readonly shape: readonly [rows: number, vocabSize: number];
+  /** Tap -> [tokens, width], row-major. */
+  readonly captured: Readonly<Record<string, Float32Array>>;
+}
+
+/** A context, and what may follow it. */
+export interface ScoreRequest {
+  readonly context: readonly number[];
+  readonly continuations: readonly (readonly number[])[];
+}
+
+/** What a continuation is worth behind a context. */
+export interface ContinuationScore {
+  /** The sum of log p(token | before) over the continuation. */
+  readonly logprob: number;
+  /** Each of its tokens is the model's first choice. */
+  readonly isGreedy: boolean;
+  /** log p of each token. */
+  readonly logprobs: Float32Array;
+}
+
+export interface ScoreResult {
+  /** log p(inputIds[i] | inputIds[0..i-1]); NaN for the first, which nothing comes before. */
+  readonly logprobs: Float32Array;
+  /** inputIds[i] is the model's first choice there; false for the first. */
+  readonly isGreedy: readonly boolean[];
+  /** The likeliest tokens at each place, best first, as many as were asked for; none for the first. */
+  readonly topLogprobs: readonly (readonly TokenLogprob[])[];
+  /** Tap -> [inputIds.length, its width], row-major. */
+  readonly captured: Readonly<Record<string, Float32Array>>;
+}
