@@ -1,4 +1,5 @@
 export { checkModelFiles, someFiles } from './arguments.js';
+export { blobFiles } from './blob-files.js';
 export type { ByteSource, ModelFiles, ReadTextOptions } from './byte-source.js';
 export type { Checkpoint, Rows, TensorInfo } from './checkpoint.js';
 export type { TensorFacts } from './gguf/architecture.js';
@@ -11,6 +12,8 @@ export { ggufTokenizer } from './gguf/tokenizer.js';
 export { type HttpFilesInit, httpFiles } from './http-files.js';
 export { type HubListingOptions, hubListing } from './hub-listing.js';
 export { memoryFiles } from './memory-files.js';
+export { type HubId, parseHubId } from './node/hub/id.js';
+export { type RepositoryFile, type Selection, selectFiles } from './node/hub/select.js';
 export { openCheckpoint, openPlanWeights } from './open.js';
 export {
   encodeSafetensors,

@@ -62,7 +62,9 @@ export class DecoderBuilder {
       this.#builder.keep(activation);
     }
     for (const { activeCount } of this.#products.reads) if (activeCount) this.#builder.keep(activeCount);
-    return { program: this.#builder.build(), taps: this.#taps, reads: this.#products.reads, layers };
+    const neurons = this.#options.neurons ? [...this.#products.neurons.values()] : [];
+    for (const { active } of neurons) this.#builder.keep(active);
+    return { program: this.#builder.build(), taps: this.#taps, reads: this.#products.reads, neurons, layers };
   }
 
   #tapNames(): string {

@@ -1,11 +1,13 @@
 // Products with weights in a decoder's program: dense, over listed inputs or for listed outputs, and what each one reads.
 // Does not own what is listed (decoder-masks.ts) nor where a product stands (decoder-builder.ts).
 import { type BufferDecl, rowBytes } from '@relufy/tensor';
-import type { ReadSite, WeightRead } from './decoder-program.js';
+import type { NeuronList, ReadSite, WeightRead } from './decoder-program.js';
 import type { DecoderScope, SiteInput } from './decoder-scope.js';
 
 export class Products {
   readonly reads: WeightRead[] = [];
+  /** Of each layer, the first list of its neurons that a product goes by. */
+  readonly neurons = new Map<number, NeuronList>();
   readonly #scope: DecoderScope;
 
   constructor(scope: DecoderScope) {
@@ -26,6 +28,7 @@ export class Products {
     if (active !== undefined && this.#scope.buffers.get(weight)?.transposed) {
       this.#scope.builder.op('axpyRows', { ...operands, active, activeCount });
       this.#read(site, layer, weight, activeCount);
+      if (site === 'down') this.#listed(layer, active, activeCount);
     } else {
       this.#scope.builder.op('linear', operands);
       this.#read(site, layer, weight);
@@ -40,6 +43,12 @@ export class Products {
     if (active === undefined) this.#scope.builder.op('linear', operands);
     else this.#scope.builder.op('gemvRows', { ...operands, active, activeCount });
     this.#read(site, layer, weight, activeCount);
+    if (site === 'up') this.#listed(layer, active, activeCount);
+  }
+
+  #listed(layer: number, active: string | undefined, activeCount: string | undefined): void {
+    if (active === undefined || activeCount === undefined || this.neurons.has(layer)) return;
+    this.neurons.set(layer, { layer, active, activeCount });
   }
 
   #inputOf(weight: string, x: string): Readonly<Record<string, string>> {

@@ -21,6 +21,8 @@ export interface ProgramOptions {
   readonly taps?: readonly string[];
   /** `logits`: the head's outputs are kept; `logprobs`: only the target's log-probability and the best id. */
   readonly head?: 'logits' | 'logprobs';
+  /** Keep the lists of neurons that a step reads. */
+  readonly neurons?: boolean;
 }
 
 /** A program, and where to find what it keeps. */
@@ -30,6 +32,8 @@ export interface DecoderProgram {
   readonly taps: ReadonlyMap<string, string>;
   /** The sparse products in order, for statistics. */
   readonly reads: readonly WeightRead[];
+  /** The lists of neurons, one a layer; none where they were not asked for, and in dense programs. */
+  readonly neurons: readonly NeuronList[];
   /** Ops [from, to) of each layer. */
   readonly layers: DecoderForward['layers'];
 }
@@ -50,6 +54,14 @@ export interface WeightRead {
   readonly rows: number;
   /** The i32 [rows] buffer that says how many rows were read; absent: all. */
   readonly activeCount?: string;
+}
+
+/** The FFN neurons of a layer whose weights are read: those that the gate lets through, or in a plain FFN that are not zero. */
+export interface NeuronList {
+  readonly layer: number;
+  /** The i32 [rows, neurons] buffer of their indices, ascending, and the i32 [rows] buffer of how many there are. */
+  readonly active: string;
+  readonly activeCount: string;
 }
 
 /** A forward pass up to its logits, open for a loss and gradients. */

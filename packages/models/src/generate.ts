@@ -15,6 +15,7 @@ import {
 import { type ChatMessage, StreamDetokenizer, type Tokenizer } from '@relufy/tokenizer';
 import { createSampler, type SamplingOptions, samplingRules, type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { ModelStats } from './statistics.js';
+import type { Advanced, StepActivity } from './step-activity.js';
 
 export interface GenerateOptions extends SamplingOptions {
   /** Default: as many as the context holds. */
@@ -30,6 +31,13 @@ export interface GenerateOptions extends SamplingOptions {
   readonly onAbort?: 'throw' | 'return';
   /** Prompts given as text: put the tokenizer's special tokens around them. Default true. */
   readonly addSpecialTokens?: boolean;
+  /** `dense`: read every weight, in a model that would skip some: the same bits, for comparison. Default: as loaded. */
+  readonly sparsity?: 'exact' | 'dense';
+  /**
+   * Tell of each token what its step read: `piece.activity`. Costs a list of neurons a layer, kept for the rows of a step:
+   * 4 bytes x neurons x 128.
+   */
+  readonly activity?: boolean;
 }
 
 /** What each option has to be, for a vocabulary of that size. */
@@ -42,6 +50,8 @@ function generateRules(vocabSize: number): OptionRules<GenerateOptions> {
     signal: aSignal,
     onAbort: oneOf('throw', 'return'),
     addSpecialTokens: aBoolean,
+    sparsity: oneOf('exact', 'dense'),
+    activity: aBoolean,
     ...samplingRules(),
   };
 }
@@ -57,6 +67,8 @@ export interface Piece {
   /** log p(token | before) by the model itself, before any sampling option. */
   readonly logprob?: number;
   readonly topLogprobs?: readonly TokenLogprob[];
+  /** What the step that chose this token read; absent where that step was a prompt's, of several tokens. */
+  readonly activity?: StepActivity;
 }
 
 export interface Usage {
@@ -88,7 +100,7 @@ export interface GenerationHost {
    * Computes ids behind what the cache holds of them; gives the logits of the last one (valid until the next call), or
    * nothing when the signal aborted on the way.
    */
-  advance(ids: readonly number[]): Promise<{ logits: Float32Array; cached: number } | undefined>;
+  advance(ids: readonly number[]): Promise<Advanced | undefined>;
   stats(): ModelStats;
 }
 
@@ -124,7 +136,7 @@ export async function runGeneration(
       text += detokenizer?.flush() ?? '';
       break;
     }
-    const { logits, cached } = step;
+    const { logits, cached, activity } = step;
     if (n === 0) cachedTokens = cached;
     const tokenId = sampler.sample(logits, ids, promptLength);
     ids.push(tokenId);
@@ -136,6 +148,7 @@ export async function runGeneration(
     push({
       tokenId,
       text: piece,
+      ...(activity && { activity }),
       ...(wantsLogprobs && describe(logits, tokenId, Number(options.logprobs === true ? 0 : options.logprobs))),
     });
     if (ended || stopped) {

@@ -75,4 +75,5 @@ export {
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RopeScaling } from './spec.js';
 export { headRows } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';
+export type { StepActivity } from './step-activity.js';
 export type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';

@@ -338,7 +338,7 @@ export class Model implements AsyncDisposable {
       promptIds: () => this.#promptIds(prompt, options),
       advance: async (ids) => {
         const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined;
-        return stopped() ? undefined : this.#steps.advance(ids, stopped, [this.#statistics, own]);
+        return stopped() ? undefined : this.#steps.advance(ids, stopped, [this.#statistics, own], options);
       },
       stats: () => own.get(),
     };

@@ -15,7 +15,8 @@ import { commonPrefix, type ParkedSlots } from './parked-slots.js';
 import { type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
-import { rowsRead, type StepStatistics } from './statistics.js';
+import type { StepStatistics } from './statistics.js';
+import { type Advanced, type AdvanceOptions, countDecode } from './step-activity.js';
 import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
 import { keepTap } from './taps.js';
 
@@ -82,11 +83,11 @@ export class Steps {
   }
 
   /** Compiled when first asked for. */
-  #program(options: Omit<ProgramOptions, 'sparsity'> = {}): Loaded {
+  #program(options: Partial<ProgramOptions> = {}): Loaded {
     const key = JSON.stringify(options);
     let found = this.#programs.get(key);
     if (found === undefined) {
-      const built = this.#parts.decoder.build({ ...options, sparsity: this.#parts.sparsity });
+      const built = this.#parts.decoder.build({ sparsity: this.#parts.sparsity, ...options });
       found = { built, loaded: this.#parts.session.load(built.program) };
       this.#programs.set(key, found);
     }
@@ -101,20 +102,22 @@ export class Steps {
     ids: readonly number[],
     stopped: Stopped,
     statistics: readonly StepStatistics[],
-  ): Promise<{ logits: Float32Array; cached: number } | undefined> {
+    { activity: wantsActivity = false, sparsity = this.#parts.sparsity }: AdvanceOptions = {},
+  ): Promise<Advanced | undefined> {
     const { cache } = this.#parts;
-    const program = this.#program();
+    const program = this.#program({
+      ...(wantsActivity && { neurons: true }),
+      ...(sparsity !== this.#parts.sparsity && { sparsity }),
+    });
     const start = performance.now();
     await this.#takeTurns(ids);
     const cached = Math.min(cache.commonPrefix(chatSlot, ids), ids.length - 1);
     if (!(await this.#prefill(program, ids, cached, ids.length, stopped))) return undefined;
     const ms = performance.now() - start;
-    if (ids.length - cached > 1) for (const each of statistics) each.prefill(ids.length - cached, ms);
-    else {
-      const rows = await rowsRead(program.built, program.loaded);
-      for (const each of statistics) each.decode(ms, program.built, rows);
-    }
-    return { logits: await this.#logits(program, 1), cached };
+    const isPrompt = ids.length - cached > 1;
+    if (isPrompt) for (const each of statistics) each.prefill(ids.length - cached, ms);
+    const activity = isPrompt ? undefined : await countDecode(program, ms, statistics, wantsActivity);
+    return { logits: await this.#logits(program, 1), cached, ...(activity && { activity }) };
   }
 
   /** Conversations in turns: whoever has to leave the chat's slot is parked, and whoever comes back finds its tokens. */
