@@ -98,22 +98,21 @@ export interface GenerationHost {
   promptIds(prompt: Prompt, options: GenerateOptions): readonly number[];
   /**
    * Computes ids behind what the cache holds of them; gives the logits of the last one (valid until the next call), or
-   * nothing when the signal aborted on the way.
+   * nothing when it was stopped on the way.
    */
   advance(ids: readonly number[]): Promise<Advanced | undefined>;
   stats(): ModelStats;
 }
 
 /**
- * The loop: pushes a piece a token, gives the result. Between steps it stops when the signal aborts, the model is disposed
- * (`advance` then gives nothing), or `left` says that nobody reads on.
+ * The loop: pushes a piece a token, gives the result. It stops where `advance` gives nothing: between steps, when the
+ * signal aborts, the model is disposed, or nobody reads on. Nothing is awaited between a step and the next `advance`.
  */
 export async function runGeneration(
   host: GenerationHost,
   prompt: Prompt,
   options: GenerateOptions,
   push: (piece: Piece) => void,
-  left: () => boolean,
 ): Promise<GenerateResult> {
   checkOptions('generate', options, generateRules(host.vocabSize));
   const { signal } = options;
@@ -129,7 +128,7 @@ export async function runGeneration(
   let finishReason: GenerateResult['finishReason'] = 'length';
 
   for (let n = 0; n < limit; n++) {
-    const step = signal?.aborted || left() ? undefined : await host.advance(ids);
+    const step = await host.advance(ids);
     if (step === undefined) {
       if (signal?.aborted && options.onAbort !== 'return') throw signal.reason;
       finishReason = 'abort';

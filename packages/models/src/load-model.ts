@@ -112,7 +112,12 @@ export async function loadModelFiles(
       session = await createSession(plan, backend, options);
       signal?.throwIfAborted();
       const { spec, limits, contextLength, decoder, sparsity, slots } = plan;
-      const { attention } = spec;
+      const { attention, numHiddenLayers } = spec;
+      const shape = {
+        heads: numHiddenLayers * attention.numKeyValueHeads,
+        headDim: attention.headDim,
+        contextLength,
+      };
       const model = new Model({
         name: files.name,
         modelType: plan.config.modelType,
@@ -126,9 +131,9 @@ export async function loadModelFiles(
         session,
         decoder,
         limits,
-        cache: new SlotCache(slots, contextLength),
+        cache: new SlotCache(slots, shape),
         parked: new ParkedSlots(
-          { heads: spec.numHiddenLayers * attention.numKeyValueHeads, headDim: attention.headDim, contextLength },
+          shape,
           options.waitingBytes ?? Math.max(usualWaitingBytes, Math.floor(session.memoryBytes / 4)),
         ),
         sparsity,

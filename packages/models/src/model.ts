@@ -1,5 +1,6 @@
-// A loaded model: what a user calls (generate, forward, score, encode, decode), in the order of the calls.
-// Owns the queue of work and the checks of arguments. Steps are steps.ts, loading load-model.ts, the loop generate.ts.
+// A loaded model: what a user calls (generate, forward, score, encode, decode), and the checks of arguments.
+// Who computes when is slot-claims.ts, who shares a step scheduler.ts; steps are steps.ts, loading load-model.ts, the loop
+// generate.ts.
 import {
   aBoolean,
   aText,
@@ -27,7 +28,10 @@ import {
   type Prompt,
   runGeneration,
 } from './generate.js';
+import type { ParkedSlots } from './parked-slots.js';
 import type { SamplingOptions } from './sampling.js';
+import { Scheduler } from './scheduler.js';
+import { SlotClaims } from './slot-claims.js';
 import type { ModelSpec } from './spec.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
 import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
@@ -60,6 +64,8 @@ export interface ModelParts extends StepParts {
   /** What was taken, and why. */
   readonly backendDescription: string;
   readonly ownsBackend: boolean;
+  /** Conversations that another one took a slot from. */
+  readonly parked: ParkedSlots;
 }
 
 export class Model implements AsyncDisposable {
@@ -71,20 +77,27 @@ export class Model implements AsyncDisposable {
   readonly eosTokenIds: readonly number[];
   /** How its author samples, by generation_config.json; `generate` takes it only where it is told to. */
   readonly recommendedSampling: SamplingOptions;
-  /** Positions that the KV cache holds. */
+  /** Positions that the KV cache holds, in each of its slots. */
   readonly contextLength: number;
+  /** Sequences that are computed at once; further ones wait. */
+  readonly slots: number;
   readonly sparsity: 'exact' | 'dense';
   readonly #parts: ModelParts;
+  readonly #claims: SlotClaims;
   readonly #steps: Steps;
+  readonly #scheduler: Scheduler;
   #statistics: StepStatistics;
-  #queue: Promise<unknown> = Promise.resolve();
+  /** What was called and has not ended. */
+  readonly #work = new Set<Promise<unknown>>();
   /** Resolves when the memory is free; undefined while the model may be used. */
   #disposal: Promise<void> | undefined;
 
   /** @internal Use `loadModel`. */
   constructor(parts: ModelParts) {
     this.#parts = parts;
-    this.#steps = new Steps(parts, () => this.#check());
+    this.#claims = new SlotClaims(parts.session, parts.cache, parts.parked, () => this.#check());
+    this.#steps = new Steps(parts, this.#claims, () => this.#check());
+    this.#scheduler = new Scheduler(this.#steps, this.#claims, parts, () => this.#statistics);
     this.name = parts.name;
     this.modelType = parts.modelType;
     this.spec = parts.spec;
@@ -92,6 +105,7 @@ export class Model implements AsyncDisposable {
     this.eosTokenIds = parts.eosTokenIds;
     this.recommendedSampling = parts.recommendedSampling;
     this.contextLength = parts.cache.contextLength;
+    this.slots = parts.cache.slots;
     this.sparsity = parts.sparsity;
     this.#statistics = new StepStatistics(parts.spec.numHiddenLayers);
   }
@@ -105,6 +119,11 @@ export class Model implements AsyncDisposable {
   get memoryBytes(): number {
     this.#check();
     return this.#parts.session.memoryBytes + this.#parts.parked.bytes;
+  }
+
+  /** Calls that compute, and calls that wait for a slot. */
+  get load(): { readonly running: number; readonly waiting: number } {
+    return this.#claims.load;
   }
 
   /** The program that decoding runs, for inspection. */
@@ -131,11 +150,12 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Generates: one piece a token. Calls on one model run one after the other, in order.
+   * Generates: one piece a token. As many calls as the model has slots share steps; further ones wait, in order. What a
+   * call gives does not depend on the others.
    * Errors (options, a prompt that does not fit, an abort) reach the reader of the pieces and of `result`.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): GenerationStream {
-    return new GenerationStream((push, left) => this.#enqueue(() => this.#generate(prompt, options, push, left)));
+    return new GenerationStream((push, left) => this.#track(() => this.#generate(prompt, options, push, left)));
   }
 
   /**
@@ -146,7 +166,7 @@ export class Model implements AsyncDisposable {
     checkOptions('forward', options, { logits: oneOf('all', 'last'), capture: listOf(aText, 'a list of taps') });
     const { logits: which = 'last', capture = [] } = options;
     const ids = this.#checkIds(inputIds);
-    return this.#enqueue(() => this.#steps.forward(ids, which, [...new Set(capture)]));
+    return this.#track(() => this.#steps.forward(ids, which, [...new Set(capture)]));
   }
 
   /**
@@ -164,12 +184,17 @@ export class Model implements AsyncDisposable {
         fits: (list) => isList(list) && list.length === length && !Array.from(list, Number).some(Number.isNaN),
       });
     }
-    await this.#enqueue(async () => {
-      const { session, cache, parked } = this.#parts;
-      parked.clear();
-      for (let slot = 0; slot < cache.slots; slot++) cache.truncate(slot, 0);
-      for (const [name, values] of Object.entries(numbers)) await session.write(name, values);
-    });
+    const { session, cache, parked } = this.#parts;
+    await this.#track(() =>
+      // who computes goes on with the old numbers to its end
+      this.#claims.hold({ least: cache.slots }, (slots) =>
+        this.#claims.turn(async () => {
+          parked.clear();
+          for (const slot of slots) cache.truncate(slot, 0);
+          for (const [name, values] of Object.entries(numbers)) await session.write(name, values);
+        }),
+      ),
+    );
   }
 
   /**
@@ -180,7 +205,7 @@ export class Model implements AsyncDisposable {
     checkOptions('score', options, { capture: listOf(aText, 'a list of taps'), topLogprobs: aWhole(0) });
     const { capture = [], topLogprobs = 0 } = options;
     const ids = this.#checkIds(inputIds);
-    return this.#enqueue(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs));
+    return this.#track(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs));
   }
 
   /**
@@ -212,7 +237,7 @@ export class Model implements AsyncDisposable {
       });
       return { context: ids, continuations: checkedContinuations };
     });
-    return this.#enqueue(() => this.#steps.scoreBatch(checked));
+    return this.#track(() => this.#steps.scoreBatch(checked));
   }
 
   /** Continuations that `scoreBatch` takes at once. */
@@ -239,7 +264,8 @@ export class Model implements AsyncDisposable {
   }
 
   async #free(): Promise<void> {
-    await this.#queue.catch(() => {});
+    // more may be called meanwhile: it is refused, and waited for all the same
+    while (this.#work.size > 0) await Promise.all(this.#work);
     this.#parts.parked.clear();
     try {
       await this.#parts.session.dispose();
@@ -257,14 +283,17 @@ export class Model implements AsyncDisposable {
       throw new RelufyError('state', `model "${this.name}": used after dispose(). Load it again.`);
   }
 
-  /** Work runs in the order of its calls; an error of one does not touch the next. */
-  #enqueue<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(() => {
+  /** `dispose` waits for it. Work begins after the call that asks for it has returned. */
+  #track<T>(work: () => Promise<T>): Promise<T> {
+    const tracked = Promise.resolve().then(() => {
       this.#check();
       return work();
     });
-    this.#queue = turn.catch(() => {});
-    return turn;
+    const settled: Promise<void> = tracked.then(ended, ended);
+    function ended(): void {}
+    this.#work.add(settled);
+    void settled.then(() => this.#work.delete(settled));
+    return tracked;
   }
 
   #tokenizer(): Tokenizer {
@@ -323,26 +352,29 @@ export class Model implements AsyncDisposable {
     return this.#checkIds(prompt as readonly number[]);
   }
 
-  #generate(
+  async #generate(
     prompt: Prompt,
     options: GenerateOptions,
     push: (piece: Piece) => void,
     left: () => boolean,
   ): Promise<GenerateResult> {
     const own = new StepStatistics(this.spec.numHiddenLayers);
+    const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined || left();
+    const lane = this.#scheduler.open({ stopped, statistics: own, options });
     const host: GenerationHost = {
       vocabSize: this.spec.vocabSize,
       contextLength: this.contextLength,
       eosTokenIds: this.eosTokenIds,
       tokenizer: this.tokenizer,
       promptIds: () => this.#promptIds(prompt, options),
-      advance: async (ids) => {
-        const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined;
-        return stopped() ? undefined : this.#steps.advance(ids, stopped, [this.#statistics, own], options);
-      },
+      advance: async (ids) => (stopped() ? undefined : lane.advance(ids)),
       stats: () => own.get(),
     };
-    return runGeneration(host, prompt, options, push, left);
+    try {
+      return await runGeneration(host, prompt, options, push);
+    } finally {
+      lane.leave();
+    }
   }
 }
 

@@ -1,15 +1,15 @@
 // What the KV cache holds: per slot, the token ids whose keys and values are valid, so that a prompt's common prefix
 // with them need not be computed again. Does not own the memory (a session's state buffers).
 import { type MaybePromise, pendingOf, type Session } from '@relufy/tensor';
-import { commonPrefix } from './parked-slots.js';
+import { commonPrefix, type SlotShape } from './parked-slots.js';
 
 export class SlotCache {
   readonly #ids: number[][];
-  readonly #contextLength: number;
+  readonly #shape: SlotShape;
 
-  constructor(slots: number, contextLength: number) {
+  constructor(slots: number, shape: SlotShape) {
     this.#ids = Array.from({ length: slots }, () => []);
-    this.#contextLength = contextLength;
+    this.#shape = shape;
   }
 
   get slots(): number {
@@ -17,7 +17,7 @@ export class SlotCache {
   }
 
   get contextLength(): number {
-    return this.#contextLength;
+    return this.#shape.contextLength;
   }
 
   length(slot: number): number {
@@ -46,15 +46,9 @@ export class SlotCache {
   }
 
   /** Copies the first `length` positions of one slot to another, in every layer. A promise where copying takes its time. */
-  fork(
-    session: Session,
-    from: number,
-    to: number,
-    length: number,
-    heads: number,
-    headDim: number,
-  ): Promise<unknown> | undefined {
-    const headSize = this.#contextLength * headDim;
+  fork(session: Session, from: number, to: number, length: number): Promise<unknown> | undefined {
+    const { heads, headDim, contextLength } = this.#shape;
+    const headSize = contextLength * headDim;
     const copies: MaybePromise<void>[] = [];
     for (const buffer of ['kCache', 'vCache'])
       for (let head = 0; head < heads; head++)

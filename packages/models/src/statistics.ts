@@ -26,16 +26,21 @@ export interface ModelStats {
   readonly density: Readonly<Record<Site | 'up', readonly number[]> & Partial<Record<ReadSite, readonly number[]>>>;
 }
 
-/** How many rows of each weight a decoding step read: the counts that it left behind. */
-export function rowsRead({ reads }: Pick<DecoderProgram, 'reads'>, loaded: LoadedProgram): MaybePromise<number[]> {
+/** How many rows of each weight each of the first `count` rows of a step read: the counts that it left behind. */
+export function rowsRead(
+  { reads }: Pick<DecoderProgram, 'reads'>,
+  loaded: LoadedProgram,
+  count: number,
+): MaybePromise<number[][]> {
   const counts = reads.map(
     ({ activeCount, rows }): MaybePromise<ArrayLike<number>> =>
-      activeCount === undefined ? [rows] : elementsOf(loaded, activeCount, 0, 1),
+      activeCount === undefined ? new Array<number>(count).fill(rows) : elementsOf(loaded, activeCount, 0, count),
   );
-  const rowsOf = (all: readonly ArrayLike<number>[]) => all.map((count) => count[0] as number);
-  return counts.some((count) => count instanceof Promise)
-    ? Promise.all(counts).then(rowsOf)
-    : rowsOf(counts as ArrayLike<number>[]);
+  const byRow = (all: readonly ArrayLike<number>[]) =>
+    Array.from({ length: count }, (_, row) => all.map((of) => of[row] as number));
+  return counts.some((of) => of instanceof Promise)
+    ? Promise.all(counts).then(byRow)
+    : byRow(counts as ArrayLike<number>[]);
 }
 
 /** What a plan reads besides the model's own weights; a dense step of the model reads none of it. */

@@ -2,7 +2,7 @@
 // Does not own which neurons those are (decoder-products.ts) nor sums over many steps (statistics.ts).
 import { elementsOf, type LoadedProgram } from '@relufy/tensor';
 import type { DecoderProgram } from './decoder-program.js';
-import { type ModelStats, rowsRead, StepStatistics } from './statistics.js';
+import { type ModelStats, StepStatistics } from './statistics.js';
 
 export interface StepActivity {
   /** Bytes of weights that the step read, and that a dense step would have read. */
@@ -22,32 +22,40 @@ export interface AdvanceOptions {
 }
 
 export interface Advanced {
-  /** Of the last id; valid until the next step. */
+  /** [vocab], of the last id. Valid until the next `advance`. */
   readonly logits: Float32Array;
   /** Ids that were not computed again. */
   readonly cached: number;
   readonly activity?: StepActivity;
 }
 
-/** Counts a decoding step that has just run, of one row; gives its activity where it is wanted. */
-export async function countDecode(
-  { built, loaded }: { readonly built: DecoderProgram; readonly loaded: LoadedProgram },
-  ms: number,
-  statistics: readonly StepStatistics[],
-  wantsActivity: boolean,
-): Promise<StepActivity | undefined> {
-  const rowsOf = await rowsRead(built, loaded);
-  for (const each of statistics) each.decode(ms, built, rowsOf);
-  if (!wantsActivity) return undefined;
-  const layers = built.layers.length;
-  const own = new StepStatistics(layers);
-  own.decode(0, built, rowsOf);
-  const { weightBytesPerToken, denseWeightBytesPerToken, density } = own.get();
-  const neurons = new Array<Uint32Array | undefined>(layers).fill(undefined);
-  for (const { layer, active, activeCount } of built.neurons) {
-    const [count = 0] = await elementsOf(loaded, activeCount, 0, 1);
-    // a copy: the next step writes over the list
-    neurons[layer] = Uint32Array.from(await elementsOf(loaded, active, 0, count));
+/** The neurons that each of the first `count` rows of a step read. */
+export async function neuronsRead(
+  { neurons, layers }: Pick<DecoderProgram, 'neurons' | 'layers'>,
+  loaded: LoadedProgram,
+  count: number,
+): Promise<StepActivity['neurons'][]> {
+  const rows = Array.from({ length: count }, () => new Array<Uint32Array | undefined>(layers.length).fill(undefined));
+  for (const { layer, active, activeCount } of neurons) {
+    const width = loaded.program.buffers.get(active)?.shape[1] as number;
+    const counts = await elementsOf(loaded, activeCount, 0, count);
+    for (const [row, lists] of rows.entries()) {
+      const list = await elementsOf(loaded, active, row * width, row * width + (counts[row] as number));
+      // a copy: the next step writes over the list
+      lists[layer] = Uint32Array.from(list);
+    }
   }
+  return rows;
+}
+
+/** Of one row, by the rows of weights that it read (`rowsRead`). */
+export function activityOf(
+  built: DecoderProgram,
+  weightRows: readonly number[],
+  neurons: StepActivity['neurons'],
+): StepActivity {
+  const own = new StepStatistics(built.layers.length);
+  own.decode(0, built, weightRows);
+  const { weightBytesPerToken, denseWeightBytesPerToken, density } = own.get();
   return { weightBytes: weightBytesPerToken, denseWeightBytes: denseWeightBytesPerToken, density, neurons };
 }

@@ -1,0 +1,246 @@
+// Continuous batching: sequences that generate share steps. Each asks for the logits behind its ids (`advance`) and is
+// answered by the next step; who is answered chooses a token and asks again, or leaves, before the step after it. One
+// sequence is the same with nobody beside it.
+//
+// A step holds one row of every sequence that decodes and, behind them, parts of the prompts that came in, in equal shares:
+// as many rows as let a step take about twice the time of one without them, by what steps took so far. An answer beside
+// them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text.
+// Does not own slots (slot-claims.ts), a step (steps.ts) or the choice of tokens (generate.ts).
+import type { StepLimits } from '@relufy/tensor';
+import type { SlotClaims, Stopped } from './slot-claims.js';
+import type { SlotCache } from './slots.js';
+import type { StepStatistics } from './statistics.js';
+import { type Advanced, type AdvanceOptions, activityOf } from './step-activity.js';
+import type { Steps } from './steps.js';
+
+/** A sequence: from its first `advance` to `leave` it holds a slot. */
+export interface Lane {
+  /**
+   * Computes the ids that its slot does not hold yet. Nothing where it was stopped on the way.
+   * @throws RelufyError `backend` for numbers that are not finite; `state` when the model was disposed before its turn.
+   */
+  advance(ids: readonly number[]): Promise<Advanced | undefined>;
+  /** Gives the slot back. Whoever was answered must call this or `advance` at once: the next step waits for it. */
+  leave(): void;
+}
+
+interface LaneParts {
+  readonly stopped: Stopped;
+  /** Counts what the sequence costs, by itself. */
+  readonly statistics: StepStatistics;
+  readonly options: AdvanceOptions;
+}
+
+/** A lane that waits for a step. */
+interface Asking extends LaneParts {
+  readonly lane: Lane;
+  readonly slot: number;
+  readonly ids: readonly number[];
+  /** What the slot held when it asked. */
+  readonly cached: number;
+  readonly since: number;
+  readonly answer: (advanced: Advanced | undefined) => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+/** What a step computes of one lane: ids [from, to). */
+interface Part {
+  readonly asking: Asking;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A step with rows of prompts may take so many times as long as one without. */
+const stretch = 2;
+/** Rows of prompts beside answers, as long as it is not known what one costs. */
+const firstPromptRows = 8;
+/** What the newest step counts in what is expected of the next one. */
+const newest = 0.2;
+
+/** What steps took so far, in ms: 0 is not known yet. */
+interface Pace {
+  /** A step without rows of prompts. */
+  decode: number;
+  /** What a row of a prompt adds to it. */
+  promptRow: number;
+}
+
+export class Scheduler {
+  readonly #steps: Steps;
+  readonly #claims: SlotClaims;
+  readonly #cache: SlotCache;
+  readonly #limits: StepLimits;
+  readonly #total: () => StepStatistics;
+  /** In the order in which they are served: whoever was in a step asks anew, at the end. */
+  #asking: Asking[] = [];
+  /** Lanes that were answered and have neither asked again nor left. */
+  readonly #choosing = new Set<Lane>();
+  #chosen: () => void = () => {};
+  #running = false;
+  readonly #pace: Pace = { decode: 0, promptRow: 0 };
+
+  /** `total`: counts what all lanes cost together. */
+  constructor(
+    steps: Steps,
+    claims: SlotClaims,
+    { cache, limits }: { readonly cache: SlotCache; readonly limits: StepLimits },
+    total: () => StepStatistics,
+  ) {
+    this.#steps = steps;
+    this.#claims = claims;
+    this.#cache = cache;
+    this.#limits = limits;
+    this.#total = total;
+  }
+
+  /** A place for a sequence. */
+  open(parts: LaneParts): Lane {
+    let slot: number | undefined;
+    const lane: Lane = {
+      advance: async (ids) => {
+        if (slot === undefined) {
+          const claimed = await this.#claims.claim({ ids, isChat: true, stopped: parts.stopped });
+          if (claimed === undefined) return undefined;
+          slot = claimed[0] as number;
+        }
+        return this.#ask(parts, lane, slot, ids);
+      },
+      leave: () => {
+        if (slot !== undefined) this.#claims.release([slot]);
+        slot = undefined;
+        this.#hasChosen(lane);
+      },
+    };
+    return lane;
+  }
+
+  #ask(parts: LaneParts, lane: Lane, slot: number, ids: readonly number[]): Promise<Advanced | undefined> {
+    const cached = Math.min(this.#cache.commonPrefix(slot, ids), ids.length - 1);
+    this.#cache.truncate(slot, cached);
+    return new Promise((answer, refuse) => {
+      const since = performance.now();
+      this.#asking.push({ ...parts, lane, slot, ids, cached, since, answer, refuse });
+      this.#hasChosen(lane);
+      if (!this.#running) void this.#run();
+    });
+  }
+
+  #hasChosen(lane: Lane): void {
+    if (this.#choosing.delete(lane) && this.#choosing.size === 0) this.#chosen();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#asking.length > 0) await this.#claims.turn(() => this.#step());
+    this.#running = false;
+  }
+
+  /** Errors are those of lanes. */
+  async #step(): Promise<void> {
+    for (const asking of this.#asking.filter(({ stopped }) => stopped())) this.#answer(asking, undefined);
+    const parts = this.#compose();
+    try {
+      if (parts.length > 0) await this.#compute(parts);
+    } catch (error) {
+      if (parts.length === 1) this.#refuse((parts[0] as Part).asking, error);
+      // one of them left f32, or f16 in its cache: the others go on
+      else for (const part of parts) await this.#compute([part]).catch((own) => this.#refuse(part.asking, own));
+    }
+    await this.#allChosen();
+  }
+
+  /** The rows of the next step: those that decode first. Who asks for another program takes turns. */
+  #compose(): Part[] {
+    const { maxRows, maxOutputs } = this.#limits;
+    const parts: Part[] = [];
+    const prompts: Asking[] = [];
+    for (const asking of this.#asking) {
+      if (!sameProgram(asking.options, (this.#asking[0] as Asking).options)) continue;
+      const from = this.#cache.length(asking.slot);
+      if (!decodes(asking)) prompts.push(asking);
+      else if (parts.length < Math.min(maxRows, maxOutputs)) parts.push({ asking, from, to: from + 1 });
+    }
+    let outputs = maxOutputs - parts.length;
+    let rows = parts.length === 0 ? maxRows : Math.min(maxRows - parts.length, this.#promptRows());
+    for (const [i, asking] of prompts.entries()) {
+      const from = this.#cache.length(asking.slot);
+      let to = Math.min(asking.ids.length, from + Math.ceil(rows / (prompts.length - i)));
+      if (to === asking.ids.length && outputs-- <= 0) to--;
+      if (to > from) parts.push({ asking, from, to });
+      rows -= to - from;
+    }
+    return parts;
+  }
+
+  /** Rows of prompts beside answers. */
+  #promptRows(): number {
+    const { decode, promptRow } = this.#pace;
+    if (decode === 0 || promptRow === 0) return firstPromptRows;
+    return Math.max(1, Math.round(((stretch - 1) * decode) / promptRow));
+  }
+
+  async #compute(parts: readonly Part[]): Promise<void> {
+    const rows = parts.flatMap(({ asking: { slot, ids }, from, to }) =>
+      ids.slice(from, to).map((token, i) => ({ token, position: from + i, slot })),
+    );
+    let end = 0;
+    const done = parts.filter(({ asking, to }) => to === asking.ids.length);
+    const outputRows = parts.flatMap(({ asking, from, to }) => {
+      end += to - from;
+      return to === asking.ids.length ? [end - 1] : [];
+    });
+    const decoding = parts.filter(({ asking }) => decodes(asking)).length;
+    const { options } = (parts[0] as Part).asking;
+    const { logits, weightRows, neurons, built, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
+    const vocabSize = logits.length / Math.max(1, done.length);
+    this.#measure(ms, decoding, rows.length - decoding);
+    const total = this.#total();
+    const share = ms / rows.length;
+    if (rows.length > decoding) total.prefill(rows.length - decoding, share * (rows.length - decoding));
+    const now = performance.now();
+    for (const [i, { asking }] of done.entries()) {
+      const { statistics, ids, cached, since } = asking;
+      const read = weightRows[i];
+      if (i < decoding) total.decode(share, built, read as readonly number[]);
+      if (i < decoding) statistics.decode(now - since, built, read as readonly number[]);
+      else statistics.prefill(ids.length - cached, now - since);
+      const activity = neurons[i] && activityOf(built, read as readonly number[], neurons[i]);
+      const own = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
+      this.#answer(asking, { logits: own, cached, ...(activity && { activity }) });
+    }
+    await this.#allChosen();
+  }
+
+  #measure(ms: number, decoding: number, promptRows: number): void {
+    const learn = (what: keyof Pace, value: number) => {
+      this.#pace[what] += (this.#pace[what] === 0 ? 1 : newest) * (value - this.#pace[what]);
+    };
+    if (promptRows === 0) learn('decode', ms);
+    else if (decoding === 0) this.#pace.promptRow ||= ms / promptRows;
+    else if (this.#pace.decode > 0) learn('promptRow', Math.max(0.01, ms - this.#pace.decode) / promptRows);
+  }
+
+  #answer(asking: Asking, advanced: Advanced | undefined): void {
+    this.#asking = this.#asking.filter((other) => other !== asking);
+    this.#choosing.add(asking.lane);
+    asking.answer(advanced);
+  }
+
+  #refuse(asking: Asking, error: unknown): void {
+    this.#asking = this.#asking.filter((other) => other !== asking);
+    asking.refuse(error);
+  }
+
+  async #allChosen(): Promise<void> {
+    if (this.#choosing.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#chosen = resolve;
+      });
+  }
+}
+
+/** All but its last id was there: what it costs is what a token of an answer costs. */
+const decodes = ({ ids, cached }: Asking): boolean => ids.length - cached === 1;
+
+const sameProgram = (a: AdvanceOptions, b: AdvanceOptions): boolean =>
+  a.sparsity === b.sparsity && (a.activity ?? false) === (b.activity ?? false);
