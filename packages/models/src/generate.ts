@@ -2,6 +2,8 @@
 // Owns options, stopping, and the stream. Does not own a step (model.ts runs it) or the choice of a token (sampling.ts).
 import {
   aBoolean,
+  anObject,
+  anything,
   aSignal,
   aText,
   aWhole,
@@ -13,11 +15,12 @@ import {
   RelufyError,
 } from '@relufy/tensor';
 import { type ChatMessage, StreamDetokenizer, type Tokenizer } from '@relufy/tokenizer';
+import type { Constraint, ConstraintOptions } from './constrained/constraint.js';
 import { createSampler, type SamplingOptions, samplingRules, type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { ModelStats } from './statistics.js';
 import type { Advanced, StepActivity } from './step-activity.js';
 
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, ConstraintOptions {
   /** Default: as many as the context holds. */
   readonly maxNewTokens?: number;
   /** Strings that end the answer; they are not part of it. */
@@ -52,6 +55,15 @@ function generateRules(vocabSize: number): OptionRules<GenerateOptions> {
     addSpecialTokens: aBoolean,
     sparsity: oneOf('exact', 'dense'),
     activity: aBoolean,
+    jsonSchema: either('a schema: true, false or an object', aBoolean, anObject),
+    grammar: aText,
+    tools: { expected: 'a list of { function: { name, parameters } }', fits: areTools },
+    toolChoice: anything, // tool-calls.ts looks into these
+    parallelToolCalls: aBoolean,
+    toolCallFormat: either('hermes, llama or { before, after, between, argumentsKey }', oneOf('hermes', 'llama'), {
+      expected: '',
+      fits: isToolCallFormat,
+    }),
     ...samplingRules(),
   };
 }
@@ -81,7 +93,7 @@ export interface Usage {
 export interface GenerateResult {
   readonly text: string;
   readonly tokenIds: readonly number[];
-  /** `stop`: a stop token or string; `length`: maxNewTokens or the context; `abort`: a signal, dispose(), or the reader left. */
+  /** `stop`: a stop token or string, or a form that is complete; `length`: maxNewTokens or the context; `abort`: a signal, dispose(), or the reader left. */
   readonly finishReason: 'stop' | 'length' | 'abort';
   readonly stopString?: string;
   readonly usage: Usage;
@@ -95,6 +107,8 @@ export interface GenerationHost {
   readonly contextLength: number;
   readonly eosTokenIds: readonly number[];
   readonly tokenizer: Tokenizer | undefined;
+  /** What holds the answer to a form, where one is asked for. */
+  constraint(options: GenerateOptions, stops: ReadonlySet<number>): Constraint | undefined;
   promptIds(prompt: Prompt, options: GenerateOptions): readonly number[];
   /**
    * Computes ids behind what the cache holds of them; gives the logits of the last one (valid until the next call), or
@@ -116,8 +130,9 @@ export async function runGeneration(
 ): Promise<GenerateResult> {
   checkOptions('generate', options, generateRules(host.vocabSize));
   const { signal } = options;
-  const sampler = createSampler(samplingOptionsOf(options), host.vocabSize);
   const stops = new Set(options.stopTokenIds ?? host.eosTokenIds);
+  const constraint = host.constraint(options, stops);
+  const sampler = createSampler(samplingOptionsOf(options), host.vocabSize, constraint);
   const ids = [...host.promptIds(prompt, options)];
   const detokenizer = createDetokenizer(host, options, ids);
   const promptLength = ids.length;
@@ -139,8 +154,10 @@ export async function runGeneration(
     if (n === 0) cachedTokens = cached;
     const tokenId = sampler.sample(logits, ids, promptLength);
     ids.push(tokenId);
-    const ended = stops.has(tokenId);
-    let piece = ended ? '' : (detokenizer?.push(tokenId) ?? '');
+    constraint?.accept(tokenId);
+    const isStop = stops.has(tokenId);
+    const ended = isStop || constraint?.isEnd === true;
+    let piece = isStop ? '' : (detokenizer?.push(tokenId) ?? '');
     const stopped = detokenizer?.stopped !== undefined;
     if ((ended || n + 1 >= limit) && !stopped) piece += detokenizer?.flush() ?? '';
     text += piece;
@@ -164,6 +181,16 @@ export async function runGeneration(
     stats: host.stats(),
     seed: sampler.seed,
   };
+}
+
+function areTools(value: unknown): boolean {
+  const isTool = (tool: unknown) => typeof (tool as { function?: { name?: unknown } })?.function?.name === 'string';
+  return Array.isArray(value) && value.every(isTool);
+}
+
+function isToolCallFormat(value: unknown): boolean {
+  const { before, after, between, argumentsKey } = (value ?? {}) as Record<string, unknown>;
+  return [before, after, between, argumentsKey].every((part) => typeof part === 'string');
 }
 
 function samplingOptionsOf(options: GenerateOptions): SamplingOptions {

@@ -1,6 +1,9 @@
 export type { Checkpoint, ModelFiles } from '@relufy/checkpoint';
 export { type ErrorCode, nearest, pipeable, printable, RelufyError, type WeightDType } from '@relufy/tensor';
 export type { ChatMessage, ChatRole, ContentPart, ToolCall } from '@relufy/tokenizer';
+export type { ConstraintOptions } from './constrained/constraint.js';
+export type { JsonSchema } from './constrained/json-schema.js';
+export { type Tool, type ToolCallFormat, type ToolChoice, toolCallFormats } from './constrained/tool-calls.js';
 export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
 export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';

@@ -17,6 +17,7 @@ import {
   show,
 } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
+import { Constraints } from './constrained/constraint.js';
 import { planBuffers } from './decoder-buffers.js';
 import type { DecoderProgram } from './decoder-program.js';
 import {
@@ -28,6 +29,7 @@ import {
   type Prompt,
   runGeneration,
 } from './generate.js';
+import { listIds, listItems, wholeBelow } from './lists.js';
 import type { ParkedSlots } from './parked-slots.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';
@@ -86,6 +88,7 @@ export class Model implements AsyncDisposable {
   readonly #claims: SlotClaims;
   readonly #steps: Steps;
   readonly #scheduler: Scheduler;
+  readonly #constraints: Constraints;
   #statistics: StepStatistics;
   /** What was called and has not ended. */
   readonly #work = new Set<Promise<unknown>>();
@@ -98,6 +101,7 @@ export class Model implements AsyncDisposable {
     this.#claims = new SlotClaims(parts.session, parts.cache, parts.parked, () => this.#check());
     this.#steps = new Steps(parts, this.#claims, () => this.#check());
     this.#scheduler = new Scheduler(this.#steps, this.#claims, parts, () => this.#statistics);
+    this.#constraints = new Constraints(parts.tokenizer, parts.spec.vocabSize);
     this.name = parts.name;
     this.modelType = parts.modelType;
     this.spec = parts.spec;
@@ -329,11 +333,11 @@ export class Model implements AsyncDisposable {
   }
 
   /** The ids of a chat: its length is told in a user's words. */
-  #checkChat(messages: readonly ChatMessage[]): readonly number[] {
+  #checkChat(messages: readonly ChatMessage[], tools: GenerateOptions['tools']): readonly number[] {
     for (const message of messages)
       if (typeof message !== 'object' || message === null || typeof message.role !== 'string')
         throw new RelufyError('input', `prompt: expected messages with a role and a content, got ${show(message)}.`);
-    const ids = this.#tokenizer().encodeChat(messages, { addGenerationPrompt: true });
+    const ids = this.#tokenizer().encodeChat(messages, { addGenerationPrompt: true, ...(tools && { tools }) });
     if (ids.length > this.contextLength)
       throw new RelufyError(
         'input',
@@ -348,7 +352,10 @@ export class Model implements AsyncDisposable {
     if (ArrayBuffer.isView(prompt)) return this.#checkIds(prompt as unknown as Iterable<number>);
     if (!Array.isArray(prompt))
       throw new RelufyError('input', `prompt: expected a text, messages or token ids, got ${show(prompt)}.`);
-    if (prompt.some((item) => typeof item === 'object')) return this.#checkChat(prompt as readonly ChatMessage[]);
+    if (prompt.some((item) => typeof item === 'object')) {
+      const tools = options.toolChoice === 'none' ? undefined : options.tools;
+      return this.#checkChat(prompt as readonly ChatMessage[], tools);
+    }
     return this.#checkIds(prompt as readonly number[]);
   }
 
@@ -366,6 +373,7 @@ export class Model implements AsyncDisposable {
       contextLength: this.contextLength,
       eosTokenIds: this.eosTokenIds,
       tokenizer: this.tokenizer,
+      constraint: (form, stops) => this.#constraints.open(form, stops),
       promptIds: () => this.#promptIds(prompt, options),
       advance: async (ids) => (stopped() ? undefined : lane.advance(ids)),
       stats: () => own.get(),
@@ -376,20 +384,4 @@ export class Model implements AsyncDisposable {
       lane.leave();
     }
   }
-}
-
-const wholeBelow = (vocabSize: number) => `whole numbers from 0 to ${vocabSize - 1}`;
-
-/** Ids of whatever gives numbers one after the other; not more than `most`, since there are such without an end. */
-function listIds(where: string, ids: Iterable<number>, most = Number.POSITIVE_INFINITY): readonly number[] {
-  if (typeof ids !== 'object' || ids === null || typeof ids[Symbol.iterator] !== 'function')
-    throw new RelufyError('input', `${where}: expected token ids, got ${show(ids)}.`);
-  const list: number[] = [];
-  for (const id of ids) if (list.push(id) >= most) break;
-  return list;
-}
-
-function listItems<T>(where: string, items: readonly T[]): readonly T[] {
-  if (!Array.isArray(items)) throw new RelufyError('input', `${where}: expected a list, got ${show(items)}.`);
-  return items;
 }

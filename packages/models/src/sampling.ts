@@ -168,10 +168,15 @@ export interface Sampler {
   sample(logits: Float32Array, previous: readonly number[], promptLength: number): number;
 }
 
+/** What sets logits to -Infinity before all else, and leaves some (constrained/constraint.ts). */
+export interface LogitsMask {
+  mask(logits: Logits): void;
+}
+
 /**
  * @throws RelufyError `option` for values out of range.
  */
-export function createSampler(options: SamplingOptions, vocabSize: number): Sampler {
+export function createSampler(options: SamplingOptions, vocabSize: number, mask?: LogitsMask): Sampler {
   checkOptions('generate', options, samplingRules());
   checkBias(options.logitBias, vocabSize);
   const { temperature: heat = 1, seed = randomSeed() } = options;
@@ -195,11 +200,15 @@ export function createSampler(options: SamplingOptions, vocabSize: number): Samp
   return {
     seed,
     sample(logits, previous, promptLength) {
-      if (heat === 0 && filters.length === 0) return argmax(logits);
+      if (heat === 0 && filters.length === 0 && mask === undefined) return argmax(logits);
       const top = largest(logits);
       if (!Number.isFinite(top)) throw new RelufyError('input', `sample: expected finite logits, got ${top}.`);
-      const filtered = filters.length > 0 ? new Float64Array(logits) : logits;
+      const filtered = filters.length > 0 || mask ? new Float64Array(logits) : logits;
+      mask?.mask(filtered);
+      const allowed = mask && filters.length > 0 ? filtered.slice() : filtered;
       for (const filter of filters) filter(filtered, previous, promptLength);
+      // a form goes before penalties: where it leaves only what they forbid, its best is taken
+      if (mask && largest(filtered) === Number.NEGATIVE_INFINITY) return argmax(allowed);
       if (filters.length > 0 && largest(filtered) === Number.NEGATIVE_INFINITY)
         throw new RelufyError(
           'option',

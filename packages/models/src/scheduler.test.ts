@@ -108,6 +108,32 @@ describe('slots', () => {
     expect(model.load).toEqual({ running: 0, waiting: 0 });
   });
 
+  it('hold answers to forms of their own beside free ones, and end with them', async () => {
+    await using model = await loadModel(bundled, { slots: 3 });
+    const jsonSchema = {
+      type: 'object',
+      properties: { name: { type: 'string', maxLength: 12 }, age: { type: 'integer', minimum: 1, maximum: 99 } },
+      required: ['name', 'age'],
+    };
+    const forms: GenerateOptions[] = [{ jsonSchema, seed: 1 }, { grammar: 'root ::= ("yes" | "no") "."', seed: 2 }, {}];
+    const results = await Promise.all(
+      forms.map((form) => model.generate(tell('a fox'), { maxNewTokens: 120, temperature: 1.5, ...form }).result),
+    );
+    const [json, word] = results;
+    const { name, age } = JSON.parse(json?.text ?? '') as { name: string; age: number };
+    expect([...name].length).toBeLessThanOrEqual(12);
+    expect(age).toBeGreaterThan(0);
+    expect(['yes.', 'no.']).toContain(word?.text);
+    expect([json?.finishReason, word?.finishReason]).toEqual(['stop', 'stop']);
+    // penalties that forbid all that the form allows give way
+    const strict = { ...forms[0], seed: 1, noRepeatNgramSize: 1, temperature: 0 };
+    const again = await model.generate(tell('a fox'), { maxNewTokens: 120, ...strict }).result;
+    expect(JSON.parse(again.text)).toHaveProperty('age');
+    const cut = await model.generate(tell('a fox'), { ...forms[0], seed: 1, maxNewTokens: 3 }).result;
+    expect(cut.finishReason).toBe('length');
+    await expect(model.generate('x', { jsonSchema: { not: {} } }).result).rejects.toThrowError(/keyword "not"/);
+  });
+
   it('are shared with scores and passes, which give what they give alone', async () => {
     await using model = await loadModel(bundled, { slots: 3 });
     const ids = Array.from({ length: 200 }, (_, i) => 3 + ((i * 13) % 4000));

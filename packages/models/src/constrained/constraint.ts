@@ -1,0 +1,131 @@
+// What holds an answer to a form: a JSON Schema, a grammar or calls of tools, as a mask over the logits of each token. A
+// grammar is compiled once and its states are kept, so that the next answer of the same form begins where this one learnt.
+// Does not own the languages (json-schema.ts, gbnf.ts, tool-calls.ts) nor the choice of a token (sampling.ts).
+import { RelufyError } from '@relufy/tensor';
+import type { Tokenizer } from '@relufy/tokenizer';
+import type { Logits } from '../sampling.js';
+import { Automaton, type State } from './automaton.js';
+import { parseGbnf } from './gbnf.js';
+import { compileGrammar, type Grammar } from './grammar.js';
+import { compileJsonSchema, type JsonSchema } from './json-schema.js';
+import { sortedVocabulary, TokenMasks } from './token-masks.js';
+import { compileToolCalls, type ToolCallOptions } from './tool-calls.js';
+
+export interface ConstraintOptions extends Partial<ToolCallOptions> {
+  /**
+   * The answer is JSON that fits the schema, or ends for its length. Properties come in the schema's order; others only where
+   * `additionalProperties` allows them by name. `true`: any JSON.
+   */
+  readonly jsonSchema?: JsonSchema;
+  /** The answer fits this grammar, in llama.cpp's GBNF, from its rule `root` on. */
+  readonly grammar?: string;
+}
+
+/** One answer on its way through a grammar. */
+export class Constraint {
+  readonly #masks: TokenMasks;
+  readonly #tokenizer: Tokenizer;
+  readonly #stops: ReadonlySet<number>;
+  #state: State;
+
+  /** `stops`: ids that end an answer; they may come where the grammar may end. */
+  constructor(masks: TokenMasks, tokenizer: Tokenizer, stops: ReadonlySet<number>) {
+    this.#masks = masks;
+    this.#tokenizer = tokenizer;
+    this.#stops = stops;
+    this.#state = masks.automaton.start;
+  }
+
+  /** Nothing can follow. */
+  get isEnd(): boolean {
+    return this.#state.isEnd;
+  }
+
+  /** What came so far is a whole sentence. */
+  get isComplete(): boolean {
+    return this.#state.isComplete;
+  }
+
+  /** Sets the logits of whatever may not come next to -Infinity. */
+  mask(logits: Logits): void {
+    const allowed = this.#masks.maskOf(this.#state);
+    const { isComplete } = this.#state;
+    const stops = [...this.#stops].map((id) => [id, logits[id] as number] as const);
+    for (let word = 0; word < allowed.length; word++) {
+      const bits = allowed[word] as number;
+      if (bits === -1 >>> 0) continue;
+      const last = Math.min(logits.length, word * 32 + 32);
+      for (let id = word * 32; id < last; id++)
+        if (((bits >>> (id & 31)) & 1) === 0) logits[id] = Number.NEGATIVE_INFINITY;
+    }
+    for (const [id, logit] of stops) logits[id] = isComplete ? logit : Number.NEGATIVE_INFINITY;
+  }
+
+  /** The token was chosen; one that ends the answer changes nothing. */
+  accept(id: number): void {
+    if (this.#stops.has(id)) return;
+    const next = this.#masks.stateAfter(this.#state, this.#tokenizer.tokenBytes(id));
+    if (next === null) throw new Error(`internal: token ${id} was chosen against the grammar`);
+    this.#state = next;
+  }
+}
+
+/** Forms that are kept compiled. */
+const mostKept = 64;
+
+/** Of one model: compiles what is asked for, once. */
+export class Constraints {
+  readonly #tokenizer: Tokenizer | undefined;
+  readonly #vocabSize: number;
+  /** The least recently used first. */
+  readonly #kept = new Map<string, TokenMasks>();
+
+  constructor(tokenizer: Tokenizer | undefined, vocabSize: number) {
+    this.#tokenizer = tokenizer;
+    this.#vocabSize = vocabSize;
+  }
+
+  /**
+   * undefined where nothing is asked for.
+   * @throws RelufyError `option` for a form that cannot be kept, or several of them; `state` without a tokenizer.
+   */
+  open(options: ConstraintOptions, stops: ReadonlySet<number>): Constraint | undefined {
+    const { jsonSchema, grammar, tools, toolChoice, parallelToolCalls, toolCallFormat } = options;
+    const callsTools = tools !== undefined && tools.length > 0 && toolChoice !== 'none';
+    const asked = [jsonSchema !== undefined && 'jsonSchema', grammar !== undefined && 'grammar', callsTools && 'tools'];
+    const [how, ...others] = asked.filter((name) => name !== false);
+    if (how === undefined) return undefined;
+    if (others.length > 0)
+      throw new RelufyError(
+        'option',
+        `generate options "${how}" and "${others[0]}": expected one of them, got both. Leave one out.`,
+      );
+    if (this.#tokenizer === undefined)
+      throw new RelufyError('state', `generate option "${how}": the model has no tokenizer. Add its tokenizer.json.`);
+    const where = `generate option "${how}"`;
+    const form = [
+      how,
+      jsonSchema,
+      grammar,
+      ...(callsTools ? [tools, toolChoice, parallelToolCalls, toolCallFormat] : []),
+    ];
+    const key = JSON.stringify(form);
+    const masks =
+      this.#kept.get(key) ??
+      this.#compile(where, () => {
+        if (grammar !== undefined) return parseGbnf(where, grammar);
+        return jsonSchema !== undefined
+          ? compileJsonSchema(where, jsonSchema)
+          : compileToolCalls(where, { ...options, tools: tools ?? [] });
+      });
+    this.#kept.delete(key);
+    this.#kept.set(key, masks);
+    if (this.#kept.size > mostKept) this.#kept.delete(this.#kept.keys().next().value as string);
+    return new Constraint(masks, this.#tokenizer, stops);
+  }
+
+  #compile(where: string, read: () => Grammar): TokenMasks {
+    const vocabulary = sortedVocabulary(this.#tokenizer as Tokenizer, this.#vocabSize);
+    return new TokenMasks(new Automaton(where, compileGrammar(where, read())), vocabulary);
+  }
+}

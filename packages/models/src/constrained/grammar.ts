@@ -1,0 +1,171 @@
+// Context-free grammars over bytes: expressions to write them with, and the rules that an automaton runs (automaton.ts).
+// Whoever makes one (json-schema.ts, gbnf.ts, tool-calls.ts) speaks of characters; here they become UTF-8.
+// Does not own any language.
+import { RelufyError } from '@relufy/tensor';
+
+/** Code points, ends included. */
+export type CharRange = readonly [first: number, last: number];
+
+export type Expression =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'chars'; readonly ranges: readonly CharRange[] }
+  | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly Expression[] }
+  | { readonly kind: 'repeat'; readonly part: Expression; readonly min: number; readonly max: number }
+  | { readonly kind: 'rule'; readonly name: string };
+
+export const text = (of: string): Expression => ({ kind: 'text', text: of });
+export const chars = (...ranges: readonly CharRange[]): Expression => ({ kind: 'chars', ranges });
+export const sequence = (...parts: readonly Expression[]): Expression => ({ kind: 'sequence', parts });
+export const choice = (...parts: readonly Expression[]): Expression => ({ kind: 'choice', parts });
+export const rule = (name: string): Expression => ({ kind: 'rule', name });
+export const repeat = (part: Expression, min: number, max = Number.POSITIVE_INFINITY): Expression => ({
+  kind: 'repeat',
+  part,
+  min,
+  max,
+});
+export const optional = (part: Expression): Expression => repeat(part, 0, 1);
+export const nothing: Expression = sequence();
+
+export interface Grammar {
+  readonly root: string;
+  readonly rules: ReadonlyMap<string, Expression>;
+}
+
+/** One byte of [first, last], or a rule by its number. */
+export type Item = { readonly first: number; readonly last: number } | { readonly rule: number };
+
+/** By rule, its alternatives; rule 0 is the root. */
+export type Rules = readonly (readonly (readonly Item[])[])[];
+
+export const lastCodePoint = 0x10ffff;
+/** Alternatives of all rules together: a bounded repetition takes one for each time. */
+const mostAlternatives = 200_000;
+
+/** @throws RelufyError `option` for rules that are not there, or too many of them. */
+export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
+  const compiled: (readonly Item[])[][] = [];
+  const numbers = new Map<string, number>();
+  const characters = new Map<string, readonly Item[]>();
+  let alternatives = 0;
+
+  const add = (make: (number: number) => readonly (readonly Item[])[]): readonly Item[] => {
+    const number = compiled.push([]) - 1;
+    const made = make(number);
+    alternatives += made.length;
+    if (alternatives > mostAlternatives)
+      throw new RelufyError(
+        'option',
+        `${where}: expected at most ${mostAlternatives} alternatives, bounded repetitions counted, got more. Lower its bounds.`,
+      );
+    compiled[number] = [...made];
+    return [{ rule: number }];
+  };
+  const named = (name: string): readonly Item[] => {
+    const known = numbers.get(name);
+    if (known !== undefined) return [{ rule: known }];
+    const expression = rules.get(name);
+    if (expression === undefined)
+      throw new RelufyError('option', `${where}: expected a rule "${name}", got none. Define it.`);
+    return add((number) => {
+      numbers.set(name, number);
+      return [lower(expression)];
+    });
+  };
+  const lower = (expression: Expression): readonly Item[] => {
+    switch (expression.kind) {
+      case 'text':
+        return Array.from(new TextEncoder().encode(expression.text), (byte) => ({ first: byte, last: byte }));
+      case 'chars': {
+        const key = expression.ranges.join(' ');
+        const known = characters.get(key);
+        if (known) return known;
+        const ways = expression.ranges.flatMap(utf8Ways);
+        const made = ways.length === 1 ? (ways[0] as readonly Item[]) : add(() => ways);
+        characters.set(key, made);
+        return made;
+      }
+      case 'sequence':
+        return expression.parts.flatMap(lower);
+      case 'choice':
+        if (expression.parts.length === 1) return lower(expression.parts[0] as Expression);
+        return add(() => expression.parts.map(lower));
+      case 'rule':
+        return named(expression.name);
+      case 'repeat': {
+        const { part, min, max } = expression;
+        const lowered = lower(part);
+        // copies share a rule, and stand in one each
+        const items = lowered.length > 1 ? add(() => [lowered]) : lowered;
+        let rest: readonly Item[] = [];
+        if (max === Number.POSITIVE_INFINITY) rest = add((number) => [[...items, { rule: number }], []]);
+        else
+          for (let more = min; more < max; more++) {
+            const behind = rest;
+            rest = add(() => [[...items, ...behind], []]);
+          }
+        return [...new Array<readonly Item[]>(min).fill(items).flat(), ...rest];
+      }
+    }
+  };
+  add(() => [named(root)]);
+  return compiled;
+}
+
+/** The bytes of the code points [first, last], as sequences of byte ranges. Surrogates have none. */
+function utf8Ways([first, last]: CharRange): Item[][] {
+  const ways: Item[][] = [];
+  for (const [from, to] of [
+    [0, 0x7f],
+    [0x80, 0x7ff],
+    [0x800, 0xd7ff],
+    [0xe000, 0xffff],
+    [0x10000, lastCodePoint],
+  ] as const)
+    if (first <= to && last >= from) splitWays(Math.max(first, from), Math.min(last, to), ways);
+  return ways;
+}
+
+/** Both ends have as many bytes. */
+function splitWays(first: number, last: number, ways: Item[][]): void {
+  for (const bits of [6, 12, 18]) {
+    const mask = 2 ** bits - 1;
+    if (first < 0x80 || first >> bits === last >> bits) continue;
+    if ((first & mask) !== 0) {
+      splitWays(first, first | mask, ways);
+      splitWays((first | mask) + 1, last, ways);
+      return;
+    }
+    if ((last & mask) !== mask) {
+      splitWays(first, (last & ~mask) - 1, ways);
+      splitWays(last & ~mask, last, ways);
+      return;
+    }
+  }
+  const [low, high] = [first, last].map((point) => new TextEncoder().encode(String.fromCodePoint(point))) as [
+    Uint8Array,
+    Uint8Array,
+  ];
+  ways.push(Array.from(low, (byte, i) => ({ first: byte, last: high[i] as number })));
+}
+
+/** All other code points. */
+export function complement(ranges: readonly CharRange[]): CharRange[] {
+  const out: CharRange[] = [];
+  let from = 0;
+  for (const [first, last] of [...ranges].sort((a, b) => a[0] - b[0])) {
+    if (first > from) out.push([from, first - 1]);
+    from = Math.max(from, last + 1);
+  }
+  if (from <= lastCodePoint) out.push([from, lastCodePoint]);
+  return out;
+}
+
+export function intersect(a: readonly CharRange[], b: readonly CharRange[]): CharRange[] {
+  return a.flatMap(([first, last]) =>
+    b.flatMap(([from, to]): CharRange[] => {
+      const [low, high] = [Math.max(first, from), Math.min(last, to)];
+      return low <= high ? [[low, high]] : [];
+    }),
+  );
+}
