@@ -41,6 +41,7 @@ const mayImport: Readonly<Record<string, { statically: readonly string[]; dynami
   },
   '@relufy/chat': { statically: allBut('relufy') },
   '@relufy/eval': { statically: allBut('relufy') },
+  '@relufy/server': { statically: allBut('relufy') },
   relufy: { statically: allBut() },
 };
 

@@ -49,6 +49,8 @@ export interface Definition {
   readonly tokens: readonly (string | undefined)[];
   readonly special: SpecialTokens;
   readonly chatTemplates: ChatTemplates;
+  /** `response_template` of tokenizer_config.json, as it stands. */
+  readonly responseTemplate: unknown;
 }
 
 export function readDefinition(files: TokenizerFiles): Definition {
@@ -88,6 +90,7 @@ export function readDefinition(files: TokenizerFiles): Definition {
     tokens,
     special,
     chatTemplates: readChatTemplates(name, files.chatTemplateJinja, config),
+    responseTemplate: config?.get('response_template'),
   };
 }
 

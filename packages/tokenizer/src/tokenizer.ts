@@ -218,6 +218,16 @@ export class Tokenizer {
     return this.#definition.chatTemplates.size > 0;
   }
 
+  /** The model's chat templates, Jinja, by name; where there is one, it is `default`. */
+  get chatTemplates(): ReadonlyMap<string, string> {
+    return this.#definition.chatTemplates;
+  }
+
+  /** How an answer is taken apart, as tokenizer_config.json says it (`response_template`): unread JSON, or undefined. */
+  get responseTemplate(): unknown {
+    return this.#definition.responseTemplate;
+  }
+
   /**
    * Writes a chat as the one text that the model was trained on.
    * @throws RelufyError with code `tokenizer` if the model has no chat template or it does not run, and `input` if the

@@ -15,6 +15,11 @@ export interface SubcommandEntry {
 export const subcommands: readonly SubcommandEntry[] = [
   { name: 'chat', summary: 'chat with a model in the terminal', load: () => import('./chat.js') },
   { name: 'generate', summary: 'continue a prompt, or answer messages', load: () => import('./generate.js') },
+  {
+    name: 'serve',
+    summary: 'serve models to clients of OpenAI, Ollama or llama-server',
+    load: () => import('./serve.js'),
+  },
   { name: 'inspect', summary: "show a model's spec, memory, sparsity and program", load: () => import('./inspect.js') },
   { name: 'models', summary: 'list public models that are sparse as they are', load: () => import('./models.js') },
   { name: 'convert', summary: 'write a model in another format', load: () => import('./convert.js') },
