@@ -33,7 +33,7 @@ export async function chatCompletions(call: Call, body: Body): Promise<Response>
       call.service.unreadFields.tell(call.route, body.unread());
       const shaped = output.forModel(model, chat);
       return {
-        prompts: [chatIds(model, chat, shaped.tools)],
+        prompts: [chatIds(model, shaped)],
         options: {
           ...(call.service.recommendedSampling ? withRecommended(sampling, model) : sampling),
           ...shaped.options,

@@ -337,7 +337,7 @@ describe("Ollama's routes", () => {
     expect(await server.json('/api/tags')).toMatchObject({ models: [{ name: 'tales' }] });
     expect(await server.json('/api/ps')).toMatchObject({ models: [{ name: 'tales', context_length: 512 }] });
     expect(await server.json('/api/show', { model: 'tales' })).toMatchObject({
-      capabilities: ['completion', 'embedding'],
+      capabilities: ['completion', 'embedding', 'tools'],
       model_info: { 'llama.block_count': 8 },
     });
     expect(await server.json('/api/pull', { model: 'tales' })).toEqual({ status: 'success' });

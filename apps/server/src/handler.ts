@@ -4,6 +4,8 @@ import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { ApiError, apiErrorOf } from './api-error.js';
 import { ApiKeys } from './api-keys.js';
+import { batchRoutes } from './batch-routes.js';
+import { Batches, type BatchOptions } from './batches.js';
 import { type Body, readBody } from './body.js';
 import { chatCompletions } from './chat-completions.js';
 import { completions } from './completions.js';
@@ -47,6 +49,8 @@ export interface HandlerOptions {
   readonly recommendedSampling?: boolean;
   /** What is said of ourselves. */
   readonly version?: string;
+  /** Takes batches, and works on them. Default: neither. */
+  readonly batches?: BatchOptions;
   /** Answers what is no route, such as the files of a page; undefined: 404. */
   readonly page?: (request: Request) => Promise<Response | undefined> | Response | undefined;
 }
@@ -56,11 +60,15 @@ export interface RequestContext {
   readonly client?: string | undefined;
   /** Gives way to people. */
   readonly isBatch?: boolean;
+  /** The server's own request: no key is asked for. */
+  readonly isOwn?: boolean;
 }
 
 export interface Handler {
   /** Never throws; every error is an answer. */
   readonly fetch: (request: Request, context?: RequestContext) => Promise<Response>;
+  /** Resolves when the queue of batches is connected. @throws RelufyError `io` where it is not there. */
+  readonly ready: Promise<void>;
   /** Loads a model before anybody asks; until it is there the server says that it is loading. */
   readonly preload: (id: string) => Promise<void>;
   /** From now on new requests are refused. */
@@ -129,7 +137,8 @@ export function createHandler(options: HandlerOptions): Handler {
     const request = context.req.raw;
     refuseStrangers(request, options);
     const isOpen = ['/health', '/v1/health'].includes(context.req.path);
-    const client = keys.clientOf(request.headers);
+    const bindings = context.env?.context ?? {};
+    const client = bindings.isOwn ? 'batches' : keys.clientOf(request.headers);
     if (client === undefined && !isOpen) {
       // a page at / asks for the key itself
       const page = context.req.method === 'GET' ? await options.page?.(request) : undefined;
@@ -140,7 +149,6 @@ export function createHandler(options: HandlerOptions): Handler {
     }
     if (refusing && !isOpen)
       throw new ApiError(503, 'The server is shutting down.', { code: 'shutting_down', retryAfterSeconds: 1 });
-    const bindings = context.env?.context ?? {};
     context.set('call', {
       service,
       request,
@@ -190,6 +198,10 @@ export function createHandler(options: HandlerOptions): Handler {
   );
   ollamaRoutes(post, get);
   app.delete('/api/delete', readOnly);
+  const raw = (method: string, path: string, route: (context: Context<Env>, call: Call) => Promise<Response>) =>
+    app.on(method, path, (context) => route(context, callOf(context)));
+  let batches: Promise<Batches> | undefined;
+  batchRoutes(post, raw as never, () => batches);
   app.notFound(async (context) => {
     const page = ['GET', 'HEAD'].includes(context.req.method) ? await options.page?.(context.req.raw) : undefined;
     if (page) return page;
@@ -205,16 +217,26 @@ export function createHandler(options: HandlerOptions): Handler {
   });
 
   let active = 0;
+  const fetch = async (request: Request, context: RequestContext = {}): Promise<Response> => {
+    active++;
+    try {
+      return counted(await app.fetch(request, { context }), () => active--);
+    } catch (error) {
+      active--;
+      throw error;
+    }
+  };
+  if (options.batches) {
+    batches = Batches.open(options.batches, async (path, body, signal) => {
+      const request = new Request(`http://127.0.0.1${path}`, { method: 'POST', body, signal });
+      const response = await fetch(request, { isBatch: true, isOwn: true });
+      return { status: response.status, body: await response.json() };
+    });
+    batches.catch(() => {});
+  }
   return {
-    fetch: async (request, context = {}) => {
-      active++;
-      try {
-        return counted(await app.fetch(request, { context }), () => active--);
-      } catch (error) {
-        active--;
-        throw error;
-      }
-    },
+    fetch,
+    ready: Promise.resolve(batches).then(() => {}),
     preload: async (id) => {
       preloading = id;
       try {
@@ -229,6 +251,7 @@ export function createHandler(options: HandlerOptions): Handler {
     close: async () => {
       refusing = true;
       closing.abort(new ApiError(503, 'The server is shutting down.', { code: 'shutting_down', retryAfterSeconds: 1 }));
+      await (await batches?.catch(() => undefined))?.close();
       await models.close();
     },
     active: () => active,

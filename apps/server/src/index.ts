@@ -1,4 +1,5 @@
 export { ApiError, type ApiErrorDetails, type ErrorBody } from './api-error.js';
+export type { BatchOptions } from './batches.js';
 export { createHandler, type Handler, type HandlerOptions, type RequestContext } from './handler.js';
 export { type Listening, type ListenOptions, listen } from './listen.js';
 export { createLog, type Log, type LogOptions } from './log.js';

@@ -11,8 +11,7 @@ import type { Call } from './service.js';
 /** Clients ask for a version that has what they use: it is Ollama's, not ours. */
 export const version = (): Response => Response.json({ version: '0.12.0' });
 
-export const tags = ({ service }: Call): Response =>
-  Response.json({ models: service.models.states().map(tagged) });
+export const tags = ({ service }: Call): Response => Response.json({ models: service.models.states().map(tagged) });
 
 export const running = ({ service }: Call): Response =>
   Response.json({

@@ -75,7 +75,7 @@ async function chat(call: Call, body: Body): Promise<Response> {
     return loadOrUnload(call, modelName, keepAlive, { message: { role: 'assistant', content: '' } });
   const thinks = body.get<boolean | string>('think', either('true, false or a level', aBoolean, aText));
   const fields: ChatFields = {
-    messages: messagesOf((messages as unknown[]).map(withoutThinking)),
+    messages: messagesOf(Array.isArray(messages) ? messages.map(withoutThinking) : messages),
     options: { addGenerationPrompt: true, ...(thinks !== undefined && { enable_thinking: thinks !== false }) },
   };
   const output = outputFieldsOf({ tools: body.raw('tools'), format: body.raw('format') });
@@ -88,7 +88,7 @@ async function chat(call: Call, body: Body): Promise<Response> {
       call.service.unreadFields.tell(call.route, [...body.unread(), ...options.unread()]);
       const shaped = output.forModel(model, fields);
       return {
-        prompts: [chatIds(model, fields, shaped.tools)],
+        prompts: [chatIds(model, shaped)],
         options: {
           ...(call.service.recommendedSampling ? withRecommended(sampling, model) : sampling),
           ...shaped.options,
@@ -145,7 +145,7 @@ async function generate(call: Call, body: Body): Promise<Response> {
       return {
         prompts: [
           isChat
-            ? chatIds(model, fields)
+            ? chatIds(model, shaped)
             : checkRoom(promptsOf(prompt, model)[0] as readonly number[], model, 'prompt'),
         ],
         options: {

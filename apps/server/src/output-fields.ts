@@ -1,14 +1,29 @@
 // What a request wants of the form of an answer: tools that may be called, a format that the text must have, reasoning
-// kept apart. Gives the parser of the answer and the options of `generate` that hold the model to it. Does not own the
-// parsers (answer-parser/) or the constraint (@relufy/models).
-import type { GenerateOptions, Model } from '@relufy/models';
+// kept apart. Gives what the template is to be told, the parser of the answer, and the options of `generate` that hold the
+// model to it. Does not own the parsers (answer-parser/) or the constraint (@relufy/models).
+import type { ChatMessage, GenerateOptions, Model } from '@relufy/models';
+import { anObject, show } from '@relufy/tensor';
 import type { AnswerParser } from './answer-parser/answer-parser.js';
+import { type Format, formatOf, marksOf } from './answer-parser/known-formats.js';
+import { RegionParser } from './answer-parser/region-parser.js';
+import { findMark } from './answer-parser/response-template.js';
+import { badField } from './api-error.js';
 import type { Body } from './body.js';
-import type { ChatFields } from './prompts.js';
+import { type ChatFields, tokenizerOf } from './prompts.js';
+
+/** A function that the model may call. */
+export interface Tool {
+  readonly type: 'function';
+  readonly function: { readonly name: string; readonly description?: string; readonly parameters?: object };
+}
 
 export interface ShapedOutput {
-  /** For the template; none where the model is not to call any. */
-  readonly tools: readonly unknown[];
+  /** The messages, with the tools in them where the template knows none. */
+  readonly chat: ChatFields;
+  /** For the template. */
+  readonly tools: readonly Tool[];
+  /** What the answer begins with: it is the prompt's last part, and the parser's first. */
+  readonly prefill: string;
   readonly options: Partial<GenerateOptions>;
   readonly parser: ((prompt: readonly number[]) => AnswerParser) | undefined;
 }
@@ -29,14 +44,204 @@ export interface OutputAsked {
 }
 
 export function outputFields(body: Body): OutputFields {
+  const parallel = body.get<boolean>('parallel_tool_calls', {
+    expected: 'true or false',
+    fits: (value) => typeof value === 'boolean',
+  });
   return outputFieldsOf({
     tools: body.raw('tools'),
     toolChoice: body.raw('tool_choice'),
+    parallel,
     responseFormat: body.raw('response_format'),
   });
 }
 
 /** @throws ApiError 400 that names the field. */
-export function outputFieldsOf(_asked: OutputAsked): OutputFields {
-  return { forModel: () => ({ tools: [], options: {}, parser: undefined }) };
+export function outputFieldsOf(asked: OutputAsked): OutputFields {
+  const tools = toolsOf(asked.tools);
+  const choice = choiceOf(asked.toolChoice, tools);
+  const schema = schemaOf(asked);
+  if (schema !== undefined && choice.forced !== undefined)
+    throw badField('response_format', 'none beside a tool_choice that demands a call', 'one');
+  return {
+    forModel: (model, chat) => {
+      if (schema !== undefined) return constrained(model, chat, schema);
+      const usable = choice.isNone
+        ? []
+        : tools.filter(({ function: { name } }) => choice.forced?.includes(name) ?? true);
+      return shaped(model, chat, usable, choice.forced !== undefined, asked.parallel !== false);
+    },
+  };
+}
+
+function toolsOf(value: unknown): readonly Tool[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw badField('tools', 'a list', show(value));
+  if (value.length > 256) throw badField('tools', 'at most 256', `${value.length}`);
+  return value.map((tool: unknown, at) => {
+    const { function: given, type = 'function' } = (tool ?? {}) as {
+      readonly function?: unknown;
+      readonly type?: unknown;
+    };
+    if (type !== 'function') throw badField(`tools[${at}].type`, '"function"', show(type));
+    if (!anObject.fits(given)) throw badField(`tools[${at}].function`, 'an object', show(given));
+    const { name, description, parameters } = given as Readonly<Record<string, unknown>>;
+    if (typeof name !== 'string' || !/^[\w.-]{1,128}$/.test(name))
+      throw badField(`tools[${at}].function.name`, 'letters, digits, _, - and .', show(name));
+    if (description !== undefined && description !== null && typeof description !== 'string')
+      throw badField(`tools[${at}].function.description`, 'a text', show(description));
+    if (parameters !== undefined && parameters !== null && !anObject.fits(parameters))
+      throw badField(`tools[${at}].function.parameters`, 'a JSON schema', show(parameters));
+    return {
+      type: 'function',
+      function: {
+        name,
+        ...(typeof description === 'string' && { description }),
+        parameters: (parameters as object | null) ?? { type: 'object', properties: {} },
+      },
+    };
+  });
+}
+
+/** `forced`: names of which one has to be called. */
+function choiceOf(
+  value: unknown,
+  tools: readonly Tool[],
+): { readonly isNone: boolean; readonly forced?: readonly string[] } {
+  const names = tools.map(({ function: { name } }) => name);
+  if (value === undefined || value === null || value === 'auto') return { isNone: false };
+  if (value === 'none') return { isNone: true };
+  if (value === 'required' || value === 'any') {
+    if (names.length === 0) throw badField('tool_choice', '"auto" or "none" without tools', show(value));
+    return { isNone: false, forced: names };
+  }
+  const { type, function: named } = (typeof value === 'object' ? value : {}) as {
+    readonly type?: unknown;
+    readonly function?: { readonly name?: unknown };
+  };
+  if (type !== 'function') throw badField('tool_choice', '"auto", "none", "required" or a function', show(value));
+  const name = named?.name;
+  if (typeof name !== 'string' || !names.includes(name))
+    throw badField(
+      'tool_choice.function.name',
+      `one of the tools (${names.join(', ') || 'there are none'})`,
+      show(name),
+    );
+  return { isNone: false, forced: [name] };
+}
+
+/** The schema that the text has to fit; `{}` is any JSON object. */
+function schemaOf({ responseFormat, format }: OutputAsked): object | undefined {
+  if (format !== undefined && format !== null && format !== '') {
+    if (format === 'json') return anyObject;
+    if (anObject.fits(format)) return format as object;
+    throw badField('format', '"json" or a JSON schema', show(format));
+  }
+  if (responseFormat === undefined || responseFormat === null) return undefined;
+  if (!anObject.fits(responseFormat)) throw badField('response_format', 'an object', show(responseFormat));
+  const { type, json_schema: named, schema } = responseFormat as Readonly<Record<string, unknown>>;
+  if (type === 'text') return undefined;
+  if (type === 'json_object') {
+    if (schema === undefined || schema === null) return anyObject;
+    if (anObject.fits(schema)) return schema as object;
+    throw badField('response_format.schema', 'a JSON schema', show(schema));
+  }
+  if (type !== 'json_schema') throw badField('response_format.type', 'text, json_object or json_schema', show(type));
+  const inner = ((named ?? {}) as { readonly schema?: unknown }).schema ?? schema;
+  if (!anObject.fits(inner)) throw badField('response_format.json_schema.schema', 'a JSON schema', show(inner));
+  return inner as object;
+}
+
+const anyObject: object = { type: 'object' };
+
+/** The text is JSON, all of it: a model that thinks aloud is asked not to. */
+function constrained(_model: Model, _chat: ChatFields, _schema: object): ShapedOutput {
+  throw badField('response_format', 'text: this build cannot hold a model to a format', 'another');
+}
+
+function shaped(
+  model: Model,
+  chat: ChatFields,
+  tools: readonly Tool[],
+  isForced: boolean,
+  _parallel: boolean,
+): ShapedOutput {
+  const tokenizer = tokenizerOf(model);
+  const format = formatOf(tokenizer);
+  const plain = { chat: knownTurns(chat, format), tools, prefill: '', options: {} };
+  if (tools.length === 0 && !format.thinks) return { ...plain, parser: undefined };
+  const marks = marksOf(tokenizer, format.template);
+  const byName = new Map(tools.map(({ function: { name, parameters } }) => [name, parameters as unknown]));
+  return {
+    ...plain,
+    ...(!format.knowsTools && tools.length > 0 && { chat: withToolsTold(plain.chat, tools), tools: [] }),
+    prefill: isForced ? forcedBeginning(tools, format) : '',
+    parser: (prompt) =>
+      new RegionParser(format.template, {
+        prefix: begunAnswer(model, prompt, format),
+        marks,
+        tools: tools.length > 0 ? byName : undefined,
+      }),
+  };
+}
+
+/** Where a call has to come, the answer begins with one. */
+function forcedBeginning(tools: readonly Tool[], { calls }: Format): string {
+  const [only, ...others] = tools;
+  const name = only !== undefined && others.length === 0 ? JSON.stringify(only.function.name) : '"';
+  const open = { hermes: '<tool_call>\n', llama: '', mistral: '[TOOL_CALLS][' }[calls ?? 'hermes'];
+  const key = calls === 'llama' ? 'parameters' : 'arguments';
+  return others.length === 0 ? `${open}{"name": ${name}, "${key}": ` : `${open}{"name": ${name}`;
+}
+
+/** Tokens at the end of a prompt in which the assistant's turn begins. */
+const mostPrefix = 512;
+
+/** What of the prompt stands behind the opening of the assistant's turn. */
+function begunAnswer(model: Model, prompt: readonly number[], { template }: Format): string {
+  const { anchor } = template;
+  if (anchor === undefined) return '';
+  const text = model.decode(prompt.slice(-mostPrefix));
+  let behind: number | undefined;
+  for (let at = 0; ; ) {
+    const { found } = findMark(anchor, text, at, true);
+    if (found === undefined || found.end === at) break;
+    at = found.end;
+    behind = at;
+  }
+  return behind === undefined ? '' : text.slice(behind);
+}
+
+/** A template that knows no tools gets calls and their results as plain turns. */
+function knownTurns(chat: ChatFields, { knowsTools }: Format): ChatFields {
+  if (knowsTools) return chat;
+  return { ...chat, messages: chat.messages.map(plainTurn) };
+}
+
+function plainTurn(message: ChatMessage): ChatMessage {
+  const { content, tool_calls: calls } = message;
+  const text = typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('');
+  if (message.role === 'tool') return { role: 'user', content: `<tool_response>\n${text}\n</tool_response>` };
+  if (!calls || calls.length === 0) return message;
+  const written = calls.map(({ function: called }) => {
+    const args = typeof called?.arguments === 'string' ? called.arguments : JSON.stringify(called?.arguments ?? {});
+    return `<tool_call>\n{"name": ${JSON.stringify(called?.name)}, "arguments": ${args}}\n</tool_call>`;
+  });
+  return { role: message.role, content: [text, ...written].filter((part) => part !== '').join('\n') };
+}
+
+/** Tools in the words that most models learned them in. */
+function withToolsTold(chat: ChatFields, tools: readonly Tool[]): ChatFields {
+  const told = `You may call functions to answer. Their signatures are within <tools></tools>:
+<tools>
+${tools.map((tool) => JSON.stringify(tool)).join('\n')}
+</tools>
+For each call, write a JSON object with the function's name and its arguments within <tool_call></tool_call>:
+<tool_call>
+{"name": "NAME", "arguments": {}}
+</tool_call>`;
+  const [first, ...rest] = chat.messages;
+  if (first?.role === 'system' && typeof first.content === 'string')
+    return { ...chat, messages: [{ ...first, content: `${first.content}\n\n${told}` }, ...rest] };
+  return { ...chat, messages: [{ role: 'system', content: told }, ...chat.messages] };
 }

@@ -119,8 +119,12 @@ export function renderChat(model: Model, { messages, options }: ChatFields, tool
   }
 }
 
-export function chatIds(model: Model, chat: ChatFields, tools?: readonly unknown[]): readonly number[] {
-  const text = renderChat(model, chat, tools);
+/** `prefill`: what the answer begins with. */
+export function chatIds(
+  model: Model,
+  { chat, tools, prefill }: { readonly chat: ChatFields; readonly tools: readonly unknown[]; readonly prefill: string },
+): readonly number[] {
+  const text = renderChat(model, chat, tools) + prefill;
   return checkRoom(tokenizerOf(model).encode(text, { addSpecialTokens: false }), model, 'messages');
 }
 

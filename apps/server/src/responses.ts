@@ -53,7 +53,7 @@ export async function responses(call: Call, body: Body): Promise<Response> {
       call.service.unreadFields.tell(call.route, body.unread());
       const shaped = output.forModel(model, fields);
       return {
-        prompts: [chatIds(model, fields, shaped.tools)],
+        prompts: [chatIds(model, shaped)],
         options: {
           ...(call.service.recommendedSampling ? withRecommended(sampling, model) : sampling),
           ...shaped.options,

@@ -5,21 +5,26 @@ import type { Job } from './sweep-file.js';
 /** What a job leaves: the files of its folder, by name. */
 export type JobFiles = Readonly<Record<string, string>>;
 
-export type JobOutcome =
-  | { readonly job: Job; readonly files: JobFiles }
-  | { readonly job: Job; readonly error: string };
+/** What a queue has to know of a job: sweeps queue evaluations, a server the parts of a batch. */
+export interface QueuedJob {
+  readonly id: string;
+}
+
+export type JobOutcome<J extends QueuedJob = Job> =
+  | { readonly job: J; readonly files: JobFiles }
+  | { readonly job: J; readonly error: string };
 
 /** Runs one job to its end; safe to call again after it was cut off. */
-export type JobRunner = (job: Job, signal: AbortSignal) => Promise<JobFiles>;
+export type JobRunner<J extends QueuedJob = Job> = (job: J, signal: AbortSignal) => Promise<JobFiles>;
 
 /** Thrown by a runner whose process was killed: the job is given out again. */
 export class WorkerLost extends Error {}
 
-export interface JobQueue {
+export interface JobQueue<J extends QueuedJob = Job> {
   /** A job that is there under its id is left as it is. */
-  add(jobs: readonly Job[]): Promise<void>;
+  add(jobs: readonly J[]): Promise<void>;
   /** Each job's end, as it comes, until all that were added have ended. */
-  outcomes(signal: AbortSignal): AsyncIterable<JobOutcome>;
+  outcomes(signal: AbortSignal): AsyncIterable<JobOutcome<J>>;
   close(): Promise<void>;
 }
 

@@ -4,7 +4,15 @@
 import { RelufyError } from '@relufy/tensor';
 import type { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { attempts, type JobFiles, type JobOutcome, type JobQueue, type JobRunner, WorkerLost } from './job-queue.js';
+import {
+  attempts,
+  type JobFiles,
+  type JobOutcome,
+  type JobQueue,
+  type JobRunner,
+  type QueuedJob,
+  WorkerLost,
+} from './job-queue.js';
 import type { Job } from './sweep-file.js';
 
 export interface RedisOptions {
@@ -19,7 +27,8 @@ export interface RedisOptions {
 const defaultName = 'relufy-eval';
 const pollMs = 250;
 
-async function connect(url: string): Promise<Redis> {
+/** @throws RelufyError `io` where no server answers. */
+export async function connectRedis(url: string): Promise<Redis> {
   const unusable = (got: string, remedy: string, cause?: unknown) =>
     new RelufyError('io', `queue ${withoutPassword(url)}: expected a Redis or Valkey server, got ${got}. ${remedy}`, {
       cause,
@@ -52,46 +61,63 @@ async function connect(url: string): Promise<Redis> {
 const withoutPassword = (url: string): string => url.replace(/\/\/[^@/]*@/, '//');
 
 /** Where a sweep puts its jobs and reads their ends; workers run elsewhere, or beside it. */
-export class RedisQueue implements JobQueue {
+export class RedisQueue<J extends QueuedJob = Job> implements JobQueue<J> {
   readonly #client: Redis;
   readonly #queue: Queue;
-  readonly #jobs: Job[] = [];
+  readonly #jobs: J[] = [];
 
   private constructor(client: Redis, queue: Queue) {
     this.#client = client;
     this.#queue = queue;
   }
 
-  static async open({ url, name = defaultName }: RedisOptions): Promise<RedisQueue> {
-    const client = await connect(url);
+  static async open<J extends QueuedJob = Job>({ url, name = defaultName }: RedisOptions): Promise<RedisQueue<J>> {
+    const client = await connectRedis(url);
     const { Queue } = await import('bullmq');
-    return new RedisQueue(client, new Queue(name, { connection: client as never }));
+    return new RedisQueue<J>(client, new Queue(name, { connection: client as never }));
   }
 
-  async add(jobs: readonly Job[]): Promise<void> {
+  async add(jobs: readonly J[]): Promise<void> {
     this.#jobs.push(...jobs);
     for (const job of jobs) {
       // a failed job of an earlier try is given out anew; a finished or waiting one stays
       const before = await this.#queue.getJob(job.id);
       if (before && (await before.isFailed())) await before.remove();
-      await this.#queue.add('eval', job, { jobId: job.id, attempts, removeOnComplete: false, removeOnFail: false });
+      await this.#queue.add('job', job, { jobId: job.id, attempts, removeOnComplete: false, removeOnFail: false });
     }
   }
 
-  async *outcomes(signal: AbortSignal): AsyncIterable<JobOutcome> {
+  async *outcomes(signal: AbortSignal): AsyncIterable<JobOutcome<J>> {
     const open = new Map(this.#jobs.map((job) => [job.id, job]));
     while (open.size > 0) {
       for (const job of [...open.values()]) {
         signal.throwIfAborted();
-        const state = await this.#queue.getJobState(job.id);
-        if (state !== 'completed' && state !== 'failed') continue;
-        // read after its end is known: a job that was read before may have ended in between, without what came of it
-        const found = await this.#queue.getJob(job.id);
-        if (state === 'completed') yield { job, files: found?.returnvalue as JobFiles };
-        else yield { job, error: found?.failedReason ?? 'failed' };
+        const end = await this.endOf(job.id);
+        if (end === undefined) continue;
+        yield { job, ...end };
         open.delete(job.id);
       }
       await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+
+  /** What a job came to; undefined while it waits or runs. */
+  async endOf(id: string): Promise<{ readonly files: JobFiles } | { readonly error: string } | undefined> {
+    const state = await this.#queue.getJobState(id);
+    if (state !== 'completed' && state !== 'failed') return undefined;
+    // read after its end is known: a job that was read before may have ended in between, without what came of it
+    const found = await this.#queue.getJob(id);
+    return state === 'completed'
+      ? { files: found?.returnvalue as JobFiles }
+      : { error: found?.failedReason ?? 'failed' };
+  }
+
+  /** Takes jobs out that have not begun; those that run, or have ended, stay. */
+  async withdraw(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      const state = await this.#queue.getJobState(id);
+      if (state === 'waiting' || state === 'delayed' || state === 'prioritized')
+        await (await this.#queue.getJob(id))?.remove().catch(() => {}); // a worker was faster
     }
   }
 
@@ -102,21 +128,21 @@ export class RedisQueue implements JobQueue {
 }
 
 /** Takes jobs until the signal aborts; `onJob` hears of each. */
-export async function workForQueue(
+export async function workForQueue<J extends QueuedJob = Job>(
   { url, name = defaultName, leaseMs = 30_000 }: RedisOptions,
-  runner: JobRunner,
+  runner: JobRunner<J>,
   {
     signal,
     onJob,
     workers = 1,
-  }: { readonly signal: AbortSignal; readonly onJob?: (job: Job) => void; readonly workers?: number },
+  }: { readonly signal: AbortSignal; readonly onJob?: (job: J) => void; readonly workers?: number },
 ): Promise<void> {
-  const client = await connect(url);
+  const client = await connectRedis(url);
   const { Worker, UnrecoverableError } = await import('bullmq');
   const worker: Worker = new Worker(
     name,
     async ({ data }) => {
-      const job = data as Job;
+      const job = data as J;
       onJob?.(job);
       try {
         return await runner(job, signal);

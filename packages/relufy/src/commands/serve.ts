@@ -48,6 +48,8 @@ interface ServeValues extends Omit<LoadValues, 'model'> {
   readonly cors?: readonly string[];
   readonly allowHost?: readonly string[];
   readonly web?: string;
+  readonly batches?: string;
+  readonly batchWorkers: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly logPrompts?: true;
   readonly recommended: boolean;
@@ -85,6 +87,13 @@ export function define(command: Command): void {
     .option('--cors <origin...>', 'pages from elsewhere that may ask, such as https://chat.example (default: none)')
     .option('--allow-host <name...>', 'names by which the server may be called (default: those of --host)')
     .option('--web <folder>', 'a page to serve at /')
+    .option(
+      '--batches <url>',
+      'take and answer batches (/v1/batches) through a Redis server, such as redis://host:6379',
+    )
+    .addOption(
+      numeric('--batch-workers <n>', 'requests of batches that are answered at a time', wholeFrom(0)).default(1),
+    )
     .addOption(
       choice('--log-level <level>', 'what is logged', ['debug', 'info', 'warn', 'error', 'silent']).default('info'),
     )
@@ -150,10 +159,12 @@ async function serve(sources: readonly string[], values: ServeValues): Promise<v
       version: ownVersion(),
       ...(values.keepAlive !== undefined && { keepAliveMs: values.keepAlive }),
       ...(values.memory !== undefined && { memoryBytes: values.memory }),
+      ...(values.batches !== undefined && { batches: { url: values.batches, workers: values.batchWorkers } }),
       ...(values.cors && { origins: values.cors }),
       ...(hosts && { hosts }),
       ...(values.web !== undefined && { page: staticPage(pageFolder(values.web)) }),
     });
+    await handler.ready;
     const listening = await listen(handler, { port: values.port, hostname: values.host });
     tell(
       `Listening on ${listening.url}${keys.length === 0 && !isLocal ? ', open to anybody who reaches it: give it --api-key' : ''}`,
