@@ -68,6 +68,13 @@ export function badField(param: string, expected: string, got: string): ApiError
   return new ApiError(400, `${param}: expected ${expected}, got ${got}.`, { param, code: 'invalid_value' });
 }
 
+/** What `generate` calls its options, and requests their fields. */
+const fieldOf: ReadonlyMap<string, string> = new Map([
+  ['jsonSchema', 'response_format'],
+  ['tools', 'tools'],
+  ['grammar', 'grammar'],
+]);
+
 /** What whoever sent the request can do something about. */
 const clientCodes: ReadonlySet<string> = new Set(['input', 'option', 'tokenizer']);
 
@@ -76,6 +83,10 @@ export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (RelufyError.is(error)) {
     if (clientCodes.has(error.code)) {
+      const [whole, option = ''] = /^generate option "(\w+)"/.exec(error.message) ?? [];
+      const param = fieldOf.get(option);
+      if (whole !== undefined && param !== undefined)
+        return new ApiError(400, param + error.message.slice(whole.length), { param, code: 'invalid_value' });
       const tooLong = /too long|at most \d+ \(the context\)/.test(error.message);
       return new ApiError(400, error.message, { code: tooLong ? 'context_length_exceeded' : 'invalid_value' });
     }

@@ -1,20 +1,23 @@
 // What a request wants of the form of an answer: tools that may be called, a format that the text must have, reasoning
 // kept apart. Gives what the template is to be told, the parser of the answer, and the options of `generate` that hold the
 // model to it. Does not own the parsers (answer-parser/) or the constraint (@relufy/models).
-import type { ChatMessage, GenerateOptions, Model } from '@relufy/models';
-import { anObject, show } from '@relufy/tensor';
+import type { ChatMessage, GenerateOptions, JsonSchema, Model, Tool, ToolChoice } from '@relufy/models';
+import { aBoolean, anObject, show } from '@relufy/tensor';
 import type { AnswerParser } from './answer-parser/answer-parser.js';
-import { type Format, formatOf, marksOf } from './answer-parser/known-formats.js';
+import { type Format, type FormatName, formatOf, marksOf } from './answer-parser/known-formats.js';
 import { RegionParser } from './answer-parser/region-parser.js';
 import { findMark } from './answer-parser/response-template.js';
 import { badField } from './api-error.js';
 import type { Body } from './body.js';
 import { type ChatFields, tokenizerOf } from './prompts.js';
 
-/** A function that the model may call. */
-export interface Tool {
-  readonly type: 'function';
-  readonly function: { readonly name: string; readonly description?: string; readonly parameters?: object };
+/** What holds a text to a form. */
+type Form = Pick<GenerateOptions, 'jsonSchema' | 'grammar'>;
+
+interface ToolsWanted {
+  readonly tools: readonly Tool[];
+  readonly choice: ToolChoice;
+  readonly isParallel: boolean;
 }
 
 export interface ShapedOutput {
@@ -22,8 +25,6 @@ export interface ShapedOutput {
   readonly chat: ChatFields;
   /** For the template. */
   readonly tools: readonly Tool[];
-  /** What the answer begins with: it is the prompt's last part, and the parser's first. */
-  readonly prefill: string;
   readonly options: Partial<GenerateOptions>;
   readonly parser: ((prompt: readonly number[]) => AnswerParser) | undefined;
 }
@@ -41,18 +42,19 @@ export interface OutputAsked {
   readonly responseFormat?: unknown;
   /** As Ollama has it: "json" or a schema. */
   readonly format?: unknown;
+  /** GBNF. */
+  readonly grammar?: unknown;
 }
 
 export function outputFields(body: Body): OutputFields {
-  const parallel = body.get<boolean>('parallel_tool_calls', {
-    expected: 'true or false',
-    fits: (value) => typeof value === 'boolean',
-  });
   return outputFieldsOf({
     tools: body.raw('tools'),
     toolChoice: body.raw('tool_choice'),
-    parallel,
+    parallel: body.get<boolean>('parallel_tool_calls', aBoolean),
     responseFormat: body.raw('response_format'),
+    // llama-server's own
+    format: body.raw('json_schema'),
+    grammar: body.raw('grammar'),
   });
 }
 
@@ -60,16 +62,14 @@ export function outputFields(body: Body): OutputFields {
 export function outputFieldsOf(asked: OutputAsked): OutputFields {
   const tools = toolsOf(asked.tools);
   const choice = choiceOf(asked.toolChoice, tools);
-  const schema = schemaOf(asked);
-  if (schema !== undefined && choice.forced !== undefined)
+  const form = formOf(asked);
+  if (form !== undefined && choice !== 'auto' && choice !== 'none')
     throw badField('response_format', 'none beside a tool_choice that demands a call', 'one');
   return {
     forModel: (model, chat) => {
-      if (schema !== undefined) return constrained(model, chat, schema);
-      const usable = choice.isNone
-        ? []
-        : tools.filter(({ function: { name } }) => choice.forced?.includes(name) ?? true);
-      return shaped(model, chat, usable, choice.forced !== undefined, asked.parallel !== false);
+      if (form !== undefined) return constrained(model, chat, form);
+      const usable = choice === 'none' ? [] : tools;
+      return shaped(model, chat, { tools: usable, choice, isParallel: asked.parallel !== false });
     },
   };
 }
@@ -97,23 +97,19 @@ function toolsOf(value: unknown): readonly Tool[] {
       function: {
         name,
         ...(typeof description === 'string' && { description }),
-        parameters: (parameters as object | null) ?? { type: 'object', properties: {} },
+        parameters: (parameters as JsonSchema | null) ?? { type: 'object', additionalProperties: false },
       },
     };
   });
 }
 
-/** `forced`: names of which one has to be called. */
-function choiceOf(
-  value: unknown,
-  tools: readonly Tool[],
-): { readonly isNone: boolean; readonly forced?: readonly string[] } {
+function choiceOf(value: unknown, tools: readonly Tool[]): ToolChoice {
   const names = tools.map(({ function: { name } }) => name);
-  if (value === undefined || value === null || value === 'auto') return { isNone: false };
-  if (value === 'none') return { isNone: true };
+  if (value === undefined || value === null || value === 'auto') return 'auto';
+  if (value === 'none') return 'none';
   if (value === 'required' || value === 'any') {
     if (names.length === 0) throw badField('tool_choice', '"auto" or "none" without tools', show(value));
-    return { isNone: false, forced: names };
+    return 'required';
   }
   const { type, function: named } = (typeof value === 'object' ? value : {}) as {
     readonly type?: unknown;
@@ -127,14 +123,24 @@ function choiceOf(
       `one of the tools (${names.join(', ') || 'there are none'})`,
       show(name),
     );
-  return { isNone: false, forced: [name] };
+  return { name };
 }
 
-/** The schema that the text has to fit; `{}` is any JSON object. */
-function schemaOf({ responseFormat, format }: OutputAsked): object | undefined {
+function formOf(asked: OutputAsked): Form | undefined {
+  const schema = schemaOf(asked);
+  const { grammar } = asked;
+  if (grammar === undefined || grammar === null || grammar === '')
+    return schema === undefined ? undefined : { jsonSchema: schema };
+  if (typeof grammar !== 'string') throw badField('grammar', 'a text in GBNF', show(grammar));
+  if (schema !== undefined) throw badField('grammar', 'none beside a schema', 'one');
+  return { grammar };
+}
+
+/** The schema that the text has to fit. */
+function schemaOf({ responseFormat, format }: OutputAsked): JsonSchema | undefined {
   if (format !== undefined && format !== null && format !== '') {
     if (format === 'json') return anyObject;
-    if (anObject.fits(format)) return format as object;
+    if (anObject.fits(format)) return format as JsonSchema;
     throw badField('format', '"json" or a JSON schema', show(format));
   }
   if (responseFormat === undefined || responseFormat === null) return undefined;
@@ -143,56 +149,64 @@ function schemaOf({ responseFormat, format }: OutputAsked): object | undefined {
   if (type === 'text') return undefined;
   if (type === 'json_object') {
     if (schema === undefined || schema === null) return anyObject;
-    if (anObject.fits(schema)) return schema as object;
+    if (anObject.fits(schema)) return schema as JsonSchema;
     throw badField('response_format.schema', 'a JSON schema', show(schema));
   }
   if (type !== 'json_schema') throw badField('response_format.type', 'text, json_object or json_schema', show(type));
   const inner = ((named ?? {}) as { readonly schema?: unknown }).schema ?? schema;
   if (!anObject.fits(inner)) throw badField('response_format.json_schema.schema', 'a JSON schema', show(inner));
-  return inner as object;
+  return inner as JsonSchema;
 }
 
-const anyObject: object = { type: 'object' };
+const anyObject: JsonSchema = { type: 'object' };
 
-/** The text is JSON, all of it: a model that thinks aloud is asked not to. */
-function constrained(_model: Model, _chat: ChatFields, _schema: object): ShapedOutput {
-  throw badField('response_format', 'text: this build cannot hold a model to a format', 'another');
-}
-
-function shaped(
-  model: Model,
-  chat: ChatFields,
-  tools: readonly Tool[],
-  isForced: boolean,
-  _parallel: boolean,
-): ShapedOutput {
+/** The text has a form, all of it: a model that thinks aloud is asked not to. */
+function constrained(model: Model, chat: ChatFields, form: Form): ShapedOutput {
   const tokenizer = tokenizerOf(model);
   const format = formatOf(tokenizer);
-  const plain = { chat: knownTurns(chat, format), tools, prefill: '', options: {} };
+  const known = knownTurns(chat, format);
+  const quiet = format.thinks ? { ...known, options: { ...known.options, enable_thinking: false } } : known;
+  return { chat: quiet, tools: [], options: form, parser: undefined };
+}
+
+function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutput {
+  const { tools, choice, isParallel } = wanted;
+  const tokenizer = tokenizerOf(model);
+  const format = formatOf(tokenizer);
+  const plain = { chat: knownTurns(chat, format), tools, options: {} };
   if (tools.length === 0 && !format.thinks) return { ...plain, parser: undefined };
   const marks = marksOf(tokenizer, format.template);
   const byName = new Map(tools.map(({ function: { name, parameters } }) => [name, parameters as unknown]));
+  // a model whose format is its own is held to it only where we can write it; else its calls are read as they come
+  const isHeld = tools.length > 0 && format.calls !== undefined;
+  if (choice !== 'auto' && tools.length > 0 && !isHeld)
+    throw badField('tool_choice', '"auto" or "none": the calls of this model have a form of their own', show(choice));
   return {
     ...plain,
     ...(!format.knowsTools && tools.length > 0 && { chat: withToolsTold(plain.chat, tools), tools: [] }),
-    prefill: isForced ? forcedBeginning(tools, format) : '',
+    ...(isHeld && {
+      options: {
+        tools,
+        toolChoice: choice,
+        parallelToolCalls: isParallel,
+        toolCallFormat: callForms[format.calls as FormatName],
+      },
+    }),
     parser: (prompt) =>
       new RegionParser(format.template, {
         prefix: begunAnswer(model, prompt, format),
         marks,
         tools: tools.length > 0 ? byName : undefined,
+        isHeld,
       }),
   };
 }
 
-/** Where a call has to come, the answer begins with one. */
-function forcedBeginning(tools: readonly Tool[], { calls }: Format): string {
-  const [only, ...others] = tools;
-  const name = only !== undefined && others.length === 0 ? JSON.stringify(only.function.name) : '"';
-  const open = { hermes: '<tool_call>\n', llama: '', mistral: '[TOOL_CALLS][' }[calls ?? 'hermes'];
-  const key = calls === 'llama' ? 'parameters' : 'arguments';
-  return others.length === 0 ? `${open}{"name": ${name}, "${key}": ` : `${open}{"name": ${name}`;
-}
+const callForms: Readonly<Record<FormatName, NonNullable<GenerateOptions['toolCallFormat']>>> = {
+  hermes: 'hermes',
+  llama: 'llama',
+  mistral: { before: '[TOOL_CALLS][', after: ']', between: '', argumentsKey: 'arguments' },
+};
 
 /** Tokens at the end of a prompt in which the assistant's turn begins. */
 const mostPrefix = 512;

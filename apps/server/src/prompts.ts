@@ -119,12 +119,11 @@ export function renderChat(model: Model, { messages, options }: ChatFields, tool
   }
 }
 
-/** `prefill`: what the answer begins with. */
 export function chatIds(
   model: Model,
-  { chat, tools, prefill }: { readonly chat: ChatFields; readonly tools: readonly unknown[]; readonly prefill: string },
+  { chat, tools }: { readonly chat: ChatFields; readonly tools: readonly unknown[] },
 ): readonly number[] {
-  const text = renderChat(model, chat, tools) + prefill;
+  const text = renderChat(model, chat, tools);
   return checkRoom(tokenizerOf(model).encode(text, { addSpecialTokens: false }), model, 'messages');
 }
 

@@ -100,9 +100,12 @@ export function endOfJson(text: string, at: number): number {
 
 /** `[{"name": ..., "arguments": {...}}]`, or `name[ARGS]{...}` as newer models of Mistral write. */
 function mistralCalls(text: string): unknown[] {
-  if (/^\s*[[{]/.test(text)) return jsonSequence(text);
   const calls: unknown[] = [];
   for (const part of text.split('[TOOL_CALLS]')) {
+    if (/^\s*[[{]/.test(part)) {
+      calls.push(...jsonSequence(part));
+      continue;
+    }
     const [, name, rest] = /^\s*([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?\s*(\{.*)$/s.exec(part) ?? [];
     if (name === undefined || rest === undefined) throw new Error('no call');
     calls.push({ name, arguments: JSON.parse(rest.slice(0, endOfJson(rest, 0))) as unknown });

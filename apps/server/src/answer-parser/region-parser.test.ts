@@ -196,6 +196,31 @@ describe('answers are taken apart', () => {
     expect(parser.end()[0]).toMatchObject({ kind: 'call', name: 'get_weather', id: expect.stringMatching(/^\w{9}$/) });
   });
 
+  test('calls of a model that is held to them are handed on while they come', () => {
+    const text = `<tool_call>\n{"name": "get_weather", "arguments": {"city": "}\\"{", "deep": [{"a": []}]}}\n</tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>`;
+    const expected = [
+      { name: 'get_weather', arguments: { city: '}"{', deep: [{ a: [] }] } },
+      { name: 'get_time', arguments: {} },
+    ];
+    const held = { isHeld: true };
+    expect(parsed(formatNamed('hermes'), text, [], held).calls).toEqual(expected);
+    fc.assert(
+      fc.property(fc.array(fc.nat(text.length)), (cuts) => {
+        expect(parsed(formatNamed('hermes'), text, cuts, held).calls).toEqual(expected);
+      }),
+      { numRuns: 50 },
+    );
+    const cut = new RegionParser(formatNamed('hermes'), { prefix: '', marks: new Map(), tools: weather, isHeld: true });
+    const parts = cut.push(piece(text.slice(0, 60)));
+    expect(parts.map(({ kind }) => kind)).toEqual(['call', 'arguments']);
+    const llama = '{"name": "get_weather", "parameters": {"city": "Rome"}}; {"name": "get_time", "parameters": {}}';
+    expect(parsed(formatNamed('llama'), llama, [5, 30, 58], held).calls).toHaveLength(2);
+    const mistral =
+      '[TOOL_CALLS][{"name": "get_time", "arguments": {}}][TOOL_CALLS][{"name": "get_time", "arguments": {}}]';
+    expect(parsed(formatNamed('mistral'), mistral, [20, 52, 70], held).calls).toHaveLength(2);
+    expect(parsed(formatNamed('mistral'), mistral).calls).toHaveLength(2);
+  });
+
   test('any text without marks comes out as it is, but for blanks around it', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.array(fc.nat(40)), (text, cuts) => {

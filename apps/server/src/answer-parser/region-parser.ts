@@ -3,6 +3,7 @@
 // Does not own the templates (known-formats.ts, a model's tokenizer_config.json).
 import type { Piece } from '@relufy/models';
 import type { AnswerParser, AnswerPart } from './answer-parser.js';
+import { CallStream } from './call-stream.js';
 import { transformed } from './content-parsers.js';
 import { type Found, findMark, type Region, type ResponseTemplate } from './response-template.js';
 
@@ -13,6 +14,8 @@ export interface ParserOptions {
   readonly marks: ReadonlyMap<number, string>;
   /** Names that may be called, with the schemas of their parameters; undefined: calls are text. */
   readonly tools: ReadonlyMap<string, unknown> | undefined;
+  /** The model can only write calls that fit: they are handed on while they come. */
+  readonly isHeld?: boolean;
 }
 
 const reasoningNames: ReadonlySet<string> = new Set(['reasoning_content', 'thinking', 'reasoning']);
@@ -32,10 +35,12 @@ export class RegionParser implements AnswerParser {
   #blanks = '';
   #hasText = false;
   #calls = 0;
+  readonly #stream: CallStream | undefined;
 
   constructor(template: ResponseTemplate, options: ParserOptions) {
     this.#template = template;
     this.#options = options;
+    this.#stream = options.isHeld ? new CallStream(callId) : undefined;
     this.#implicit = template.regions.find(({ open }) => open === undefined);
     this.#region = this.#implicit;
     this.#text = options.prefix;
@@ -43,7 +48,7 @@ export class RegionParser implements AnswerParser {
   }
 
   get hasCalls(): boolean {
-    return this.#calls > 0;
+    return this.#calls + (this.#stream?.calls ?? 0) > 0;
   }
 
   push({ tokenId, text }: Piece): readonly AnswerPart[] {
@@ -106,7 +111,8 @@ export class RegionParser implements AnswerParser {
   #take(text: string, parts: AnswerPart[]): void {
     if (text === '' || this.#region === undefined) return;
     if (!this.#region.isText) {
-      this.#body += text;
+      if (this.#stream !== undefined && this.#region.name === 'tool_calls') parts.push(...this.#stream.push(text));
+      else this.#body += text;
       return;
     }
     const kind = kindOf(this.#region);

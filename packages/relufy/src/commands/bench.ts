@@ -10,10 +10,12 @@ import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
 import { benchKernels } from '../bench/kernels.js';
 import { describeMachine, type Table, toMarkdown } from '../bench/report.js';
+import { benchServe } from '../bench/serve.js';
 import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/sparse-decode.js';
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
 import { loadModel } from '../node/load-model.js';
+import { packagedModel } from '../node/packaged-model.js';
 import { choice, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
 
@@ -27,15 +29,17 @@ Benches:
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
   busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native in turns
+  serve      relufy serve with smollm2-135m-instruct, or --model: 1, 2, 4, 8 and 16 streams at once
 
 Examples:
   $ relufy bench
   $ relufy bench ffn --dtype bf16 --threads 2 --seconds 20
   $ relufy bench decode --json > decode.json
   $ relufy bench decode --dtype bf16 --densities 0.35,0.3/0.5/0.5
-  $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05`;
+  $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05
+  $ relufy bench serve --dtype int4 --threads 2`;
 
-const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady', 'busy'] as const;
+const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady', 'busy', 'serve'] as const;
 type Bench = (typeof benches)[number];
 
 interface BenchValues {
@@ -45,18 +49,20 @@ interface BenchValues {
   readonly seconds: number;
   readonly densities?: string;
   readonly ffn: 'gated' | 'plain';
+  readonly model: string;
   readonly json?: true;
 }
 
 export function define(command: Command): void {
   command
-    .argument('[benches...]', `some of ${benches.join(', ')} (default: all)`)
+    .argument('[benches...]', `some of ${benches.join(', ')} (default: all but serve)`)
     .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
     .addOption(choice('--backend <backend>', 'what computes', ['auto', 'native', 'wasm']).default('auto'))
     .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', weightDTypes))
     .addOption(numeric('--seconds <n>', 'time for each comparison', wholeFrom(1)).default(10))
     .option('--densities <list>', 'with decode: DOWN or DOWN/QKV/UP, several with commas between')
     .addOption(choice('--ffn <kind>', 'with --densities: the kind of FFN', ['gated', 'plain']).default('gated'))
+    .option('-m, --model <model>', 'with serve: the model to serve', packagedModel)
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
     .action(bench);
@@ -66,7 +72,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
   for (const name of named)
     if (!benches.includes(name as Bench))
       throw usageError(`bench: expected some of ${benches.join(', ')}, got "${name}".`);
-  const wanted = new Set<string>(named.length > 0 ? named : benches);
+  const wanted = new Set<string>(named.length > 0 ? named : benches.filter((name) => name !== 'serve'));
   const points = values.densities === undefined ? undefined : parseDensities(values.densities);
   const machine = describeMachine();
   const threads = values.threads === undefined ? {} : { threads: values.threads };
@@ -93,6 +99,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
         for (const dtype of formats) tables.push(await ffnTable(backend, kind, dtype, values.seconds));
     if (wanted.has('steady')) tables.push(await steadyTable(values));
     if (wanted.has('busy')) tables.push(await busyTable(values, backend.name));
+    if (wanted.has('serve')) tables.push(await serveTable(values));
     if (values.json) printJson({ machine, backend: description, tables });
     else print(toMarkdown(machine, description, tables));
   } finally {
@@ -249,4 +256,27 @@ async function busyTable({ threads = 2, backend, seconds }: BenchValues, best: s
   } finally {
     for (const { model } of contenders) await model.dispose();
   }
+}
+
+async function serveTable({ threads, backend, dtype, model: source, seconds }: BenchValues): Promise<Table> {
+  const counts = [1, 2, 4, 8, 16];
+  const options = { backend, slots: 16, contextLength: 512, ...(threads !== undefined && { threads }) };
+  await using model = await loadModel(source, { ...options, ...(dtype !== undefined && { dtype }) });
+  const results = await benchServe(model, counts, { seconds });
+  const alone = results[0]?.tokensPerSecond ?? 0;
+  return {
+    title: `Serving ${model.name}${dtype === undefined ? '' : `, ${dtype}`}`,
+    note: 'Streams of 64 tokens over HTTP, greedy, other questions in every round; numbers of streams in turns, clients on the thread that serves. First: to the first token. Between: two tokens of a stream.',
+    columns: ['streams', 'tokens/s', 'over one', 'spread', 'first ms', 'first p90', 'between ms', 'between p99'],
+    rows: results.map((result) => [
+      result.streams,
+      result.tokensPerSecond.toFixed(1),
+      (result.tokensPerSecond / alone).toFixed(2),
+      percent(result.spread),
+      result.firstTokenMs.toFixed(0),
+      result.firstTokenP90Ms.toFixed(0),
+      result.betweenMs.toFixed(1),
+      result.betweenP99Ms.toFixed(1),
+    ]),
+  };
 }
