@@ -92,6 +92,7 @@ export async function answer(call: Call, asked: Asked): Promise<Answering> {
     const queuedAt = performance.now();
     ending.onEnd(await lanes.enter({ slots, client: call.client, isBatch: call.isBatch, signal }));
     service.metrics.queued(served.id, performance.now() - queuedAt);
+    ending.startDeadline();
     await asked.before?.(lease.model, prepared.prompts, signal);
     return new Generations(call, lease, prepared, ending);
   } catch (error) {

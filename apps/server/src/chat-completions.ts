@@ -2,10 +2,11 @@
 // Does not own the generation (answer.ts), the fields of sampling, or how a text is taken apart (answer-parser/).
 import type { Model, Piece } from '@relufy/models';
 import { aBoolean, aText, aWhole, either } from '@relufy/tensor';
-import { type AnswerEvent, type Answering, type Asked, answer } from './answer.js';
+import type { AnswerEvent, Answering, Asked } from './answer.js';
+import { answerResponse } from './answer-response.js';
 import { badField } from './api-error.js';
 import type { Body } from './body.js';
-import { serverSentEvents, sseData, streamResponse } from './event-stream.js';
+import { serverSentEvents, sseData } from './event-stream.js';
 import { figuresOf, newId, nowSeconds, usageOf } from './figures.js';
 import { chatLogprobs } from './logprobs.js';
 import { outputFields } from './output-fields.js';
@@ -44,19 +45,17 @@ export async function chatCompletions(call: Call, body: Body): Promise<Response>
       };
     },
   };
-  const answering = await answer(call, asked);
   const head = {
     id: newId('chatcmpl'),
     created: nowSeconds(),
-    model: answering.id,
+    model: call.service.models.find(asked.modelName).served.id,
     system_fingerprint: fingerprint(call),
   };
-  if (!stream) return Response.json(await whole(answering, head, wantsLogprobs));
-  return streamResponse(chunks(answering, head, wantsLogprobs, includeUsage), {
+  return answerResponse(call, asked, {
+    stream,
     format: serverSentEvents,
-    pingMs: call.service.limits.pingMs,
-    onEnd: () => answering.cancel(),
-    onFailure: (error) => call.service.log.warn({ route: call.route, error: String(error) }, 'a stream broke'),
+    whole: (answering) => whole(answering, head, wantsLogprobs),
+    events: (answering) => chunks(answering, head, wantsLogprobs, includeUsage),
   });
 }
 

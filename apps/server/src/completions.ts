@@ -2,11 +2,12 @@
 // tokens are worth, which evaluation harnesses ask for. Does not own the generation (answer.ts).
 import type { Model, Piece } from '@relufy/models';
 import { aBoolean, aText, aWhole, type Rule } from '@relufy/tensor';
-import { type Answering, type Asked, answer } from './answer.js';
+import type { Answering, Asked } from './answer.js';
+import { answerResponse } from './answer-response.js';
 import { badField } from './api-error.js';
 import type { Body } from './body.js';
 import { fingerprint, ignoreKnown } from './chat-completions.js';
-import { serverSentEvents, sseData, streamResponse } from './event-stream.js';
+import { serverSentEvents, sseData } from './event-stream.js';
 import { figuresOf, newId, nowSeconds, usageOf } from './figures.js';
 import { type CompletionLogprobs, completionLogprobs, type ScoredToken } from './logprobs.js';
 import { promptsOf } from './prompts.js';
@@ -77,21 +78,18 @@ export async function completions(call: Call, body: Body): Promise<Response> {
       }
     },
   };
-  const answering = await answer(call, asked);
   const head: Head = {
     id: newId('cmpl'),
     object: 'text_completion',
     created: nowSeconds(),
-    model: answering.id,
+    model: call.service.models.find(asked.modelName).served.id,
     system_fingerprint: fingerprint(call),
   };
-  const writing: Writing = { answering, fields, scores };
-  if (!stream) return Response.json(await whole(writing, head));
-  return streamResponse(chunks(writing, head, includeUsage), {
+  return answerResponse(call, asked, {
+    stream,
     format: serverSentEvents,
-    pingMs: call.service.limits.pingMs,
-    onEnd: () => answering.cancel(),
-    onFailure: (error) => call.service.log.warn({ route: call.route, error: String(error) }, 'a stream broke'),
+    whole: (answering) => whole({ answering, fields, scores }, head),
+    events: (answering) => chunks({ answering, fields, scores }, head, includeUsage),
   });
 }
 

@@ -11,20 +11,28 @@ export class Ending {
   readonly #undo: (() => void)[] = [];
   #isOutOfTime = false;
 
+  readonly #deadlineMs: number;
+
   constructor({ request, service: { closing, limits } }: Call) {
+    this.#deadlineMs = limits.deadlineMs;
     for (const signal of [request.signal, closing]) {
       const stop = () => this.stop(signal.reason);
       if (signal.aborted) stop();
       signal.addEventListener('abort', stop);
       this.#undo.push(() => signal.removeEventListener('abort', stop));
     }
-    // a timer of more than 24.8 days would go off at once
+  }
+
+  /** It computes from now on: waiting for a model or a slot is not held against it. */
+  startDeadline(): void {
+    const late = new ApiError(503, 'The request took longer than the server lets it.', { code: 'deadline' });
     const deadline = setTimeout(
       () => {
         this.#isOutOfTime = true;
-        this.stop(new ApiError(503, 'The request took longer than the server lets it.', { code: 'deadline' }));
+        this.stop(late);
       },
-      Math.min(limits.deadlineMs, 2 ** 31 - 1),
+      // a timer of more than 24.8 days would go off at once
+      Math.min(this.#deadlineMs, 2 ** 31 - 1),
     );
     this.#undo.push(() => clearTimeout(deadline));
   }

@@ -22,6 +22,7 @@ export async function inSlot<T>(
     const lease = await call.service.models.lease(served.id, signal);
     ending.onEnd(() => lease.release(keepAliveMs));
     ending.onEnd(await lanes.enter({ slots: 1, client: call.client, isBatch: call.isBatch, signal }));
+    ending.startDeadline();
     return await work(lease.model, served.id, signal);
   } finally {
     ending.end();

@@ -3,12 +3,13 @@
 
 import { aBoolean, anObject, aText, aWhole, either, isList } from '@relufy/tensor';
 import type { Context } from 'hono';
-import { type Answering, type Asked, answer, type Totals } from './answer.js';
+import type { Answering, Asked, Totals } from './answer.js';
+import { answerResponse } from './answer-response.js';
 import { badField } from './api-error.js';
 import { Body } from './body.js';
 import { collect, withoutEnd } from './chat-completions.js';
 import { checkDimensions, embed } from './embeddings.js';
-import { jsonLine, jsonLines, streamResponse } from './event-stream.js';
+import { jsonLine, jsonLines } from './event-stream.js';
 import { inSlot } from './in-slot.js';
 import { chatLogprobs } from './logprobs.js';
 import { pull, readOnly, running, show, tags, version } from './ollama-models.js';
@@ -99,7 +100,7 @@ async function chat(call: Call, body: Body): Promise<Response> {
       };
     },
   };
-  return written(call, await answer(call, asked), wanted, 'message');
+  return written(call, asked, wanted, 'message');
 }
 
 /** Ollama's messages carry what their own answers had. */
@@ -158,7 +159,7 @@ async function generate(call: Call, body: Body): Promise<Response> {
       };
     },
   };
-  return written(call, await answer(call, asked), wanted, 'response');
+  return written(call, asked, wanted, 'response');
 }
 
 /** An empty prompt loads the model, and with a keep-alive of 0 unloads it. */
@@ -216,18 +217,20 @@ function callOf(name: string, text: string): OllamaCall | undefined {
   }
 }
 
-async function written(call: Call, answering: Answering, wanted: Wanted, shape: Shape): Promise<Response> {
-  if (wanted.stream)
-    return streamResponse(lines(call, answering, wanted, shape), {
-      format: jsonLines,
-      pingMs: call.service.limits.pingMs,
-      onEnd: () => answering.cancel(),
-      onFailure: (error) => call.service.log.warn({ route: call.route, error: String(error) }, 'a stream broke'),
-    });
+function written(call: Call, asked: Asked, wanted: Wanted, shape: Shape): Promise<Response> {
+  return answerResponse(call, asked, {
+    stream: wanted.stream,
+    format: jsonLines,
+    whole: (answering) => whole(call, answering, wanted, shape),
+    events: (answering) => lines(call, answering, wanted, shape),
+  });
+}
+
+async function whole(call: Call, answering: Answering, wanted: Wanted, shape: Shape): Promise<object> {
   const [choice] = await collect(answering);
   if (choice === undefined) throw new Error('internal: an answer without a choice');
   const calls = choice.calls.flatMap(({ function: called }) => callOf(called.name, called.arguments) ?? []);
-  return Response.json({
+  return {
     ...headOf(answering.id),
     ...placed(shape, choice.content, choice.reasoning, calls),
     ...(wanted.logprobs !== undefined && {
@@ -236,7 +239,7 @@ async function written(call: Call, answering: Answering, wanted: Wanted, shape: 
     done: true,
     done_reason: choice.finishReason === 'length' ? 'length' : 'stop',
     ...figures(call, answering.totals),
-  });
+  };
 }
 
 async function* lines(call: Call, answering: Answering, wanted: Wanted, shape: Shape): AsyncGenerator<string, void> {

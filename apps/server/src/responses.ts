@@ -3,11 +3,12 @@
 // Does not own the generation (answer.ts).
 import type { ChatMessage } from '@relufy/models';
 import { aBoolean, anObject, aText, aWhole, isList, show } from '@relufy/tensor';
-import { type Answering, type Asked, answer } from './answer.js';
+import type { Answering, Asked } from './answer.js';
+import { answerResponse } from './answer-response.js';
 import { ApiError, badField } from './api-error.js';
 import type { Body } from './body.js';
 import { collect, ignoreKnown, type Written, withoutEnd } from './chat-completions.js';
-import { serverSentEvents, sseEvent, streamResponse } from './event-stream.js';
+import { serverSentEvents, sseEvent } from './event-stream.js';
 import { figuresOf, newId, nowSeconds, timingsOf } from './figures.js';
 import { chatLogprobs } from './logprobs.js';
 import { outputFieldsOf } from './output-fields.js';
@@ -64,12 +65,11 @@ export async function responses(call: Call, body: Body): Promise<Response> {
       };
     },
   };
-  const answering = await answer(call, asked);
   const head = {
     id: newId('resp'),
     object: 'response',
     created_at: nowSeconds(),
-    model: answering.id,
+    model: call.service.models.find(asked.modelName).served.id,
     error: null,
     incomplete_details: null,
     instructions: instructions ?? null,
@@ -84,17 +84,14 @@ export async function responses(call: Call, body: Body): Promise<Response> {
     tools: body.raw('tools') ?? [],
     truncation: 'disabled',
   };
-  if (!stream) {
-    const [choice] = await collect(answering);
-    return Response.json(
-      ended(head, answering, itemsOf(choice as Written, answering, wantsLogprobs), choice as Written),
-    );
-  }
-  return streamResponse(events(answering, head, wantsLogprobs), {
+  return answerResponse(call, asked, {
+    stream,
     format: serverSentEvents,
-    pingMs: call.service.limits.pingMs,
-    onEnd: () => answering.cancel(),
-    onFailure: (error) => call.service.log.warn({ route: call.route, error: String(error) }, 'a stream broke'),
+    whole: async (answering) => {
+      const [choice] = (await collect(answering)) as [Written];
+      return ended(head, answering, itemsOf(choice, answering, wantsLogprobs), choice);
+    },
+    events: (answering) => events(answering, head, wantsLogprobs),
   });
 }
 

@@ -254,7 +254,11 @@ describe('on a socket', () => {
     const { url } = await listening(server);
     const body = JSON.stringify({ ...chat, stream: true, max_tokens: 2 });
     const text = await (await fetch(`${url}/v1/chat/completions`, { method: 'POST', body })).text();
+    expect(text).toMatch(/^(: still at work\n\n)+data: /);
     expect(eventsOf(text).at(-1)?.choices[0]?.finish_reason).toBe('length');
+    // before it is silent for so long, a request that fails has its status
+    const bad = await fetch(`${url}/v1/chat/completions`, { method: 'POST', body: '{"stream":true,"messages":[]}' });
+    expect(bad.status).toBe(400);
   });
 
   test('who does not read what was asked for is cut off', async () => {
