@@ -7,7 +7,7 @@ import { parseSync } from 'rolldown/utils';
 import { expect, test } from 'vitest';
 import { packages, repositoryFiles, root } from './workspace.js';
 
-const code = repositoryFiles.filter((file) => /^(packages|apps|tools)\/.*\.(ts|mjs|js)$/.test(file));
+const code = repositoryFiles.filter((file) => /^(packages|apps|tools)\/.*\.(tsx?|mjs|js)$/.test(file));
 const read = (file: string): string => readFileSync(root + file, 'utf8');
 
 /** The comments before the first statement. */
@@ -68,10 +68,10 @@ test('files that comments name exist', () => {
   const known = repositoryFiles.map((file) => `/${file}`);
   const isKnown = (name: string): boolean =>
     known.some((path) => path.endsWith(`/${name.replace(/^(\.{1,2}\/)+/, '')}`));
-  const sources = repositoryFiles.filter((file) => /^(packages|apps|tools)\/.*\.(ts|mjs|js|cpp|h|py)$/.test(file));
+  const sources = repositoryFiles.filter((file) => /^(packages|apps|tools)\/.*\.(tsx?|mjs|js|cpp|h|py)$/.test(file));
   const lost = sources.flatMap((file) => {
     const comments = read(file).match(/(?<!:)\/\/.*|\/\*[\s\S]*?\*\/|^\s*#(?!include).*/gm) ?? [];
-    const names = comments.join('\n').match(/(?<![\w./@*{<-])[\w./-]*\w\.(ts|mjs|cpp|h|py)\b(?!\.?[\w/])/g) ?? [];
+    const names = comments.join('\n').match(/(?<![\w./@*{<-])[\w./-]*\w\.(tsx?|mjs|cpp|h|py)\b(?!\.?[\w/])/g) ?? [];
     return names.filter((name) => !elsewhere.test(name) && !isKnown(name)).map((name) => `${file}: ${name}`);
   });
   expect(lost).toEqual([]);

@@ -42,8 +42,15 @@ const mayImport: Readonly<Record<string, { statically: readonly string[]; dynami
   '@relufy/chat': { statically: allBut('relufy') },
   '@relufy/eval': { statically: allBut('relufy') },
   '@relufy/server': { statically: allBut('relufy') },
+  '@relufy/web': { statically: allBut('relufy') },
   relufy: { statically: allBut() },
 };
+
+/**
+ * Source that is bundled when its package is built: what it imports is a devDependency, and no burden to whoever installs
+ * the package.
+ */
+const bundled: Readonly<Record<string, string>> = { '@relufy/web': 'apps/web/src/page/' };
 
 interface Import {
   readonly specifier: string;
@@ -106,7 +113,8 @@ function findCycle(files: readonly string[]): readonly string[] | undefined {
     for (const { specifier, typeOnly } of importsOf(file)) {
       if (typeOnly || !specifier.startsWith('.')) continue;
       const target = join(dirname(file), specifier).replace(/\.js$/, '.ts');
-      const cycle = known.has(target) ? visit(target, [...path, file]) : undefined;
+      const found = [target, `${target}x`].find((candidate) => known.has(candidate));
+      const cycle = found ? visit(found, [...path, file]) : undefined;
       if (cycle) return cycle;
     }
     done.add(file);
@@ -142,17 +150,25 @@ describe.each(packages)('imports of $folder', ({ name, folder, manifest }) => {
     const { peerDependencies = {}, devDependencies = {} } = manifest;
     const dependencies = { ...manifest.dependencies, ...manifest.optionalDependencies };
     const forTests = { ...devDependencies, ...readManifest('.').devDependencies };
+    const isBundled = (file: string) => file.startsWith(bundled[name] ?? '\0');
     const used = new Set<string>();
+    const usedByBundle = new Set<string>();
     const undeclared = files.flatMap((file) =>
       importsOf(file).flatMap(({ specifier }) => {
         const target = packageOf(specifier);
         if (target === undefined || target === name) return [];
-        if (!isTest(file)) used.add(target);
+        if (!isTest(file)) (isBundled(file) ? usedByBundle : used).add(target);
+        if (isBundled(file) && target in devDependencies) return [];
         if (target in dependencies || target in peerDependencies || (isTest(file) && target in forTests)) return [];
         return [`${file}: ${specifier}`];
       }),
     );
     expect(undeclared, 'imported, but not among the dependencies').toEqual([]);
+    if (name in bundled)
+      expect(
+        Object.keys(devDependencies).filter((dependency) => !usedByBundle.has(dependency)),
+        'among the devDependencies, but not in the bundle',
+      ).toEqual([]);
     const declared = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
     expect(
       declared.filter((dependency) => !used.has(dependency)),

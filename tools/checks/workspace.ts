@@ -62,7 +62,7 @@ export const repositoryFiles: readonly string[] = execFileSync(
 /** The TypeScript and JavaScript of a package that ships or is compiled into what ships. */
 export function sourceFiles(folder: string): readonly string[] {
   const inside = repositoryFiles.filter((file) => file.startsWith(`${folder}/`));
-  const source = inside.filter((file) => file.startsWith(`${folder}/src/`) && file.endsWith('.ts'));
+  const source = inside.filter((file) => file.startsWith(`${folder}/src/`) && /\.tsx?$/.test(file));
   return source.length > 0 ? source : inside.filter((file) => file.endsWith('.js'));
 }
 

@@ -1,0 +1,1 @@
+export { type SiteFile, type SiteOptions, siteFile, writeSite } from './site-files.js';
