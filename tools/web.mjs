@@ -1,11 +1,10 @@
 // `pnpm web`: serves the chat page on this machine and opens it; `--out FOLDER` writes it as plain files instead, for any
-// web server. Owns HTTP: ranges, the headers that isolate the page. Does not own which files there are (@relufy/web).
+// web server. Owns listening. Does not own which files there are, nor how they are answered (@relufy/web).
 import { spawn } from 'node:child_process';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { siteFile, writeSite } from '../apps/web/dist/site/index.js';
+import { sitePage, writeSite } from '../apps/web/dist/site/index.js';
 
 const usage = `Usage: pnpm web [options]
 
@@ -27,7 +26,10 @@ const { values } = parseArgs({
   },
   allowNegative: true,
 });
+/** Of the site. */
 const options = values.models === undefined ? {} : { models: values.models.split(',').filter((name) => name !== '') };
+
+const page = sitePage(options);
 
 if (values.help) process.stdout.write(usage);
 else if (values.out !== undefined) {
@@ -60,36 +62,15 @@ async function serve() {
     });
 }
 
-async function answer(request, response) {
-  const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname).slice(1);
-  const file = request.method === 'GET' || request.method === 'HEAD' ? await siteFile(path, options) : undefined;
-  if (file === undefined) {
-    response.writeHead(404, { 'content-type': 'text/plain' }).end('There is no such file.');
-    return;
-  }
-  const size = file.path === undefined ? Buffer.byteLength(file.content) : (await stat(file.path)).size;
-  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
-  const from = range ? Number(range[1]) : 0;
-  const to = range && range[2] !== '' ? Math.min(size - 1, Number(range[2])) : size - 1;
-  const headers = {
-    'content-type': file.contentType,
-    'cache-control': file.immutable ? 'public, max-age=31536000, immutable' : 'no-cache',
-    'accept-ranges': 'bytes',
-    'cross-origin-opener-policy': 'same-origin',
-    'cross-origin-embedder-policy': 'require-corp',
-  };
-  if (range && from >= size) {
-    response.writeHead(416, { ...headers, 'content-range': `bytes */${size}` }).end();
-    return;
-  }
-  response.writeHead(range ? 206 : 200, {
-    ...headers,
-    'content-length': Math.max(0, to - from + 1),
-    ...(range && { 'content-range': `bytes ${from}-${to}/${size}` }),
-  });
-  if (request.method === 'HEAD') response.end();
-  else if (file.path === undefined) response.end(file.content);
-  else createReadStream(file.path, { start: from, end: Math.max(from, to) }).pipe(response);
+async function answer({ method, url, headers }, response) {
+  const { range } = headers;
+  const request = new Request(new URL(url, 'http://localhost'), { method, ...(range && { headers: { range } }) });
+  const found = await page(request);
+  if (found === undefined)
+    return response.writeHead(404, { 'content-type': 'text/plain' }).end('There is no such file.');
+  response.writeHead(found.status, Object.fromEntries(found.headers));
+  if (found.body) Readable.fromWeb(found.body).pipe(response);
+  else response.end();
 }
 
 /** Where there is no way to open one, the address above is enough. */

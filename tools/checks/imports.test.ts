@@ -43,7 +43,8 @@ const mayImport: Readonly<Record<string, { statically: readonly string[]; dynami
   '@relufy/eval': { statically: allBut('relufy') },
   '@relufy/server': { statically: allBut('relufy') },
   '@relufy/web': { statically: allBut('relufy') },
-  relufy: { statically: allBut() },
+  relufy: { statically: allBut('@relufy/ai-provider') },
+  '@relufy/ai-provider': { statically: ['@relufy/tensor', '@relufy/models', 'relufy'] },
 };
 
 /**

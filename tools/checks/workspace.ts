@@ -48,6 +48,7 @@ export const browserPackages: readonly string[] = [
   '@relufy/llama-tales',
   '@relufy/smollm2-135m-instruct',
   'relufy',
+  '@relufy/ai-provider',
 ];
 
 /** Every file that git tracks or would track, relative to the repository. */

@@ -24,7 +24,8 @@ interface Chunk {
     readonly prompt_tokens_details?: { readonly cached_tokens?: number };
   } | null;
   readonly timings?: { readonly predicted_per_second?: number };
-  readonly sparsity?: { readonly weightBytesPerToken?: number; readonly denseWeightBytesPerToken?: number };
+  /** Over the whole answer, as relufy serve tells it. */
+  readonly sparsity?: { readonly readBytes?: number; readonly skippedBytes?: number };
   readonly error?: { readonly message?: string };
 }
 
@@ -123,15 +124,20 @@ export class ServerEngine implements Engine {
       finishReason = 'abort';
     }
     const { usage, timings, sparsity } = seen;
+    const completionTokens = usage?.completion_tokens ?? pieces;
+    const { readBytes, skippedBytes = 0 } = sparsity ?? {};
     return {
       text,
       finishReason,
       promptTokens: usage?.prompt_tokens ?? 0,
       cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
-      completionTokens: usage?.completion_tokens ?? pieces,
+      completionTokens,
       tokensPerSecond: timings?.predicted_per_second ?? (pieces > 1 ? (1000 * (pieces - 1)) / (last - first) : 0),
-      ...(sparsity?.weightBytesPerToken !== undefined && { weightBytes: sparsity.weightBytesPerToken }),
-      ...(sparsity?.denseWeightBytesPerToken !== undefined && { denseWeightBytes: sparsity.denseWeightBytesPerToken }),
+      ...(readBytes !== undefined &&
+        completionTokens > 0 && {
+          weightBytes: readBytes / completionTokens,
+          denseWeightBytes: (readBytes + skippedBytes) / completionTokens,
+        }),
       forgottenMessages: 0,
     };
   }

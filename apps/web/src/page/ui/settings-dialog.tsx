@@ -11,7 +11,11 @@ import { Dialog } from './dialog.js';
 
 const given: readonly Preset[] = [
   { name: 'As the model says', system: '', settings: {} },
-  { name: 'Always the likeliest', system: '', settings: { temperature: 0 } },
+  {
+    name: 'Always the likeliest',
+    system: '',
+    settings: { temperature: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0, noRepeatNgramSize: 0 },
+  },
   { name: 'Inventive', system: '', settings: { temperature: 1, minP: 0.05 } },
   { name: 'Brief', system: 'Answer in one or two sentences.', settings: { temperature: 0.3 } },
 ];

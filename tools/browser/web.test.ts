@@ -1,0 +1,452 @@
+// The chat page in headless Chromium, from plain files at a sub-path, by what a person does: chats, models, neurons, and
+// what can go wrong. Where no Chromium is found, the tests are skipped, by name. The pictures of docs/web.md are made by
+// web-pictures.mjs.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import axe from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { maxNewTokens, question, story } from '../testing/story.js';
+import { chromiumPath, chromiumTitle, launchChromium } from './chromium.js';
+import { Person } from './web/person.js';
+import { modelFolder, startSite, type TestSite } from './web/site.js';
+
+describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
+  let browser: Browser;
+  let site: TestSite;
+  let folder: string;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'relufy-web-'));
+    [browser, site] = await Promise.all([launchChromium(), startSite()]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    site?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('opens at once and small, isolates itself, writes what Node writes, asks nobody else, and works offline', async () => {
+    const context = await browser.newContext();
+    const scripts: number[] = [];
+    const person = await Person.inTab(context, site.url, async (page) => {
+      page.on('response', async (response) => {
+        if (/\.js$/.test(response.url()) && !response.fromServiceWorker() && !response.url().endsWith('sw.js'))
+          scripts.push(gzipSync(await response.body().catch(() => Buffer.alloc(0))).byteLength);
+      });
+    });
+    const { page } = person;
+    // the first load, whose scripts came from the server, was followed by the isolated one
+    await page.waitForFunction('crossOriginIsolated');
+    await person.ready();
+    const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
+    expect(paint).toBeLessThan(1000);
+    expect(scripts.length).toBeGreaterThan(0);
+    expect(scripts.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(150_000);
+    await person.greedy(maxNewTokens);
+    expect(await person.ask(question)).toBe(story.trim());
+    expect(await page.getByText('WebAssembly,').innerText()).toMatch(/\d threads?/);
+    await context.setOffline(true);
+    await person.reload();
+    await page.getByText('llama-tales').first().waitFor();
+    await person.button('New chat').click();
+    expect(await person.ask(question)).toBe(story.trim());
+    person.calm(/ERR_INTERNET_DISCONNECTED|Failed to load resource/);
+    await person.leave();
+  });
+
+  test('one thread where nothing isolates the page: answers stop, and the page goes on', async () => {
+    const person = await Person.visit(browser, site.url, { serviceWorkers: 'block' });
+    const { page } = person;
+    await person.say('Tell me a long story about a fox.');
+    await page
+      .locator('.message.assistant .markdown')
+      .getByText(/\w+ \w+ \w+/)
+      .first()
+      .waitFor();
+    expect(await page.evaluate('crossOriginIsolated')).toBe(false);
+    expect(await page.getByText('WebAssembly,').innerText()).toMatch(/1 thread/);
+    await page.keyboard.press('Escape');
+    await page.getByText('Stopped.').waitFor();
+    const text = await person.answer();
+    expect(text.length).toBeGreaterThan(10);
+    await person.reload();
+    await person.button(/^Tell me a long story/).click();
+    expect(await person.answer()).toBe(text);
+    await person.leave();
+  });
+
+  describe('a conversation', () => {
+    let person: Person;
+    let page: Page;
+    beforeAll(async () => {
+      person = await Person.visit(browser, site.url, { permissions: ['clipboard-read', 'clipboard-write'] });
+      page = person.page;
+      await person.greedy(24);
+    });
+    afterAll(() => person?.leave());
+
+    test('edits, answers anew and keeps every version; copies; counts the context', async () => {
+      const first = await person.ask('Tell me a story about a cat.');
+      await page.locator('.message.user').getByRole('button', { name: 'Edit' }).click();
+      await page.getByLabel('Edit the message').fill('Tell me a story about a dog.');
+      await page.keyboard.press('Enter');
+      const second = await person.answer();
+      expect(second).not.toBe(first);
+      expect(await page.locator('.message.user .said').innerText()).toBe('Tell me a story about a dog.');
+      await person.button('Version before').click();
+      expect(await page.locator('.message.user .said').innerText()).toBe('Tell me a story about a cat.');
+      expect(await person.answer()).toBe(first);
+      await person.button('Regenerate').click();
+      await page.locator('.message.assistant').getByText('2/2').waitFor();
+      expect(await person.answer()).toBe(first); // greedy
+      await page.locator('.message.assistant').getByRole('button', { name: 'Copy' }).click();
+      await person.button('Copied').waitFor();
+      expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(first);
+      expect(await page.locator('.context').innerText()).toMatch(/^\d+ of 512 tokens$/);
+    });
+
+    test('is found, renamed, deleted; goes out as a file and comes back', async () => {
+      await person.button('New chat').click();
+      await person.ask('Tell me about a storm at sea.');
+      await page.keyboard.press('Control+k');
+      await page.keyboard.type('a dog');
+      await page.locator('.sidebar li').getByText('storm').waitFor({ state: 'detached' });
+      expect(await page.locator('.sidebar li .title').allInnerTexts()).toEqual(['Tell me a story about a cat.']);
+      await page.getByLabel('Search in chats').fill('');
+      await person.button('Rename Tell me about a storm at sea.').click();
+      await page.keyboard.type('Weather');
+      await page.keyboard.press('Enter');
+      await person.button('Weather').waitFor();
+      const [download] = await Promise.all([page.waitForEvent('download'), person.button('Export all').click()]);
+      const file = join(folder, 'chats.json');
+      await download.saveAs(file);
+      for (const name of ['Weather', 'Tell me a story about a cat.']) {
+        await person.button(`Delete ${name}`).click();
+        await page.locator('.deleting').getByRole('button', { name: 'Delete', exact: true }).click();
+      }
+      await page.getByText('No chats yet.').waitFor();
+      await page.getByLabel('File of chats').setInputFiles(file);
+      await page.getByText('2 chats imported').waitFor();
+      await person.button('Tell me a story about a cat.').click();
+      expect(await page.locator('.message').count()).toBe(2);
+      expect(await page.locator('.message.assistant').getByText('2/2').count()).toBe(1);
+      writeFileSync(file, '{"format":"relufy-chats","version":1,"chats":[{"id":1}]}');
+      await page.getByLabel('File of chats').setInputFiles(file);
+      await page.getByText('chats[0].messages: expected a list').waitFor();
+    });
+
+    test('has a system prompt, settings that say what they take, and presets', async () => {
+      await person.button('New chat').click();
+      await person.button('Settings').click();
+      await page.getByLabel('System prompt').fill('You are a pirate.');
+      await page.getByLabel('temperature').fill('-1');
+      await page.keyboard.press('Tab');
+      await page.getByText('Expected a number >= 0.').waitFor();
+      await page.getByLabel('temperature').fill('0');
+      await page.getByLabel('Name of the preset').fill('Pirate');
+      await person.button('Save as a preset').click();
+      await person.button('As the model says').click();
+      expect(await page.getByLabel('System prompt').inputValue()).toBe('');
+      await person.button('Pirate').click();
+      expect(await page.getByLabel('System prompt').inputValue()).toBe('You are a pirate.');
+      await person.button('Close').click();
+      await person.reload();
+      await person.button('Settings').click();
+      expect(await page.getByLabel('System prompt').inputValue()).toBe('You are a pirate.');
+      await person.button('Delete the preset Pirate').click();
+      await person.button('As the model says').click();
+      await person.button('Close').click();
+    });
+
+    test('shows Markdown with coloured code, and nothing that a model could do harm with', async () => {
+      const text = [
+        '# Title',
+        '`code` and **bold**, a [link](https://example.org), and a ![picture](https://example.org/a.png)',
+        '<img src="https://example.org/b.png" onerror="window.harm = 1"><script>window.harm = 1</script>',
+        '<a href="javascript:window.harm=1">click</a><form action="https://example.org"><input name=x></form>',
+        '```js\nconst a = 1;\n```',
+        '| a | b |\n|---|---|\n| 1 | 2 |',
+      ].join('\n\n');
+      const message = { id: 'm', parent: '', role: 'assistant', text, createdAt: 1 };
+      const chat = { id: 'md', title: 'Markdown', createdAt: 1, updatedAt: 1, system: '', settings: {}, leaf: 'm' };
+      const file = join(folder, 'markdown.json');
+      writeFileSync(
+        file,
+        JSON.stringify({ format: 'relufy-chats', version: 1, chats: [{ ...chat, messages: [message] }] }),
+      );
+      await page.getByLabel('File of chats').setInputFiles(file);
+      await person.button('Markdown').click();
+      await page.locator('.hljs-keyword').getByText('const').waitFor();
+      const article = page.locator('.message.assistant .markdown');
+      expect(await article.locator('h1, strong, table, pre').count()).toBe(4);
+      expect(await article.locator('img, script, form, input, [onerror], a[href^="javascript"]').count()).toBe(0);
+      expect(await article.getByRole('link', { name: 'picture' }).getAttribute('rel')).toBe('noopener noreferrer');
+      await person.button('Copy code').click();
+      expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('const a = 1;');
+      expect(await page.evaluate('window.harm')).toBeUndefined();
+    });
+
+    test('nothing went wrong meanwhile', () => person.calm());
+  });
+
+  test('neurons: each token has its own, frames keep coming, dense is the same text', async () => {
+    const person = await Person.visit(browser, site.url);
+    const { page } = person;
+    await person.say('Tell me a story about a fox who learns to read.');
+    await page.locator('.tokens li').nth(4).waitFor();
+    // how many frames a second is measured by web-pictures.mjs; here, that they change while text streams
+    const drawn = await page.evaluate(async () => {
+      const canvas = document.querySelector('.neurons canvas') as HTMLCanvasElement;
+      const seen = new Set<string>();
+      for (let frame = 0; frame < 6; frame++) {
+        await new Promise(requestAnimationFrame);
+        seen.add(canvas.toDataURL());
+      }
+      return seen.size;
+    });
+    expect(drawn).toBeGreaterThan(1);
+    await person.answer();
+    const sums = page.locator('.sums');
+    expect(await sums.innerText()).toMatch(/of 8,192 neurons read/);
+    const pixels = () =>
+      page.locator('.neurons canvas').evaluate((canvas: HTMLCanvasElement) => {
+        const { data } = (canvas.getContext('2d') as CanvasRenderingContext2D).getImageData(
+          0,
+          0,
+          canvas.width,
+          canvas.height,
+        );
+        let sum = 0;
+        for (let i = 0; i < data.length; i += 4) sum = (sum * 31 + (data[i] as number)) >>> 0;
+        return sum;
+      });
+    const rest = await pixels();
+    await page.locator('.tokens button').nth(3).hover();
+    await page.getByText('Token 4').waitFor();
+    const third = await pixels();
+    await page.locator('.tokens button').nth(6).focus();
+    await page.getByText('Token 7').waitFor();
+    await page.keyboard.press('ArrowRight');
+    await page.getByText('Token 8').waitFor();
+    const eighth = await pixels();
+    expect(new Set([rest, third, eighth]).size).toBe(3);
+    await person.button('Run the same prompt dense').click();
+    await page.getByText(/The same text, \d\.\d\d times as fast/).waitFor();
+    const [sparse, dense] = await page.locator('.compare tbody tr').allInnerTexts();
+    expect(sparse).toMatch(/10\.\d+ MB|9\.\d+ MB/);
+    expect(dense).toMatch(/17\.8 MB/);
+    person.calm();
+    await person.leave();
+  });
+
+  describe('models', () => {
+    test('from the hub: hang-ups and a tab that was closed are resumed, in another tab; kept, listed, deleted', async () => {
+      const first = await Person.visit(browser, site.url);
+      site.misbehaviour.bytesPerSecond = 8_000_000;
+      await first.button('Choose a model').click();
+      await first.page.getByText('Address of the hub').click();
+      await first.page.getByLabel('Address of the hub').fill(site.hub);
+      await first.page.getByLabel('Name on the hub').fill('fox/tales');
+      await first.button('Download and load').click();
+      await first.page.getByText(/Downloading fox\/tales: .* MB\/s, \d+ s left/).waitFor();
+      await first.page.getByText(/Downloading fox\/tales: [6-9]\.\d+ MB/).waitFor();
+      await first.page.close();
+
+      delete site.misbehaviour.bytesPerSecond;
+      site.misbehaviour.hangUp = { after: 2_000_000, times: 1 };
+      site.ranges.length = 0;
+      const second = await Person.inTab(first.context, site.url);
+      await second.button('Choose a model').click();
+      await second.page.getByText('fox/tales, ').waitFor();
+      expect(await second.page.locator('.kept').innerText()).toContain('(incomplete)');
+      await second.button('Resume').click();
+      await second.page.getByText('WebAssembly,').waitFor();
+      const starts = site.ranges.map((range) => Number(/^bytes=(\d+)-$/.exec(range)?.[1]));
+      expect(starts).toHaveLength(2);
+      expect(starts[0]).toBeGreaterThan(4_000_000);
+      expect(starts[1]).toBe((starts[0] as number) + 2_000_000);
+      expect(await second.ask('Tell me a story.')).not.toBe('');
+
+      site.ranges.length = 0;
+      await second.reload();
+      await second.page.getByText('WebAssembly,').waitFor();
+      expect(site.ranges).toEqual([]);
+      await second.button(/^fox\/tales/).click();
+      await second.button('Delete fox/tales from this browser').click();
+      await second.page.getByText('None.').waitFor();
+      await second.leave();
+    });
+
+    test('damaged bytes are refused by their hash', async () => {
+      const person = await Person.visit(browser, site.url);
+      site.misbehaviour.damaged = true;
+      await person.button('Choose a model').click();
+      await person.page.getByText('Address of the hub').click();
+      await person.page.getByLabel('Address of the hub').fill(site.hub);
+      await person.page.getByLabel('Name on the hub').fill('fox/tales');
+      await person.button('Download and load').click();
+      await person.page.getByText(/model\.safetensors: expected the SHA-256 \w+, got \w+/).waitFor();
+      site.misbehaviour.damaged = false;
+      await person.leave();
+    });
+
+    test('files of a folder, and what is no model', async () => {
+      const person = await Person.visit(browser, site.url);
+      const { page } = person;
+      const files = (...names: string[]) => names.map((name) => join(modelFolder, name));
+      await person.button('Choose a model').click();
+      await page.getByLabel('Choose files').setInputFiles(files('tokenizer.json'));
+      await person.button(/^Load tokenizer/).click();
+      await page.getByText(/expected a config\.json, found none/).waitFor();
+      await person.button(/Choose a model/).click();
+      await page
+        .getByLabel('Choose files')
+        .setInputFiles(files('config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'));
+      await page.getByText('4 files, 18.1 MB').waitFor();
+      await person.button(/^Load config/).click();
+      await page.getByText('WebAssembly,').waitFor();
+      expect(await person.ask('Tell me a story.')).not.toBe('');
+      await person.leave();
+    });
+
+    test('no room: it is said beforehand, and the model is held in memory', async () => {
+      const context = await browser.newContext();
+      await context.addInitScript(() => {
+        navigator.storage.estimate = async () => ({ quota: 5_000_000, usage: 1_000_000 });
+      });
+      // the worker asks, so it is told so too
+      await context.route('**/assets/worker-*.js', async (route) => {
+        const response = await route.fetch();
+        const body = `navigator.storage.estimate = async () => ({ quota: 5e6, usage: 1e6 });\n${await response.text()}`;
+        await route.fulfill({ response, body });
+      });
+      const person = await Person.inTab(context, site.url);
+      expect(await person.ask('Tell me a story.')).not.toBe('');
+      await person.page
+        .getByText('llama-tales is in memory only. The model has 18 MB, this browser has room for 4 MB.')
+        .waitFor();
+      await person.leave();
+    });
+  });
+
+  describe('what can go wrong', () => {
+    test('a worker that dies: the chat is kept, and the next message loads the model again', async () => {
+      const person = await Person.visit(browser, site.url);
+      const { page } = person;
+      await person.say('Tell me a long story.');
+      await page.locator('.tokens li').nth(2).waitFor();
+      const engine = page.workers().find((worker) => /worker-/.test(worker.url()));
+      await engine?.evaluate('self.close()').catch(() => {});
+      await page
+        .getByText(/The engine stopped/)
+        .first()
+        .waitFor();
+      expect(await person.ask('Tell me a story.')).not.toBe('');
+      expect(await page.locator('.message').count()).toBe(4);
+      await person.leave();
+    });
+
+    test('storage that fails: said once, and the chat goes on in memory', async () => {
+      const context = await browser.newContext();
+      await context.addInitScript(() => {
+        indexedDB.open = () => {
+          throw new DOMException('The user denied it.', 'SecurityError');
+        };
+        navigator.storage.getDirectory = () => Promise.reject(new DOMException('No.', 'SecurityError'));
+      });
+      const person = await Person.inTab(context, site.url);
+      await person.page.getByText(/This browser keeps no chats here \(The user denied it\.\)/).waitFor();
+      expect(await person.ask('Tell me a story.')).not.toBe('');
+      await person.button('New chat').click();
+      await person.button('Tell me a story.').click();
+      expect(await person.page.locator('.message').count()).toBe(2);
+      await person.leave();
+    });
+
+    test('two tabs: what one says, the other shows', async () => {
+      const first = await Person.visit(browser, site.url);
+      const second = await Person.inTab(first.context, site.url);
+      const answer = await first.ask('Tell me a story about two tabs.');
+      await second.button('Tell me a story about two tabs.').click();
+      expect(await second.answer()).toBe(answer);
+      expect(await second.ask('Tell me another.')).not.toBe('');
+      await first.page.locator('.message').nth(3).waitFor();
+      first.calm();
+      second.calm();
+      await first.leave();
+    });
+  });
+
+  test('a server: its model answers, stop and settings reach it', async () => {
+    const person = await Person.visit(browser, site.url);
+    await person.greedy(7);
+    await person.button('Choose a model').click();
+    await person.page.getByLabel('Address of the server').fill(site.server);
+    await person.button('Connect').click();
+    await person.page.getByText('far-away').waitFor();
+    expect(await person.ask('Hello?')).toBe('Hello from afar.');
+    expect(await person.page.locator('.figures').innerText()).toBe('4 tokens, 321 tokens/s');
+    expect(site.asked[0]).toMatchObject({
+      model: 'far-away',
+      stream: true,
+      temperature: 0,
+      max_tokens: 7,
+      messages: [{ role: 'user', content: 'Hello?' }],
+    });
+    person.calm();
+    await person.leave();
+  });
+
+  test('reports of relufy measure open in the page', async () => {
+    const report = join(folder, 'report.html');
+    writeFileSync(report, '<!doctype html><title>r</title><h1>Measured</h1><script>parent.harm = 1</script>');
+    const person = await Person.visit(browser, site.url);
+    const { page } = person;
+    await person.button('Open a report').click();
+    const picker = page.getByLabel('Choose report.html or measurement.json');
+    await picker.setInputFiles(report);
+    await page.frameLocator('iframe').getByText('Measured').waitFor();
+    const wrong = join(folder, 'wrong.json');
+    writeFileSync(wrong, '{}');
+    await picker.setInputFiles(wrong);
+    await page.getByText('wrong.json is no measurement of relufy measure').waitFor();
+    expect(await page.evaluate('window.harm')).toBeUndefined();
+    await person.leave();
+  });
+
+  test.each([
+    { scheme: 'light', width: 1280 },
+    { scheme: 'dark', width: 1280 },
+    { scheme: 'light', width: 390 },
+    { scheme: 'dark', width: 390 },
+  ] as const)('accessible by axe, $scheme, $width wide', async ({ scheme, width }) => {
+    const person = await Person.visit(browser, site.url, { colorScheme: scheme, viewport: { width, height: 800 } });
+    const { page } = person;
+    const check = async (what: string) => {
+      await page.evaluate(axe.source);
+      const { violations } = (await page.evaluate('axe.run()')) as {
+        violations: { id: string; nodes: { html: string }[] }[];
+      };
+      expect(
+        violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`),
+        what,
+      ).toEqual([]);
+      expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), `${what} fits`).toBe(true);
+    };
+    await check('welcome');
+    await person.greedy(12);
+    await person.ask('Tell me a story.');
+    if (width < 900) {
+      await person.button('Neurons').click();
+      await check('neurons');
+    } else await check('chat');
+    await person.button('Settings').click();
+    await check('settings');
+    await person.button('Close').click();
+    await person.button(/^llama-tales/).click();
+    await check('models');
+    await person.leave();
+  });
+});
