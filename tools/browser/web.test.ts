@@ -188,7 +188,8 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
       expect(await page.evaluate('window.harm')).toBeUndefined();
     });
 
-    test('nothing went wrong meanwhile', () => person.calm());
+    // the hostile answer's handler is refused twice: by the policy while it is parsed, then it is taken out
+    test('nothing went wrong meanwhile', () => person.calm(/inline event handler violates/));
   });
 
   test('neurons: each token has its own, frames keep coming, dense is the same text', async () => {

@@ -90,7 +90,13 @@ export class Conversation {
 
   /** Messages that the model does not see any more. */
   get forgottenMessages(): number {
-    return this.#turns.flat().length - remembered(this.#turns, this.#forgotten).flat().length;
+    return this.forgottenPlaces.length;
+  }
+
+  /** The same by their places in the conversation, counted from 0 without the system message. */
+  get forgottenPlaces(): readonly number[] {
+    const seen = new Set(remembered(this.#turns, this.#forgotten).flat());
+    return this.#turns.flat().flatMap((message, at) => (seen.has(message) ? [] : [at]));
   }
 
   /** Of the newest answer. */

@@ -33,11 +33,15 @@ describe('the bundled model', () => {
     expect(first.finishReason).toBe('length');
     expect(first.usage).toMatchObject({ outputTokens: 24, outputTokenDetails: { textTokens: 24, reasoningTokens: 0 } });
     expect(again.usage.inputTokenDetails.cacheReadTokens).toBeGreaterThan(3);
-    const { sparsity, timings, seed } = (first.providerMetadata?.relufy ?? {}) as Record<string, never>;
+    const { sparsity, timings, seed } = (first.providerMetadata?.relufy ?? {}) as unknown as {
+      sparsity: { activeRatio: number; skippedBytesPerToken: number };
+      timings: { tokensPerSecond: number };
+      seed: number;
+    };
     expect(seed).toBe(7);
-    expect((sparsity as { activeRatio: number }).activeRatio).toBeLessThan(0.3);
-    expect((sparsity as { skippedBytesPerToken: number }).skippedBytesPerToken).toBeGreaterThan(1e6);
-    expect((timings as { tokensPerSecond: number }).tokensPerSecond).toBeGreaterThan(0);
+    expect(sparsity.activeRatio).toBeLessThan(0.3);
+    expect(sparsity.skippedBytesPerToken).toBeGreaterThan(1e6);
+    expect(timings.tokensPerSecond).toBeGreaterThan(0);
     expect(first.warnings).toEqual([]);
   });
 

@@ -60,7 +60,12 @@ export class Person {
   }
 
   async ask(text: string): Promise<string> {
+    const before = await this.page.locator('.message').count();
     await this.say(text);
+    await this.page
+      .locator('.message')
+      .nth(before + 1)
+      .waitFor();
     return this.answer();
   }
 

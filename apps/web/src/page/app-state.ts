@@ -38,8 +38,8 @@ export class AppState {
   readonly answering = signal<Answering | undefined>(undefined);
   /** Tokens of the context that the conversation takes; undefined: not known. */
   readonly used = signal<number | undefined>(undefined);
-  /** Messages at the beginning that the model does not see any more. */
-  readonly forgotten = signal(0);
+  /** Ids of messages that the model does not see any more. */
+  readonly forgotten = signal<ReadonlySet<string>>(new Set());
   /** By message, for as long as the page is open. */
   readonly activity = new Map<string, ActivityLog>();
   /** The answer whose neurons are shown. */
@@ -103,7 +103,7 @@ export class AppState {
     await this.chats.open(id);
     this.watched.value = undefined;
     this.comparison.value = undefined;
-    this.forgotten.value = 0;
+    this.forgotten.value = new Set();
     await this.count();
   }
 
@@ -176,7 +176,8 @@ export class AppState {
         hear,
       );
       message = { ...message, text: answer.text, finish: answer.finishReason, figures: figuresOf(answer) };
-      this.forgotten.value = answer.forgottenMessages;
+      const given = heard(before);
+      this.forgotten.value = new Set(answer.forgotten.map((place) => given[place]?.id ?? ''));
       this.comparison.value = { message: message.id, sparse: answer, dense: undefined, running: undefined };
     } catch (error) {
       const wasStopped = stop.signal.aborted;
@@ -257,16 +258,16 @@ export type { Notice };
 
 const stopped = (): DOMException => new DOMException('Stopped.', 'AbortError');
 
-/** What the model gets: an answer that failed without a word is left out, with its question. */
-function messagesOf(path: readonly Message[]): { role: 'user' | 'assistant'; content: string }[] {
-  const said: { role: 'user' | 'assistant'; content: string }[] = [];
-  for (const [at, { role, text }] of path.entries()) {
-    const next = path[at + 1];
-    const isLost = role === 'user' ? next !== undefined && next.text === '' : text === '';
-    if (!isLost) said.push({ role, content: text });
-  }
-  return said;
+interface Said {
+  readonly role: 'user' | 'assistant';
+  readonly content: string;
 }
+
+/** What the model gets: an answer that failed without a word is left out, with its question. */
+const heard = (path: readonly Message[]): readonly Message[] =>
+  path.filter(({ role, text }, at) => (role === 'user' ? path[at + 1]?.text !== '' : text !== ''));
+
+const messagesOf = (path: readonly Message[]): Said[] => heard(path).map(({ role, text }) => ({ role, content: text }));
 
 function figuresOf({
   promptTokens,

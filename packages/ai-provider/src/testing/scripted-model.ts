@@ -68,7 +68,7 @@ export function scriptedModel(
           result(said.length, said.length >= (options.maxNewTokens ?? Number.POSITIVE_INFINITY) ? 'length' : 'stop'),
         );
       };
-      return { result: settled, [Symbol.asyncIterator]: read } as ReturnType<ProvidedModel['generate']>;
+      return { result: settled, [Symbol.asyncIterator]: read } as unknown as ReturnType<ProvidedModel['generate']>;
     },
   };
 }

@@ -79,8 +79,8 @@ export interface Answer {
   /** Mean bytes of weights read for a token, and what a dense step reads; absent where the server does not say. */
   readonly weightBytes?: number;
   readonly denseWeightBytes?: number;
-  /** Messages that the model does not see any more. */
-  readonly forgottenMessages: number;
+  /** Messages of the request that the model did not see, by their places. */
+  readonly forgotten: readonly number[];
 }
 
 export interface Engine {

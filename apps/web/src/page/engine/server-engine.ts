@@ -138,7 +138,7 @@ export class ServerEngine implements Engine {
           weightBytes: readBytes / completionTokens,
           denseWeightBytes: (readBytes + skippedBytes) / completionTokens,
         }),
-      forgottenMessages: 0,
+      forgotten: [],
     };
   }
 

@@ -137,7 +137,7 @@ async function generate(
     seed: result.seed,
     weightBytes: stats.weightBytesPerToken,
     denseWeightBytes: stats.denseWeightBytesPerToken,
-    forgottenMessages: conversation.forgottenMessages,
+    forgotten: conversation.forgottenPlaces,
   };
 }
 

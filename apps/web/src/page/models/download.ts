@@ -113,7 +113,7 @@ async function downloadOne(
           sink = memory;
           continue;
         }
-        if (attempt >= attempts || error instanceof Refused) throw error;
+        if (attempt >= (error instanceof Damaged ? 2 : attempts) || error instanceof Refused) throw error;
         await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt));
       }
     }
@@ -126,6 +126,9 @@ const isQuota = (error: unknown): boolean => error instanceof DOMException && er
 
 /** Asking again will not help. */
 class Refused extends Error {}
+
+/** Asking once more may help. */
+class Damaged extends Error {}
 
 /** Brings a sink up to the whole file, and verifies it. */
 async function fill(sink: Sink, file: WantedFile, has: Has, signal: AbortSignal): Promise<void> {
@@ -164,7 +167,7 @@ async function fill(sink: Sink, file: WantedFile, has: Has, signal: AbortSignal)
   const got = bytesToHex(hash.digest());
   if (file.sha256 !== undefined && got !== file.sha256) {
     sink.clear();
-    throw new Error(
+    throw new Damaged(
       `${file.name}: expected the SHA-256 ${file.sha256}, got ${got}: the file was damaged on its way. Try again.`,
     );
   }

@@ -24,8 +24,13 @@ export function ChatView({ state }: { state: AppState }) {
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard has to reach it
     <div class="log" ref={log} onScroll={scrolled} role="log" aria-label="Conversation" aria-live="off" tabIndex={0}>
       {path.length === 0 && <Welcome state={state} />}
-      {path.map((message, at) => (
-        <MessageView key={message.id} state={state} message={message} forgotten={at < state.forgotten.value} />
+      {path.map((message) => (
+        <MessageView
+          key={message.id}
+          state={state}
+          message={message}
+          forgotten={state.forgotten.value.has(message.id)}
+        />
       ))}
     </div>
   );
@@ -85,10 +90,10 @@ function MessageView({ state, message, forgotten }: { state: AppState; message: 
       aria-label={isUser ? 'You' : (message.model ?? 'Answer')}
       aria-busy={growing}
     >
-      <h3>
+      <h2>
         {isUser ? 'You' : (message.model ?? 'Answer')}
         {forgotten && <em> (no longer seen by the model)</em>}
-      </h3>
+      </h2>
       {editing.value ? (
         <Editor
           text={text}

@@ -58,7 +58,7 @@ function ContextGauge({ state }: { state: AppState }) {
   const length = state.engine.loaded.value?.contextLength ?? 0;
   const used = state.used.value;
   if (length === 0 || used === undefined) return null;
-  const forgotten = state.forgotten.value;
+  const forgotten = state.forgotten.value.size;
   return (
     <p class="context">
       <meter min={0} max={length} high={0.9 * length} value={Math.min(used, length)} aria-label="Context used" />

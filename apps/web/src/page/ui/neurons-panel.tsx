@@ -78,6 +78,9 @@ function Figures({ log, at }: { log: ActivityLog; at: number | undefined }) {
   );
 }
 
+/** Of layers: more of them are too thin to be labelled. */
+const mostLabels = 16;
+
 function colorsOf(element: HTMLElement): Colors {
   const style = getComputedStyle(element);
   const color = (name: string): [number, number, number] => {
@@ -123,18 +126,28 @@ function Picture({ state, log, inspected }: { state: AppState; log: ActivityLog;
   const own = layer.value === undefined ? undefined : log.shareOf(index, layer.value);
   return (
     <figure>
-      <canvas
-        ref={canvas}
-        role="img"
-        aria-label={`${log.layers} layers of ${log.neurons} neurons${share === undefined ? '' : `: the token “${log.tokens[index]?.text.trim() ?? ''}” read ${percent(share)} of them`}`}
-        onPointerMove={(event) => {
-          const { top, height } = event.currentTarget.getBoundingClientRect();
-          layer.value = picture.current?.layerAt((event.clientY - top) / height);
-        }}
-        onPointerLeave={() => {
-          layer.value = undefined;
-        }}
-      />
+      <div class="picture">
+        <canvas
+          ref={canvas}
+          role="img"
+          aria-label={`${log.layers} layers of ${log.neurons} neurons${share === undefined ? '' : `: the token “${log.tokens[index]?.text.trim() ?? ''}” read ${percent(share)} of them`}`}
+          onPointerMove={(event) => {
+            const { top, height } = event.currentTarget.getBoundingClientRect();
+            layer.value = picture.current?.layerAt((event.clientY - top) / height);
+          }}
+          onPointerLeave={() => {
+            layer.value = undefined;
+          }}
+        />
+        {log.layers <= mostLabels && (
+          <ol aria-label="Read by layer">
+            {Array.from({ length: log.layers }, (_, at) => {
+              const read = log.shareOf(index, at);
+              return <li key={at}>{read === undefined ? '–' : percent(read)}</li>;
+            })}
+          </ol>
+        )}
+      </div>
       <figcaption>
         {layer.value === undefined
           ? `A block a layer, a point a neuron. ${
@@ -185,7 +198,7 @@ function TokenStrip({
       ref={strip}
       aria-label="Tokens of the answer"
       onPointerOver={({ target }) => onInspect(tokenOf(target))}
-      onPointerLeave={() => onInspect(undefined)}
+      onPointerLeave={() => onInspect(tokenOf(document.activeElement))}
       onFocusIn={({ target }) => onInspect(tokenOf(target))}
       onFocusOut={() => onInspect(undefined)}
       onKeyDown={move}

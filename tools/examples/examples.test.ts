@@ -1,0 +1,102 @@
+// The programs of examples/ as their README starts them. LangChain.js where it is installed; pages where a Chromium is.
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chromiumPath, chromiumTitle, launchChromium } from '../browser/chromium.js';
+import { serveSite } from '../browser/server.js';
+import { root } from '../checks/workspace.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'relufy-examples-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const node = (...args: string[]): string => execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+
+test('story.mjs tells one, and what it cost', () => {
+  const said = node('examples/story.mjs', 'a storm at sea');
+  expect(said.length).toBeGreaterThan(100);
+  expect(said).toMatch(/\n\n\d+ tokens\/s, 5\d % of the weights read for a token\n$/);
+});
+
+test('bot.mjs answers several people, and finds their conversations again', async () => {
+  const bot = spawn(process.execPath, ['examples/bot.mjs'], { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] });
+  let said = '';
+  const heard = (what: RegExp) =>
+    new Promise<void>((resolve) => {
+      const look = () => what.test(said) && resolve();
+      bot.stdout.on('data', look);
+      look();
+    });
+  bot.stdout.on('data', (text) => {
+    said += text;
+  });
+  await heard(/I am here/);
+  bot.stdin.write('ann: Tell me a story about a cat.\nbob: Tell me a story about a dog.\nwhat?\n');
+  await heard(/bot to ann: [\s\S]*bot to bob: |bot to bob: [\s\S]*bot to ann: /);
+  expect(said).toContain('bot: Write "name: message".');
+  bot.stdin.end('ann: And then?\n');
+  await new Promise((resolve) => bot.on('close', resolve));
+  const cached = [...said.matchAll(/bot to ann: .*\[(\d+) tokens were cached\]/g)].map(([, count]) => Number(count));
+  expect(cached).toHaveLength(2);
+  expect(cached[1]).toBeGreaterThan(20);
+});
+
+describe.skipIf(!chromiumPath)(`pages in ${chromiumTitle}`, () => {
+  async function open(out: string, use: (page: Page) => Promise<void>): Promise<void> {
+    const [browser, server] = await Promise.all([launchChromium(), serveSite(out, true)]);
+    try {
+      const page = await browser.newPage();
+      const troubles: string[] = [];
+      page.on('pageerror', (error) => troubles.push(String(error)));
+      page.on('response', (response) => response.status() >= 400 && troubles.push(response.url()));
+      await page.goto(server.url);
+      await use(page);
+      expect(troubles).toEqual([]);
+    } finally {
+      await browser.close();
+      server.close();
+    }
+  }
+
+  test('html: a worker from a folder as a CDN has it', async () => {
+    const out = join(folder, 'html');
+    node('examples/html/build.mjs', out);
+    await open(out, async (page) => {
+      await page.getByRole('button', { name: 'Ask' }).click();
+      await page.getByText(/\d+ tokens\/s; WebAssembly|\d+ tokens\/s; wasm/i).waitFor();
+      expect((await page.locator('#answer').innerText()).length).toBeGreaterThan(50);
+    });
+  });
+
+  test('vite-chat: useChat without a server', async () => {
+    const out = join(folder, 'vite-chat');
+    node(
+      'examples/node_modules/vite/bin/vite.js',
+      'build',
+      'examples/vite-chat',
+      '--outDir',
+      out,
+      '--logLevel',
+      'error',
+    );
+    await open(out, async (page) => {
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText('Stop').waitFor();
+      await page.getByRole('button', { name: 'Send' }).waitFor();
+      expect((await page.locator('.assistant').innerText()).length).toBeGreaterThan(50);
+    });
+  });
+});
+
+const langchain = existsSync(`${root}examples/langchain/node_modules/@langchain/core`);
+test.skipIf(!langchain)(
+  langchain ? 'langchain: a chain streams' : 'langchain (skipped: npm --prefix examples/langchain install)',
+  () => {
+    expect(node('examples/langchain/story.mjs').length).toBeGreaterThan(50);
+  },
+);
