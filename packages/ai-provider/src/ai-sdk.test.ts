@@ -1,5 +1,5 @@
 // The provider under the real AI SDK: the bundled model for text, a scripted one for answers that no small model gives.
-import { embedMany, generateObject, generateText, stepCountIs, streamText, tool } from 'ai';
+import { embedMany, generateObject, generateText, Output, stepCountIs, streamText, tool } from 'ai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createRelufy, type RelufyProvider, type RelufyReport } from './index.js';
@@ -87,6 +87,46 @@ describe('the bundled model', () => {
     ).rejects.toThrow('expected text, got a file of type image/png');
   });
 
+  test('is held to a schema: objects that fit, from a model that knows no JSON', async () => {
+    const schema = z.object({
+      animal: z.enum(['fox', 'cat']),
+      legs: z.number().int().min(0).max(9),
+      happy: z.boolean(),
+    });
+    for (const seed of [1, 2, 3]) {
+      const { object, warnings } = await generateObject({
+        model: provider('llama-tales'),
+        schema,
+        prompt: 'A fox.',
+        seed,
+      });
+      expect(schema.parse(object)).toEqual(object);
+      expect(warnings).toEqual([]);
+    }
+    const streamed = streamText({
+      model: provider('llama-tales'),
+      prompt: 'A fox.',
+      seed: 4,
+      output: Output.object({ schema }),
+    });
+    expect(schema.parse(await streamed.output)).toBeDefined();
+  });
+
+  test('is held to a call of a tool, whose input fits', async () => {
+    const { toolCalls, finishReason, warnings } = await generateText({
+      model: provider('llama-tales'),
+      prompt: 'How is the weather?',
+      tools: {
+        weather: tool({ description: 'The weather', inputSchema: z.object({ city: z.enum(['Bonn', 'Rome']) }) }),
+      },
+      toolChoice: 'required',
+      seed: 1,
+    });
+    expect(['Bonn', 'Rome']).toContain((toolCalls[0] as { input: { city: string } } | undefined)?.input.city);
+    expect(finishReason).toBe('tool-calls');
+    expect(warnings).toMatchObject([{ type: 'compatibility', feature: 'tools' }]);
+  });
+
   test('embeds: vectors of length 1, near each other where texts are', async () => {
     const values = ['The fox ran into the forest.', 'The fox ran into the woods.', 'Mom made a big cake.'];
     const { embeddings, usage } = await embedMany({ model: provider.embeddingModel('llama-tales'), values });
@@ -133,15 +173,24 @@ describe('a scripted model', () => {
     );
   });
 
-  test('a tool that is required is begun for it; none is hidden from it', async () => {
-    const model = scriptedModel(['{"city": "Bonn"}}\n</tool_call>', 'No.']);
+  test('which calls it is held to is told to the library; a tool that may not be called is hidden from it', async () => {
+    const model = scriptedModel([call, call, 'No.']);
     const provider = createRelufy({ models: { mine: model } });
-    const ask = (toolChoice: 'required' | 'none') =>
-      generateText({ model: provider('mine'), prompt: 'Bonn?', tools: { weather }, toolChoice });
-    expect((await ask('required')).toolCalls[0]).toMatchObject({ toolName: 'weather', input: { city: 'Bonn' } });
-    expect(model.asked[0]?.prompt).toMatch(/<tool_call>\n\{"name": "weather", "arguments": $/);
+    const ask = (toolChoice: 'required' | 'none' | { type: 'tool'; toolName: 'weather' }) =>
+      generateText({ model: provider('mine'), prompt: 'Bonn?', tools: { weather, other: weather }, toolChoice });
+    expect((await ask('required')).toolCalls).toHaveLength(1);
+    await ask({ type: 'tool', toolName: 'weather' });
     expect((await ask('none')).toolCalls).toEqual([]);
-    expect(model.asked[1]?.prompt).not.toContain('weather');
+    const asked = model.asked.map(({ options }) => [
+      options.toolChoice,
+      options.tools?.map((one) => one.function.name),
+    ]);
+    expect(asked).toEqual([
+      ['required', ['weather', 'other']],
+      ['required', ['weather']],
+      [undefined, undefined],
+    ]);
+    expect(model.asked[2]?.prompt).not.toContain('weather');
   });
 
   test('a template without a place for tools has them in the system message, and says so', async () => {
@@ -165,14 +214,6 @@ describe('a scripted model', () => {
     expect([first.reasoningText, first.text]).toEqual(['Hmm, hmm.', 'Yes.']);
     expect(first.usage.outputTokenDetails.reasoningTokens).toBeGreaterThan(4);
     expect(first.usage.outputTokenDetails.textTokens).toBeGreaterThan(0);
-  });
-
-  test('gives objects', async () => {
-    const model = scriptedModel(['{"name": "Fox", "legs": 4}']);
-    const provider = createRelufy({ models: { mine: model } });
-    const schema = z.object({ name: z.string(), legs: z.number() });
-    const { object } = await generateObject({ model: provider('mine'), schema, prompt: 'A fox' });
-    expect(object).toEqual({ name: 'Fox', legs: 4 });
   });
 });
 

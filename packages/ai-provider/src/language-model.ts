@@ -12,12 +12,18 @@ import type {
   SharedV3ProviderMetadata,
   SharedV3Warning,
 } from '@ai-sdk/provider';
-import { type GenerateOptions, type GenerateResult, RelufyError } from '@relufy/models';
+import {
+  type ChatMessage,
+  type GenerateOptions,
+  type GenerateResult,
+  type JsonSchema,
+  RelufyError,
+} from '@relufy/models';
 import { AnswerParser, type AnswerPart } from './answer-parser.js';
 import { callSettings } from './call-options.js';
 import { chatMessages } from './prompt.js';
 import type { ProvidedModel } from './provided-model.js';
-import { toolPrompt, withSystem } from './tool-prompt.js';
+import { type ToolPrompt, toolPrompt, withSystem } from './tool-prompt.js';
 
 /** What a call cost; told for calls that were aborted too, which the AI SDK itself tells nothing of. */
 export interface RelufyReport {
@@ -36,8 +42,6 @@ interface Prepared {
   readonly model: ProvidedModel;
   readonly ids: readonly number[];
   readonly generate: GenerateOptions;
-  /** What the answer begins with; the model goes on. */
-  readonly begun: string;
   readonly parser: AnswerParser;
   readonly warnings: readonly SharedV3Warning[];
 }
@@ -120,38 +124,28 @@ export class RelufyLanguageModel implements LanguageModelV3 {
     const warnings = [...settings.warnings];
     const tools = toolPrompt(options, chatMessages(options.prompt), model);
     warnings.push(...tools.warnings);
-    const { responseFormat } = options;
-    let { messages } = tools;
-    if (responseFormat?.type === 'json') {
-      warnings.push({
-        type: 'compatibility',
-        feature: 'responseFormat',
-        details: 'The format is asked for in the system message; the model is not held to it.',
-      });
-      const { schema } = responseFormat;
-      messages = withSystem(
-        messages,
-        `Answer with JSON alone${schema ? `, by this JSON Schema:\n${JSON.stringify(schema)}` : '.'}`,
-      );
-    }
+    const isJson = options.responseFormat?.type === 'json';
+    const { messages, held } = isJson ? inJson(options.responseFormat, tools, warnings) : tools;
+    // an answer that is held to a form from its first token has no room for thoughts
+    const thinking = isJson ? false : settings.thinking;
     const rendered = tokenizer.applyChatTemplate(messages, {
       addGenerationPrompt: true,
       ...(tools.tools.length > 0 && { tools: tools.tools }),
-      ...(settings.thinking !== undefined && { enable_thinking: settings.thinking }),
+      ...(thinking !== undefined && { enable_thinking: thinking }),
     });
-    const ids = tokenizer.encode(rendered + tools.begun, { addSpecialTokens: false });
+    const opensThoughts = /<think>\s*$/.test(rendered);
+    const closed = isJson && opensThoughts ? `${rendered}\n\n</think>\n\n` : rendered;
     return {
       model,
-      ids,
-      generate: { ...this.#settings.defaults, ...settings.generate },
-      begun: tools.begun,
-      parser: new AnswerParser({ withCalls: (options.tools?.length ?? 0) > 0, thinking: /<think>\s*$/.test(rendered) }),
+      ids: tokenizer.encode(closed, { addSpecialTokens: false }),
+      generate: { ...this.#settings.defaults, ...settings.generate, ...held },
+      parser: new AnswerParser({ withCalls: held.tools !== undefined, thinking: opensThoughts && !isJson }),
       warnings,
     };
   }
 
   async *#parts(
-    { model, ids, generate, begun, parser, warnings }: Prepared,
+    { model, ids, generate, parser, warnings }: Prepared,
     { abortSignal, includeRawChunks = false }: LanguageModelV3CallOptions,
     left: AbortSignal,
   ): AsyncGenerator<LanguageModelV3StreamPart, void> {
@@ -161,7 +155,6 @@ export class RelufyLanguageModel implements LanguageModelV3 {
     const signal = abortSignal ? AbortSignal.any([abortSignal, left]) : left;
     try {
       const stream = model.generate(ids, { ...generate, signal, onAbort: 'return' });
-      yield* parts.of(parser.push(begun), 0);
       for await (const piece of stream) {
         if (includeRawChunks) yield { type: 'raw', rawValue: piece };
         yield* parts.of(parser.push(piece.text), 1);
@@ -181,6 +174,28 @@ export class RelufyLanguageModel implements LanguageModelV3 {
       yield { type: 'error', error };
     }
   }
+}
+
+type JsonFormat = Extract<LanguageModelV3CallOptions['responseFormat'], { type: 'json' }>;
+
+/** The schema, told in the system message and held to; with tools as well, calls are held to theirs instead. */
+function inJson(
+  format: LanguageModelV3CallOptions['responseFormat'],
+  { messages, held }: ToolPrompt,
+  warnings: SharedV3Warning[],
+): { readonly messages: readonly ChatMessage[]; readonly held: GenerateOptions } {
+  const { schema } = format as JsonFormat;
+  const told = withSystem(
+    messages,
+    `Answer with JSON alone${schema ? `, by this JSON Schema:\n${JSON.stringify(schema)}` : '.'}`,
+  );
+  if (held.tools === undefined) return { messages: told, held: { jsonSchema: (schema ?? true) as JsonSchema } };
+  warnings.push({
+    type: 'compatibility',
+    feature: 'responseFormat',
+    details: 'With tools, calls are held to their schemas; the answer itself is not held to its own.',
+  });
+  return { messages: told, held };
 }
 
 /** Parts of an answer as parts of the SDK's stream: with ids, and beginnings and ends. */

@@ -1,16 +1,16 @@
 // Tools in the prompt: through the model's own template where it knows them, else as a system message in the form that most
-// models were taught (Hermes). And how a call is forced: the answer is begun for the model.
-// Does not own reading calls out of an answer (answer-parser.ts).
-import type { LanguageModelV3CallOptions, LanguageModelV3FunctionTool, SharedV3Warning } from '@ai-sdk/provider';
-import type { ChatMessage } from '@relufy/models';
+// models were taught (Hermes). And which calls the answer is held to. Does not own reading calls out of an answer
+// (answer-parser.ts) nor the holding (@relufy/models).
+import type { LanguageModelV3CallOptions, SharedV3Warning } from '@ai-sdk/provider';
+import type { ChatMessage, GenerateOptions, JsonSchema, Tool } from '@relufy/models';
 import type { ProvidedModel } from './provided-model.js';
 
 export interface ToolPrompt {
   readonly messages: readonly ChatMessage[];
   /** For the template. */
-  readonly tools: readonly object[];
-  /** What the answer begins with. */
-  readonly begun: string;
+  readonly tools: readonly Tool[];
+  /** Of `generate`. */
+  readonly held: Pick<GenerateOptions, 'tools' | 'toolChoice'>;
   readonly warnings: readonly SharedV3Warning[];
 }
 
@@ -31,19 +31,24 @@ export function toolPrompt(
       : toolChoice?.type === 'tool'
         ? own.filter(({ name }) => name === toolChoice.toolName)
         : own;
-  if (wanted.length === 0) return { messages, tools: [], begun: '', warnings };
-  const schemas = wanted.map(({ name, description, inputSchema }) => ({
-    type: 'function',
-    function: { name, ...(description !== undefined && { description }), parameters: inputSchema },
-  }));
-  const begun = beginningOf(toolChoice, wanted);
-  if (knowsTools(model, schemas)) return { messages, tools: schemas, begun, warnings };
+  if (wanted.length === 0) return { messages, tools: [], held: {}, warnings };
+  const schemas = wanted.map(
+    ({ name, description, inputSchema }): Tool => ({
+      type: 'function',
+      function: { name, ...(description !== undefined && { description }), parameters: inputSchema as JsonSchema },
+    }),
+  );
+  const held = {
+    tools: schemas,
+    toolChoice: toolChoice === undefined || toolChoice.type === 'auto' ? ('auto' as const) : ('required' as const),
+  };
+  if (knowsTools(model, schemas)) return { messages, tools: schemas, held, warnings };
   warnings.push({
     type: 'compatibility',
     feature: 'tools',
     details: `The chat template of ${model.name} has no place for tools: they are told in the system message.`,
   });
-  return { messages: withSystem(messages, instructions(schemas)), tools: [], begun, warnings };
+  return { messages: withSystem(messages, instructions(schemas)), tools: [], held, warnings };
 }
 
 /** Whether the template says anything else with tools than without. */
@@ -71,15 +76,4 @@ export function withSystem(messages: readonly ChatMessage[], text: string): read
   return first?.role === 'system'
     ? [{ ...first, content: `${first.content}\n\n${text}` }, ...others]
     : [{ role: 'system', content: text }, ...messages];
-}
-
-function beginningOf(
-  choice: LanguageModelV3CallOptions['toolChoice'],
-  wanted: readonly LanguageModelV3FunctionTool[],
-): string {
-  if (choice?.type !== 'required' && choice?.type !== 'tool') return '';
-  const [only, second] = wanted;
-  return only && !second
-    ? `<tool_call>\n{"name": ${JSON.stringify(only.name)}, "arguments": `
-    : '<tool_call>\n{"name": "';
 }
