@@ -66,7 +66,6 @@ export function Markdown({ text, growing }: { text: string; growing: boolean }) 
     <div class="markdown">
       {blocks.map((block, at) =>
         block.type === 'space' ? null : (
-          // biome-ignore lint/suspicious/noArrayIndexKey: blocks are only ever added at the end
           <Block key={at} markdown={block.raw} growing={growing && at === blocks.length - 1} />
         ),
       )}
