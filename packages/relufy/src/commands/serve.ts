@@ -47,7 +47,8 @@ interface ServeValues extends Omit<LoadValues, 'model'> {
   readonly drain: number;
   readonly cors?: readonly string[];
   readonly allowHost?: readonly string[];
-  readonly web?: string;
+  /** `false`: --no-web. */
+  readonly web?: string | false;
   readonly batches?: string;
   readonly batchWorkers: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -86,7 +87,8 @@ export function define(command: Command): void {
     .addOption(parsed('--drain <time>', 'how long SIGTERM waits for running answers', duration).default(30_000, '30s'))
     .option('--cors <origin...>', 'pages from elsewhere that may ask, such as https://chat.example (default: none)')
     .option('--allow-host <name...>', 'names by which the server may be called (default: those of --host)')
-    .option('--web <folder>', 'a page to serve at /')
+    .option('--web <folder>', 'a page of your own to serve at / (default: the chat page)')
+    .option('--no-web', 'serve no page')
     .option(
       '--batches <url>',
       'take and answer batches (/v1/batches) through a Redis server, such as redis://host:6379',
@@ -144,6 +146,7 @@ async function serve(sources: readonly string[], values: ServeValues): Promise<v
   const isLocal = ['127.0.0.1', 'localhost', '::1'].includes(values.host);
   await untilInterrupted(async (signal) => {
     const { createHandler, createLog, listen, staticPage } = await import('@relufy/server');
+    const { sitePage } = await import('@relufy/web');
     const models = await servedModels(sources, { ...loadOptionsOf(values), slots: values.slots ?? usualSlots }, signal);
     const local = ['127.0.0.1', 'localhost', '[::1]'];
     const hosts = values.allowHost ? [...local, ...values.allowHost] : isLocal ? local : undefined;
@@ -162,7 +165,9 @@ async function serve(sources: readonly string[], values: ServeValues): Promise<v
       ...(values.batches !== undefined && { batches: { url: values.batches, workers: values.batchWorkers } }),
       ...(values.cors && { origins: values.cors }),
       ...(hosts && { hosts }),
-      ...(values.web !== undefined && { page: staticPage(pageFolder(values.web)) }),
+      ...(values.web !== false && {
+        page: values.web === undefined ? sitePage({ server: 'v1' }) : staticPage(pageFolder(values.web)),
+      }),
     });
     await handler.ready;
     const listening = await listen(handler, { port: values.port, hostname: values.host });
