@@ -1,8 +1,10 @@
 // Where the chat page gets its models from, and what can go wrong, in headless Chromium. Where none is found, the tests are
 // skipped, by name. Does not own chats and neurons (web.test.ts).
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { root } from '../checks/workspace.js';
 import { chromiumPath, chromiumTitle, launchChromium } from './chromium.js';
 import { Person } from './web/person.js';
 import { modelFolder, startSite, type TestSite } from './web/site.js';
@@ -106,6 +108,29 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
         .waitFor();
       await person.leave();
     });
+  });
+
+  test('relufy serve has the page at /, which asks the server beside it', async () => {
+    const cli = join(root, 'packages/relufy/dist/cli.js');
+    const server = spawn(process.execPath, [cli, 'serve', 'llama-tales', '--port', '0', '--log-level', 'error'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    try {
+      const url = await new Promise<string>((resolve) => {
+        server.stderr.on('data', (text) => {
+          const [, address] = /Listening on (\S+)/.exec(String(text)) ?? [];
+          if (address) resolve(`${address}/`);
+        });
+      });
+      const person = await Person.visit(browser, url);
+      await person.page.getByText('server at 127.0.0.1').waitFor();
+      expect(await person.ask('Tell me a story about a fox.')).not.toBe('');
+      expect(await person.page.locator('.figures').innerText()).toMatch(/tokens\/s, read 5\d % of the weights/);
+      person.calm();
+      await person.leave();
+    } finally {
+      server.kill();
+    }
   });
 
   describe('what can go wrong', () => {
