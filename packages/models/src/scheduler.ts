@@ -11,7 +11,7 @@ import type { SlotClaims, Stopped } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
 import type { StepStatistics } from './statistics.js';
 import { type Advanced, type AdvanceOptions, activityOf } from './step-activity.js';
-import type { Steps } from './steps.js';
+import type { StepParts, Steps } from './steps.js';
 
 /** A sequence: from its first `advance` to `leave` it holds a slot. */
 export interface Lane {
@@ -70,6 +70,7 @@ export class Scheduler {
   readonly #claims: SlotClaims;
   readonly #cache: SlotCache;
   readonly #limits: StepLimits;
+  readonly #layers: number;
   readonly #total: () => StepStatistics;
   /** In the order in which they are served: whoever was in a step asks anew, at the end. */
   #asking: Asking[] = [];
@@ -83,13 +84,14 @@ export class Scheduler {
   constructor(
     steps: Steps,
     claims: SlotClaims,
-    { cache, limits }: { readonly cache: SlotCache; readonly limits: StepLimits },
+    { cache, limits, spec }: Pick<StepParts, 'cache' | 'limits' | 'spec'>,
     total: () => StepStatistics,
   ) {
     this.#steps = steps;
     this.#claims = claims;
     this.#cache = cache;
     this.#limits = limits;
+    this.#layers = spec.numHiddenLayers;
     this.#total = total;
   }
 
@@ -191,7 +193,7 @@ export class Scheduler {
     });
     const decoding = parts.filter(({ asking }) => decodes(asking)).length;
     const { options } = (parts[0] as Part).asking;
-    const { logits, weightRows, neurons, built, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
+    const { logits, costs, neurons, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
     const vocabSize = logits.length / Math.max(1, done.length);
     this.#measure(ms, decoding, rows.length - decoding);
     const total = this.#total();
@@ -200,11 +202,12 @@ export class Scheduler {
     const now = performance.now();
     for (const [i, { asking }] of done.entries()) {
       const { statistics, ids, cached, since } = asking;
-      const read = weightRows[i];
-      if (i < decoding) total.decode(share, built, read as readonly number[]);
-      if (i < decoding) statistics.decode(now - since, built, read as readonly number[]);
-      else statistics.prefill(ids.length - cached, now - since);
-      const activity = neurons[i] && activityOf(built, read as readonly number[], neurons[i]);
+      const cost = costs[i];
+      if (cost) {
+        total.decode(share, cost);
+        statistics.decode(now - since, cost);
+      } else statistics.prefill(ids.length - cached, now - since);
+      const activity = cost && neurons[i] && activityOf(this.#layers, cost, neurons[i]);
       const own = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
       this.#answer(asking, { logits: own, cached, ...(activity && { activity }) });
     }

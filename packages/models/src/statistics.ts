@@ -32,19 +32,68 @@ export function rowsRead(
   loaded: LoadedProgram,
   count: number,
 ): MaybePromise<number[][]> {
-  const counts = reads.map(
-    ({ activeCount, rows }): MaybePromise<ArrayLike<number>> =>
-      activeCount === undefined ? new Array<number>(count).fill(rows) : elementsOf(loaded, activeCount, 0, count),
+  const counts = reads.map(({ activeCount }): MaybePromise<ArrayLike<number>> | undefined =>
+    activeCount === undefined ? undefined : elementsOf(loaded, activeCount, 0, count),
   );
-  const byRow = (all: readonly ArrayLike<number>[]) =>
-    Array.from({ length: count }, (_, row) => all.map((of) => of[row] as number));
+  const byRow = (all: readonly (ArrayLike<number> | undefined)[]) =>
+    Array.from({ length: count }, (_, row) => reads.map(({ rows }, i) => all[i]?.[row] ?? rows));
   return counts.some((of) => of instanceof Promise)
     ? Promise.all(counts).then(byRow)
-    : byRow(counts as ArrayLike<number>[]);
+    : byRow(counts as (ArrayLike<number> | undefined)[]);
 }
 
 /** What a plan reads besides the model's own weights; a dense step of the model reads none of it. */
 const added: ReadonlySet<ReadSite> = new Set(['lowRank', 'predictor']);
+
+/** The reads of one site in one layer, by their numbers. */
+interface SiteReads {
+  readonly site: ReadSite;
+  readonly layer: number;
+  readonly members: readonly number[];
+  readonly bytes: number;
+}
+
+const sitesOf = new WeakMap<DecoderProgram['reads'], readonly SiteReads[]>();
+
+function readsBySite(reads: DecoderProgram['reads']): readonly SiteReads[] {
+  const known = sitesOf.get(reads);
+  if (known !== undefined) return known;
+  const bySite = new Map<string, SiteReads & { members: number[]; bytes: number }>();
+  for (const [i, { site, layer, rowBytes, rows }] of reads.entries()) {
+    if (layer < 0 || added.has(site)) continue;
+    const key = `${site}.${layer}`;
+    const of = bySite.get(key) ?? { site, layer, members: [], bytes: 0 };
+    bySite.set(key, of);
+    of.members.push(i);
+    of.bytes += rows * rowBytes;
+  }
+  const made = [...bySite.values()];
+  sitesOf.set(reads, made);
+  return made;
+}
+
+/** What a token cost: bytes of weights, read and in a dense step, and the share of each site in each layer. */
+export interface TokenCost {
+  readonly bytes: number;
+  readonly denseBytes: number;
+  readonly shares: readonly { readonly site: ReadSite; readonly layer: number; readonly share: number }[];
+}
+
+/** By how many rows of each weight it read: `rowsRead`. */
+export function costOf({ reads }: Pick<DecoderProgram, 'reads'>, rowsOf: readonly number[]): TokenCost {
+  let [bytes, denseBytes] = [0, 0];
+  for (let i = 0; i < reads.length; i++) {
+    const { site, rowBytes, rows } = reads[i] as DecoderProgram['reads'][number];
+    bytes += (rowsOf[i] as number) * rowBytes;
+    if (!added.has(site)) denseBytes += rows * rowBytes;
+  }
+  const shares = readsBySite(reads).map(({ site, layer, members, bytes: all }) => {
+    let read = 0;
+    for (const i of members) read += (rowsOf[i] as number) * (reads[i] as DecoderProgram['reads'][number]).rowBytes;
+    return { site, layer, share: read / all };
+  });
+  return { bytes, denseBytes, shares };
+}
 
 export class StepStatistics {
   #prefillTokens = 0;
@@ -65,24 +114,13 @@ export class StepStatistics {
     this.#prefillMs += ms;
   }
 
-  /** One decoded token, and how many rows of each weight it read: `rowsRead`. */
-  decode(ms: number, { reads }: Pick<DecoderProgram, 'reads'>, rowsOf: readonly number[]): void {
+  /** One decoded token. */
+  decode(ms: number, { bytes, denseBytes, shares }: TokenCost): void {
     this.#decodeTokens++;
     this.#decodeMs += ms;
-    /** A layer's bytes at a site: read, and all. */
-    const shares = new Map<string, { readonly site: ReadSite; readonly layer: number; read: number; all: number }>();
-    for (const [i, { site, layer, rowBytes, rows }] of reads.entries()) {
-      const [read, all] = [(rowsOf[i] as number) * rowBytes, rows * rowBytes];
-      this.#bytes += read;
-      this.#denseBytes += added.has(site) ? 0 : all;
-      if (layer < 0 || added.has(site)) continue;
-      const key = `${site}.${layer}`;
-      const share = shares.get(key) ?? { site, layer, read: 0, all: 0 };
-      shares.set(key, share);
-      share.read += read;
-      share.all += all;
-    }
-    for (const { site, layer, read, all } of shares.values()) this.#site(site)[layer]! += read / all;
+    this.#bytes += bytes;
+    this.#denseBytes += denseBytes;
+    for (const { site, layer, share } of shares) this.#site(site)[layer]! += share;
   }
 
   get(): ModelStats {

@@ -2,7 +2,7 @@
 // Does not own which neurons those are (decoder-products.ts) nor sums over many steps (statistics.ts).
 import { elementsOf, type LoadedProgram } from '@relufy/tensor';
 import type { DecoderProgram } from './decoder-program.js';
-import { type ModelStats, StepStatistics } from './statistics.js';
+import { type ModelStats, StepStatistics, type TokenCost } from './statistics.js';
 
 export interface StepActivity {
   /** Bytes of weights that the step read, and that a dense step would have read. */
@@ -48,14 +48,9 @@ export async function neuronsRead(
   return rows;
 }
 
-/** Of one row, by the rows of weights that it read (`rowsRead`). */
-export function activityOf(
-  built: DecoderProgram,
-  weightRows: readonly number[],
-  neurons: StepActivity['neurons'],
-): StepActivity {
-  const own = new StepStatistics(built.layers.length);
-  own.decode(0, built, weightRows);
-  const { weightBytesPerToken, denseWeightBytesPerToken, density } = own.get();
-  return { weightBytes: weightBytesPerToken, denseWeightBytes: denseWeightBytesPerToken, density, neurons };
+/** Of one row, by what it cost. */
+export function activityOf(layers: number, cost: TokenCost, neurons: StepActivity['neurons']): StepActivity {
+  const own = new StepStatistics(layers);
+  own.decode(0, cost);
+  return { weightBytes: cost.bytes, denseWeightBytes: cost.denseBytes, density: own.get().density, neurons };
 }

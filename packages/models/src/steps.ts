@@ -17,7 +17,7 @@ import { type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { SlotClaims } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
-import { rowsRead } from './statistics.js';
+import { costOf, rowsRead, type TokenCost } from './statistics.js';
 import { type AdvanceOptions, neuronsRead, type StepActivity } from './step-activity.js';
 import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
 import { keepTap } from './taps.js';
@@ -48,11 +48,10 @@ export interface Row {
 export interface StepOutputs {
   /** [outputs, vocab]: valid until the next step. */
   readonly logits: Float32Array;
-  /** For each of the rows that were counted, how many rows of each weight it read. */
-  readonly weightRows: readonly (readonly number[])[];
+  /** Of each of the rows that were counted. */
+  readonly costs: readonly TokenCost[];
   /** And where activity is wanted, which neurons, by layer. */
   readonly neurons: readonly StepActivity['neurons'][];
-  readonly built: DecoderProgram;
   /** What the step took. */
   readonly ms: number;
 }
@@ -112,9 +111,10 @@ export class Steps {
     const start = performance.now();
     await this.#run(program, rows, outputRows, []);
     const ms = performance.now() - start;
-    const weightRows = await rowsRead(program.built, program.loaded, counted);
-    const neurons = activity ? await neuronsRead(program.built, program.loaded, weightRows.length) : [];
-    return { logits: await this.#logits(program, outputRows.length), weightRows, neurons, built: program.built, ms };
+    const counts = await rowsRead(program.built, program.loaded, counted);
+    const costs = counts.map((rowsOf) => costOf(program.built, rowsOf));
+    const neurons = activity ? await neuronsRead(program.built, program.loaded, counted) : [];
+    return { logits: await this.#logits(program, outputRows.length), costs, neurons, ms };
   }
 
   /** Computes ids[from, to) in a slot, without logits. */

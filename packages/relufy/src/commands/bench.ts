@@ -5,6 +5,7 @@ import { wholeFrom } from '@relufy/chat';
 import { createBackend, type Model, type WeightDType } from '@relufy/models';
 import { type DType, type HostBackend, measureStreaming, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
+import { benchPromptBeside, benchRows, benchStreams, type StreamsResult } from '../bench/batch.js';
 import { benchBusy, type Contender } from '../bench/busy.js';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
@@ -30,6 +31,8 @@ Benches:
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
   busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native in turns
   serve      relufy serve with smollm2-135m-instruct, or --model: 1, 2, 4, 8 and 16 streams at once
+  batch      1 to 16 streams on one model at the same time: SmolLM2 through generate, TinyLlama's shape (0.5 GB) by steps;
+             and how long a token takes while a prompt of 2,000 tokens comes in
 
 Examples:
   $ relufy bench
@@ -39,7 +42,9 @@ Examples:
   $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05
   $ relufy bench serve --dtype int4 --threads 2`;
 
-const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady', 'busy', 'serve'] as const;
+const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady', 'busy', 'batch', 'serve'] as const;
+/** Of a model of 98 MB that not every installation has: asked for by name. */
+const onlyByName: readonly string[] = ['batch', 'serve'];
 type Bench = (typeof benches)[number];
 
 interface BenchValues {
@@ -55,7 +60,7 @@ interface BenchValues {
 
 export function define(command: Command): void {
   command
-    .argument('[benches...]', `some of ${benches.join(', ')} (default: all but serve)`)
+    .argument('[benches...]', `some of ${benches.join(', ')} (default: all but ${onlyByName.join(' and ')})`)
     .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
     .addOption(choice('--backend <backend>', 'what computes', ['auto', 'native', 'wasm']).default('auto'))
     .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', weightDTypes))
@@ -72,7 +77,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
   for (const name of named)
     if (!benches.includes(name as Bench))
       throw usageError(`bench: expected some of ${benches.join(', ')}, got "${name}".`);
-  const wanted = new Set<string>(named.length > 0 ? named : benches.filter((name) => name !== 'serve'));
+  const wanted = new Set<string>(named.length > 0 ? named : benches.filter((name) => !onlyByName.includes(name)));
   const points = values.densities === undefined ? undefined : parseDensities(values.densities);
   const machine = describeMachine();
   const threads = values.threads === undefined ? {} : { threads: values.threads };
@@ -100,6 +105,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
     if (wanted.has('steady')) tables.push(await steadyTable(values));
     if (wanted.has('busy')) tables.push(await busyTable(values, backend.name));
     if (wanted.has('serve')) tables.push(await serveTable(values));
+    if (wanted.has('batch')) tables.push(...(await batchTables(backend, formats, values)));
     if (values.json) printJson({ machine, backend: description, tables });
     else print(toMarkdown(machine, description, tables));
   } finally {
@@ -279,4 +285,62 @@ async function serveTable({ threads, backend, dtype, model: source, seconds }: B
       result.betweenP99Ms.toFixed(1),
     ]),
   };
+}
+
+const streamCounts = [1, 2, 4, 8, 16] as const;
+
+async function batchTables(
+  backend: HostBackend,
+  formats: readonly WeightDType[],
+  { threads, backend: wanted, dtype, seconds }: BenchValues,
+): Promise<Table[]> {
+  const columns = ['weights', 'streams', 'tokens/s', 'over one', 'spread'];
+  const rowsOf = (weights: string, results: readonly StreamsResult[]) =>
+    results.map(({ streams, tokensPerSecond, overOne, spread }) => [
+      weights,
+      streams,
+      tokensPerSecond.toFixed(1),
+      overOne.toFixed(2),
+      percent(spread),
+    ]);
+  const [whole, beside, steps]: (string | number)[][][] = [[], [], []];
+  for (const format of dtype === undefined ? (['auto', 'int4'] as const) : [dtype]) {
+    await using model = await loadModel('smollm2-135m-instruct', {
+      ...{ backend: wanted, dtype: format, slots: 16, contextLength: 2304 },
+      ...(threads !== undefined && { threads }),
+    });
+    const weights = format === 'auto' ? 'as stored' : format;
+    whole?.push(...rowsOf(weights, await benchStreams(model, streamCounts, seconds)));
+    for (const streams of [1, 4]) {
+      const found = await benchPromptBeside(model, streams, 2000);
+      beside?.push([
+        ...[weights, streams],
+        ...[found.aloneMs, found.besideMs, found.besideP99Ms].map((ms) => ms.toFixed(1)),
+        ...[found.besideP99Ms / found.aloneMs, found.besideP99Ms / found.besideMs].map((ratio) => ratio.toFixed(2)),
+        found.firstTokenMs.toFixed(0),
+      ]);
+    }
+  }
+  for (const format of formats.filter((each) => each === 'int4' || each === 'uint4' || each === dtype))
+    steps?.push(...rowsOf(format, await benchRows(backend, format, streamCounts, seconds)));
+  return [
+    {
+      title: 'Streams on SmolLM2-135M',
+      note: 'Greedy, 16 tokens of prompt each, all different, 32 tokens; the time in which all decode; equal answers alone and in company checked first.',
+      columns,
+      rows: whole ?? [],
+    },
+    {
+      title: 'Between two tokens while a prompt of 2,000 comes in',
+      note: 'Milliseconds: the median without the prompt, the median and the 99th percentile beside it.',
+      columns: ['weights', 'streams', 'alone', 'beside', 'p99', 'p99 / alone', 'p99 / beside', 'first token'],
+      rows: beside ?? [],
+    },
+    {
+      title: "Rows of TinyLlama's shape",
+      note: 'Hidden 2048, ffn 5632, 32/4 heads, 0.5 GB of random weights; a step of one row each of several sequences, at position 128.',
+      columns,
+      rows: steps ?? [],
+    },
+  ];
 }
