@@ -59,7 +59,10 @@ export class ApiError extends Error {
 
   get headers(): Readonly<Record<string, string>> {
     const { retryAfterSeconds } = this.details;
-    return retryAfterSeconds === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterSeconds))) };
+    return {
+      ...(retryAfterSeconds !== undefined && { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterSeconds))) }),
+      ...(this.status === 401 && { 'WWW-Authenticate': 'Bearer' }),
+    };
   }
 }
 

@@ -17,6 +17,8 @@ import type { Call } from './service.js';
 /** As OpenAI's route has it; a chat's answer is as long as the context lets it be. */
 const usualLength = 16;
 const mostAlternatives = 100;
+/** Prompts by answers to each, in one request. */
+const mostTexts = 256;
 
 interface Fields {
   readonly echo: boolean;
@@ -57,6 +59,8 @@ export async function completions(call: Call, body: Body): Promise<Response> {
       const unlimited = body.raw('max_tokens') === -1 || body.raw('n_predict') === -1;
       ignoreKnown(body);
       const prompts = promptsOf(body.raw('prompt') ?? '', model);
+      if (prompts.length * bestOf > mostTexts)
+        throw badField('prompt', `at most ${mostTexts} texts in all`, `${prompts.length} prompts with ${bestOf} each`);
       call.service.unreadFields.tell(call.route, body.unread());
       const wanted = logprobs ?? (bestOf > count ? 0 : undefined);
       return {

@@ -95,3 +95,34 @@ function withinMs<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
+
+/** Calls `end` when the body of a stream has been read or given up; of another response at once. */
+export function whenRead(response: Response, end: () => void): Response {
+  if (response.body === null || !response.headers.get('content-type')?.match(/event-stream|ndjson/)) {
+    end();
+    return response;
+  }
+  let ended = false;
+  const once = () => {
+    if (!ended) end();
+    ended = true;
+  };
+  const reader = response.body.getReader();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        controller.close();
+      } catch (error) {
+        controller.error(error);
+      }
+      once();
+    },
+    cancel(reason) {
+      once();
+      return reader.cancel(reason);
+    },
+  });
+  return new Response(body, { status: response.status, headers: response.headers });
+}

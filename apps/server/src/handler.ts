@@ -10,6 +10,7 @@ import { type Body, readBody } from './body.js';
 import { chatCompletions } from './chat-completions.js';
 import { completions } from './completions.js';
 import { embeddings } from './embeddings.js';
+import { whenRead } from './event-stream.js';
 import { type Log, OncePerField, silent } from './log.js';
 import { Metrics } from './metrics.js';
 import { health, listModels, props, showModel, slots } from './model-routes.js';
@@ -18,6 +19,7 @@ import { readOnly } from './ollama-models.js';
 import { responses } from './responses.js';
 import { type ServedModel, ServedModels } from './served-models.js';
 import type { Call, Service } from './service.js';
+import { refuseStrangers } from './strangers.js';
 import { applyTemplate, detokenize, tokenize, tokenizerInfo } from './tokens.js';
 
 export interface HandlerOptions {
@@ -88,7 +90,7 @@ type Route = (call: Call, body: Body) => Promise<Response> | Response;
 
 /** @throws Error `internal:` for no model or two of a name. */
 export function createHandler(options: HandlerOptions): Handler {
-  const log = options.log ?? silent;
+  const { log = silent, origins = [] } = options;
   const closing = new AbortController();
   let preloading: string | undefined;
   let refusing = false;
@@ -132,7 +134,7 @@ export function createHandler(options: HandlerOptions): Handler {
     const level = route === '/health' || route === '/metrics' ? undefined : status >= 500 ? 'error' : 'info';
     if (level) log[level]({ method: knownMethod(request.method), route, status, ms, client, ...notes }, 'request');
   });
-  if (options.origins && options.origins.length > 0) app.use(cors({ origin: [...options.origins] }));
+  if (origins.length > 0) app.use(cors({ origin: origins.includes('*') ? '*' : [...origins] }));
   app.use(async (context, next) => {
     const request = context.req.raw;
     refuseStrangers(request, options);
@@ -205,12 +207,16 @@ export function createHandler(options: HandlerOptions): Handler {
   app.notFound(async (context) => {
     const page = ['GET', 'HEAD'].includes(context.req.method) ? await options.page?.(context.req.raw) : undefined;
     if (page) return page;
+    // Ollama's clients look here whether anybody is at home
+    if (context.req.path === '/') return new Response('Relufy is running\n');
     return answerError(
       context,
       new ApiError(404, 'No such route. GET /v1/models tells what is served.', { code: 'not_found' }),
     );
   });
   app.onError((error, context) => {
+    // nobody hears what is answered to a client that has left
+    if (context.req.raw.signal.aborted) return new Response(null, { status: 499 });
     const answer = apiErrorOf(error);
     if (answer.status >= 500) log.error({ route: routeOf(context), error: described(error) }, 'a request failed');
     return answerError(context, answer);
@@ -220,7 +226,7 @@ export function createHandler(options: HandlerOptions): Handler {
   const fetch = async (request: Request, context: RequestContext = {}): Promise<Response> => {
     active++;
     try {
-      return counted(await app.fetch(request, { context }), () => active--);
+      return whenRead(await app.fetch(request, { context }), () => active--);
     } catch (error) {
       active--;
       throw error;
@@ -232,11 +238,12 @@ export function createHandler(options: HandlerOptions): Handler {
       const response = await fetch(request, { isBatch: true, isOwn: true });
       return { status: response.status, body: await response.json() };
     });
-    batches.catch(() => {});
   }
+  const ready = Promise.resolve(batches).then(() => {});
+  ready.catch(() => {}); // whoever waits for it hears of it, and each request for a batch
   return {
     fetch,
-    ready: Promise.resolve(batches).then(() => {}),
+    ready,
     preload: async (id) => {
       preloading = id;
       try {
@@ -278,55 +285,6 @@ function stillLoading(service: Service, id: string): ApiError {
     code: 'loading',
     retryAfterSeconds: 1,
   });
-}
-
-/**
- * A browser lets any page send to this machine, and after a change of a name server even read the answers: requests of
- * pages from elsewhere, and under names that are not ours, are refused.
- */
-function refuseStrangers(request: Request, { origins = [], hosts }: HandlerOptions): void {
-  const { host, hostname } = new URL(request.url);
-  if (hosts && !hosts.includes(hostname))
-    throw new ApiError(403, 'The Host header names another server. Start this one with --allow-host NAME.', {
-      code: 'host_not_allowed',
-    });
-  const origin = request.headers.get('origin');
-  if (origin === null || origins.includes('*') || origins.includes(origin)) return;
-  if (URL.canParse(origin) && new URL(origin).host === host) return;
-  throw new ApiError(403, 'The page that asks comes from elsewhere. Start the server with --cors ORIGIN to let it.', {
-    code: 'origin_not_allowed',
-  });
-}
-
-/** Calls `end` when the body has been read or given up. */
-function counted(response: Response, end: () => void): Response {
-  if (response.body === null || !response.headers.get('content-type')?.match(/event-stream|ndjson/)) {
-    end();
-    return response;
-  }
-  let ended = false;
-  const once = () => {
-    if (!ended) end();
-    ended = true;
-  };
-  const reader = response.body.getReader();
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (!done) return controller.enqueue(value);
-        controller.close();
-      } catch (error) {
-        controller.error(error);
-      }
-      once();
-    },
-    cancel(reason) {
-      once();
-      return reader.cancel(reason);
-    },
-  });
-  return new Response(body, { status: response.status, headers: response.headers });
 }
 
 function described(error: unknown): string {

@@ -77,6 +77,9 @@ describe('keys and strangers', () => {
     expect((await server.ask('/v1/chat/completions', undefined, preflight)).status).toBe(204);
     const renamed = await server.handler.fetch(new Request('http://evil.example/v1/models'));
     expect(renamed.status).toBe(403);
+    const any = start({ origins: ['*'] });
+    const asked = await any.ask('/v1/models', undefined, { headers: { origin: 'https://other.example' } });
+    expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
     expect((await start().ask('/v1/models')).headers.get('access-control-allow-origin')).toBeNull();
   });
 

@@ -212,28 +212,26 @@ async function servedModels(
   options: LoadOptions,
   signal: AbortSignal,
 ): Promise<readonly ServedModel[]> {
-  const { parameterCount, planModel } = await import('@relufy/models');
+  const { inspectModel } = await import('../inspection.js');
   const { loadModel, openSource } = await import('../node/load-model.js');
+  const { plan: _, ...planned } = options;
   const served: ServedModel[] = [];
   for (const given of sources) {
     const { id, source } = named(given);
     if (served.some((other) => other.id === id))
       throw usageError(`MODEL: expected names that differ, got ${JSON.stringify(id)} twice. Write NAME=MODEL.`);
-    const { plan: _, ...rest } = options;
-    const plan = await planModel(await openSource(source, { signal }), rest);
-    const { spec, contextLength, checkpoint, config } = plan;
-    await plan.close();
-    let sizeBytes = 0;
-    for (const { byteLength } of checkpoint.tensors.values()) sizeBytes += byteLength;
+    const { inspection } = await inspectModel(await openSource(source, { signal }), planned);
+    const { modelType, parameters, contextLength, checkpoint, formats, memory } = inspection;
     served.push({
       id,
       aliases: source === id ? [] : [source],
       facts: {
-        modelType: config.modelType,
-        parameters: parameterCount(spec),
+        modelType,
+        parameters,
         contextLength,
-        sizeBytes,
-        dtype: options.dtype ?? 'auto',
+        sizeBytes: checkpoint.bytes,
+        memoryBytes: memory.total,
+        ...(formats[0] && { dtype: formats[0].memory }),
       },
       load: (hooks) => loadModel(source, { ...options, ...hooks }),
     });
