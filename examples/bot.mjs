@@ -1,5 +1,4 @@
-// A bot among several people, as on Discord: one model, a conversation a person, answers one after the other in the order
-// of the messages. Reads lines `name: message` from its input: `node examples/bot.mjs`, then type `ann: Tell me a story.`
+// A bot among several people, as on Discord: one model, a conversation a person, several answers at once. Reads lines `name: message` from its input: `node examples/bot.mjs`, then type `ann: Tell me a story.`
 import { createInterface } from 'node:readline';
 import { loadModel } from 'relufy';
 
@@ -10,17 +9,20 @@ const mostMessages = 6;
 const model = await loadModel('llama-tales');
 process.stdout.write('bot: I am here.\n');
 
-const waiting = new Set();
+/** By name: what the bot is still writing. A person's messages are answered in their order. */
+const waiting = new Map();
 for await (const line of createInterface({ input: process.stdin })) {
   const [, name, text] = /^(\w+):\s*(.+)$/.exec(line) ?? [];
   if (name === undefined) process.stdout.write('bot: Write "name: message".\n');
   else {
-    const work = answer(name, text);
-    waiting.add(work);
-    work.finally(() => waiting.delete(work));
+    const before = waiting.get(name) ?? Promise.resolve();
+    waiting.set(
+      name,
+      before.then(() => answer(name, text)),
+    );
   }
 }
-await Promise.all(waiting);
+await Promise.all(waiting.values());
 await model.dispose();
 
 async function answer(name, text) {

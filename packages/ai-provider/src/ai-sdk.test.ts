@@ -217,6 +217,18 @@ describe('a scripted model', () => {
   });
 });
 
+test('ai 7 calls models through a proxy', async () => {
+  const provider = createRelufy({ models: { mine: scriptedModel(['Yes.']) } });
+  const model = new Proxy(provider('mine'), {});
+  const prompt = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'Well?' }] }];
+  const { content } = await model.doGenerate({ prompt });
+  expect(content).toEqual([{ type: 'text', text: 'Yes.' }]);
+  expect((await model.doStream({ prompt })).stream).toBeInstanceOf(ReadableStream);
+  await expect(new Proxy(provider.embeddingModel('mine'), {}).doEmbed({ values: ['x'] })).rejects.toThrow(
+    'not scripted',
+  );
+});
+
 test('what cannot be loaded is one error, and is tried again', async () => {
   const provider = createRelufy();
   const ask = () => generateText({ model: provider('no-such-model'), prompt: 'Hi', maxRetries: 0 });

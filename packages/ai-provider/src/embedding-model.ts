@@ -30,7 +30,8 @@ export class RelufyEmbeddingModel implements EmbeddingModelV3 {
     this.#pooling = pooling;
   }
 
-  async doEmbed({ values, abortSignal }: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
+  /** Bound: ai 7 calls it on a proxy, which has no private members. */
+  readonly doEmbed = async ({ values, abortSignal }: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> => {
     const model = await this.#load();
     const tap = `hidden.${model.spec.numHiddenLayers}`;
     const embeddings: number[][] = [];
@@ -43,7 +44,7 @@ export class RelufyEmbeddingModel implements EmbeddingModelV3 {
       tokens += ids.length;
     }
     return { embeddings, usage: { tokens }, warnings: [] };
-  }
+  };
 }
 
 /** `states`: [tokens, width]. */

@@ -66,7 +66,8 @@ export class RelufyLanguageModel implements LanguageModelV3 {
     this.#settings = settings;
   }
 
-  async doStream(options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
+  // both bound: ai 7 calls them on a proxy, which has no private members
+  readonly doStream = async (options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> => {
     const prepared = await this.#prepare(options);
     const left = new AbortController();
     const parts = this.#parts(prepared, options, left.signal);
@@ -78,10 +79,10 @@ export class RelufyLanguageModel implements LanguageModelV3 {
       },
       cancel: () => left.abort(),
     });
-    return { stream, request: { body: { prompt: prepared.ids.length } } };
-  }
+    return { stream, request: { body: { promptTokens: prepared.ids.length } } };
+  };
 
-  async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
+  readonly doGenerate = async (options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> => {
     const prepared = await this.#prepare(options);
     const content: LanguageModelV3Content[] = [];
     const open = new Map<string, { type: 'text' | 'reasoning'; text: string }>();
@@ -109,7 +110,7 @@ export class RelufyLanguageModel implements LanguageModelV3 {
       }
     }
     throw new Error('internal: the stream ended without a finish');
-  }
+  };
 
   async #prepare(options: LanguageModelV3CallOptions): Promise<Prepared> {
     options.abortSignal?.throwIfAborted();
