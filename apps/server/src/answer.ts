@@ -65,13 +65,11 @@ export interface SparsityFigures {
 
 /** A request that is being answered. */
 export interface Answering extends AsyncIterable<AnswerEvent> {
-  /** Known with the first event. */
+  /** What the model is called. */
   readonly id: string;
   readonly model: Model;
-  /** Known with the last event. */
+  /** Whole with the last event. */
   readonly totals: Totals;
-  readonly results: readonly GenerateResult[];
-  /** The seeds, the prompts: what was asked. */
   readonly prepared: Prepared;
   /** Nobody listens any more. */
   cancel(): void;
@@ -131,10 +129,6 @@ class Generations implements Answering {
       ending.end();
       this.#account(ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : [])));
     });
-  }
-
-  get results(): readonly GenerateResult[] {
-    return this.#results;
   }
 
   get totals(): Totals {

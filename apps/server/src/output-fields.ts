@@ -164,22 +164,27 @@ const anyObject: JsonSchema = { type: 'object' };
 function constrained(model: Model, chat: ChatFields, form: Form): ShapedOutput {
   const tokenizer = tokenizerOf(model);
   const format = formatOf(tokenizer);
-  const known = knownTurns(chat, format);
-  const quiet = format.thinks ? { ...known, options: { ...known.options, enable_thinking: false } } : known;
-  return { chat: quiet, tools: [], options: form, parser: undefined };
+  return { chat: withoutThinking(knownTurns(chat, format), format), tools: [], options: form, parser: undefined };
+}
+
+/** What has a form from its first token on leaves no room for thoughts. */
+function withoutThinking(chat: ChatFields, { thinks }: Format): ChatFields {
+  return thinks ? { ...chat, options: { ...chat.options, enable_thinking: false } } : chat;
 }
 
 function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutput {
   const { tools, choice, isParallel } = wanted;
   const tokenizer = tokenizerOf(model);
   const format = formatOf(tokenizer);
-  const plain = { chat: knownTurns(chat, format), tools, options: {} };
+  const isForced = tools.length > 0 && choice !== 'auto';
+  const turns = knownTurns(chat, format);
+  const plain = { chat: isForced ? withoutThinking(turns, format) : turns, tools, options: {} };
   if (tools.length === 0 && !format.thinks) return { ...plain, parser: undefined };
   const marks = marksOf(tokenizer, format.template);
   const byName = new Map(tools.map(({ function: { name, parameters } }) => [name, parameters as unknown]));
   // a model whose format is its own is held to it only where we can write it; else its calls are read as they come
   const isHeld = tools.length > 0 && format.calls !== undefined;
-  if (choice !== 'auto' && tools.length > 0 && !isHeld)
+  if (isForced && !isHeld)
     throw badField('tool_choice', '"auto" or "none": the calls of this model have a form of their own', show(choice));
   return {
     ...plain,
@@ -194,7 +199,8 @@ function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutp
     }),
     parser: (prompt) =>
       new RegionParser(format.template, {
-        prefix: begunAnswer(model, prompt, format),
+        // a call that has to come is no thought, even where the template has opened one
+        prefix: isForced ? '' : begunAnswer(model, prompt, format),
         marks,
         tools: tools.length > 0 ? byName : undefined,
         isHeld,

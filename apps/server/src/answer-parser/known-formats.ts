@@ -59,7 +59,8 @@ function chosen(tokenizer: Tokenizer): Format {
   const thinks = text.includes('</think>') || text.includes('<think>');
   if (tokenizer.responseTemplate !== undefined) {
     try {
-      return { template: readResponseTemplate(tokenizer.responseTemplate), calls: undefined, knowsTools, thinks: true };
+      const template = readResponseTemplate(tokenizer.responseTemplate);
+      return { template, calls: isHermes(template) ? 'hermes' : undefined, knowsTools, thinks: true };
     } catch {
       // one that we cannot run: the format is known by other signs
     }
@@ -72,6 +73,17 @@ function chosen(tokenizer: Tokenizer): Format {
       ? 'llama'
       : 'hermes';
   return { template: formats[calls], calls, knowsTools, thinks };
+}
+
+/** Calls are read as Hermes writes them, so a model may be held to that. */
+function isHermes({ regions }: ResponseTemplate): boolean {
+  const { open, close, transform } = regions.find(({ name }) => name === 'tool_calls') ?? {};
+  const told = JSON.stringify(transform) ?? '';
+  return (
+    open?.texts.includes('<tool_call>') === true &&
+    close?.texts.includes('</tool_call>') === true &&
+    ['{content.name}', '{content.arguments}'].every((part) => told.includes(part))
+  );
 }
 
 /** Ids of the special tokens among a template's marks, which a text is written without. */

@@ -1,6 +1,6 @@
 // An answer, while it is written, into text, reasoning and calls, by a response template. Text is handed on as soon as it
-// cannot be the beginning of a mark; a call when it is whole, so that none leaves the server in pieces that do not parse.
-// Does not own the templates (known-formats.ts, a model's tokenizer_config.json).
+// cannot be the beginning of a mark; a call when it is whole and parses, or, where the model can write no other, as it comes
+// (call-stream.ts). Does not own the templates (known-formats.ts, a model's tokenizer_config.json).
 import type { Piece } from '@relufy/models';
 import type { AnswerParser, AnswerPart } from './answer-parser.js';
 import { CallStream } from './call-stream.js';
