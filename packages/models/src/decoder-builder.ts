@@ -26,7 +26,7 @@ export class DecoderBuilder {
     builder: ProgramBuilder,
   ) {
     this.#scope = new DecoderScope(spec, buffers, builder, options.sparsity === 'exact');
-    this.#products = new Products(this.#scope);
+    this.#products = new Products(this.#scope, options.weights === 'all');
     this.#masks = new MaskedLayers(this.#scope, this.#products);
     this.#spec = spec;
     this.#options = options;

@@ -9,9 +9,12 @@ export class Products {
   /** Of each layer, the first list of its neurons that a product goes by. */
   readonly neurons = new Map<number, NeuronList>();
   readonly #scope: DecoderScope;
+  readonly #readsAll: boolean;
 
-  constructor(scope: DecoderScope) {
+  /** `readsAll`: products read all weights, whatever lists there are. */
+  constructor(scope: DecoderScope, readsAll: boolean) {
     this.#scope = scope;
+    this.#readsAll = readsAll;
   }
 
   /** A linear layer: input channels that are listed as active, or all. */
@@ -26,7 +29,8 @@ export class Products {
     };
     const { active, activeCount } = input;
     if (active !== undefined && this.#scope.buffers.get(weight)?.transposed) {
-      this.#scope.builder.op('axpyRows', { ...operands, active, activeCount });
+      if (this.#readsAll) this.#scope.builder.op('linear', operands);
+      else this.#scope.builder.op('axpyRows', { ...operands, active, activeCount });
       this.#read(site, layer, weight, activeCount);
       if (site === 'down') this.#listed(layer, active, activeCount);
     } else {
@@ -40,7 +44,7 @@ export class Products {
     const weight = this.#scope.use(`${name}.weight`);
     const operands = { ...this.#inputOf(weight, x), w: weight, bias: this.#scope.maybe(`${name}.bias`), out };
     const { active, activeCount } = neurons ?? {};
-    if (active === undefined) this.#scope.builder.op('linear', operands);
+    if (active === undefined || this.#readsAll) this.#scope.builder.op('linear', operands);
     else this.#scope.builder.op('gemvRows', { ...operands, active, activeCount });
     this.#read(site, layer, weight, activeCount);
     if (site === 'up') this.#listed(layer, active, activeCount);

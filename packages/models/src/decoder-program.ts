@@ -1,6 +1,7 @@
 // What is asked of a decoder's program, and what one comes with: options, taps, what it reads of the weights.
 // Does not own building one (decoder-builder.ts).
 import type { Program, ProgramBuilder } from '@relufy/tensor';
+import type { WeightsRead } from './product-choice.js';
 import type { QkvRole } from './projections.js';
 
 /** A linear layer's input, as statistics and taps name it. */
@@ -21,6 +22,8 @@ export interface ProgramOptions {
   readonly taps?: readonly string[];
   /** `logits`: the head's outputs are kept; `logprobs`: only the target's log-probability and the best id. */
   readonly head?: 'logits' | 'logprobs';
+  /** Of an exact program: products read what lists name (default), or all weights; lists are made and counted all the same. */
+  readonly weights?: WeightsRead;
   /** Keep the lists of neurons that a step reads. */
   readonly neurons?: boolean;
 }

@@ -13,6 +13,7 @@ import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
 import { commonPrefix } from './parked-slots.js';
+import { ProductChoice } from './product-choice.js';
 import { type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { SlotClaims } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
@@ -68,6 +69,7 @@ export class Steps {
   readonly #parts: StepParts;
   readonly #claims: SlotClaims;
   readonly #programs = new Map<string, Loaded>();
+  readonly #choice = new ProductChoice();
   readonly #closed: () => void;
 
   /** `closed` throws where no step may run any more; long work asks it before each step. */
@@ -104,13 +106,18 @@ export class Steps {
     outputRows: readonly number[],
     counted: number,
   ): Promise<StepOutputs> {
-    const program = this.#program({
+    const options = {
       ...(activity && { neurons: true }),
       ...(sparsity !== this.#parts.sparsity && { sparsity }),
-    });
+    };
+    let program = this.#program(options);
+    const hasLists = program.built.reads.some(({ activeCount }) => activeCount !== undefined);
+    const way = hasLists ? this.#choice.next(rows.length) : 'listed';
+    if (way === 'all') program = this.#program({ ...options, weights: way });
     const start = performance.now();
     await this.#run(program, rows, outputRows, []);
     const ms = performance.now() - start;
+    if (hasLists) this.#choice.took(rows.length, way, ms);
     const counts = await rowsRead(program.built, program.loaded, counted);
     const costs = counts.map((rowsOf) => costOf(program.built, rowsOf));
     const neurons = activity ? await neuronsRead(program.built, program.loaded, counted) : [];
