@@ -72,8 +72,8 @@ export interface LoadOptions extends SourceOptions {
   /** Format of the KV cache: f32 (default), or f16 for half the memory at a small loss. */
   readonly kvCache?: KvCacheDType;
   /**
-   * Sequences that the KV cache holds at once. Default 1; more let `scoreBatch` and `scoreContinuations` share steps. Or
-   * as many, up to `most`, as fit in `kvBytes`.
+   * Sequences that the KV cache holds at once: generations that share steps, and what `scoreBatch` and `scoreContinuations`
+   * score together; who finds none free waits. Default 1. Or as many, up to `most`, as fit in `kvBytes`.
    */
   readonly slots?: number | { readonly most: number; readonly kvBytes: number };
   /**
