@@ -20,7 +20,7 @@ const tool = {
 
 export async function runChecks(packages, url, only) {
   for (const [name, checks] of Object.entries(clients)) {
-    if (only !== undefined && only !== name) continue;
+    if (only === undefined ? name === 'openai batches' : only !== name) continue;
     for (const [what, check] of Object.entries(checks(packages, url))) {
       await check();
       console.log(`${name}: ${what}`);
@@ -140,6 +140,40 @@ const clients = {
           response_format: { type: 'json_schema', json_schema: { name: 'animal', schema, strict: true } },
         });
         assert.match(JSON.parse(answer.choices[0].message.content).kind, /^(fox|owl)$/);
+      },
+    };
+  },
+
+  // needs a server with --batches: asked for by name
+  'openai batches'({ OpenAI, toFile }, url) {
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+    return {
+      async 'a file is answered'() {
+        const lines = [0, 1, 2].map((i) => ({
+          custom_id: `r${i}`,
+          method: 'POST',
+          url: '/v1/chat/completions',
+          body: { model, messages, max_tokens: 5 + i, temperature: 0 },
+        }));
+        const text = lines.map((line) => JSON.stringify(line)).join('\n');
+        const file = await client.files.create({ file: await toFile(Buffer.from(text), 'in.jsonl'), purpose: 'batch' });
+        const asked = { input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' };
+        let batch = await client.batches.create(asked);
+        while (batch.status === 'in_progress') {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          batch = await client.batches.retrieve(batch.id);
+        }
+        assert.deepEqual([batch.status, batch.request_counts], ['completed', { total: 3, completed: 3, failed: 0 }]);
+        const output = await (await client.files.content(batch.output_file_id)).text();
+        const answers = output
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line));
+        assert.deepEqual(
+          answers.map((answer) => answer.response.body.usage.completion_tokens),
+          [5, 6, 7],
+        );
+        assert.equal((await client.files.delete(file.id)).deleted, true);
       },
     };
   },

@@ -2,21 +2,32 @@
 // not installed (README.md), a client is skipped by name.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { root } from '../checks/workspace.js';
 
 const folder = `${root}tools/clients`;
 const isInstalled = existsSync(`${folder}/node_modules/openai`);
-const clients = ['openai', 'ollama', 'ai sdk', 'langchain'];
+const redisServer = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0);
+const clients = ['openai', 'ollama', 'ai sdk', 'langchain', ...(redisServer ? ['openai batches'] : [])];
 
 if (!isInstalled) test.skip('clients of relufy serve (skipped: npm --prefix tools/clients ci)', () => {});
 
 describe.skipIf(!isInstalled)('clients of relufy serve', () => {
   let server: ChildProcess;
+  let redis: ChildProcess | undefined;
   let url: string;
 
   beforeAll(async () => {
     const command = [`${root}packages/relufy/dist/cli.js`, 'serve', 'llama-tales', '--port', '0', '--threads', '1'];
+    if (redisServer) {
+      const port = await freePort();
+      redis = spawn(redisServer, ['--port', String(port), '--save', ''], { stdio: ['ignore', 'pipe', 'ignore'] });
+      await new Promise<void>((resolve) =>
+        redis?.stdout?.on('data', (text) => /Ready to accept/.test(text) && resolve()),
+      );
+      command.push('--batches', `redis://127.0.0.1:${port}`);
+    }
     server = spawn(process.execPath, command, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     url = await new Promise((resolve, reject) => {
@@ -29,7 +40,8 @@ describe.skipIf(!isInstalled)('clients of relufy serve', () => {
     });
   });
   afterAll(() => {
-    server.kill();
+    server.kill('SIGKILL');
+    redis?.kill('SIGKILL');
   });
 
   test.each(clients)('%s', { timeout: 60_000 }, (client) => {
@@ -40,3 +52,12 @@ describe.skipIf(!isInstalled)('clients of relufy serve', () => {
     expect(`${status}\n${stdout}${stderr}`).toMatch(/^0\n/);
   });
 });
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
