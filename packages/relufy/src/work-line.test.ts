@@ -73,6 +73,15 @@ describe('in a log', () => {
     ]);
   });
 
+  test('the time left of work that goes on where it stood is told by what is new', () => {
+    const { written, line } = lineOn(false);
+    for (let second = 0; second <= 5; second++) {
+      line.hear({ what: 'training', share: 0.5 + second / 100 });
+      vi.advanceTimersByTime(1000);
+    }
+    expect(written).toEqual(['Training 52 %, 48 s left\n']);
+  });
+
   test('work that says nothing more is named too', () => {
     const { written, line } = lineOn(false);
     line.hear({ what: 'reading the teacher' });

@@ -8,7 +8,7 @@ export interface Work {
   readonly what: string;
   /** What is done of it, 0 to 1. */
   readonly share?: number;
-  /** Default: by how long the share took. */
+  /** Default: by how long the share took since this work was first heard of. */
   readonly leftMs?: number;
 }
 
@@ -27,7 +27,9 @@ const usualColumns = 80;
 
 export function workLine(output: Output, now: () => number = () => performance.now()): WorkLine {
   const isTerminal = output.isTTY === true;
-  let [last, began] = [now(), now()];
+  let last = now();
+  /** Of what is under way: when it was first heard of, and how far it was, which a run that goes on is from its start. */
+  let began = { at: last, share: 0 };
   let what: string | undefined;
   let said: string | undefined;
   let late: NodeJS.Timeout | undefined;
@@ -35,7 +37,7 @@ export function workLine(output: Output, now: () => number = () => performance.n
   const say = (work: Work) => {
     last = now();
     said = work.what;
-    const line = printable(describeWork(work, last - began)).replaceAll('\n', ' ');
+    const line = printable(describeWork(work, last - began.at, began.share)).replaceAll('\n', ' ');
     // beyond the last column the cursor would stand in the next row
     const room = (output.columns || usualColumns) - 1;
     output.write(isTerminal ? `\r\u{1b}[2K${within(line, room)}` : `${line}\n`);
@@ -44,7 +46,7 @@ export function workLine(output: Output, now: () => number = () => performance.n
   return {
     hear: (work) => {
       clearTimeout(late);
-      if (work.what !== what) [what, began] = [work.what, now()];
+      if (work.what !== what) [what, began] = [work.what, { at: now(), share: work.share ?? 0 }];
       const silence = now() - last;
       if (isTerminal) {
         // what has no share may hold the process up until it is done
@@ -68,10 +70,10 @@ function within(text: string, columns: number): string {
   return cut;
 }
 
-function describeWork({ what, share, leftMs }: Work, elapsedMs: number): string {
+function describeWork({ what, share, leftMs }: Work, elapsedMs: number, firstShare: number): string {
   const text = what.charAt(0).toUpperCase() + what.slice(1);
   if (share === undefined) return `${text} ...`;
-  const left = leftMs ?? (elapsedMs / share) * (1 - share);
+  const left = leftMs ?? (elapsedMs / (share - firstShare)) * (1 - share);
   const known = Number.isFinite(left) && (leftMs !== undefined || elapsedMs > 1000);
   return `${text} ${Math.floor(100 * Math.min(1, share))} %${known ? `, ${duration(left)} left` : ''}`;
 }
