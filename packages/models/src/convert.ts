@@ -20,8 +20,10 @@ import {
   type DType,
   elementCount,
   isBlockDType,
+  isFiniteBuffer,
   oneOf,
   RelufyError,
+  show,
   type WeightDType,
   weightDTypes,
 } from '@relufy/tensor';
@@ -46,9 +48,17 @@ export interface ConversionOptions {
   readonly relufy?: RelufyOptions;
   /** The folder of a sparsity plan, for which `packed` lays the weights out; the metadata records it. */
   readonly plan?: ModelFiles;
+  /**
+   * What `inputMeanSquares` gives for this model, for int4 and uint4: their blocks then err less where inputs are large.
+   * Blocks that the file already has in this format stay as they are.
+   */
+  readonly importance?: ReadonlyMap<string, Float32Array>;
   readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
   readonly signal?: AbortSignal;
 }
+
+/** Formats whose blocks are searched for the least error that matters. */
+export const searchedDTypes: readonly WeightDType[] = ['int4', 'uint4'];
 
 /** What the converted folder holds. `close` gives the source back. */
 export type Conversion = ModelFolder & Required<Pick<ModelFolder, 'metadata' | 'alignment' | 'close'>>;
@@ -60,11 +70,20 @@ export function checkConversionOptions(options: ConversionOptions): void {
     layout: oneOf('hf', 'packed'),
     relufy: anything, // relufy.ts looks into it
     plan: anything, // an open one
+    importance: anything, // checked below
     onProgress: aFunction,
     signal: aSignal,
   });
   if (options.dtype === undefined) checkValue('convert option "dtype"', undefined, oneOf(...weightDTypes));
   if (options.relufy !== undefined) checkRelufyOptions(options.relufy);
+  const { dtype, importance } = options;
+  if (importance === undefined) return;
+  const fits = importance instanceof Map && [...importance.values()].every((each) => isFiniteBuffer('f32', each, 0));
+  if (!fits || !searchedDTypes.includes(dtype))
+    throw new RelufyError(
+      'option',
+      `convert option "importance": expected finite numbers by buffer, with dtype ${searchedDTypes.join(' or ')}, got ${fits ? dtype : show(importance)}.`,
+    );
 }
 
 /** Reads headers and checks that everything fits; the tensors' data is produced when a writer asks for it. */
@@ -101,6 +120,7 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
     const fill: FillOptions = {
       name: files.name,
       signal,
+      importance: options.importance,
       onBytes: (_, bytes) => {
         loaded += bytes;
         options.onProgress?.({ loaded: Math.min(loaded, checkpoint.totalBytes), total: checkpoint.totalBytes });

@@ -4,7 +4,7 @@ export type { ChatMessage, ChatRole, ContentPart, ToolCall } from '@relufy/token
 export type { ConstraintOptions } from './constrained/constraint.js';
 export type { JsonSchema } from './constrained/json-schema.js';
 export { type Tool, type ToolCallFormat, type ToolChoice, toolCallFormats } from './constrained/tool-calls.js';
-export { type Conversion, type ConversionOptions, planConversion } from './convert.js';
+export { type Conversion, type ConversionOptions, planConversion, searchedDTypes } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
 export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';
 export {
@@ -21,6 +21,7 @@ export type { Family, WeightMap, WeightPart } from './families/family.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
 export { fingerprint } from './fingerprint.js';
 export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
+export { type ImportanceOptions, inputMeanSquares } from './importance.js';
 export {
   type LoadFilesOptions,
   type LoadOptions,

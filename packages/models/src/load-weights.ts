@@ -132,6 +132,8 @@ export interface FillOptions {
   readonly name: string;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((file: string, bytes: number) => void) | undefined;
+  /** By buffer, how much the error of each input's weights counts where they are cut into blocks (importance.ts). */
+  readonly importance?: ReadonlyMap<string, Float32Array> | undefined;
 }
 
 /** Fills one buffer from its parts. `target` is asked anew after every read, since memory may have moved. */
@@ -166,6 +168,7 @@ export async function fillBuffer(
             target() as Uint8Array,
             row,
             whereOf(options.name, [part]),
+            options.importance?.get(decl.name),
           );
         else target().set(values, row * width);
       }
@@ -211,11 +214,18 @@ function quantizeRows(
   target: Uint8Array,
   toRow: number,
   where: string,
+  importance?: Float32Array,
 ): void {
   const bytes = rowBytes(dtype, width);
   for (let row = 0; row * width < values.length; row++) {
     const to = (toRow + row) * bytes;
-    quantizeRow(dtype, values.subarray(row * width, (row + 1) * width), target.subarray(to, to + bytes), where);
+    quantizeRow(
+      dtype,
+      values.subarray(row * width, (row + 1) * width),
+      target.subarray(to, to + bytes),
+      where,
+      importance,
+    );
   }
 }
 

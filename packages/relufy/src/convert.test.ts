@@ -40,6 +40,12 @@ describe('relufy convert', () => {
   test.each([
     [['--dtype', 'int3'], 2, '--dtype: expected f32, bf16, int8, int4, uint4, got "int3".'],
     [['--to', 'gguf', '--dtype', 'bf16'], 2, '--dtype: expected f32, f16, q8_0, q4_0, got "bf16".'],
+    [['--dtype', 'int8', '--calibrate', 'a.txt'], 2, '--calibrate: expected it with --dtype int4 or uint4, got int8.'],
+    [
+      ['--to', 'gguf', '--calibrate', 'a.txt'],
+      2,
+      '--to gguf: expected no --stage, --shift, --layout, --plan or --calibrate, got one.',
+    ],
     [['--shift', '1'], 2, '--shift: expected --stage with it, got none.'],
     [['--stage', '3'], 1, 'relufy "stage": expected 1 or 2, got 3.'],
     [['--dtype', 'int8', '--layout', 'hf'], 1, 'convert option "layout": expected packed for int8, got hf.'],

@@ -10,38 +10,42 @@ import { decodeText, RelufyError } from '@relufy/tensor';
 import { usageError } from './failure.js';
 
 /**
- * The text of a file, to be read as often as it is asked for; a pipe's is held, since it comes once.
+ * The text of a file, to be read as often as it is asked for; a pipe's is held, since it comes once. `option` is what named
+ * it.
  * @throws a usage error when its beginning is no text.
  */
-export async function openText(path: string): Promise<() => AsyncIterable<string> | Iterable<string>> {
+export async function openText(
+  path: string,
+  option = '--data',
+): Promise<() => AsyncIterable<string> | Iterable<string>> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() === false) {
     const parts: string[] = [];
     let length = 0;
-    for await (const part of readText(path)) {
+    for await (const part of readText(path, option)) {
       parts.push(part);
       length += part.length;
       if (length > mostOfPipe)
         throw usageError(
-          `--data: expected at most ${mostOfPipe} characters from a pipe, which are held, got more. Write them to a file.`,
+          `${option}: expected at most ${mostOfPipe} characters from a pipe, which are held, got more. Write them to a file.`,
         );
     }
     return () => parts;
   }
-  for await (const _ of readText(path)) break;
-  return () => readText(path);
+  for await (const _ of readText(path, option)) break;
+  return () => readText(path, option);
 }
 
 /** The text of a file, plain or gzipped, as it is read. */
-export async function* readText(path: string): AsyncGenerator<string> {
+export async function* readText(path: string, option = '--data'): AsyncGenerator<string> {
   try {
-    yield* decodeText(`--data: ${JSON.stringify(path)}`, readBytes(path));
+    yield* decodeText(`${option}: ${JSON.stringify(path)}`, readBytes(path, option));
   } catch (error) {
     throw RelufyError.is(error) ? usageError(error.message) : error;
   }
 }
 
-async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
+async function* readBytes(path: string, option: string): AsyncGenerator<Uint8Array> {
   const stored = createReadStream(path, { highWaterMark: pieceLength });
   // the error of either reaches the loop below
   const bytes: Readable = path.endsWith('.gz') ? pipeline(stored, createGunzip(), () => {}) : stored;
@@ -49,7 +53,7 @@ async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
     for await (const chunk of bytes) yield chunk as Uint8Array;
   } catch (error) {
     throw usageError(
-      `--data: expected a text file, plain or gzipped (.gz), got ${JSON.stringify(path)}: ${(error as Error).message}.`,
+      `${option}: expected a text file, plain or gzipped (.gz), got ${JSON.stringify(path)}: ${(error as Error).message}.`,
     );
   } finally {
     bytes.destroy();

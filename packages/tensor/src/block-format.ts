@@ -9,6 +9,7 @@
 //   then the blocks' scales, f16 little endian, in order; then, of uint4, their minima, the same way;
 // and the whole padded to 64 bytes, so that every row begins on a cache line. All of a neuron is one contiguous run.
 // The blocks are those of GGUF's q8_0, q4_0 and q4_1, with the scales gathered behind the values.
+import { type BlockScale, searchRange, searchScale } from './block-search.js';
 import { f16ToF32, f32ToF16 } from './dtype.js';
 import { RelufyError } from './errors.js';
 
@@ -48,9 +49,16 @@ export function blockRowBytes(dtype: BlockDType, columns: number): number {
 
 /**
  * Writes one row of finite numbers. `target` is exactly the row's bytes; `where` names the tensor in an error.
+ * `importance`: how much the error of each number counts, not negative; int8 has no use for it.
  * @throws RelufyError `checkpoint` where a block's scale is too large for f16: infinity times an integer is no weight.
  */
-export function quantizeRow(dtype: BlockDType, values: Float32Array, target: Uint8Array, where = 'quantizeRow'): void {
+export function quantizeRow(
+  dtype: BlockDType,
+  values: Float32Array,
+  target: Uint8Array,
+  where = 'quantizeRow',
+  importance?: Float32Array,
+): void {
   const scales = scalesOffset(dtype, values.length);
   const blocks = blocksOf(values.length);
   const put = (at: number, bits: number, part: Float32Array): void => {
@@ -61,7 +69,10 @@ export function quantizeRow(dtype: BlockDType, values: Float32Array, target: Uin
   target.fill(0);
   for (let block = 0; block < blocks; block++) {
     const part = values.subarray(block * blockSize, (block + 1) * blockSize);
-    const { scale, minimum } = quantizers[dtype](part, target, block * layouts[dtype].values);
+    const counts = importance?.subarray(block * blockSize, (block + 1) * blockSize);
+    // where nothing counts, as without
+    const used = counts?.some((count) => count > 0) ? counts : undefined;
+    const { scale, minimum } = quantizers[dtype](part, target, block * layouts[dtype].values, used);
     put(scales + 2 * block, scale, part);
     if (minimum !== undefined) put(scales + 2 * (blocks + block), minimum, part);
   }
@@ -110,12 +121,6 @@ export function blockInteger(dtype: BlockDType, row: Uint8Array, index: number):
   return (within < 16 ? byte & 15 : byte >> 4) - (dtype === 'int4' ? 8 : 0);
 }
 
-/** f16 bits of what a block's integers are scaled by, and moved by. */
-interface BlockScale {
-  readonly scale: number;
-  readonly minimum?: number;
-}
-
 /** scale = largest / 127, as q8_0. */
 function quantizeInt8(values: Float32Array, target: Uint8Array, at: number): BlockScale {
   let largest = 0;
@@ -134,11 +139,15 @@ function quantizeInt8(values: Float32Array, target: Uint8Array, at: number): Blo
  * scale of least plain error clips outliers, and measured worse (LOG.md, 2026-11-24). Ternary weights (BitNet) are
  * mapped to -7, 0 and 7, exact but for the scale's own rounding.
  */
-function quantizeInt4(values: Float32Array, target: Uint8Array, at: number): BlockScale {
+function quantizeInt4(values: Float32Array, target: Uint8Array, at: number, importance?: Float32Array): BlockScale {
   let largest = 0;
   for (const value of values) if (Math.abs(value) > Math.abs(largest)) largest = value;
   const isTernary = values.every((value) => value === 0 || value === largest || value === -largest);
-  const bits = isTernary ? f32ToF16(largest / 7) : int4Scale(values, f32ToF16(largest / -8));
+  const bits = isTernary
+    ? f32ToF16(largest / 7)
+    : importance
+      ? searchScale(values, importance, -8, 7).scale
+      : int4Scale(values, f32ToF16(largest / -8));
   const scale = f16ToF32(bits);
   putNibbles(target, at, (i) => (i < values.length && scale !== 0 ? int4Integer(values[i] as number, scale) + 8 : 8));
   return { scale: bits };
@@ -149,14 +158,8 @@ function putNibbles(target: Uint8Array, at: number, nibble: (index: number) => n
 }
 
 /** minimum = least, scale = (largest - least) / 15, as q4_1; a scale that f16 rounds to 0 leaves the minimum alone. */
-function quantizeUint4(values: Float32Array, target: Uint8Array, at: number): BlockScale {
-  let least = Number.POSITIVE_INFINITY;
-  let largest = Number.NEGATIVE_INFINITY;
-  for (const value of values) {
-    least = Math.min(least, value);
-    largest = Math.max(largest, value);
-  }
-  const bits = { scale: f32ToF16((largest - least) / 15), minimum: f32ToF16(least) };
+function quantizeUint4(values: Float32Array, target: Uint8Array, at: number, importance?: Float32Array): BlockScale {
+  const bits = importance ? searchRange(values, importance, 15) : wholeRange(values);
   const [scale, minimum] = [f16ToF32(bits.scale), f16ToF32(bits.minimum)];
   putNibbles(target, at, (i) =>
     i < values.length && scale !== 0
@@ -166,7 +169,19 @@ function quantizeUint4(values: Float32Array, target: Uint8Array, at: number): Bl
   return bits;
 }
 
-const quantizers: Readonly<Record<BlockDType, (values: Float32Array, target: Uint8Array, at: number) => BlockScale>> = {
+function wholeRange(values: Float32Array): BlockScale & { readonly minimum: number } {
+  let least = Number.POSITIVE_INFINITY;
+  let largest = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    least = Math.min(least, value);
+    largest = Math.max(largest, value);
+  }
+  return { scale: f32ToF16((largest - least) / 15), minimum: f32ToF16(least) };
+}
+
+type Quantizer = (values: Float32Array, target: Uint8Array, at: number, importance?: Float32Array) => BlockScale;
+
+const quantizers: Readonly<Record<BlockDType, Quantizer>> = {
   int8: quantizeInt8,
   int4: quantizeInt4,
   uint4: quantizeUint4,

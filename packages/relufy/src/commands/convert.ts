@@ -2,15 +2,23 @@
 // Does not own the conversions (@relufy/models, @relufy/checkpoint).
 import { stat } from 'node:fs/promises';
 import { wholeFrom } from '@relufy/chat';
-import { convertModel, type RelufyOptions, type WeightDType, writeGguf } from '@relufy/models';
+import {
+  convertModel,
+  inputMeanSquares,
+  type RelufyOptions,
+  searchedDTypes,
+  type WeightDType,
+  writeGguf,
+} from '@relufy/models';
 import { weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
 import { choice, modelHelp, numeric, planHelp } from '../options.js';
 import { print } from '../output.js';
 import { untilInterrupted } from '../signals.js';
-import { openShown } from '../with-model.js';
-import { workLine } from '../work-line.js';
+import { openText, sequencesOf, textIds, whileWanted } from '../text-ids.js';
+import { openModel, openShown } from '../with-model.js';
+import { type WorkLine, workLine } from '../work-line.js';
 
 const examples = `
 Formats:
@@ -20,6 +28,7 @@ Formats:
 Examples:
   $ relufy convert facebook/opt-125m --dtype int8 --out ./opt-125m-int8
   $ relufy convert ./model.gguf --dtype bf16 --out ./model
+  $ relufy convert ./model --dtype int4 --calibrate wiki.txt --out ./model-int4
   $ relufy convert ./model --to gguf --dtype q8_0 --out ./model.gguf
   $ relufy convert ./llama --stage 1 --dtype bf16 --out ./llama-relu`;
 
@@ -34,6 +43,8 @@ interface ConvertValues {
   readonly stage?: 1 | 2;
   readonly shift?: number;
   readonly plan?: string;
+  readonly calibrate?: string;
+  readonly calibrationTokens: number;
 }
 
 export function define(command: Command): void {
@@ -61,6 +72,13 @@ export function define(command: Command): void {
       }),
     )
     .option('--plan <plan>', `lay packed weights out for a ${planHelp}`)
+    .option(
+      '--calibrate <file>',
+      'a text, plain or gzipped, that tells which inputs are large: int4 and uint4 lose less of the model',
+    )
+    .addOption(
+      numeric('--calibration-tokens <n>', 'tokens of it that --calibrate looks at', wholeFrom(1)).default(8192),
+    )
     .addHelpText('after', examples)
     .action(convert);
 }
@@ -75,20 +93,24 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
       const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
       const to = values.to ?? (/\.gguf$/i.test(values.out) ? 'gguf' : 'safetensors');
       if (to === 'gguf') {
-        if (relufy || values.layout || values.plan)
-          throw usageError('--to gguf: expected no --stage, --shift, --layout or --plan, got one.');
+        if (relufy || values.layout || values.plan || values.calibrate)
+          throw usageError('--to gguf: expected no --stage, --shift, --layout, --plan or --calibrate, got one.');
         const type = oneOf(values.dtype ?? 'f16', ggufTypes);
         await refuseExisting(values.out);
         await writeGguf(values.out, files, { type, onProgress, signal });
       } else {
         const dtype: WeightDType = oneOf(values.dtype ?? 'bf16', weightDTypes);
         const { layout } = values;
+        if (values.calibrate !== undefined && !searchedDTypes.includes(dtype))
+          throw usageError(`--calibrate: expected it with --dtype ${searchedDTypes.join(' or ')}, got ${dtype}.`);
+        const importance = values.calibrate && (await importanceOf(source, values, line, signal));
         await convertModel(files, values.out, {
           dtype,
           onProgress,
           signal,
           ...(layout && { layout }),
           ...(relufy && { relufy }),
+          ...(importance && { importance }),
           ...(values.plan && { plan: await openShown(values.plan, { signal }) }),
         });
       }
@@ -97,6 +119,33 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
     }
   });
   print(values.out);
+}
+
+/** Runs the model that is converted over the text, in the format that its files have. */
+async function importanceOf(
+  source: string,
+  { calibrate = '', calibrationTokens, revision, plan, ...values }: ConvertValues,
+  line: WorkLine,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const text = await openText(calibrate, '--calibrate');
+  const relufy = relufyOf({ ...values, calibrationTokens });
+  const model = await openModel(source, {
+    dtype: 'auto',
+    signal,
+    ...(revision && { revision }),
+    ...(plan && { plan }),
+    ...(relufy && { relufy }),
+  });
+  try {
+    const ids = textIds(whileWanted(text(), signal), (...asked) => model.encode(...asked));
+    const sequences: (readonly number[])[] = [];
+    for await (const sequence of sequencesOf(ids, model.contextLength, calibrationTokens)) sequences.push(sequence);
+    const onProgress = (share: number) => line.hear({ what: `running ${source} over ${calibrate}`, share });
+    return await inputMeanSquares(model, sequences, { signal, onProgress });
+  } finally {
+    await model.dispose();
+  }
 }
 
 function relufyOf({ stage, shift }: ConvertValues): RelufyOptions | undefined {
