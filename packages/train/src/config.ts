@@ -3,11 +3,11 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { RelufyOptions } from '@relufy/models';
+import { type MaskPlace, maskPlaces, type RelufyOptions } from '@relufy/models';
 import { decodeWhole, RelufyError } from '@relufy/tensor';
 import { parse } from 'yaml';
 import { Section } from './config-section.js';
-import type { L1Stage, LearningRateSchedule } from './schedules.js';
+import type { DensityStage, L1Stage, LearningRateSchedule } from './schedules.js';
 
 export interface DataSource {
   readonly path: string;
@@ -18,6 +18,15 @@ export interface DataSource {
   readonly loss: 'answers' | 'all';
   /** What divides a text file into documents; absent: the file is one. */
   readonly separator?: string;
+}
+
+/** A magnitude mask (`Mask` of @relufy/models) whose thresholds rise while the model learns to do with what they leave. */
+export interface RisingMask {
+  readonly at: readonly MaskPlace[];
+  /** The share of the numbers that it keeps, in each layer. */
+  readonly density: readonly DensityStage[];
+  /** At `neurons`: compares |act(gate x)_i| times the mean of |up x|_i, as CHESS does (arXiv 2409.01366). */
+  readonly weighted: boolean;
 }
 
 export interface RunConfig {
@@ -66,6 +75,7 @@ export interface RunConfig {
     readonly cache?: string;
   };
   readonly l1: readonly L1Stage[];
+  readonly masks: readonly RisingMask[];
   readonly heluAlpha: number;
   readonly gradientCheckpointing: boolean;
   readonly evaluation: { readonly every: number; readonly sequences: number };
@@ -146,6 +156,7 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
     optimizer: optimizerOf(root.section('optimizer') ?? root.fail('optimizer', 'a section')),
     ...(distillation && { distillation }),
     l1: l1Of(root),
+    masks: masksOf(root),
     heluAlpha: root.number('heluAlpha', 0),
     gradientCheckpointing: root.flag('gradientCheckpointing', false),
     evaluation: {
@@ -256,11 +267,37 @@ function distillationOf(
 }
 
 function l1Of(root: Section): readonly L1Stage[] {
-  let until = -1;
-  return root.list('l1').map((section) => {
-    const stage = { until: section.whole('until', undefined, 0), lambda: section.number('lambda') };
-    if (stage.until <= until) section.fail('until', `a step behind ${until}`);
-    until = stage.until;
+  return stagesOf(root, 'l1', (section) => ({ lambda: section.number('lambda') }));
+}
+
+function masksOf(root: Section): readonly RisingMask[] {
+  return root.list('masks').map((section) => {
+    const density = stagesOf(section, 'density', (stage) => ({
+      density: stage.number('density', undefined, 0.001, 1),
+    }));
+    if (density.length === 0) section.fail('density', 'a list of at least one stage');
+    const mask = { at: placesOf(section), density, weighted: section.flag('weighted', false) };
+    if (mask.weighted && mask.at.join() !== 'neurons') section.fail('weighted', 'false unless the mask is at neurons');
+    section.end();
+    return mask;
+  });
+}
+
+function placesOf(section: Section): readonly MaskPlace[] {
+  const at = section.raw('at');
+  if (!Array.isArray(at) || at.length === 0 || !at.every((place) => maskPlaces.includes(place)))
+    section.fail('at', `a list of ${maskPlaces.join(', ')}`);
+  return maskPlaces.filter((place) => at.includes(place));
+}
+
+/** Stages whose steps rise. */
+function stagesOf<Value>(root: Section, key: string, pick: (section: Section) => Value) {
+  let before = -1;
+  return root.list(key).map((section) => {
+    const until = section.whole('until', undefined, 0);
+    if (until <= before) section.fail('until', `a step after ${before}`);
+    before = until;
+    const stage = { until, ...pick(section) };
     section.end();
     return stage;
   });

@@ -5,7 +5,11 @@ import {
   gatherTensors,
   type ModelFolder,
   modelTexts,
+  planBuffers,
+  planConfigFile,
+  planJson,
   relufiedConfig,
+  type SparsityPlan,
   writeModelFolder,
 } from '@relufy/models';
 import { narrowToBf16 } from '@relufy/tensor';
@@ -17,13 +21,15 @@ export interface OutputOptions {
   readonly dtype: 'f32' | 'bf16';
   /** Write the model as one with this bar in place of its ReLU. */
   readonly fatrelu?: number | undefined;
+  /** Of rising masks: a plan of its own files beside the weights. */
+  readonly plan?: SparsityPlan;
   /** Further files. */
   readonly texts?: ReadonlyMap<string, string>;
 }
 
 /** Writes the model of a session, all of it or nothing; an existing folder of that name is replaced at the end. */
 export async function writeModel(start: StartModel, session: TrainingSession, options: OutputOptions): Promise<void> {
-  const { folder, dtype, fatrelu, texts } = options;
+  const { folder, dtype, fatrelu, plan, texts } = options;
   const parameters = new Map(session.step.parameters.map((entry) => [entry.parameter.name, entry]));
   const tensors = gatherTensors({
     map: start.map,
@@ -36,13 +42,25 @@ export async function writeModel(start: StartModel, session: TrainingSession, op
   const barred: Activation = { kind: 'fatrelu', threshold: fatrelu ?? 0 };
   const written = fatrelu === undefined ? spec : { ...spec, ffn: { ...spec.ffn, activation: barred } };
   const contents: ModelFolder = {
-    texts: modelTexts(relufiedConfig(start.configJson, written), [...start.texts, ...(texts ?? [])]),
+    texts: modelTexts(relufiedConfig(start.configJson, written), [
+      ...start.texts,
+      ...(texts ?? []),
+      ...(plan ? ([[planConfigFile, planJson(plan)]] as const) : []),
+    ]),
     tensors: [...tensors].map(({ name, shape, values }) => ({
       name,
       shape,
       dtype: dtype === 'f32' ? 'F32' : 'BF16',
       data: dtype === 'f32' ? values : narrowToBf16(values),
     })),
+    ...(plan && {
+      planTensors: planBuffers(session.spec).map(({ name, shape }) => ({
+        name,
+        shape: shape as readonly number[],
+        dtype: 'F32' as const,
+        data: (session.session.view(name) as Float32Array).slice(),
+      })),
+    }),
   };
   await writeModelFolder(folder, async () => contents, { replace: true, what: 'the model' });
 }

@@ -1,4 +1,4 @@
-// Checkpoints of a run: parameters, what the optimiser keeps beside them, where the run stands, and its config. One is
+// Checkpoints of a run: parameters, what the optimiser keeps beside them, thresholds that rise, where the run stands, and its config. One is
 // whole or not there, and the one before it is removed only afterwards. Owns finding the newest whose bytes are those that
 // were written. Does not own the arrays' file format (tensor-file.ts).
 import { readdir, rename, rm } from 'node:fs/promises';
@@ -34,12 +34,13 @@ const damagedPrefix = 'damaged-';
 const kept = ['parameter', 'm', 'v', 'average'] as const satisfies (keyof TrainedParameter)[];
 
 function keptBuffers(session: TrainingSession) {
-  return session.step.parameters.flatMap((parameter) =>
+  const ofParameters = session.step.parameters.flatMap((parameter) =>
     kept.flatMap((role) => {
       const decl = parameter[role];
       return decl === undefined ? [] : [decl];
     }),
   );
+  return [...ofParameters, ...session.step.state];
 }
 
 export interface SaveOptions {

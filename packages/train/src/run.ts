@@ -11,6 +11,7 @@ import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.
 import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
 import { writeModel } from './output.js';
+import { risingPlan } from './rising-thresholds.js';
 import { findCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint, setAside } from './run-checkpoint.js';
 import { type Metrics, RunFolder, type StartMetrics } from './run-folder.js';
 import { type OnProgress, progressOf, type RunOptions, warn } from './run-options.js';
@@ -180,7 +181,9 @@ class Run {
     this.#progress('writing the model');
     const record = { config: withoutPlaces(this.#config), metrics };
     const texts = new Map([['training.json', `${jsonText(record, 2)}\n`]]);
-    await writeModel(this.#start, this.#session, { folder, ...this.#config.output, texts });
+    const { masks, output } = this.#config;
+    const plan = masks.length > 0 ? { plan: risingPlan(masks) } : {};
+    await writeModel(this.#start, this.#session, { folder, ...output, ...plan, texts });
     this.#options.onEvent?.({ kind: 'done', folder, metrics, peakBytes: process.resourceUsage().maxRSS * 1024 });
     return metrics;
   }
@@ -262,6 +265,7 @@ class Run {
     const gradientNorm = await this.#session.gradientNorm(update);
     this.#refuseExplosion(loss, gradientNorm, results.at(-1)?.rows ?? 0);
     await this.#session.update(update);
+    this.#session.raiseThresholds(results.at(-1)?.rows ?? 0, step + 1);
     this.#state = { step: step + 1, tokens: this.#state.tokens + rows, draws: this.#stream.state };
     return {
       step: step + 1,

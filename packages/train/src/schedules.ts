@@ -1,4 +1,4 @@
-// What changes with the steps of a run: the learning rate, and lambda of ProSparse. Pure functions of the step.
+// What changes with the steps of a run: the learning rate, lambda of ProSparse, the densities of masks. Pure functions of the step.
 // Does not own who applies them (run.ts).
 
 export type LearningRateSchedule =
@@ -38,20 +38,37 @@ export interface L1Stage {
   readonly lambda: number;
 }
 
-/**
- * lambda of ProSparse (arXiv 2402.13516, 3.2): the first stage is constant, each later one rises from the stage before
- * along half a sine; behind the last it stays.
- */
+/** A stage of a mask: the share that it keeps reaches `density` at step `until`. */
+export interface DensityStage {
+  readonly until: number;
+  readonly density: number;
+}
+
+/** lambda of ProSparse (arXiv 2402.13516, 3.2); without stages 0. */
 export function l1At(stages: readonly L1Stage[], step: number): number {
-  let before: L1Stage | undefined;
+  return eased(stages, ({ lambda }) => lambda, step) ?? 0;
+}
+
+/** The share that a mask keeps at a step. */
+export function densityAt(stages: readonly DensityStage[], step: number): number {
+  return eased(stages, ({ density }) => density, step) ?? 1;
+}
+
+/** The first stage is constant, each later one is reached from the stage before along half a sine; after the last it stays. */
+function eased<Stage extends { readonly until: number }>(
+  stages: readonly Stage[],
+  pick: (stage: Stage) => number,
+  step: number,
+): number | undefined {
+  let before: Stage | undefined;
   for (const stage of stages) {
     if (step <= stage.until) {
-      if (before === undefined) return stage.lambda;
+      if (before === undefined) return pick(stage);
       const progress = (step - before.until) / (stage.until - before.until);
       const rise = (Math.sin(-Math.PI / 2 + Math.PI * progress) + 1) / 2;
-      return before.lambda + rise * (stage.lambda - before.lambda);
+      return pick(before) + rise * (pick(stage) - pick(before));
     }
     before = stage;
   }
-  return before?.lambda ?? 0;
+  return before && pick(before);
 }

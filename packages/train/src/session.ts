@@ -4,6 +4,7 @@ import { alibiTable, type ModelSpec, notFiniteError, ropeTable } from '@relufy/m
 import { type HostBackend, type HostProgram, type HostSession, RelufyError } from '@relufy/tensor';
 import type { UpdateOptions } from './optimizer.js';
 import { ProgramTrainer } from './program-trainer.js';
+import { raiseThresholds } from './rising-thresholds.js';
 import { buildTrainingStep, type TrainingStep, type TrainingStepOptions, trainingInputs } from './training-step.js';
 
 /** Some of a batch's tokens: as many as one run of the program takes. */
@@ -112,6 +113,12 @@ export class TrainingSession {
       norms: this.step.activity.map(({ norm }) => sum(norm)),
       active: this.step.activity.map(({ activeCount }) => sum(activeCount)),
     };
+  }
+
+  /** Sets the thresholds of rising masks for a step, from the part of so many rows that ran last. */
+  raiseThresholds(rows: number, step: number): void {
+    const buffer = (name: string) => this.session.view(name);
+    raiseThresholds(this.step.masked, { buffer, kept: (name) => this.#trainer.view(name) }, rows, step);
   }
 
   /** The norm of all gradients, before clipping. */

@@ -3,6 +3,7 @@
 import type { ModelFiles } from '@relufy/checkpoint';
 import {
   type Activation,
+  applyPlan,
   companionFiles,
   type ModelSpec,
   openModelFiles,
@@ -21,6 +22,7 @@ import { parseJson, RelufyError, show } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { RunConfig } from './config.js';
 import { Random } from './random.js';
+import { risingPlan } from './rising-thresholds.js';
 import type { TrainingSession } from './session.js';
 
 /** Relufication with a choice of the activation. */
@@ -94,8 +96,9 @@ export async function startModel(
 
 type Base = Omit<StartModel, 'tokenizer' | 'texts'>;
 
-function surgery(spec: ModelSpec, { model }: RunConfig): ModelSpec {
-  return model.relufy === undefined ? spec : operate(spec, model.relufy as SurgeryOptions);
+function surgery(spec: ModelSpec, { model, masks }: RunConfig): ModelSpec {
+  const operated = model.relufy === undefined ? spec : operate(spec, model.relufy as SurgeryOptions);
+  return masks.length === 0 ? operated : applyPlan('masks', operated, risingPlan(masks));
 }
 
 function drawn(run: RunConfig): Base {

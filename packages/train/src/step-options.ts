@@ -23,6 +23,7 @@ export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spe
     ema: optimizer.emaDecay > 0,
     teacherTokens: Math.min(distillation?.tokens ?? 0, spec.vocabSize),
     l1: config.l1.length > 0,
+    masks: config.masks,
     heluAlpha: config.heluAlpha,
     gradientCheckpointing: config.gradientCheckpointing,
   };

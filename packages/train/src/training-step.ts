@@ -11,9 +11,11 @@ import {
   type Op,
   type StepLimits,
 } from '@relufy/tensor';
+import type { RisingMask } from './config.js';
 import { appendLoss } from './loss.js';
 import type { OptimizerOptions } from './optimizer.js';
 import { buildTrainedProgram, type TrainedProgram } from './program-trainer.js';
+import { type MaskedActivation, maskedActivations, thresholdState } from './rising-thresholds.js';
 
 export interface TrainingStepOptions extends OptimizerOptions {
   /** Tokens, and scored tokens, of one part of a batch. */
@@ -25,6 +27,8 @@ export interface TrainingStepOptions extends OptimizerOptions {
   readonly teacherTokens?: number;
   /** An L1 term on what enters each `down` (ProSparse). Its norm and density are counted with or without it. */
   readonly l1?: boolean;
+  /** Masks of the spec whose thresholds rise (rising-thresholds.ts). */
+  readonly masks?: readonly RisingMask[];
   /** How far below its threshold a ReLU of the FFN passes gradients (HeLU). */
   readonly heluAlpha?: number;
   /** Compute each layer's activations again for its gradients, to save memory. */
@@ -36,6 +40,10 @@ export interface TrainingStep extends TrainedProgram {
   readonly evaluation: DecoderProgram;
   /** What enters `down`, per layer: kept sums of |h| and numbers of h != 0, both [rows]. */
   readonly activity: readonly { readonly norm: string; readonly activeCount: string }[];
+  /** Where masks with rising thresholds stand. */
+  readonly masked: readonly MaskedActivation[];
+  /** Buffers beside the parameters that change from step to step. */
+  readonly state: readonly BufferDecl[];
   /** What enters each layer, kept so that numbers that are not finite can be traced. */
   readonly hidden: readonly string[];
 }
@@ -59,10 +67,12 @@ export const trainingInputs = {
  * @throws RelufyError `option` when no group trains anything.
  */
 export function buildTrainingStep(spec: ModelSpec, options: TrainingStepOptions): TrainingStep {
-  const { limits, slots, contextLength } = options;
+  const { limits, slots, contextLength, masks = [] } = options;
   const decoder = buildDecoder(spec, { limits, slots, contextLength, matrixDType: () => 'f32', trained: true });
   const inputs = declareInputs(spec, options);
+  const means = thresholdState(spec, masks);
   const { builder, taps, logits, layers } = decoder.forward('training step');
+  const masked = maskedActivations(spec, builder.ops, masks);
   const known = new Map([...decoder.buffers, ...inputs].map((decl) => [decl.name, decl]));
   const declared = (name: string) => known.get(name) as BufferDecl;
 
@@ -96,11 +106,12 @@ export function buildTrainingStep(spec: ModelSpec, options: TrainingStepOptions)
   ]);
   const hidden = [...taps].flatMap(([tap, activation]) => (tap.startsWith('hidden.') ? [activation] : []));
   const counts = activity.flatMap(({ norm, activeCount }) => [norm, activeCount]);
-  for (const kept of [...counts, ...hidden]) builder.keep(kept);
+  const compared = masked.flatMap(({ x, up }) => (up ? [x, up.x] : [x]));
+  for (const kept of [...counts, ...hidden, ...compared]) builder.keep(kept);
 
   const trained = buildTrainedProgram({
     builder,
-    buffers: [...decoder.buffers, ...inputs],
+    buffers: [...decoder.buffers, ...inputs, ...means],
     trainable: decoder.parameters,
     loss,
     optimizer: options,
@@ -111,7 +122,9 @@ export function buildTrainingStep(spec: ModelSpec, options: TrainingStepOptions)
       recomputed: options.gradientCheckpointing ? layers : [],
     },
   });
-  return { ...trained, evaluation: decoder.build({ sparsity: 'dense', head: 'logprobs' }), activity, hidden };
+  const state = [...new Set(masked.map(({ threshold }) => declared(threshold))), ...means];
+  const evaluation = decoder.build({ sparsity: 'dense', head: 'logprobs' });
+  return { ...trained, evaluation, activity, masked, state, hidden };
 }
 
 /** Table or index -> the buffer that undoes it. */
