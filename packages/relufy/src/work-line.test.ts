@@ -79,7 +79,7 @@ describe('in a log', () => {
       line.hear({ what: 'training', share: 0.5 + second / 100 });
       vi.advanceTimersByTime(1000);
     }
-    expect(written).toEqual(['Training 52 %, 48 s left\n']);
+    expect(written).toEqual(['Training 52 %, 72 s left\n']);
   });
 
   test('work that says nothing more is named too', () => {
