@@ -126,8 +126,8 @@ export class Model implements AsyncDisposable {
   }
 
   /** Calls that compute, and calls that wait for a slot. */
-  get load(): { readonly running: number; readonly waiting: number } {
-    return this.#claims.load;
+  get occupancy(): { readonly running: number; readonly waiting: number } {
+    return this.#claims.occupancy;
   }
 
   /** The program that decoding runs, for inspection. */

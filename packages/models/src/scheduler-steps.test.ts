@@ -113,6 +113,6 @@ describe('a step', () => {
       generate(open(), 5, 8, 2),
     ]);
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-    expect(claims.load).toEqual({ running: 0, waiting: 0 });
+    expect(claims.occupancy).toEqual({ running: 0, waiting: 0 });
   });
 });

@@ -53,7 +53,7 @@ describe.each(backends)('in company: %s', (backend) => {
       computedOrCached: usage.cachedTokens + prefillTokens,
     });
     expect(together.map(withoutCache)).toEqual(alone.map(withoutCache));
-    expect(model.load).toEqual({ running: 0, waiting: 0 });
+    expect(model.occupancy).toEqual({ running: 0, waiting: 0 });
   });
 });
 
@@ -93,7 +93,7 @@ describe('slots', () => {
     let n = 0;
     for await (const _ of a as AsyncIterable<unknown>) {
       if (++n === 3) {
-        expect(model.load).toEqual({ running: 2, waiting: 2 });
+        expect(model.occupancy).toEqual({ running: 2, waiting: 2 });
         aborts[3]?.abort(); // while it waits
       }
       if (n === 5) aborts[0]?.abort();
@@ -105,7 +105,7 @@ describe('slots', () => {
     aborts[1]?.abort();
     await b?.result;
     expect(order).toEqual(['d ends', 'a ends', 'c ends', 'b ends']);
-    expect(model.load).toEqual({ running: 0, waiting: 0 });
+    expect(model.occupancy).toEqual({ running: 0, waiting: 0 });
   });
 
   it('hold answers to forms of their own beside free ones, and end with them', async () => {

@@ -59,8 +59,9 @@ const newest = 0.2;
 
 /** What steps took so far, in ms: 0 is not known yet. */
 interface Pace {
-  /** A step without rows of prompts. */
+  /** A step without rows of prompts, and of how many lanes the last one was. */
   decode: number;
+  lanes: number;
   /** What a row of a prompt adds to it. */
   promptRow: number;
 }
@@ -78,7 +79,9 @@ export class Scheduler {
   readonly #choosing = new Set<Lane>();
   #chosen: () => void = () => {};
   #running = false;
-  readonly #pace: Pace = { decode: 0, promptRow: 0 };
+  readonly #pace: Pace = { decode: 0, lanes: 0, promptRow: 0 };
+  /** The last step had rows of prompts. */
+  #hadPrompts = false;
 
   /** `total`: counts what all lanes cost together. */
   constructor(
@@ -154,16 +157,17 @@ export class Scheduler {
   /** The rows of the next step: those that decode first. Who asks for another program takes turns. */
   #compose(): Part[] {
     const { maxRows, maxOutputs } = this.#limits;
-    const parts: Part[] = [];
-    const prompts: Asking[] = [];
-    for (const asking of this.#asking) {
-      if (!sameProgram(asking.options, (this.#asking[0] as Asking).options)) continue;
-      const from = this.#cache.length(asking.slot);
-      if (!decodes(asking)) prompts.push(asking);
-      else if (parts.length < Math.min(maxRows, maxOutputs)) parts.push({ asking, from, to: from + 1 });
-    }
+    const [first] = this.#asking;
+    const together = this.#asking.filter(({ options }) => first && sameProgram(options, first.options));
+    const prompts = together.filter((asking) => !decodes(asking));
+    // a row and an output are left for prompts: who decodes must not shut them out
+    const most = Math.max(1, Math.min(maxRows, maxOutputs) - (prompts.length > 0 ? 1 : 0));
+    const parts = together
+      .filter(decodes)
+      .slice(0, most)
+      .map((asking): Part => ({ asking, from: asking.cached, to: asking.ids.length }));
     let outputs = maxOutputs - parts.length;
-    let rows = parts.length === 0 ? maxRows : Math.min(maxRows - parts.length, this.#promptRows());
+    let rows = parts.length === 0 ? maxRows : Math.min(maxRows - parts.length, this.#promptRows(parts.length));
     for (const [i, asking] of prompts.entries()) {
       const from = this.#cache.length(asking.slot);
       let to = Math.min(asking.ids.length, from + Math.ceil(rows / (prompts.length - i)));
@@ -174,9 +178,10 @@ export class Scheduler {
     return parts;
   }
 
-  /** Rows of prompts beside answers. */
-  #promptRows(): number {
-    const { decode, promptRow } = this.#pace;
+  /** Rows of prompts beside so many answers; none now and then, to see what a step takes without. */
+  #promptRows(decoding: number): number {
+    const { decode, lanes, promptRow } = this.#pace;
+    if (decoding !== lanes && this.#hadPrompts) return 0;
     if (decode === 0 || promptRow === 0) return firstPromptRows;
     return Math.max(1, Math.round(((stretch - 1) * decode) / promptRow));
   }
@@ -215,12 +220,14 @@ export class Scheduler {
   }
 
   #measure(ms: number, decoding: number, promptRows: number): void {
-    const learn = (what: keyof Pace, value: number) => {
-      this.#pace[what] += (this.#pace[what] === 0 ? 1 : newest) * (value - this.#pace[what]);
-    };
-    if (promptRows === 0) learn('decode', ms);
-    else if (decoding === 0) this.#pace.promptRow ||= ms / promptRows;
-    else if (this.#pace.decode > 0) learn('promptRow', Math.max(0.01, ms - this.#pace.decode) / promptRows);
+    const pace = this.#pace;
+    const mixed = (before: number, value: number) => (before === 0 ? value : before + newest * (value - before));
+    this.#hadPrompts = promptRows > 0;
+    if (promptRows === 0) {
+      pace.decode = decoding === pace.lanes ? mixed(pace.decode, ms) : ms;
+      pace.lanes = decoding;
+    } else if (decoding === 0) pace.promptRow ||= ms / promptRows;
+    else if (pace.decode > 0) pace.promptRow = mixed(pace.promptRow, Math.max(0.01, ms - pace.decode) / promptRows);
   }
 
   #answer(asking: Asking, advanced: Advanced | undefined): void {

@@ -61,7 +61,7 @@ export class SlotClaims {
   }
 
   /** Claims that hold slots, and that wait for some. */
-  get load(): { readonly running: number; readonly waiting: number } {
+  get occupancy(): { readonly running: number; readonly waiting: number } {
     const claims = new Set(this.#slots.map(({ claim }) => claim));
     claims.delete(undefined);
     return { running: claims.size, waiting: this.#waiting.length };
