@@ -23,8 +23,8 @@ export interface State {
   readonly next: (State | null | undefined)[];
 }
 
-/** Places of one state: more come about by a rule that begins with itself only. */
-const mostPlaces = 20_000;
+/** Places of one state: a rule that begins with itself has no end of them. */
+const mostPlaces = 10_000;
 /** States that are kept: a schema without recursion has some hundreds. */
 const mostStates = 20_000;
 
@@ -85,7 +85,7 @@ export class Automaton {
       if (seen.size > mostPlaces)
         throw new RelufyError(
           'option',
-          `${this.#where}: expected rules that begin with a character, got one that begins with itself. Write the repetition behind it.`,
+          `${this.#where}: expected at most ${mostPlaces} ways to go on at one place, got more: too many choices, or a rule that begins with itself. Write its repetition behind it.`,
         );
       const item = place?.items[place.at];
       if (place === undefined || item === undefined) continue;

@@ -242,6 +242,8 @@ describe('a JSON Schema', () => {
     [{ type: 'object', properties: { a: {} }, required: ['b'], additionalProperties: false }, /#\/required/],
     [{ enum: [1], minimum: 0 }, /"enum" and "minimum" side by side/],
     [false, /expected a schema that some value fits/],
+    [{ type: 'string', minLength: 1e12 }, /expected at most 200000 alternatives/],
+    [{ type: 'array', maxItems: 1e9, items: { type: 'null' } }, /expected at most 200000 alternatives/],
   ] as const)('names what it could not keep: %j', (schema, message) => {
     const open = () => constraints.open({ jsonSchema: schema as JsonSchema }, new Set([stop]));
     expect(open).toThrowError(message);
@@ -272,12 +274,21 @@ describe('a grammar', () => {
     ['root ::= [a', /expected ']', got the end/],
     ['root ::= ("a"', /expected "\)", got the end/],
     ['root ::= other', /expected a rule "other", got none/],
-    ['root ::= root "a" | "b"', /expected rules that begin with a character/],
+    ['root ::= root "a" | "b"', /a rule that begins with itself/],
     ['root ::= "a"\nroot ::= "b"', /line 2: expected one rule "root"/],
     ['root ::= [b-a]', /expected a range from low to high/],
     ['root ::= ("a"{0,99999} "b"){0,99999} ("c"{0,99999})', /expected at most 200000 alternatives/],
   ])('that is none is refused: %s', (grammar, message) => {
     expect(() => constraints.open({ grammar }, new Set([stop]))).toThrowError(message);
+  });
+
+  it('or a schema of any size ends with an answer or an error', () => {
+    const properties = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`p${i}`, { type: 'integer' }]));
+    const open = () => constraints.open({ jsonSchema: { type: 'object', properties } }, new Set());
+    expect(open).toThrowError(/expected a form that is less deep|expected at most/);
+    let deep: JsonSchema = {};
+    for (let i = 0; i < 3000; i++) deep = { type: 'array', items: deep };
+    expect(() => constraints.open({ jsonSchema: deep }, new Set())).toThrowError(/less deep/);
   });
 
   it('and a schema side by side are refused', () => {

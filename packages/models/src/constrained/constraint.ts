@@ -126,6 +126,18 @@ export class Constraints {
 
   #compile(where: string, read: () => Grammar): TokenMasks {
     const vocabulary = sortedVocabulary(this.#tokenizer as Tokenizer, this.#vocabSize);
-    return new TokenMasks(new Automaton(where, compileGrammar(where, read())), vocabulary);
+    try {
+      return new TokenMasks(new Automaton(where, compileGrammar(where, read())), vocabulary);
+    } catch (cause) {
+      // the stack ends where a form is nested as deep as no parser takes it
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new RelufyError(
+        'option',
+        `${where}: expected a form that is less deep and has fewer parts. Make it smaller.`,
+        {
+          cause,
+        },
+      );
+    }
   }
 }

@@ -47,17 +47,20 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
   const compiled: (readonly Item[])[][] = [];
   const numbers = new Map<string, number>();
   const characters = new Map<string, readonly Item[]>();
-  let alternatives = 0;
-
-  const add = (make: (number: number) => readonly (readonly Item[])[]): readonly Item[] => {
-    const number = compiled.push([]) - 1;
-    const made = make(number);
-    alternatives += made.length;
-    if (alternatives > mostAlternatives)
+  let size = 0;
+  const grow = (by: number) => {
+    size += by;
+    if (!(size <= mostAlternatives))
       throw new RelufyError(
         'option',
         `${where}: expected at most ${mostAlternatives} alternatives, bounded repetitions counted, got more. Lower its bounds.`,
       );
+  };
+
+  const add = (make: (number: number) => readonly (readonly Item[])[]): readonly Item[] => {
+    const number = compiled.push([]) - 1;
+    const made = make(number);
+    grow(made.length);
     compiled[number] = [...made];
     return [{ rule: number }];
   };
@@ -94,6 +97,7 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
         return named(expression.name);
       case 'repeat': {
         const { part, min, max } = expression;
+        grow(min);
         const lowered = lower(part);
         // copies share a rule, and stand in one each
         const items = lowered.length > 1 ? add(() => [lowered]) : lowered;
