@@ -19,11 +19,11 @@ import {
   type JsonSchema,
   RelufyError,
 } from '@relufy/models';
-import { AnswerParser, type AnswerPart } from './answer-parser.js';
+import { type AnswerParser, type AnswerPart, chatIds, outputFieldsOf } from '@relufy/server/shaped-output';
 import { callSettings } from './call-options.js';
+import { outputWanted } from './output-wanted.js';
 import { chatMessages } from './prompt.js';
 import type { ProvidedModel } from './provided-model.js';
-import { type ToolPrompt, toolPrompt, withSystem } from './tool-prompt.js';
 
 /** What a call cost; told for calls that were aborted too, which the AI SDK itself tells nothing of. */
 export interface RelufyReport {
@@ -42,7 +42,8 @@ interface Prepared {
   readonly model: ProvidedModel;
   readonly ids: readonly number[];
   readonly generate: GenerateOptions;
-  readonly parser: AnswerParser;
+  /** undefined: all of the answer is text. */
+  readonly parser: AnswerParser | undefined;
   readonly warnings: readonly SharedV3Warning[];
 }
 
@@ -122,25 +123,27 @@ export class RelufyLanguageModel implements LanguageModelV3 {
         `${model.name}: expected a chat template, found none: it is no chat model. Choose one that was made for chats.`,
       );
     const settings = callSettings(options, model);
-    const warnings = [...settings.warnings];
-    const tools = toolPrompt(options, chatMessages(options.prompt), model);
-    warnings.push(...tools.warnings);
-    const isJson = options.responseFormat?.type === 'json';
-    const { messages, held } = isJson ? inJson(options.responseFormat, tools, warnings) : tools;
-    // an answer that is held to a form from its first token has no room for thoughts
-    const thinking = isJson ? false : settings.thinking;
-    const rendered = tokenizer.applyChatTemplate(messages, {
-      addGenerationPrompt: true,
-      ...(tools.tools.length > 0 && { tools: tools.tools }),
-      ...(thinking !== undefined && { enable_thinking: thinking }),
+    const wanted = outputWanted(options, chatMessages(options.prompt));
+    const shaped = outputFieldsOf(wanted.asked).forModel(model, {
+      messages: wanted.messages,
+      options: {
+        addGenerationPrompt: true,
+        ...(settings.thinking !== undefined && { enable_thinking: settings.thinking }),
+      },
     });
-    const opensThoughts = /<think>\s*$/.test(rendered);
-    const closed = isJson && opensThoughts ? `${rendered}\n\n</think>\n\n` : rendered;
+    const warnings = [...settings.warnings, ...wanted.warnings];
+    if (wanted.asked.tools !== undefined && shaped.tools.length === 0)
+      warnings.push({
+        type: 'compatibility',
+        feature: 'tools',
+        details: `The chat template of ${model.name} has no place for tools: they are told in the system message.`,
+      });
+    const ids = chatIds(model, shaped);
     return {
       model,
-      ids: tokenizer.encode(closed, { addSpecialTokens: false }),
-      generate: { ...this.#settings.defaults, ...settings.generate, ...held },
-      parser: new AnswerParser({ withCalls: held.tools !== undefined, thinking: opensThoughts && !isJson }),
+      ids,
+      generate: { ...this.#settings.defaults, ...settings.generate, ...shaped.options },
+      parser: shaped.parser?.(ids),
       warnings,
     };
   }
@@ -158,9 +161,9 @@ export class RelufyLanguageModel implements LanguageModelV3 {
       const stream = model.generate(ids, { ...generate, signal, onAbort: 'return' });
       for await (const piece of stream) {
         if (includeRawChunks) yield { type: 'raw', rawValue: piece };
-        yield* parts.of(parser.push(piece.text), 1);
+        yield* parts.of(parser?.push(piece) ?? (piece.text === '' ? [] : [{ kind: 'text', text: piece.text }]), 1);
       }
-      yield* parts.of(parser.end(), 0);
+      yield* parts.of(parser?.end() ?? [], 0);
       yield* parts.close();
       const result = await stream.result;
       const finishReason = finishReasonOf(result, parts.calls);
@@ -177,34 +180,12 @@ export class RelufyLanguageModel implements LanguageModelV3 {
   }
 }
 
-type JsonFormat = Extract<LanguageModelV3CallOptions['responseFormat'], { type: 'json' }>;
-
-/** The schema, told in the system message and held to; with tools as well, calls are held to theirs instead. */
-function inJson(
-  format: LanguageModelV3CallOptions['responseFormat'],
-  { messages, held }: ToolPrompt,
-  warnings: SharedV3Warning[],
-): { readonly messages: readonly ChatMessage[]; readonly held: GenerateOptions } {
-  const { schema } = format as JsonFormat;
-  const told = withSystem(
-    messages,
-    `Answer with JSON alone${schema ? `, by this JSON Schema:\n${JSON.stringify(schema)}` : '.'}`,
-  );
-  if (held.tools === undefined) return { messages: told, held: { jsonSchema: (schema ?? true) as JsonSchema } };
-  warnings.push({
-    type: 'compatibility',
-    feature: 'responseFormat',
-    details: 'With tools, calls are held to their schemas; the answer itself is not held to its own.',
-  });
-  return { messages: told, held };
-}
-
 /** Parts of an answer as parts of the SDK's stream: with ids, and beginnings and ends. */
 class StreamParts {
   calls = 0;
   reasoningTokens = 0;
   #open: { readonly kind: 'text' | 'reasoning'; readonly id: string } | undefined;
-  #call: { readonly id: string; readonly name: string } | undefined;
+  #call: { readonly id: string; readonly name: string; input: string } | undefined;
   #count = 0;
 
   /** `tokens`: how many the parts were made of. */
@@ -214,34 +195,45 @@ class StreamParts {
   }
 
   *#one(part: AnswerPart): Generator<LanguageModelV3StreamPart, void> {
-    if (part.kind === 'text' || part.kind === 'reasoning') {
-      if (this.#open?.kind !== part.kind) {
-        yield* this.close();
-        this.#open = { kind: part.kind, id: `${this.#count++}` };
-        yield { type: `${part.kind}-start`, id: this.#open.id };
-      }
-      yield { type: `${part.kind}-delta`, id: this.#open.id, delta: part.text };
+    if (part.kind === 'arguments') {
+      if (this.#call === undefined) return;
+      this.#call.input += part.text;
+      yield { type: 'tool-input-delta', id: this.#call.id, delta: part.text };
       return;
     }
-    yield* this.close();
+    if (part.kind === 'call' || this.#open?.kind !== part.kind) yield* this.close();
     if (part.kind === 'call') {
-      this.#call = { id: newId('call'), name: part.name };
-      yield { type: 'tool-input-start', id: this.#call.id, toolName: part.name };
-    } else if (this.#call === undefined) return;
-    else if (part.kind === 'arguments') yield { type: 'tool-input-delta', id: this.#call.id, delta: part.text };
-    else {
-      const { id, name } = this.#call;
-      this.#call = undefined;
-      yield { type: 'tool-input-end', id };
-      if (part.kind === 'call-lost') return;
-      this.calls++;
-      yield { type: 'tool-call', toolCallId: id, toolName: name, input: part.input };
+      this.#call = { id: part.id, name: part.name, input: '' };
+      yield { type: 'tool-input-start', id: part.id, toolName: part.name };
+      return;
     }
+    if (this.#open === undefined) {
+      this.#open = { kind: part.kind, id: `${this.#count++}` };
+      yield { type: `${part.kind}-start`, id: this.#open.id };
+    }
+    yield { type: `${part.kind}-delta`, id: this.#open.id, delta: part.text };
   }
 
+  /** Ends what is open. A call that broke off is none. */
   *close(): Generator<LanguageModelV3StreamPart, void> {
     if (this.#open) yield { type: `${this.#open.kind}-end`, id: this.#open.id };
     this.#open = undefined;
+    if (this.#call === undefined) return;
+    const { id, name, input } = this.#call;
+    this.#call = undefined;
+    yield { type: 'tool-input-end', id };
+    if (!isJson(input)) return;
+    this.calls++;
+    yield { type: 'tool-call', toolCallId: id, toolName: name, input };
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,12 +1,4 @@
-// What the provider needs of a model; `Model` of @relufy/models has it all, and a test's own may have no more.
+// What the provider calls a model: whatever `loadModel` gives. A type of its own, so that one place says so.
 import type { Model } from '@relufy/models';
 
-export type ProvidedModel = Pick<
-  Model,
-  'name' | 'backend' | 'contextLength' | 'recommendedSampling' | 'encode' | 'generate' | 'forward' | 'dispose'
-> & {
-  readonly tokenizer:
-    | Pick<NonNullable<Model['tokenizer']>, 'hasChatTemplate' | 'applyChatTemplate' | 'encode'>
-    | undefined;
-  readonly spec: Pick<Model['spec'], 'numHiddenLayers'>;
-};
+export type ProvidedModel = Model;

@@ -1,6 +1,10 @@
 // A model that says what a test wants, a few letters a token, and keeps what it was asked: for answers that no small model
-// gives reliably, such as calls of tools. Everything around it is the real thing.
-import type { GenerateOptions, GenerateResult, Piece } from '@relufy/models';
+// gives reliably, such as calls of tools. The rest of it is the bundled model, with a chat template of the test's choice.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { modelUrl } from '@relufy/llama-tales';
+import type { GenerateOptions, GenerateResult, Model, Piece } from '@relufy/models';
+import { createTokenizer } from '@relufy/tokenizer';
 import type { ProvidedModel } from '../provided-model.js';
 
 export interface ScriptedModel extends ProvidedModel {
@@ -8,35 +12,48 @@ export interface ScriptedModel extends ProvidedModel {
   readonly asked: { prompt: string; options: GenerateOptions }[];
 }
 
-/** `answers`: one a call. `template`: of its chats. */
-export function scriptedModel(
-  answers: readonly string[],
-  {
-    template = (messages: readonly { role: string; content?: unknown }[], tools: readonly unknown[] = []) =>
-      `${tools.length > 0 ? `[tools ${JSON.stringify(tools)}]` : ''}${messages.map(({ role, content }) => `<${role}>${content ?? ''}`).join('')}<assistant>`,
-  } = {},
-): ScriptedModel {
+/** As Qwen's and Hermes's: with a place for tools, and for thoughts. */
+export const withTools =
+  '{% if tools %}[tools {{ tools | tojson }}]{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}<|im_start|>assistant\n{# <tool_call> <think></think> #}';
+export const withoutTools = '{% for m in messages %}{{ m.content }}\n{% endfor %}';
+
+/** `answers`: one a call. */
+export function scriptedModel(answers: readonly string[], template = withTools): ScriptedModel {
   const waiting = [...answers];
   const asked: ScriptedModel['asked'] = [];
-  return {
+  const tokenizer = createTokenizer({
+    name: 'scripted',
+    tokenizerJson: readFileSync(fileURLToPath(new URL('tokenizer.json', modelUrl)), 'utf8'),
+    tokenizerConfig: JSON.stringify({ chat_template: template }),
+  });
+  const model: Pick<
+    Model,
+    | 'name'
+    | 'backend'
+    | 'contextLength'
+    | 'recommendedSampling'
+    | 'tokenizer'
+    | 'decode'
+    | 'encode'
+    | 'generate'
+    | 'dispose'
+    | 'forward'
+  > & { spec: object; asked: ScriptedModel['asked'] } = {
     name: 'scripted',
     backend: 'a script',
     contextLength: 4096,
     recommendedSampling: {},
-    spec: { numHiddenLayers: 1 },
+    spec: { numHiddenLayers: 1, vocabSize: 4096, maxPositionEmbeddings: 4096 },
     asked,
-    tokenizer: {
-      hasChatTemplate: true,
-      applyChatTemplate: (messages, options) => template(messages, options?.tools as readonly unknown[] | undefined),
-      encode: (text) => [...text].map((letter) => letter.codePointAt(0) as number),
-    },
-    encode: async (text) => [...text].map((letter) => letter.codePointAt(0) as number),
+    tokenizer,
+    decode: (ids) => tokenizer.decode([...ids]),
+    encode: async (text) => tokenizer.encode(text),
     forward: async () => {
       throw new Error('internal: not scripted');
     },
     dispose: async () => {},
     generate(prompt, options = {}) {
-      asked.push({ prompt: String.fromCodePoint(...(prompt as readonly number[])), options });
+      asked.push({ prompt: tokenizer.decode([...(prompt as readonly number[])]), options });
       const text = waiting.shift() ?? '';
       const said: Piece[] = (text.match(/[\s\S]{1,3}/g) ?? []).map((piece) => ({ tokenId: 0, text: piece }));
       const result = (heard: number, finishReason: GenerateResult['finishReason']): GenerateResult => ({
@@ -68,7 +85,8 @@ export function scriptedModel(
           result(said.length, said.length >= (options.maxNewTokens ?? Number.POSITIVE_INFINITY) ? 'length' : 'stop'),
         );
       };
-      return { result: settled, [Symbol.asyncIterator]: read } as unknown as ReturnType<ProvidedModel['generate']>;
+      return { result: settled, [Symbol.asyncIterator]: read } as unknown as ReturnType<Model['generate']>;
     },
   };
+  return model as unknown as ScriptedModel;
 }
