@@ -44,7 +44,16 @@ const mayImport: Readonly<Record<string, { statically: readonly string[]; dynami
   '@relufy/server': { statically: allBut('relufy') },
   '@relufy/web': { statically: allBut('relufy') },
   relufy: { statically: allBut('@relufy/ai-provider') },
-  '@relufy/ai-provider': { statically: ['@relufy/tensor', '@relufy/models', '@relufy/tokenizer', '@relufy/server', 'relufy'] },
+  '@relufy/ai-provider': {
+    statically: [
+      '@relufy/tensor',
+      '@relufy/models',
+      '@relufy/tokenizer',
+      '@relufy/server',
+      '@relufy/llama-tales',
+      'relufy',
+    ],
+  },
 };
 
 /**

@@ -155,7 +155,7 @@ describe('a scripted model', () => {
     expect(model.asked[0]?.prompt).toContain(
       '[tools [{"type": "function", "function": {"name": "weather", "description": "The weather of a city"',
     );
-    expect(model.asked[1]?.prompt).toContain('<tool>Rain in Bonn');
+    expect(model.asked[1]?.prompt).toContain('<|im_start|>tool\nRain in Bonn');
   });
 
   test('streams the input of a tool as it comes', async () => {

@@ -12,13 +12,7 @@ import type {
   SharedV3ProviderMetadata,
   SharedV3Warning,
 } from '@ai-sdk/provider';
-import {
-  type ChatMessage,
-  type GenerateOptions,
-  type GenerateResult,
-  type JsonSchema,
-  RelufyError,
-} from '@relufy/models';
+import { type GenerateOptions, type GenerateResult, RelufyError } from '@relufy/models';
 import { type AnswerParser, type AnswerPart, chatIds, outputFieldsOf } from '@relufy/server/shaped-output';
 import { callSettings } from './call-options.js';
 import { outputWanted } from './output-wanted.js';
