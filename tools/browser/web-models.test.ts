@@ -6,7 +6,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { root } from '../checks/workspace.js';
 import { chromiumPath, chromiumTitle, launchChromium } from './chromium.js';
-import { Person } from './web/person.js';
+import { furtherTest, Person } from './web/person.js';
 import { modelFolder, startSite, type TestSite } from './web/site.js';
 
 describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, () => {
@@ -58,7 +58,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       await second.leave();
     });
 
-    test('damaged bytes are refused by their hash', async () => {
+    furtherTest('damaged bytes are refused by their hash', async () => {
       const person = await Person.visit(browser, site.url);
       site.misbehaviour.damaged = true;
       await person.button('Choose a model').click();
@@ -90,7 +90,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       await person.leave();
     });
 
-    test('no room: it is said beforehand, and the model is held in memory', async () => {
+    furtherTest('no room: it is said beforehand, and the model is held in memory', async () => {
       const context = await browser.newContext();
       await context.addInitScript(() => {
         navigator.storage.estimate = async () => ({ quota: 5_000_000, usage: 1_000_000 });
@@ -110,7 +110,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
     });
   });
 
-  test('relufy serve has the page at /, which asks the server beside it', async () => {
+  furtherTest('relufy serve has the page at /, which asks the server beside it', async () => {
     const cli = join(root, 'packages/relufy/dist/cli.js');
     const server = spawn(process.execPath, [cli, 'serve', 'llama-tales', '--port', '0', '--log-level', 'error'], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -150,7 +150,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       await person.leave();
     });
 
-    test('storage that fails: said once, and the chat goes on in memory', async () => {
+    furtherTest('storage that fails: said once, and the chat goes on in memory', async () => {
       const context = await browser.newContext();
       await context.addInitScript(() => {
         indexedDB.open = () => {
@@ -167,7 +167,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       await person.leave();
     });
 
-    test('two tabs: what one says, the other shows', async () => {
+    furtherTest('two tabs: what one says, the other shows', async () => {
       const first = await Person.visit(browser, site.url);
       const second = await Person.inTab(first.context, site.url);
       const answer = await first.ask('Tell me a story about two tabs.');

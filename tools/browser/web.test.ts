@@ -10,7 +10,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { maxNewTokens, question, story } from '../testing/story.js';
 import { chromiumPath, chromiumTitle, launchChromium } from './chromium.js';
-import { Person } from './web/person.js';
+import { furtherTest, Person } from './web/person.js';
 import { startSite, type TestSite } from './web/site.js';
 
 describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
@@ -56,7 +56,7 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     await person.leave();
   });
 
-  test('one thread where nothing isolates the page: answers stop, and the page goes on', async () => {
+  furtherTest('one thread where nothing isolates the page: answers stop, and the page goes on', async () => {
     const person = await Person.visit(browser, site.url, { serviceWorkers: 'block' });
     const { page } = person;
     await person.say('Tell me a long story about a fox.');
@@ -262,7 +262,7 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     await person.leave();
   });
 
-  test('reports of relufy measure open in the page', async () => {
+  furtherTest('reports of relufy measure open in the page', async () => {
     const report = join(folder, 'report.html');
     writeFileSync(report, '<!doctype html><title>r</title><h1>Measured</h1><script>parent.harm = 1</script>');
     const person = await Person.visit(browser, site.url);
@@ -279,12 +279,12 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     await person.leave();
   });
 
-  test.each([
-    { scheme: 'light', width: 1280 },
-    { scheme: 'dark', width: 1280 },
-    { scheme: 'light', width: 390 },
-    { scheme: 'dark', width: 390 },
-  ] as const)('accessible by axe, $scheme, $width wide', async ({ scheme, width }) => {
+  test('accessible by axe: light, wide', () => accessible('light', 1280));
+  test('accessible by axe: dark, a phone', () => accessible('dark', 390));
+  furtherTest('accessible by axe: dark, wide', () => accessible('dark', 1280));
+  furtherTest('accessible by axe: light, a phone', () => accessible('light', 390));
+
+  async function accessible(scheme: 'light' | 'dark', width: number): Promise<void> {
     const person = await Person.visit(browser, site.url, { colorScheme: scheme, viewport: { width, height: 800 } });
     const { page } = person;
     const check = async (what: string) => {
@@ -311,5 +311,5 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     await person.button(/^llama-tales/).click();
     await check('models');
     await person.leave();
-  });
+  }
 });

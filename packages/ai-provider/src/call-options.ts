@@ -1,5 +1,5 @@
 // From the AI SDK's call options to those of `generate`: names, defaults, and a warning for each setting that does nothing
-// here. Does not own prompts (prompt.ts), tools (tool-prompt.ts) nor what the options mean (@relufy/models).
+// here. Does not own prompts (prompt.ts), tools (output-wanted.ts) nor what the options mean (@relufy/models).
 import type { LanguageModelV3CallOptions, SharedV3Warning } from '@ai-sdk/provider';
 import type { GenerateOptions } from '@relufy/models';
 import { aBoolean, aNumber, aWhole, checkOptions, type OptionRules, oneOf } from '@relufy/tensor';

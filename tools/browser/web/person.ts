@@ -1,7 +1,13 @@
 // What a person does on the chat page, in a person's words: by labels and names, never by the page's own state.
 // Does not own what is expected of it.
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
-import { expect } from 'vitest';
+import { expect, test } from 'vitest';
+
+const all = process.env.RELUFY_WEB_TESTS === 'all';
+
+/** A test that every change need not wait for: `RELUFY_WEB_TESTS=all` runs it. */
+export const furtherTest = (title: string, run: () => Promise<void>): void =>
+  test.skipIf(!all)(all ? title : `${title} (skipped: RELUFY_WEB_TESTS=all runs it)`, run);
 
 export class Person {
   readonly page: Page;
