@@ -62,6 +62,7 @@ async function firstSecond() {
 async function stream(model, prompt, colorScheme) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
   const page = await context.newPage();
+  page.setDefaultTimeout(90_000);
   await page.goto(`${address}?model=${model}`);
   await page.getByText('WebAssembly,').waitFor();
   await page.getByLabel('Message', { exact: true }).fill('Hello.');

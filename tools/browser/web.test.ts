@@ -88,7 +88,17 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     afterAll(() => person?.leave());
 
     test('edits, answers anew and keeps every version; copies; counts the context', async () => {
+      await page.evaluate(() => {
+        let hadText = false;
+        const look = () => {
+          const text = document.querySelector('.message.assistant .markdown')?.textContent ?? '';
+          if (hadText && text === '') Object.assign(window, { wentBlank: true });
+          hadText ||= text !== '';
+        };
+        new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+      });
       const first = await person.ask('Tell me a story about a cat.');
+      expect(await page.evaluate('window.wentBlank')).toBeUndefined();
       await page.locator('.message.user').getByRole('button', { name: 'Edit' }).click();
       await page.getByLabel('Edit the message').fill('Tell me a story about a dog.');
       await page.keyboard.press('Enter');

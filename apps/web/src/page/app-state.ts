@@ -188,8 +188,9 @@ export class AppState {
         ...(!wasStopped && { error: error instanceof Error ? error.message : String(error) }),
       };
     }
-    this.answering.value = undefined;
+    // in this order: without either, the answer would be gone for a moment
     await chats.update(message);
+    this.answering.value = undefined;
     this.spoken.value = message.error ?? (message.finish === 'abort' ? 'Stopped' : `Answer: ${message.text}`);
     await this.count();
   }
