@@ -1,5 +1,6 @@
 // The server as a function from Request to Response: routes, and what goes before all of them (keys, hosts, origins,
 // limits, the log). Mounts in any app that speaks fetch. Does not own a socket (listen.ts) nor any route's work.
+import { setMaxListeners } from 'node:events';
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { ApiError, apiErrorOf } from './api-error.js';
@@ -92,6 +93,8 @@ type Route = (call: Call, body: Body) => Promise<Response> | Response;
 export function createHandler(options: HandlerOptions): Handler {
   const { log = silent, origins = [] } = options;
   const closing = new AbortController();
+  // every request that runs listens to it, and ends listening
+  setMaxListeners(0, closing.signal);
   let preloading: string | undefined;
   let refusing = false;
   const models: ServedModels = new ServedModels(options.models, {
