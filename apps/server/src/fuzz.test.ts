@@ -2,7 +2,7 @@ import { afterAll, expect, test } from 'vitest';
 import { checkAnswer, mutated, randomOf } from '../testing/fuzz.mjs';
 import { served } from './testing/served.js';
 
-const { handler } = served();
+const { handler } = served({ deadlineMs: 1000 });
 afterAll(() => handler.close());
 
 test('requests that no client would send are answered, never with 500', { timeout: 120_000 }, async () => {
