@@ -11,7 +11,7 @@ import type { SlotClaims, Stopped } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
 import type { StepStatistics } from './statistics.js';
 import { type Advanced, type AdvanceOptions, activityOf } from './step-activity.js';
-import type { StepParts, Steps } from './steps.js';
+import type { Row, StepParts, Steps } from './steps.js';
 
 /** A sequence: from its first `advance` to `leave` it holds a slot. */
 export interface Lane {
@@ -32,8 +32,9 @@ interface LaneParts {
 }
 
 /** A lane that waits for a step. */
-interface Asking extends LaneParts {
+interface Asking {
   readonly lane: Lane;
+  readonly parts: LaneParts;
   readonly slot: number;
   readonly ids: readonly number[];
   /** What the slot held when it asked. */
@@ -124,7 +125,7 @@ export class Scheduler {
     this.#cache.truncate(slot, cached);
     return new Promise((answer, refuse) => {
       const since = performance.now();
-      this.#asking.push({ ...parts, lane, slot, ids, cached, since, answer, refuse });
+      this.#asking.push({ lane, parts, slot, ids, cached, since, answer, refuse });
       this.#hasChosen(lane);
       if (!this.#running) void this.#run();
     });
@@ -142,7 +143,7 @@ export class Scheduler {
 
   /** Errors are those of lanes. */
   async #step(): Promise<void> {
-    for (const asking of this.#asking.filter(({ stopped }) => stopped())) this.#answer(asking, undefined);
+    for (const asking of this.#asking.filter(({ parts }) => parts.stopped())) this.#answer(asking, undefined);
     const parts = this.#compose();
     try {
       if (parts.length > 0) await this.#compute(parts);
@@ -158,7 +159,7 @@ export class Scheduler {
   #compose(): Part[] {
     const { maxRows, maxOutputs } = this.#limits;
     const [first] = this.#asking;
-    const together = this.#asking.filter(({ options }) => first && sameProgram(options, first.options));
+    const together = this.#asking.filter(({ parts }) => first && sameProgram(parts.options, first.parts.options));
     const prompts = together.filter((asking) => !decodes(asking));
     // a row and an output are left for prompts: who decodes must not shut them out
     const most = Math.max(1, Math.min(maxRows, maxOutputs) - (prompts.length > 0 ? 1 : 0));
@@ -187,17 +188,18 @@ export class Scheduler {
   }
 
   async #compute(parts: readonly Part[]): Promise<void> {
-    const rows = parts.flatMap(({ asking: { slot, ids }, from, to }) =>
-      ids.slice(from, to).map((token, i) => ({ token, position: from + i, slot })),
-    );
-    let end = 0;
-    const done = parts.filter(({ asking, to }) => to === asking.ids.length);
-    const outputRows = parts.flatMap(({ asking, from, to }) => {
-      end += to - from;
-      return to === asking.ids.length ? [end - 1] : [];
-    });
+    const rows: Row[] = [];
+    const outputRows: number[] = [];
+    const done: Asking[] = [];
+    for (const { asking, from, to } of parts) {
+      for (let at = from; at < to; at++)
+        rows.push({ token: asking.ids[at] as number, position: at, slot: asking.slot });
+      if (to < asking.ids.length) continue;
+      done.push(asking);
+      outputRows.push(rows.length - 1);
+    }
     const decoding = parts.filter(({ asking }) => decodes(asking)).length;
-    const { options } = (parts[0] as Part).asking;
+    const { options } = (parts[0] as Part).asking.parts;
     const { logits, costs, neurons, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
     const vocabSize = logits.length / Math.max(1, done.length);
     this.#measure(ms, decoding, rows.length - decoding);
@@ -205,8 +207,9 @@ export class Scheduler {
     const share = ms / rows.length;
     if (rows.length > decoding) total.prefill(rows.length - decoding, share * (rows.length - decoding));
     const now = performance.now();
-    for (const [i, { asking }] of done.entries()) {
-      const { statistics, ids, cached, since } = asking;
+    for (const [i, asking] of done.entries()) {
+      const { ids, cached, since } = asking;
+      const { statistics } = asking.parts;
       const cost = costs[i];
       if (cost) {
         total.decode(share, cost);
