@@ -19,7 +19,7 @@ export {
 } from './decoder-program.js';
 export type { Family, WeightMap, WeightPart } from './families/family.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
-export { fingerprint } from './fingerprint.js';
+export { fingerprint, formatFreeFingerprint } from './fingerprint.js';
 export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
 export { type ImportanceOptions, inputMeanSquares } from './importance.js';
 export {

@@ -4,7 +4,7 @@
 import { type Checkpoint, type ModelFiles, openPlanWeights, planWeightsFile } from '@relufy/checkpoint';
 import { isFiniteBuffer, RelufyError, type Session, show, widen } from '@relufy/tensor';
 import { planBuffers } from './decoder-buffers.js';
-import { fingerprint } from './fingerprint.js';
+import { fingerprint, formatFreeFingerprint } from './fingerprint.js';
 import { applyPlan, parsePlan, planConfigFile, type SparsityPlan } from './plan.js';
 import type { ModelSpec } from './spec.js';
 
@@ -42,13 +42,13 @@ export async function usePlan(
 ): Promise<ModelSpec> {
   const { name, plan, weights } = opened;
   const spec = applyPlan(`plan ${name}`, model.spec, plan);
-  const wanted = plan.baseModel?.fingerprint;
-  if (wanted !== undefined) {
-    const got = await fingerprint(model.spec, model.checkpoint, signal);
+  const { fingerprint: own, anyFormat, name: base } = plan.baseModel ?? {};
+  for (const [wanted, of] of [[own, fingerprint] as const, [anyFormat, formatFreeFingerprint] as const]) {
+    const got = wanted === undefined ? undefined : await of(model.spec, model.checkpoint, signal);
     if (got !== wanted)
       throw new RelufyError(
         'option',
-        `plan ${name}: expected the model that it was made for${plan.baseModel?.name ? `, ${show(plan.baseModel.name)}` : ''} (fingerprint ${show(wanted).slice(1, -1)}), got ${model.name} (${got}). Calibrate a plan for this model.`,
+        `plan ${name}: expected the model that it was made for${base ? `, ${show(base)}` : ''} (fingerprint ${show(wanted).slice(1, -1)}), got ${model.name} (${got}). Calibrate a plan for this model.`,
       );
   }
   checkTensors(name, spec, weights);

@@ -8,11 +8,13 @@ import { nativeAvailability } from '@relufy/native';
 import { expect, test } from 'vitest';
 import {
   convertModel,
+  formatFreeFingerprint,
   loadModel,
   type ModelFiles,
   parseConfig,
   parsePlan,
   planJson,
+  planModel,
   type SparsityPlan,
 } from './node.js';
 import { planFolder, planTensors } from './testing/plan-files.js';
@@ -285,6 +287,34 @@ test('a packed file records the plan that it is laid out for, takes another of t
   } finally {
     await rm(out, { recursive: true });
   }
+});
+
+test('a plan for any format is taken by its model in each, and by no other', async () => {
+  const files = await randomModel(silu);
+  const { spec, checkpoint, close } = await planModel(files);
+  const anyFormat = await formatFreeFingerprint(spec, checkpoint).finally(close);
+  const masks = [{ at: ['o'], kind: 'top', k: each(8) }] as const;
+  const plan = await planFolder({ method: 'test', masks, baseModel: { name: 'a/b', anyFormat } }, new Map());
+  const takes = async (source: ModelFiles) => (await loadModel(source, { backend: 'wasm', plan })).dispose();
+  const out = await mkdtemp(join(tmpdir(), 'relufy-plan-'));
+  try {
+    await takes(files);
+    for (const [name, options] of Object.entries({
+      int8: { dtype: 'int8', plan } as const,
+      bf16: { dtype: 'bf16' } as const,
+    })) {
+      await convertModel(files, join(out, name), options);
+      await takes(await folderFiles(join(out, name)));
+    }
+  } finally {
+    await rm(out, { recursive: true });
+  }
+  const tuned = await randomModel(silu, (tensors) => {
+    const [norm] = [...tensors.values()].filter(({ name }) => name.endsWith('norm.weight'));
+    norm?.data.fill(1.5, 3, 4);
+  });
+  for (const other of [tuned, await randomModel({ ...silu, hidden_act: 'gelu' })])
+    await expect(takes(other)).rejects.toThrow(/^plan plan: expected the model that it was made for, "a\/b"/);
 });
 
 test('numbers of a plan are changed between steps, and what was cached by the old ones is forgotten', async () => {

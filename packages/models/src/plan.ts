@@ -35,6 +35,8 @@ export interface SparsityPlan {
     readonly revision?: string;
     /** As `fingerprint` gives it; another model's is refused. Absent: shapes alone tell. */
     readonly fingerprint?: string;
+    /** As `formatFreeFingerprint` gives it: another model is refused, the same in another weight format is not. */
+    readonly anyFormat?: string;
   };
   readonly masks?: readonly Mask[];
   readonly lowRank?: readonly LowRank[];
@@ -81,7 +83,7 @@ const rules = {
     calibration: anObject,
     expected: anObject,
   },
-  base_model: { name: aText, revision: aText, fingerprint: aText },
+  base_model: { name: aText, revision: aText, fingerprint: aText, any_format: aText },
   relu: { at: places, kind: oneOf('relu') },
   magnitude: { at: places, kind: oneOf('magnitude'), per_channel: aBoolean, keeps_ties: aBoolean },
   top: { at: places, kind: oneOf('top'), k: layerNumbers, scaled: aBoolean, group_size: size, within: size },

@@ -1,3 +1,4 @@
+export { type CalibrationTexts, Calibrator, calibrate } from './calibrate.js';
 export {
   type Calibration,
   type PlanDraft,
@@ -14,4 +15,5 @@ export {
   type CalibrationOptions,
   type CalibrationTarget,
   calibrationMethods,
+  checkCalibrationOptions,
 } from './options.js';

@@ -63,7 +63,7 @@ export interface CalibrationOptions extends CalibrationTarget {
   readonly allocation?: Allocation;
   /** Tokens of the text that statistics are made of. Default 4096. */
   readonly tokens?: number;
-  /** Tokens behind them on which plans are tried. Default 2048. */
+  /** Tokens behind them on which plans are tried; 0: they are tried on the same. Default 2048. */
   readonly trialTokens?: number;
   /** Tokens of a sequence; each begins at position 0. Default 512. */
   readonly window?: number;
@@ -105,7 +105,7 @@ const rules: OptionRules<CalibrationOptions> = {
   perplexityIncrease: aNumber(0, 1000),
   cett: share,
   tokens: aWhole(2, 1 << 22),
-  trialTokens: aWhole(2, 1 << 22),
+  trialTokens: aWhole(0, 1 << 22),
   window: aWhole(2),
   seed: aWhole(0),
   denseTokens: aWhole(0),

@@ -15,7 +15,7 @@ export {
   weightFormats,
 } from './measure.js';
 export { measurementCsvs } from './measurement-csv.js';
-export { type NeuronHook, NeuronObserver } from './observer.js';
+export { type NeuronHook, NeuronObserver, weightRows } from './observer.js';
 export { figure, type LayerMeasurement, type Measurement, measurementSchema } from './record.js';
 export { criterionText, measurementFiles, measurementPage, mixedFormats } from './report.js';
 export { type ReuseOptions, reusePerplexity } from './reuse.js';

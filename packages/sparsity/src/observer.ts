@@ -99,12 +99,26 @@ export class NeuronObserver {
       );
     const [rows, columns] = decl.shape as [number, number];
     const stored = widenRows(decl, this.#session.view(name), rows, columns);
-    if (decl.transposed) return stored;
-    const turned = new Float32Array(stored.length);
-    for (let out = 0; out < rows; out++)
-      for (let neuron = 0; neuron < columns; neuron++) turned[neuron * rows + out] = stored[out * columns + neuron]!;
-    return turned;
+    return decl.transposed ? stored : turned(stored, rows, columns);
   }
+}
+
+/** A weight as a session holds it, in f32: [out, in], whether it is stored transposed or not. */
+export function weightRows(
+  decl: BufferDecl,
+  view: ArrayBufferView,
+): { readonly rows: number; readonly columns: number; readonly values: Float32Array } {
+  const [first, second] = decl.shape as [number, number];
+  const stored = widenRows(decl, view, first, second);
+  if (!decl.transposed) return { rows: first, columns: second, values: stored };
+  return { rows: second, columns: first, values: turned(stored, first, second) };
+}
+
+function turned(values: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) out[column * rows + row] = values[row * columns + column]!;
+  return out;
 }
 
 function widenRows(decl: BufferDecl, view: ArrayBufferView, rows: number, columns: number): Float32Array {

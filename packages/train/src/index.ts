@@ -17,6 +17,7 @@ export {
   type ProgramTrainingOptions,
   type TrainedProgram,
 } from './program-trainer.js';
+export { Random } from './random.js';
 export { runTraining } from './run.js';
 export type { Metrics, StartMetrics } from './run-folder.js';
 export type { RunEvent, RunOptions } from './run-options.js';

@@ -26,6 +26,7 @@ export const subcommands: readonly SubcommandEntry[] = [
   { name: 'bench', summary: 'measure what this machine does, dense against sparse', load: () => import('./bench.js') },
   { name: 'eval', summary: 'score a model on tasks, as lm-evaluation-harness does', load: () => import('./eval.js') },
   { name: 'measure', summary: "measure what a model's neurons do over a text", load: () => import('./measure.js') },
+  { name: 'calibrate', summary: 'choose weights to skip, from a text', load: () => import('./calibrate.js') },
   { name: 'relufy', summary: 'turn a model into a ReLU model', load: () => import('./relufy.js') },
   { name: 'train', summary: 'train or fine-tune a model', load: () => import('./train.js') },
 ];

@@ -1,0 +1,400 @@
+// The model under calibration: loaded as it will be run, with a plan whose numbers and structure change between trials. Runs
+// windows layer by layer, blocks by themselves, and hands out weights. It drives the session with programs of its own, so
+// nothing in the model knows of calibration. Does not own what is looked for (statistics.ts, methods.ts, allocation.ts).
+import {
+  applyPlan,
+  buildDecoder,
+  createBackend,
+  type Decoder,
+  type DecoderProgram,
+  headRows,
+  loadModel,
+  type MaskPlace,
+  type Model,
+  type ModelFiles,
+  type ModelSpec,
+  TokenLoss,
+} from '@relufy/models';
+import { weightRows } from '@relufy/sparsity';
+import {
+  type BufferDecl,
+  type DType,
+  type HostBackend,
+  type HostProgram,
+  type HostSession,
+  RelufyError,
+  type StepLimits,
+} from '@relufy/tensor';
+import { type PlanDraft, planFolder, type Trial } from './calibration.js';
+import type { CalibrationOptions } from './options.js';
+
+interface Loaded {
+  readonly built: DecoderProgram;
+  readonly program: HostProgram;
+}
+
+/** What has been loaded, with the structure of one plan. */
+interface Opened {
+  readonly model: Model;
+  readonly session: HostSession;
+  readonly buffers: ReadonlyMap<string, BufferDecl>;
+  readonly limits: StepLimits;
+  /** What lies in memory, and what runs on it: `k` of the largest few may change without loading. */
+  readonly layout: string;
+  spec: ModelSpec;
+  structure: string;
+  decoder: Decoder;
+  readonly programs: Map<string, Loaded>;
+}
+
+/** Rows [rows, width] of a tap, valid during the call. */
+export type Tap = (name: string) => Float32Array;
+
+export type LayerHook = (layer: number, tap: Tap, rows: number) => void;
+
+/** The model as it is. */
+export const nothingLeftOut: PlanDraft = { plan: { method: 'dense' }, tensors: new Map() };
+
+/** A weight in f32, [out, in]. */
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: Float32Array;
+}
+
+export class Subject {
+  readonly #files: ModelFiles;
+  readonly #load: NonNullable<CalibrationOptions['load']>;
+  readonly #contextLength: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #backend: HostBackend;
+  readonly #ownsBackend: boolean;
+  #session: HostSession | undefined;
+  #buffers: readonly BufferDecl[] = [];
+  #limits: StepLimits | undefined;
+  #opened: Opened | undefined;
+  /** Without any plan. */
+  #plain: ModelSpec | undefined;
+
+  private constructor(
+    files: ModelFiles,
+    backend: HostBackend,
+    {
+      load,
+      contextLength,
+      signal,
+      owns,
+    }: {
+      load: NonNullable<CalibrationOptions['load']>;
+      contextLength: number;
+      signal: AbortSignal | undefined;
+      owns: boolean;
+    },
+  ) {
+    this.#files = files;
+    this.#load = load;
+    this.#contextLength = contextLength;
+    this.#signal = signal;
+    this.#ownsBackend = owns;
+    this.#backend = {
+      name: backend.name,
+      description: backend.description,
+      threads: backend.threads,
+      weightDTypes: backend.weightDTypes,
+      createSession: async (buffers, limits) => {
+        const session = await backend.createSession(buffers, limits);
+        [this.#session, this.#buffers, this.#limits] = [session, buffers, limits];
+        return session;
+      },
+      dispose: () => backend.dispose(),
+    };
+  }
+
+  static async open(
+    files: ModelFiles,
+    contextLength: number,
+    { load = {}, signal }: Pick<CalibrationOptions, 'load' | 'signal'>,
+  ): Promise<Subject> {
+    const given = typeof load.backend === 'object' ? (load.backend as HostBackend) : undefined;
+    const backend = given ?? (await createBackend(load)).backend;
+    const subject = new Subject(files, backend, { load, contextLength, signal, owns: given === undefined });
+    try {
+      await subject.#reload(nothingLeftOut);
+      return subject;
+    } catch (error) {
+      await subject.dispose();
+      throw error;
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.#opened?.model.dispose();
+    this.#opened = undefined;
+    if (this.#ownsBackend) await this.#backend.dispose();
+  }
+
+  get model(): Model {
+    return this.#now.model;
+  }
+
+  get spec(): ModelSpec {
+    return this.#now.spec;
+  }
+
+  get #now(): Opened {
+    if (this.#opened === undefined) throw new Error('internal: nothing is loaded');
+    return this.#opened;
+  }
+
+  /** Runs with this plan from now on: its numbers are written where its layout is there, else it is loaded. */
+  async use(draft: PlanDraft): Promise<void> {
+    if (this.#opened?.layout !== layoutOf(draft)) return this.#reload(draft);
+    const now = this.#now;
+    for (const [name, { values }] of draft.tensors) now.session.write(name, values);
+    if (now.structure === structureOf(draft)) return;
+    now.spec = applyPlan('calibrate', this.#plain as ModelSpec, draft.plan);
+    now.structure = structureOf(draft);
+    now.decoder = this.#decoderOf(now);
+    now.programs.clear();
+  }
+
+  async #reload(draft: PlanDraft): Promise<void> {
+    await this.#opened?.model.dispose();
+    this.#opened = undefined;
+    const { threads: _, ...load } = this.#load;
+    const model = await loadModel(this.#files, {
+      ...load,
+      backend: this.#backend,
+      contextLength: this.#contextLength,
+      waitingBytes: 0,
+      ...(draft !== nothingLeftOut && { plan: await planFolder(draft) }),
+      ...(this.#signal && { signal: this.#signal }),
+    });
+    this.#plain ??= model.spec;
+    const parts = {
+      ...{ model, spec: model.spec },
+      buffers: new Map(this.#buffers.map((buffer) => [buffer.name, buffer])),
+      limits: this.#limits as StepLimits,
+      session: this.#session as HostSession,
+      ...{ layout: layoutOf(draft), structure: structureOf(draft) },
+      programs: new Map<string, Loaded>(),
+    };
+    this.#opened = { ...parts, decoder: this.#decoderOf(parts) };
+  }
+
+  #decoderOf({ spec, limits, buffers }: Pick<Opened, 'spec' | 'limits' | 'buffers'>): Decoder {
+    return buildDecoder(spec, {
+      limits,
+      slots: 1,
+      contextLength: this.#contextLength,
+      matrixDType: (name): DType => (buffers.get(name) as BufferDecl).dtype,
+      kvCache: this.#load.kvCache ?? 'f32',
+    });
+  }
+
+  #program(sparsity: 'exact' | 'dense', taps: readonly string[], withBlocks = false): Loaded {
+    const { programs, decoder, session } = this.#now;
+    const key = JSON.stringify([sparsity, taps, withBlocks]);
+    let found = programs.get(key);
+    if (found === undefined) {
+      const built = decoder.build({ sparsity, taps, head: 'logprobs' });
+      const { numHiddenLayers } = this.spec;
+      const blocks = Array.from({ length: numHiddenLayers + 1 }, (_, layer) => blockBuffer(built, layer));
+      const kept = new Set([...built.program.kept, ...(withBlocks ? blocks : [])]);
+      found = { built, program: session.load({ ...built.program, kept }) };
+      programs.set(key, found);
+    }
+    return found;
+  }
+
+  /**
+   * One window from position 0, computed whole over the plan's zeros; `hear` sees `taps` of each layer as it is done.
+   * @returns log p of each id; NaN for the first.
+   */
+  async pass(ids: readonly number[], taps: readonly string[], hear?: LayerHook): Promise<Float32Array> {
+    return this.#window(this.#program('dense', taps), ids, hear);
+  }
+
+  /** What enters and leaves every block, [tokens, hidden] each: layers + 1 of them. */
+  async hiddenStates(ids: readonly number[]): Promise<Float32Array[]> {
+    const loaded = this.#program('dense', [], true);
+    const { numHiddenLayers, hiddenSize } = this.spec;
+    const states = Array.from({ length: numHiddenLayers + 1 }, () => new Float32Array(ids.length * hiddenSize));
+    let at = 0;
+    await this.#window(loaded, ids, (layer, _, rows) => {
+      for (const boundary of layer === 0 ? [0, 1] : [layer + 1])
+        (states[boundary] as Float32Array).set(
+          (loaded.program.view(blockBuffer(loaded.built, boundary)) as Float32Array).subarray(0, rows * hiddenSize),
+          at * hiddenSize,
+        );
+      if (layer === numHiddenLayers - 1) at += rows;
+    });
+    return states;
+  }
+
+  /** What a block makes of one window's hidden states [tokens, hidden], into `out`. */
+  async block(layer: number, input: Float32Array, out: Float32Array): Promise<void> {
+    const { built, program } = this.#program('dense', [], true);
+    const { hiddenSize } = this.spec;
+    const [from, to] = built.layers[layer] as readonly [number, number];
+    const tokens = input.length / hiddenSize;
+    const { maxRows } = this.#now.limits;
+    for (let at = 0; at < tokens; at += maxRows) {
+      const rows = Math.min(maxRows, tokens - at);
+      this.#place(at, rows);
+      const range = [at * hiddenSize, (at + rows) * hiddenSize] as const;
+      (program.view(blockBuffer(built, layer)) as Float32Array).set(input.subarray(...range));
+      await program.run({ rows, outputs: 0 }, from, to);
+      const made = program.view(blockBuffer(built, layer + 1)) as Float32Array;
+      out.set(made.subarray(0, rows * hiddenSize), range[0]);
+    }
+  }
+
+  /** Runs windows with weights skipped, counting what is read. */
+  async trial(windows: readonly (readonly number[])[], onShare?: (share: number) => void): Promise<Trial> {
+    const { built, program } = this.#program('exact', []);
+    const read = new Float64Array(built.reads.length);
+    const loss = new TokenLoss();
+    let tokens = 0;
+    for (const [index, ids] of windows.entries()) {
+      onShare?.(index / windows.length);
+      const logprobs = await this.#window({ built, program }, ids, undefined, (rows) => {
+        tokens += rows;
+        for (const [at, { activeCount, rows: all }] of built.reads.entries()) {
+          if (activeCount === undefined) read[at]! += all * rows;
+          else for (const count of (program.view(activeCount) as Int32Array).subarray(0, rows)) read[at]! += count;
+        }
+      });
+      loss.add(logprobs);
+    }
+    return { ...readShares(built, read, tokens), perplexity: loss.perplexity };
+  }
+
+  /** Every row's place in the sequence, and whether its masks hold. */
+  #place(at: number, rows: number): void {
+    const { session } = this.#now;
+    const { denseTokens } = this.spec;
+    const positions = Int32Array.from({ length: rows }, (_, row) => at + row);
+    session.write('positions', positions);
+    session.write('slots', new Int32Array(rows));
+    if (denseTokens !== undefined)
+      session.write(
+        'maskStrength',
+        Float32Array.from(positions, (position) => (position < denseTokens ? 0 : 1)),
+      );
+  }
+
+  async #window(
+    { built, program }: Loaded,
+    ids: readonly number[],
+    hear?: LayerHook,
+    onStep?: (rows: number) => void,
+  ): Promise<Float32Array> {
+    const { session, limits } = this.#now;
+    const logprobs = new Float32Array(ids.length).fill(Number.NaN);
+    const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
+    for (let at = 0; at < ids.length; at += chunkRows) {
+      this.#signal?.throwIfAborted();
+      const chunk = ids.slice(at, at + chunkRows);
+      const targets = ids.slice(at + 1, at + 1 + chunk.length);
+      const step = { rows: chunk.length, outputs: targets.length };
+      this.#place(at, step.rows);
+      session.write('tokens', Int32Array.from(chunk));
+      session.write('outputRows', Int32Array.from(targets.keys()));
+      session.write('targets', Int32Array.from(targets));
+      const tap: Tap = (name) => {
+        const activation = built.taps.get(name) as string;
+        const width = built.program.buffers.get(activation)?.shape[1] as number;
+        return (program.view(activation) as Float32Array).subarray(0, step.rows * width);
+      };
+      let done = 0;
+      if (hear)
+        for (const [layer, [, to]] of built.layers.entries()) {
+          await program.run(step, done, to);
+          done = to;
+          hear(layer, tap, step.rows);
+        }
+      await program.run(step, done, built.program.ops.length);
+      const found = (program.view('logprob') as Float32Array).subarray(0, targets.length);
+      for (const [row, value] of found.entries())
+        if (!Number.isFinite(value))
+          throw new RelufyError(
+            'backend',
+            `calibrate: expected finite numbers at position ${at + row} (token id ${chunk[row]}), got ${value}. Check the weights, or load them with another dtype.`,
+          );
+      logprobs.set(found, at + 1);
+      onStep?.(step.rows);
+    }
+    return logprobs;
+  }
+
+  /** The weight of one linear layer, dequantised: what is run. */
+  weight(layer: number, place: Exclude<MaskPlace, 'neurons'>): Matrix {
+    const { buffers, session } = this.#now;
+    const roles = place.length === 1 && place !== 'o' ? ['qkv', 'qk', 'kv', place] : [place];
+    const role = roles.find((one) => one.includes(place) && buffers.has(`layers.${layer}.${one}.weight`));
+    const name = `layers.${layer}.${role}.weight`;
+    const decl = buffers.get(name) as BufferDecl;
+    const whole = weightRows(decl, session.view(name));
+    const { q, kv } = headRows(this.spec);
+    const parts = role === place || place === 'o' ? [place] : [...(role as string)];
+    const sizes = parts.map((part) => (part === 'q' ? q : kv));
+    if (parts.length === 1) return whole;
+    const at = parts.indexOf(place);
+    const first = sizes.slice(0, at).reduce((sum, size) => sum + size, 0);
+    const rows = sizes[at] as number;
+    const values = whole.values.slice(first * whole.columns, (first + rows) * whole.columns);
+    return { rows, columns: whole.columns, values };
+  }
+}
+
+/** What of a plan decides how weights lie in memory and which buffers there are. */
+const layoutOf = ({ plan: { masks, ...plan }, tensors }: PlanDraft): string =>
+  structureOf({
+    plan: { ...plan, ...(masks && { masks: masks.map((mask) => (mask.kind === 'top' ? { ...mask, k: [] } : mask)) }) },
+    tensors,
+  });
+
+/** What a plan's programs depend on. */
+const structureOf = ({ plan: { masks, lowRank, predictor, denseTokens } }: PlanDraft): string =>
+  JSON.stringify({ masks, lowRank, predictor, denseTokens });
+
+/** The buffer that enters block k; of the last k, what leaves the last block. */
+function blockBuffer({ taps, program }: DecoderProgram, boundary: number): string {
+  const own = `hidden.${boundary}`;
+  if (boundary === 0) return taps.get(own) as string;
+  if (!program.buffers.has(own)) throw new Error(`internal: no buffer ${own}`);
+  return own;
+}
+
+const added: ReadonlySet<string> = new Set(['lowRank', 'predictor']);
+
+/** Of the blocks' weights: which share of their bytes was not read, and what was read by site. */
+function readShares(
+  { reads }: DecoderProgram,
+  read: Float64Array,
+  tokens: number,
+): Pick<Trial, 'sparsity' | 'density' | 'layers'> {
+  let [bytes, all] = [0, 0];
+  const layers: Record<string, { read: number; all: number }[]> = {};
+  for (const [at, { site, layer, rowBytes, rows }] of reads.entries()) {
+    if (layer < 0) continue;
+    const own = { read: (read[at]! / tokens) * rowBytes, all: rows * rowBytes };
+    bytes += own.read;
+    if (added.has(site)) continue;
+    all += own.all;
+    const list = layers[site] ?? [];
+    layers[site] = list;
+    const sum = list[layer] ?? { read: 0, all: 0 };
+    list[layer] = { read: sum.read + own.read, all: sum.all + own.all };
+  }
+  const shares = Object.fromEntries(
+    Object.entries(layers).map(([site, list]) => [site, list.map((one) => one.read / one.all)]),
+  );
+  const mean = (list: readonly number[]) => list.reduce((sum, value) => sum + value, 0) / list.length;
+  return {
+    sparsity: 1 - bytes / all,
+    density: Object.fromEntries(Object.entries(shares).map(([site, list]) => [site, mean(list)])),
+    layers: shares,
+  };
+}

@@ -1,0 +1,268 @@
+// `relufy calibrate`: a sparsity plan for a model as it is, from a text: options, targets, the folder that is written, and
+// what was measured so far beside it, so that the same command goes on. Does not own methods or searches
+// (@relufy/predictor).
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { wholeFrom } from '@relufy/chat';
+import { writeFolder } from '@relufy/checkpoint/node';
+import { fingerprint, type ModelFiles, maskPlaces, planModel, readTokenizer } from '@relufy/models';
+import {
+  allocations,
+  type Calibration,
+  type CalibrationOptions,
+  type CalibrationTarget,
+  Calibrator,
+  calibrationMethods,
+  checkCalibrationOptions,
+  planContents,
+} from '@relufy/predictor';
+import { jsonText, RelufyError, weightDTypes } from '@relufy/tensor';
+import type { Command } from 'commander';
+import { openJournal } from '../calibration-journal.js';
+import { usageError } from '../failure.js';
+import { addBackendOptions, choice, modelHelp, numberOf, numeric } from '../options.js';
+import { print } from '../output.js';
+import { untilInterrupted } from '../signals.js';
+import { openText, sequencesOf, textIds, whileWanted } from '../text-ids.js';
+import { openShown } from '../with-model.js';
+import { workLine } from '../work-line.js';
+
+const examples = `
+Methods (formulas and papers: docs/calibrate.md):
+  teal      inputs of every projection by a threshold       cats      neurons by the size of the gate's output
+  wina      by |x| times the norm of its column             chess     neurons by a threshold a channel; inputs of q and o
+  r-sparse  by a threshold, a low-rank product for the rest cett      neurons by what they add
+  top       the k largest inputs of each token              fatrelu   small neurons of a ReLU model
+  groups    16 of 32 neighbours, as "top"                   random    the control
+
+Examples:
+  $ relufy calibrate ./model --method teal --data wiki.txt --sparsity 0.4 --out ./plan
+  $ relufy calibrate ./model --method teal --allocation greedy --data wiki.txt --sparsity 0.5 --dtype int8 --out ./plan
+  $ relufy calibrate ./model --method cett --data wiki.txt --max-perplexity-increase 1% --out ./plan
+  $ relufy calibrate ./model --method teal --data wiki.txt --density down=0.3,o=0.5 --out ./plan
+  $ relufy calibrate ./model --method wina --data wiki.txt --sweep 0.25,0.4,0.5 --out ./plans
+
+A run that was ended goes on with the same command: what it has measured lies beside --out, in OUT.partial.jsonl.`;
+
+interface CalibrateValues {
+  readonly method: CalibrationOptions['method'];
+  readonly data: string;
+  readonly out: string;
+  readonly sparsity?: number;
+  readonly density?: CalibrationTarget['density'];
+  readonly maxPerplexityIncrease?: number;
+  readonly cett?: number;
+  readonly sweep?: readonly number[];
+  readonly allocation?: CalibrationOptions['allocation'];
+  readonly tokens: number;
+  readonly trialTokens: number;
+  readonly window: number;
+  readonly seed: number;
+  readonly denseTokens: number;
+  readonly norms?: CalibrationOptions['norms'];
+  readonly select?: CalibrationOptions['select'];
+  readonly rho?: number;
+  readonly dtype?: NonNullable<CalibrationOptions['load']>['dtype'];
+  readonly revision?: string;
+  readonly threads?: number;
+  readonly backend?: 'auto' | 'native' | 'wasm' | 'reference';
+}
+
+const share = { fits: (value: number) => value > 0 && value < 1, expected: 'a number between 0 and 1' };
+const shareOrEnds = { fits: (value: number) => value >= 0 && value <= 1, expected: 'a number from 0 to 1' };
+
+export function define(command: Command): void {
+  command
+    .usage('MODEL --method M --data TEXT --out PLAN [options]')
+    .argument('<model>', modelHelp)
+    .requiredOption('-d, --data <file>', 'the text, plain or gzipped')
+    .requiredOption('-o, --out <folder>', 'where the plan goes; with --sweep: a folder of plans and their curve')
+    .addOption(choice('--method <method>', 'what is left out', calibrationMethods).makeOptionMandatory())
+    .addOption(numeric('--sparsity <share>', "share of the blocks' weights that a token skips", share))
+    .option('--density <place=share,...>', 'share kept, by place, such as down=0.3,q=0.5,k=0.5,v=0.5', densityOf)
+    .option('--max-perplexity-increase <percent>', 'the most that perplexity may rise, such as 1%', percentOf)
+    .addOption(numeric('--cett <error>', 'of the method cett: the error that leaving out may make', shareOrEnds))
+    .option('--sweep <shares>', 'a plan for each sparsity, such as 0.25,0.4,0.5', sharesOf)
+    .addOption(
+      choice('--allocation <rule>', 'how zeros are shared out among sites and blocks (default: uniform)', allocations),
+    )
+    .addOption(numeric('--tokens <n>', 'tokens that statistics are made of', wholeFrom(2)).default(4096))
+    .addOption(numeric('--trial-tokens <n>', 'tokens behind them on which plans are tried', wholeFrom(2)).default(2048))
+    .addOption(numeric('--window <n>', 'tokens of a sequence; each begins without context', wholeFrom(2)).default(512))
+    .addOption(numeric('--seed <n>', 'of random channels and of evolution', wholeFrom(0)).default(1))
+    .addOption(
+      numeric('--dense-tokens <n>', 'tokens at the beginning that are computed whole', wholeFrom(0)).default(0),
+    )
+    .addOption(choice('--norms <whose>', 'of wina: whose columns make the norms', ['projection', 'site', 'release']))
+    .addOption(choice('--select <how>', 'of wina: the k largest, or a threshold', ['top', 'threshold']))
+    .addOption(numeric('--rho <share>', 'of r-sparse: share of the budget for channels, not ranks', shareOrEnds))
+    .addOption(
+      choice('--dtype <dtype>', 'format of the weights: calibrate what will be run (default: auto)', [
+        'auto',
+        ...weightDTypes,
+      ]),
+    )
+    .option('--revision <revision>', 'branch, tag or commit of a model on the hub');
+  addBackendOptions(command);
+  command.addHelpText('after', examples).action(calibrateModel);
+}
+
+async function calibrateModel(source: string, values: CalibrateValues): Promise<void> {
+  const targets = targetsOf(values);
+  const options = optionsOf(values);
+  for (const target of targets) checkCalibrationOptions({ ...options, ...target });
+  const text = await openText(values.data);
+  await refuseExisting(values.out);
+  await untilInterrupted(async (signal) => {
+    const line = workLine(process.stderr);
+    const onProgress = (what: string, share: number) => line.hear({ what, share });
+    const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
+    const tokenIds = await idsOf(files, text, values.tokens + values.trialTokens, signal);
+    const journal = await openJournal(`${values.out}.partial.jsonl`, {
+      ...{ model: await fingerprintOf(files, signal), tokenIds, options: { ...options, load: savedLoad(values) } },
+    });
+    try {
+      const calibrator = await Calibrator.open(files, [tokenIds], { ...options, onProgress, signal, journal });
+      try {
+        const made: Calibration[] = [];
+        for (const target of targets) {
+          made.push(await calibrator.meet(target));
+          line.clear();
+          print(told(made.at(-1) as Calibration));
+        }
+        await writePlans(values, made);
+      } finally {
+        await calibrator.dispose();
+      }
+      await journal.remove();
+    } catch (error) {
+      // the same inputs would end the same: there is nothing to go on with
+      if (RelufyError.is(error) && (error.code === 'option' || error.code === 'input')) await journal.remove();
+      throw error;
+    } finally {
+      line.clear();
+      await journal.close();
+    }
+  });
+  print(values.out);
+}
+
+/** One target, or one for each point of a sweep. */
+function targetsOf(values: CalibrateValues): readonly CalibrationTarget[] {
+  const { sparsity, density, maxPerplexityIncrease, cett, sweep } = values;
+  const given = [sparsity, density, maxPerplexityIncrease, cett, sweep].filter((value) => value !== undefined);
+  if (given.length !== 1)
+    throw usageError(
+      `calibrate: expected one of --sparsity, --density, --max-perplexity-increase, --cett and --sweep, got ${given.length === 0 ? 'none' : given.length}.`,
+    );
+  if (sweep) return sweep.map((one) => ({ sparsity: one }));
+  if (sparsity !== undefined) return [{ sparsity }];
+  if (density !== undefined) return [{ density }];
+  return cett === undefined ? [{ perplexityIncrease: maxPerplexityIncrease as number }] : [{ cett }];
+}
+
+function optionsOf(values: CalibrateValues): Omit<CalibrationOptions, keyof CalibrationTarget> {
+  const { method, allocation, tokens, trialTokens, window, seed, denseTokens, norms, select, rho, data } = values;
+  const { dtype, threads, backend } = values;
+  return {
+    ...{ method, tokens, trialTokens, window, seed, denseTokens, text: basename(data) },
+    ...(allocation && { allocation }),
+    ...(norms && { norms }),
+    ...(select && { select }),
+    ...(rho !== undefined && { rho }),
+    load: {
+      ...(dtype && { dtype }),
+      ...(threads !== undefined && { threads }),
+      ...(backend && { backend }),
+    },
+  };
+}
+
+/** What of loading changes numbers: a run may go on with another number of threads. */
+const savedLoad = ({ dtype, backend }: CalibrateValues) => ({ dtype, backend });
+
+async function idsOf(
+  files: ModelFiles,
+  text: Awaited<ReturnType<typeof openText>>,
+  most: number,
+  signal: AbortSignal,
+): Promise<readonly number[]> {
+  const tokenizer = await readTokenizer(files, signal);
+  if (tokenizer === undefined)
+    throw new RelufyError(
+      'input',
+      `${files.name}: expected a tokenizer.json (or vocab.json and merges.txt) beside the weights, got none. Add the files.`,
+    );
+  const pieces = textIds(whileWanted(text(), signal), async (...asked) => tokenizer.encode(...asked));
+  for await (const ids of sequencesOf(pieces, most, most)) return ids;
+  return [];
+}
+
+async function fingerprintOf(files: ModelFiles, signal: AbortSignal): Promise<string> {
+  const { spec, checkpoint, close } = await planModel(files, { signal });
+  return fingerprint(spec, checkpoint, signal).finally(close);
+}
+
+const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
+
+function told({ plan, trial, densePerplexity }: Calibration): string {
+  const rise = percent(trial.perplexity / densePerplexity - 1);
+  return `${plan.method}: ${percent(trial.sparsity)} of the blocks' weights skipped, perplexity ${trial.perplexity.toFixed(2)} (dense ${densePerplexity.toFixed(2)}, ${rise} more)`;
+}
+
+/** The folder of one plan; of a sweep a folder of them, with the curve. */
+async function writePlans({ out, sweep }: CalibrateValues, made: readonly Calibration[]): Promise<void> {
+  if (sweep === undefined) {
+    await writeFolder(out, (staging) => writePlan(staging, made[0] as Calibration), { what: 'the plan' });
+    return;
+  }
+  await writeFolder(
+    out,
+    async (staging) => {
+      const points = made.map(({ trial, densePerplexity }, at) => ({
+        plan: `sparsity-${+(100 * (sweep[at] as number)).toFixed(1)}`,
+        ...{ sparsity: trial.sparsity, perplexity: trial.perplexity, densePerplexity, density: trial.density },
+      }));
+      for (const [at, { plan }] of points.entries()) {
+        await mkdir(join(staging, plan));
+        await writePlan(join(staging, plan), made[at] as Calibration);
+      }
+      await writeFile(join(staging, 'curve.json'), `${jsonText(points)}\n`);
+    },
+    { what: 'the plans' },
+  );
+}
+
+async function writePlan(folder: string, calibration: Calibration): Promise<void> {
+  for (const [name, content] of await planContents(calibration)) await writeFile(join(folder, name), content);
+}
+
+/** Before anything long is done for it. */
+async function refuseExisting(path: string): Promise<void> {
+  const exists = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (exists) throw usageError(`--out: expected a folder that does not exist yet, got ${JSON.stringify(path)}.`);
+}
+
+function densityOf(text: string): NonNullable<CalibrationTarget['density']> {
+  const wrong = () =>
+    usageError(
+      `--density: expected shares by place (${maskPlaces.join(', ')}), such as down=0.3,o=0.5, got ${JSON.stringify(text)}.`,
+    );
+  const entries = text.split(',').map((pair) => {
+    const [place = '', value, ...more] = pair.split('=');
+    if (!(maskPlaces as readonly string[]).includes(place) || value === undefined || more.length > 0) throw wrong();
+    return [place, numberOf(`--density ${place}`, value, shareOrEnds)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+const percentOf = (text: string): number =>
+  numberOf('--max-perplexity-increase', text.replace(/\s*%$/, ''), {
+    fits: (value) => value > 0,
+    expected: 'a number of percent above 0',
+  }) / 100;
+
+const sharesOf = (text: string): number[] => text.split(',').map((one) => numberOf('--sweep', one, share));

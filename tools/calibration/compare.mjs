@@ -1,0 +1,163 @@
+// Methods of calibration side by side on one model: every plan is made on one text and scored on another. Results are kept
+// line by line, so the same command goes on where it was ended; `--report` writes the tables of a page from them.
+//
+//   node tools/calibration/compare.mjs RUN.yaml [--only NAME,...] [--threads N] [--report]
+//
+// Does not own methods and searches (@relufy/predictor), nor the words of the page, which are written by hand around it.
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { gunzipSync } from 'node:zlib';
+import { openModelFiles, readTokenizer } from '@relufy/models';
+import { Calibrator, planContents } from '@relufy/predictor';
+import { parse } from 'yaml';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string' }, threads: { type: 'string', default: '1' }, report: { type: 'boolean' } },
+});
+const runFile = positionals[0];
+if (runFile === undefined) throw new Error('compare: expected a run file, such as tools/calibration/smollm2.yaml.');
+const run = parse(readFileSync(runFile, 'utf8'));
+const folder = join(root, 'build/calibration', run.name);
+mkdirSync(folder, { recursive: true });
+const resultsFile = join(folder, 'results.jsonl');
+
+const results = new Map(
+  (existsSync(resultsFile) ? readFileSync(resultsFile, 'utf8').split('\n') : [])
+    .filter((line) => line.endsWith('}'))
+    .map((line) => JSON.parse(line))
+    .map((result) => [`${result.run} ${result.target}`, result]),
+);
+function keep(result) {
+  results.set(`${result.run} ${result.target}`, result);
+  appendFileSync(resultsFile, `${JSON.stringify(result)}\n`);
+  const { perplexity, sparsity, missing } = result;
+  process.stdout.write(
+    `${result.run} ${result.target}: ${missing ?? `${(100 * sparsity).toFixed(1)} %, ${perplexity.toFixed(2)}`}\n`,
+  );
+}
+
+/** A text of `../shared`, cut by bytes or characters, without marks between documents. */
+function textOf({ file, bytes, characters, json }) {
+  const stored = readFileSync(join(root, '..', file));
+  const whole = file.endsWith('.gz') ? gunzipSync(stored) : stored;
+  const cut = new TextDecoder().decode(bytes === undefined ? whole : whole.subarray(0, bytes)).replace(/\uFFFD$/, '');
+  const plain = json
+    ? cut
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line)[json])
+        .join('\n')
+    : cut;
+  return (characters === undefined ? plain : plain.slice(0, characters)).replaceAll('<|endoftext|>', '');
+}
+
+async function measureAll() {
+  const only = values.only?.split(',');
+  const files = await openModelFiles(join(root, '..', run.model));
+  const tokenizer = await readTokenizer(files);
+  const idsOf = (text) => tokenizer.encode(textOf(text), { addSpecialTokens: false });
+  const { calibration, scoring } = run;
+  const ids = idsOf(calibration.text);
+  const scored = idsOf(scoring.text);
+  const windows = Array.from({ length: scoring.windows }, (_, at) =>
+    scored.slice(at * scoring.window, (at + 1) * scoring.window),
+  );
+  const { tokens, trialTokens, window } = calibration;
+  for (const [name, options] of Object.entries({ dense: undefined, ...run.runs })) {
+    if (only && !only.includes(name)) continue;
+    const { targets = options ? run.targets : [0], ...method } = options ?? { method: 'top' };
+    const left = targets.filter((target) => !results.has(`${name} ${target}`));
+    if (left.length === 0) continue;
+    const { allocation, ...shared } = method;
+    const journal = journalOf(name, `blocks ${JSON.stringify(shared)}`);
+    const calibrator = await Calibrator.open(files, [ids], {
+      ...{ tokens, trialTokens, window, text: calibration.text.file.split('/').at(-1) },
+      ...method,
+      load: { dtype: run.dtype, threads: Number(values.threads) },
+      journal,
+    });
+    try {
+      for (const target of left) {
+        if (options === undefined) {
+          keep({ run: name, target, sparsity: 0, perplexity: await calibrator.score(windows) });
+          continue;
+        }
+        const found = await calibrator
+          .meet(typeof target === 'number' ? { sparsity: target } : target)
+          .catch((error) => {
+            if (error.code !== 'option') throw error;
+            return { missing: error.message };
+          });
+        if (found.missing) {
+          keep({ run: name, target, missing: found.missing });
+          continue;
+        }
+        const perplexity = await calibrator.score(windows, found);
+        const { sparsity, density, layers } = found.trial;
+        const place = join(folder, 'plans', `${name}-${typeof target === 'number' ? Math.round(100 * target) : 'x'}`);
+        mkdirSync(place, { recursive: true });
+        for (const [file, content] of await planContents(found)) writeFileSync(join(place, file), content);
+        keep({ run: name, target, sparsity, perplexity, density, layers, trialPerplexity: found.trial.perplexity });
+      }
+    } finally {
+      await calibrator.dispose();
+    }
+  }
+}
+
+/** What a long search has measured; what is of a block does not depend on the rule by which it is used afterwards. */
+function journalOf(name, shared) {
+  const own = linesOf(name);
+  const blocks = linesOf(shared);
+  const of = (key) => (key.startsWith('block ') ? blocks : own);
+  return { get: (key) => of(key).known.get(key), put: (key, value) => of(key).put(key, value) };
+}
+
+function linesOf(name) {
+  const file = join(folder, `${name.replaceAll(/[^\w]+/g, '-')}.journal.jsonl`);
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+  const entries = lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line));
+  const known = new Map(entries.map(({ key, value }) => [key, value]));
+  const put = (key, value) => {
+    known.set(key, value);
+    appendFileSync(file, `${JSON.stringify({ key, value })}\n`);
+  };
+  return { known, put };
+}
+
+function report() {
+  const shares = run.targets.map((target) => `${100 * target} %`);
+  const rows = Object.keys(run.runs).map((name) => {
+    const cells = run.targets.map((target) => {
+      const result = results.get(`${name} ${target}`);
+      if (result === undefined) return '';
+      if (result.missing) return '-';
+      return result.perplexity < 1000 ? result.perplexity.toFixed(2) : result.perplexity.toPrecision(2);
+    });
+    return `| ${name} | ${cells.join(' | ')} |`;
+  });
+  const dense = results.get('dense 0')?.perplexity.toFixed(2);
+  const table = [
+    `| ${run.title}, dense ${dense} | ${shares.join(' | ')} |`,
+    `|---|${shares.map(() => '---|').join('')}`,
+    ...rows,
+  ];
+  const page = join(root, run.page);
+  const [start, end] = [
+    `<!-- ${run.name}: written by tools/calibration/compare.mjs --report -->`,
+    `<!-- end of ${run.name} -->`,
+  ];
+  const before = existsSync(page) ? readFileSync(page, 'utf8') : `${start}\n${end}\n`;
+  const [from, to] = [before.indexOf(start), before.indexOf(end)];
+  if (from < 0 || to < 0)
+    throw new Error(`compare: expected the lines ${start} and ${end} in ${run.page}, found none.`);
+  mkdirSync(dirname(page), { recursive: true });
+  writeFileSync(page, `${before.slice(0, from)}${start}\n\n${table.join('\n')}\n\n${before.slice(to)}`);
+}
+
+if (values.report) report();
+else await measureAll();
