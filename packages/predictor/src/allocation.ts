@@ -1,6 +1,6 @@
-// How what is left out is shared among sites and blocks: from one number, the share of all weights, to a share by layer and
-// site. Within a block as TEAL does (2408.14690): whatever changes the block's output least goes next. Between blocks by what
-// each costs at the model's end. Does not own thresholds (methods.ts) nor the search for the number (calibrate.ts).
+// How what is left out is shared among the sites of a block: from one number, the share of all weights, to a share by layer
+// and site. Evenly, or as TEAL does (2408.14690): whatever changes the block's output least goes next. Does not own sharing
+// between blocks (site-costs.ts), thresholds (methods.ts) nor the search for the number (calibrate.ts).
 import { type Journal, remembered } from './journal.js';
 import type { Method } from './methods.js';
 import type { Shares } from './sites.js';
@@ -33,7 +33,7 @@ export function uniform({ sites }: Pick<Method, 'sites'>, layers: number): Alloc
   return (share) => Array.from({ length: layers }, () => sites.map(() => Math.min(1, share / reach)));
 }
 
-interface SearchContext {
+export interface SearchContext {
   readonly subject: Subject;
   readonly method: Method;
   readonly windows: readonly (readonly number[])[];
@@ -62,7 +62,7 @@ export async function blockTables(context: SearchContext): Promise<readonly (rea
   return tables;
 }
 
-const nothing = ({ sites }: Method, layers: number): number[][] =>
+export const nothing = ({ sites }: Method, layers: number): number[][] =>
   Array.from({ length: layers }, () => sites.map(() => 0));
 
 /** What a block's output becomes where shares of its sites are left out, against what the dense model feeds it. */
@@ -112,7 +112,7 @@ async function searchBlock(
 }
 
 /** The numbers of one layer: the others stay as they are. */
-function onlyLayer(method: Method, shares: Shares, layer: number) {
+export function onlyLayer(method: Method, shares: Shares, layer: number) {
   const { plan, tensors } = method.draft(shares);
   const own = [...tensors].filter(([name]) => name.startsWith(`layers.${layer}.`));
   return { plan, tensors: new Map(own) };
@@ -155,103 +155,11 @@ function sitesAt(table: readonly BlockTable[], share: number): readonly number[]
   return low.sites.map((value, site) => value + part * (high.sites[site]! - value));
 }
 
-function errorAt(table: readonly BlockTable[], share: number): number {
-  const after = table.findIndex((row) => row.share >= share - 1e-12);
-  if (after < 0) return (table.at(-1) as BlockTable).error;
-  if (after === 0) return (table[0] as BlockTable).error;
-  const [low, high] = [table[after - 1] as BlockTable, table[after] as BlockTable];
-  return low.error + ((share - low.share) / (high.share - low.share)) * (high.error - low.error);
-}
-
 /** TEAL: every block the same share, within it as its table says. */
 export const greedy =
   (tables: readonly (readonly BlockTable[])[]): Allocate =>
   (share) =>
     tables.map((table) => sitesAt(table, share));
-
-/** Shares by block: from one share of all weights to each block's. */
-export type BlockShares = (share: number) => readonly number[];
-
-export const byBlocks =
-  (tables: readonly (readonly BlockTable[])[], shares: BlockShares): Allocate =>
-  (share) => {
-    const own = shares(share);
-    return tables.map((table, layer) => sitesAt(table, own[layer] as number));
-  };
-
-/** Of a block's weights, when what it costs is measured. */
-const probed = 0.5;
-
-/**
- * Blocks by what they cost at the model's end: each is tried alone at half of its weights; between there and nothing, its
- * loss is taken to grow as the square of its output's error. Then whatever costs least for the next weights goes next.
- */
-export async function lossShares(
-  context: SearchContext & { readonly tables: readonly (readonly BlockTable[])[] },
-): Promise<BlockShares> {
-  const { subject, method, windows, journal, hear, tables } = context;
-  const layers = tables.length;
-  const meanLoss = async (): Promise<number> => {
-    let [sum, count] = [0, 0];
-    for (const ids of windows) {
-      const logprobs = await subject.pass(ids, []);
-      for (const value of logprobs.subarray(1)) sum -= value;
-      count += ids.length - 1;
-    }
-    return sum / count;
-  };
-  const hearBlock = hear('weighing blocks');
-  const dense = await remembered(journal, 'block loss, dense', async () => {
-    await subject.use(method.draft(nothing(method, layers)));
-    return meanLoss();
-  });
-  const costs: number[] = [];
-  for (const [layer, table] of tables.entries()) {
-    hearBlock(layer / layers);
-    const loss = await remembered(journal, `block loss ${layer}`, async () => {
-      const shares = nothing(method, layers);
-      shares[layer] = [...sitesAt(table, probed)];
-      await subject.use(method.draft(shares));
-      return meanLoss();
-    });
-    costs.push(loss - dense);
-  }
-  // what is measured below this is noise of the text, and no block is free
-  const floor = 0.1 * median(costs.map((cost) => Math.abs(cost)));
-  const weights = tables.map((table, layer) => Math.max(costs[layer]!, floor) / errorAt(table, probed) ** 2);
-  return (share) => cheapest(tables, weights, share);
-}
-
-/** Steps of a hundredth of a block, each where the loss grows least, until the mean share is reached. */
-function cheapest(tables: readonly (readonly BlockTable[])[], weights: readonly number[], share: number): number[] {
-  const unit = 0.01;
-  const own = tables.map(() => 0);
-  const mostOf = tables.map((table) => (table.at(-1) as BlockTable).share);
-  const lossAt = (layer: number, at: number) =>
-    weights[layer]! * errorAt(tables[layer] as readonly BlockTable[], at) ** 2;
-  const growth = (layer: number) =>
-    own[layer]! + unit > mostOf[layer]! + 1e-9
-      ? Number.POSITIVE_INFINITY
-      : lossAt(layer, own[layer]! + unit) - lossAt(layer, own[layer]!);
-  const next = own.map((_, layer) => growth(layer));
-  const wanted = share * tables.length;
-  let sum = 0;
-  while (sum < wanted - 1e-9) {
-    let best = 0;
-    for (let layer = 1; layer < own.length; layer++) if (next[layer]! < next[best]!) best = layer;
-    if (next[best] === Number.POSITIVE_INFINITY) break;
-    const by = Math.min(unit, wanted - sum);
-    own[best]! += by;
-    sum += by;
-    next[best] = growth(best);
-  }
-  return own;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
-}
 
 async function inTurn<In, Out>(items: readonly In[], each: (item: In) => Promise<Out>): Promise<Out[]> {
   const out: Out[] = [];

@@ -1,6 +1,6 @@
 // Calibration from end to end: opens the model, reads the text once, and finds the plan that meets a target by trying plans
 // on text of their own. Several targets share what was read. Does not own methods (methods.ts), how sparsity is shared out
-// (allocation.ts), or running the model (subject.ts).
+// (allocation.ts, site-costs.ts), the search for a knob (knob.ts), or running the model (subject.ts).
 import {
   formatFreeFingerprint,
   type ModelFiles,
@@ -12,31 +12,19 @@ import {
   TokenLoss,
 } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
-import { type Allocate, blockTables, byBlocks, greedy, lossShares, uniform } from './allocation.js';
+import { type Allocate, blockTables, greedy, uniform } from './allocation.js';
 import type { Calibration, PlanDraft, Trial } from './calibration.js';
 import { evolve } from './evolution.js';
 import { remembered } from './journal.js';
+import { atPerplexity, atSparsity, type Dial } from './knob.js';
 import { type Method, prepareMethod } from './methods.js';
 import { type CalibrationOptions, type CalibrationTarget, checkCalibrationOptions } from './options.js';
+import { type ByCost, cheapest, siteCosts } from './site-costs.js';
 import { columnNorms, everyLayer, siteAt, thresholdMask, thresholdTensors } from './sites.js';
 import { collectCett, useOpenMasks } from './statistics.js';
 import { nothingLeftOut, Subject } from './subject.js';
+import { type CalibrationTexts, cutWindows, firstIds, firstWindows } from './windows.js';
 
-/** Texts, encoded one by one and put together; or token ids. */
-export type CalibrationTexts = Iterable<string | readonly number[]> | AsyncIterable<string | readonly number[]>;
-
-/** Plans for any number that says how much is left out, 0 for nothing. */
-interface Dial {
-  /** The largest share of the blocks' weights that it can leave out. */
-  readonly most: number;
-  /** The knob at which it does. */
-  readonly end: number;
-  draft(knob: number): PlanDraft;
-}
-
-/** How near a sparsity that was asked for is met. */
-const nearEnough = 0.0015;
-const mostTrials = 8;
 /** Windows of the greedy search: each is run some hundred times. */
 const searchTokens = 1024;
 
@@ -71,6 +59,7 @@ export class Calibrator {
   #dial: Promise<Dial> | undefined;
   #method: Promise<Method> | undefined;
   #tables: ReturnType<typeof blockTables> | undefined;
+  #costs: Promise<ByCost> | undefined;
   #dense: Trial | undefined;
 
   private constructor(parts: {
@@ -99,14 +88,14 @@ export class Calibrator {
     const subject = await Subject.open(files, Math.min(window, base.positions), options);
     try {
       const own = Math.min(window, base.positions);
-      const ids = await firstIds(subject, texts, tokens + trialTokens, signal);
+      const ids = await firstIds(subject.model, texts, tokens + trialTokens, signal);
       if (ids.length < tokens + trialTokens)
         throw new RelufyError(
           'input',
           `calibrate: expected a text of ${tokens} tokens for statistics and ${trialTokens} for trials, got ${ids.length}. Give a longer text, or ask for fewer tokens and trialTokens.`,
         );
-      const windows = cut(ids.slice(0, tokens), own);
-      const trialWindows = trialTokens === 0 ? windows : cut(ids.slice(tokens), own);
+      const windows = cutWindows(ids.slice(0, tokens), own);
+      const trialWindows = trialTokens === 0 ? windows : cutWindows(ids.slice(tokens), own);
       return new Calibrator({ subject, options, base: base.model, windows, trialWindows });
     } catch (error) {
       await subject.dispose();
@@ -122,7 +111,7 @@ export class Calibrator {
   async meet(target: CalibrationTarget): Promise<Calibration> {
     const { perplexity: densePerplexity } = await this.#denseTrial();
     const { draft, trial } = await this.#find(target, densePerplexity);
-    const { options } = { options: this.#options };
+    const options = this.#options;
     const {
       method,
       allocation = 'uniform',
@@ -198,8 +187,11 @@ export class Calibrator {
       return { draft, trial };
     };
     if (target.cett !== undefined) return at(target.cett);
-    if (target.sparsity !== undefined) return this.#atSparsity(target.sparsity, dial, at);
-    return this.#atPerplexity(target.perplexityIncrease as number, dense, at);
+    const { method } = this.#options;
+    if (target.sparsity === undefined)
+      return atPerplexity(target.perplexityIncrease as number, { dial, dense, method }, at);
+    const { sparsity: own } = await this.#denseTrial();
+    return atSparsity(target.sparsity, { dial, method, own }, at);
   }
 
   async #atDensity(density: NonNullable<CalibrationTarget['density']>): Promise<{ draft: PlanDraft; trial: Trial }> {
@@ -225,69 +217,6 @@ export class Calibrator {
     );
     const draft = method.draft(shares);
     return { draft, trial: await this.#try(`density ${JSON.stringify(density)}`, draft) };
-  }
-
-  /** The knob at which the trial text is as sparse as asked: by the line between the two nearest that were tried. */
-  async #atSparsity(
-    wanted: number,
-    dial: Dial,
-    at: (knob: number) => Promise<{ draft: PlanDraft; trial: Trial }>,
-  ): Promise<{ draft: PlanDraft; trial: Trial }> {
-    if (wanted > dial.most + 1e-9) throw unreachable(this.#options, wanted, dial.most);
-    const { sparsity: own } = await this.#denseTrial();
-    if (wanted <= own)
-      throw new RelufyError(
-        'option',
-        `calibrate: expected a sparsity above ${percent(own)}, which the model has by itself, got ${percent(wanted)}. Ask for more, or run it without a plan.`,
-      );
-    let [low, high] = [
-      { knob: 0, sparsity: own },
-      { knob: dial.end, sparsity: dial.most },
-    ];
-    const between = () => {
-      const width = high.sparsity - low.sparsity;
-      const part = width > 1e-9 ? (wanted - low.sparsity) / width : 0.5;
-      // not nearer to an end than this: the line may bend
-      return low.knob + Math.min(0.98, Math.max(0.02, part)) * (high.knob - low.knob);
-    };
-    let knob = between();
-    let found = await at(knob);
-    let last = found;
-    for (let trial = 1; trial < mostTrials && Math.abs(found.trial.sparsity - wanted) > nearEnough; trial++) {
-      const here = { knob, sparsity: last.trial.sparsity };
-      if (here.sparsity < wanted) low = here;
-      else high = here;
-      knob = between();
-      last = await at(knob);
-      if (Math.abs(last.trial.sparsity - wanted) < Math.abs(found.trial.sparsity - wanted)) found = last;
-    }
-    if (Math.abs(found.trial.sparsity - wanted) > 0.02) throw unreachable(this.#options, wanted, found.trial.sparsity);
-    return found;
-  }
-
-  /** The sparsest plan within the budget, by bisection. */
-  async #atPerplexity(
-    increase: number,
-    dense: number,
-    at: (knob: number) => Promise<{ draft: PlanDraft; trial: Trial }>,
-  ): Promise<{ draft: PlanDraft; trial: Trial }> {
-    const most = dense * (1 + increase);
-    let [low, high] = [0, 1];
-    let best: { draft: PlanDraft; trial: Trial } | undefined;
-    for (let trial = 0; trial < mostTrials; trial++) {
-      const knob = (low + high) / 2;
-      const found = await at(knob);
-      if (found.trial.perplexity <= most) {
-        low = knob;
-        if (best === undefined || found.trial.sparsity >= best.trial.sparsity) best = found;
-      } else high = knob;
-    }
-    if (best === undefined)
-      throw new RelufyError(
-        'option',
-        `calibrate: expected a plan of ${this.#options.method} that raises perplexity by at most ${+(100 * increase).toFixed(2)} %, got none: the least that was tried rises more. Allow more, or take another method.`,
-      );
-    return best;
   }
 
   #prepared(): Promise<Method> {
@@ -340,10 +269,13 @@ export class Calibrator {
   async #allocation(method: Method): Promise<Allocate> {
     const { allocation = 'uniform' } = this.#options;
     if (allocation === 'uniform') return uniform(method, this.#subject.spec.numHiddenLayers);
-    const tables = await this.#blockTables(method);
-    if (allocation === 'greedy') return greedy(tables);
-    const shares = await lossShares({ ...this.#search(method, this.#trialWindows), tables });
-    return byBlocks(tables, shares);
+    return allocation === 'greedy' ? greedy(await this.#blockTables(method)) : (await this.#byCost(method))();
+  }
+
+  #byCost(method: Method): Promise<ByCost> {
+    this.#checkThresholds(method);
+    this.#costs ??= siteCosts(this.#search(method, this.#trialWindows)).then((costs) => cheapest(method, costs));
+    return this.#costs;
   }
 
   #search(method: Method, windows: readonly (readonly number[])[]) {
@@ -352,17 +284,21 @@ export class Calibrator {
   }
 
   #blockTables(method: Method): ReturnType<typeof blockTables> {
+    this.#checkThresholds(method);
+    const windows = firstWindows(this.#windows, searchTokens);
+    this.#tables ??= blockTables(this.#search(method, windows));
+    return this.#tables;
+  }
+
+  #checkThresholds(method: Method): void {
     if (!method.isThreshold)
       throw new RelufyError(
         'option',
         `calibrate option "allocation": expected uniform for the method ${this.#options.method} as asked, whose masks are no thresholds, got ${this.#options.allocation}. Take uniform, or WINA with select: "threshold".`,
       );
-    const windows = within(this.#windows, searchTokens);
-    this.#tables ??= blockTables(this.#search(method, windows));
-    return this.#tables;
   }
 
-  /** From `loss` on: shares of blocks that are tried against each other at one sparsity. */
+  /** From `loss` on: blocks become dearer or cheaper, tried against each other at one sparsity. */
   async #evolved({ sparsity }: CalibrationTarget): Promise<Dial> {
     if (sparsity === undefined)
       throw new RelufyError(
@@ -370,57 +306,32 @@ export class Calibrator {
         'calibrate option "allocation": expected a target sparsity for evolutionary, which is tried at one, got another target.',
       );
     const method = await this.#prepared();
-    const tables = await this.#blockTables(method);
-    const start = await lossShares({ ...this.#search(method, this.#trialWindows), tables });
+    const byCost = await this.#byCost(method);
     const { seed = 1 } = this.#options;
-    /** Scaled so that their mean is the sparsity: what differs is where it lies. */
-    const balanced = (vector: readonly number[], share: number): number[] => {
-      let own = [...vector];
-      for (let round = 0; round < 20; round++) {
-        const mean = own.reduce((sum, one) => sum + one, 0) / own.length;
-        own = own.map((one) => Math.min(0.9, (one * share) / Math.max(mean, 1e-9)));
-      }
-      return own;
-    };
     const hear = this.#hear('evolving');
     const [population, generations] = [8, 4];
     const { best } = await evolve(
-      start(sparsity),
+      everyLayer(this.#subject.spec, () => 0.5),
       async (vector, trial) => {
         hear(trial / (population * (generations + 1)));
-        const draft = byDraft(
-          method,
-          byBlocks(tables, () => balanced(vector, sparsity)),
-          sparsity,
-        );
+        const draft = method.draft(byCost(factorsOf(vector))(sparsity));
         return (await this.#try(`evolving at ${sparsity}, ${trial}`, draft)).perplexity;
       },
-      { population, generations, seed, spread: 0.1 },
+      { population, generations, seed, spread: 0.25 },
     );
-    return dialOf(
-      method,
-      byBlocks(tables, (share) => balanced(best, share)),
-    );
+    return dialOf(method, byCost(factorsOf(best)));
   }
 }
 
-const byDraft = (method: Method, allocate: Allocate, share: number): PlanDraft => method.draft(allocate(share));
+/** 1 for one half; a quarter to four times the cost. */
+const factorsOf = (vector: readonly number[]): number[] => vector.map((one) => 4 ** (2 * one - 1));
 
 function dialOf(method: Method, allocate: Allocate): Dial {
   const most = method.sites.reduce((sum, { share }) => sum + share, 0);
   return {
     ...{ most, end: most },
-    draft: (knob) => byDraft(method, allocate, knob),
+    draft: (knob) => method.draft(allocate(knob)),
   };
-}
-
-const percent = (share: number): string => `${+(100 * share).toFixed(1)} %`;
-
-function unreachable({ method }: CalibrationOptions, wanted: number, most: number): RelufyError {
-  return new RelufyError(
-    'option',
-    `calibrate: expected a sparsity of at most ${percent(most)}, which is what the method ${method} reaches in this model, got ${percent(wanted)}. Ask for less, or take a method that masks more places.`,
-  );
 }
 
 const targetOf = ({ sparsity, density, perplexityIncrease, cett }: CalibrationTarget): Record<string, unknown> => ({
@@ -463,41 +374,4 @@ async function baseOf(
   } finally {
     await plan.close();
   }
-}
-
-/** As many ids as are needed: a text that is longer is not read to its end. */
-async function firstIds(
-  { model }: Subject,
-  texts: CalibrationTexts,
-  most: number,
-  signal: AbortSignal | undefined,
-): Promise<number[]> {
-  const ids: number[] = [];
-  for await (const text of texts) {
-    signal?.throwIfAborted();
-    const own = typeof text === 'string' ? await model.encode(text, { addSpecialTokens: false }) : text;
-    for (const id of own) {
-      if (ids.length >= most) return ids;
-      ids.push(id);
-    }
-    if (ids.length >= most) return ids;
-  }
-  return ids;
-}
-
-/** Whole windows, and a last one of at least two. */
-function cut(ids: readonly number[], window: number): (readonly number[])[] {
-  const windows: (readonly number[])[] = [];
-  for (let at = 0; at < ids.length; at += window) windows.push(ids.slice(at, at + window));
-  return windows.filter(({ length }) => length > 1);
-}
-
-/** The first windows, as many tokens as given. */
-function within(windows: readonly (readonly number[])[], tokens: number): (readonly number[])[] {
-  let room = tokens;
-  return windows.flatMap((ids) => {
-    const own = ids.slice(0, Math.max(0, room));
-    room -= own.length;
-    return own.length > 1 ? [own] : [];
-  });
 }

@@ -1,4 +1,4 @@
-export { type CalibrationTexts, Calibrator, calibrate } from './calibrate.js';
+export { Calibrator, calibrate } from './calibrate.js';
 export {
   type Calibration,
   type PlanDraft,
@@ -17,3 +17,4 @@ export {
   calibrationMethods,
   checkCalibrationOptions,
 } from './options.js';
+export type { CalibrationTexts } from './windows.js';

@@ -134,6 +134,19 @@ export class MagnitudeSketch {
     return sum <= limit ? Number.POSITIVE_INFINITY : found;
   }
 
+  /** The sum of squares of all magnitudes up to a threshold, over that of all. */
+  energyBelow(threshold: number): number {
+    let [below, all] = [0, 0];
+    const pass = (magnitude: number, count: number) => {
+      const energy = magnitude * magnitude * count;
+      all += energy;
+      if (magnitude <= threshold) below += energy;
+    };
+    if (this.#values) for (const value of this.#values.subarray(0, this.#held)) pass(value, 1);
+    else for (let bin = 0; bin < bins; bin++) pass((edgeOf(bin) + edgeOf(bin + 1)) / 2, this.#counts![bin]!);
+    return all > 0 ? below / all : 0;
+  }
+
   /** The sum of all weights. */
   get total(): number {
     return this.#total;

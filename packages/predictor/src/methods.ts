@@ -26,6 +26,8 @@ export interface Method {
   readonly sites: readonly Site[];
   /** Its masks are thresholds alone, whose numbers may change while the model stays as it is loaded. */
   readonly isThreshold: boolean;
+  /** Share of a site's energy (the sum of squared scores) that is left out with a share of its channels. */
+  energy?(layer: number, site: number, share: number): number;
   draft(shares: Shares): PlanDraft;
 }
 
@@ -77,6 +79,10 @@ async function thresholdMethod(context: MethodContext, sites: readonly Site[]): 
   return {
     sites,
     isThreshold: true,
+    energy: (layer, site, share) => {
+      const sketch = sketches[layer]?.[site] as MagnitudeSketch;
+      return sketch.energyBelow(sketch.quantile(share));
+    },
     draft: (shares) => ({
       plan: { method: options.method, masks: sites.map(thresholdMask) },
       tensors: thresholdTensors(sites, sketches.length, barsOf(sketches, shares)),

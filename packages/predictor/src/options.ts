@@ -38,8 +38,8 @@ export type CalibrationMethod = (typeof calibrationMethods)[number];
 
 /**
  * How zeros are shared out among sites: `uniform` (all alike), `greedy` (within a block, by what it does to the block's
- * output: TEAL, arXiv 2408.14690), `loss` (also between blocks, by what each costs at the model's end), `evolutionary`
- * (from there, by trying: WiSparse, arXiv 2602.14452, R-Sparse's rho, arXiv 2504.19449).
+ * output: TEAL, arXiv 2408.14690), `loss` (among all sites of all blocks, by what each costs at the model's end),
+ * `evolutionary` (from there, by trying shares of blocks, as WiSparse does, arXiv 2602.14452).
  */
 export const allocations = ['uniform', 'greedy', 'loss', 'evolutionary'] as const;
 

@@ -27,6 +27,7 @@ import {
 } from '@relufy/tensor';
 import { type PlanDraft, planFolder, type Trial } from './calibration.js';
 import type { CalibrationOptions } from './options.js';
+import { readShares } from './reads.js';
 
 interface Loaded {
   readonly built: DecoderProgram;
@@ -192,12 +193,17 @@ export class Subject {
     });
   }
 
-  #program(sparsity: 'exact' | 'dense', taps: readonly string[], withBlocks = false): Loaded {
+  #program(
+    sparsity: 'exact' | 'dense',
+    taps: readonly string[],
+    withBlocks = false,
+    head: 'logprobs' | 'logits' = 'logprobs',
+  ): Loaded {
     const { programs, decoder, session } = this.#now;
-    const key = JSON.stringify([sparsity, taps, withBlocks]);
+    const key = JSON.stringify([sparsity, taps, withBlocks, head]);
     let found = programs.get(key);
     if (found === undefined) {
-      const built = decoder.build({ sparsity, taps, head: 'logprobs' });
+      const built = decoder.build({ sparsity, taps, head });
       const { numHiddenLayers } = this.spec;
       const blocks = Array.from({ length: numHiddenLayers + 1 }, (_, layer) => blockBuffer(built, layer));
       const kept = new Set([...built.program.kept, ...(withBlocks ? blocks : [])]);
@@ -213,6 +219,18 @@ export class Subject {
    */
   async pass(ids: readonly number[], taps: readonly string[], hear?: LayerHook): Promise<Float32Array> {
     return this.#window(this.#program('dense', taps), ids, hear);
+  }
+
+  /** Logits of one window's first positions, as `hear` takes them: [rows, vocab], valid during the call. */
+  async logits(ids: readonly number[], hear: (logits: Float32Array, at: number, rows: number) => void): Promise<void> {
+    const loaded = this.#program('dense', [], false, 'logits');
+    const { vocabSize } = this.spec;
+    let at = 0;
+    await this.#window(loaded, ids, undefined, (rows, outputs) => {
+      const name = 'logits';
+      hear((loaded.program.view(name) as Float32Array).subarray(0, outputs * vocabSize), at, outputs);
+      at += rows;
+    });
   }
 
   /** What enters and leaves every block, [tokens, hidden] each: layers + 1 of them. */
@@ -288,7 +306,7 @@ export class Subject {
     { built, program }: Loaded,
     ids: readonly number[],
     hear?: LayerHook,
-    onStep?: (rows: number) => void,
+    onStep?: (rows: number, outputs: number) => void,
   ): Promise<Float32Array> {
     const { session, limits } = this.#now;
     const logprobs = new Float32Array(ids.length).fill(Number.NaN);
@@ -315,7 +333,8 @@ export class Subject {
           hear(layer, tap, step.rows);
         }
       await program.run(step, done, built.program.ops.length);
-      const found = (program.view('logprob') as Float32Array).subarray(0, targets.length);
+      const isScored = built.program.kept.has('logprob');
+      const found = isScored ? (program.view('logprob') as Float32Array).subarray(0, targets.length) : [];
       for (const [row, value] of found.entries())
         if (!Number.isFinite(value))
           throw new RelufyError(
@@ -323,7 +342,7 @@ export class Subject {
             `calibrate: expected finite numbers at position ${at + row} (token id ${chunk[row]}), got ${value}. Check the weights, or load them with another dtype.`,
           );
       logprobs.set(found, at + 1);
-      onStep?.(step.rows);
+      onStep?.(step.rows, step.outputs);
     }
     return logprobs;
   }
@@ -365,36 +384,4 @@ function blockBuffer({ taps, program }: DecoderProgram, boundary: number): strin
   if (boundary === 0) return taps.get(own) as string;
   if (!program.buffers.has(own)) throw new Error(`internal: no buffer ${own}`);
   return own;
-}
-
-const added: ReadonlySet<string> = new Set(['lowRank', 'predictor']);
-
-/** Of the blocks' weights: which share of their bytes was not read, and what was read by site. */
-function readShares(
-  { reads }: DecoderProgram,
-  read: Float64Array,
-  tokens: number,
-): Pick<Trial, 'sparsity' | 'density' | 'layers'> {
-  let [bytes, all] = [0, 0];
-  const layers: Record<string, { read: number; all: number }[]> = {};
-  for (const [at, { site, layer, rowBytes, rows }] of reads.entries()) {
-    if (layer < 0) continue;
-    const own = { read: (read[at]! / tokens) * rowBytes, all: rows * rowBytes };
-    bytes += own.read;
-    if (added.has(site)) continue;
-    all += own.all;
-    const list = layers[site] ?? [];
-    layers[site] = list;
-    const sum = list[layer] ?? { read: 0, all: 0 };
-    list[layer] = { read: sum.read + own.read, all: sum.all + own.all };
-  }
-  const shares = Object.fromEntries(
-    Object.entries(layers).map(([site, list]) => [site, list.map((one) => one.read / one.all)]),
-  );
-  const mean = (list: readonly number[]) => list.reduce((sum, value) => sum + value, 0) / list.length;
-  return {
-    sparsity: 1 - bytes / all,
-    density: Object.fromEntries(Object.entries(shares).map(([site, list]) => [site, mean(list)])),
-    layers: shares,
-  };
 }
