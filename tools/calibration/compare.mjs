@@ -77,6 +77,7 @@ async function measureAll() {
     const calibrator = await Calibrator.open(files, [ids], {
       ...{ tokens, trialTokens, window, text: calibration.text.file.split('/').at(-1) },
       ...method,
+      contextLength: scoring.window,
       load: { dtype: run.dtype, threads: Number(values.threads) },
       journal,
     });

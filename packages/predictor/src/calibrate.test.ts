@@ -125,6 +125,9 @@ describeShared('calibrate', 'golden/llama-silu', () => {
       expect(some.trial.perplexity).not.toBe(more.trial.perplexity);
       expect(await planContents(some)).toEqual(await planContents(await run({ method: 'teal', sparsity: 0.25 })));
       expect(await calibrator.score([ids.slice(0, 24)], some)).not.toBe(await calibrator.score([ids.slice(0, 24)]));
+      await expect(calibrator.score([ids.slice(0, 25)])).rejects.toThrow(
+        'calibrate: expected sequences of at most 24 tokens (the context), got 25.',
+      );
     } finally {
       await calibrator.dispose();
     }

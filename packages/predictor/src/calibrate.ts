@@ -85,9 +85,10 @@ export class Calibrator {
     const { window = 512, tokens = 4096, trialTokens = 2048, load = {}, signal } = options;
     const files = await openModelFiles(source, { ...(signal && { signal }) });
     const base = await baseOf(files, load.relufy, signal);
-    const subject = await Subject.open(files, Math.min(window, base.positions), options);
+    const own = Math.min(window, base.positions);
+    const { contextLength = own } = options;
+    const subject = await Subject.open(files, Math.min(Math.max(own, contextLength), base.positions), options);
     try {
-      const own = Math.min(window, base.positions);
       const ids = await firstIds(subject.model, texts, tokens + trialTokens, signal);
       if (ids.length < tokens + trialTokens)
         throw new RelufyError(

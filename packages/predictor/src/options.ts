@@ -67,6 +67,8 @@ export interface CalibrationOptions extends CalibrationTarget {
   readonly trialTokens?: number;
   /** Tokens of a sequence; each begins at position 0. Default 512. */
   readonly window?: number;
+  /** Tokens of the longest sequence that `Calibrator.score` takes. Default: the window. */
+  readonly contextLength?: number;
   /** Of random channels and of evolution. Default 1. */
   readonly seed?: number;
   /** Tokens at the beginning of a sequence that are computed whole. Default 0. */
@@ -107,6 +109,7 @@ const rules: OptionRules<CalibrationOptions> = {
   tokens: aWhole(2, 1 << 22),
   trialTokens: aWhole(0, 1 << 22),
   window: aWhole(2),
+  contextLength: aWhole(2),
   seed: aWhole(0),
   denseTokens: aWhole(0),
   norms: oneOf('projection', 'site', 'release'),

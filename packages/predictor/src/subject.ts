@@ -309,6 +309,11 @@ export class Subject {
     onStep?: (rows: number, outputs: number) => void,
   ): Promise<Float32Array> {
     const { session, limits } = this.#now;
+    if (ids.length > this.#contextLength)
+      throw new RelufyError(
+        'input',
+        `calibrate: expected sequences of at most ${this.#contextLength} tokens (the context), got ${ids.length}. Cut them, or ask for a larger contextLength.`,
+      );
     const logprobs = new Float32Array(ids.length).fill(Number.NaN);
     const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
     for (let at = 0; at < ids.length; at += chunkRows) {
