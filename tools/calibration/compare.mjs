@@ -1,7 +1,7 @@
 // Methods of calibration side by side on one model: every plan is made on one text and scored on another. Results are kept
 // line by line, so the same command goes on where it was ended; `--report` writes the tables of a page from them.
 //
-//   node tools/calibration/compare.mjs RUN.yaml [--only NAME,...] [--threads N] [--report]
+//   node tools/calibration/compare.mjs RUN.yaml [--only NAME;...] [--targets 0.4,0.5] [--threads N] [--report]
 //
 // Does not own methods and searches (@relufy/predictor), nor the words of the page, which are written by hand around it.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,12 @@ import { parse } from 'yaml';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: 'string' }, threads: { type: 'string', default: '1' }, report: { type: 'boolean' } },
+  options: {
+    only: { type: 'string' },
+    targets: { type: 'string' },
+    threads: { type: 'string', default: '1' },
+    report: { type: 'boolean' },
+  },
 });
 const runFile = positionals[0];
 if (runFile === undefined) throw new Error('compare: expected a run file, such as tools/calibration/smollm2.yaml.');
@@ -56,7 +61,8 @@ function textOf({ file, bytes, characters, json }) {
 }
 
 async function measureAll() {
-  const only = values.only?.split(',');
+  const only = values.only?.split(';');
+  const wanted = values.targets?.split(',').map(Number) ?? run.targets;
   const files = await openModelFiles(join(root, '..', run.model));
   const tokenizer = await readTokenizer(files);
   const idsOf = (text) => tokenizer.encode(textOf(text), { addSpecialTokens: false });
@@ -69,7 +75,7 @@ async function measureAll() {
   const { tokens, trialTokens, window } = calibration;
   for (const [name, options] of Object.entries({ dense: undefined, ...run.runs })) {
     if (only && !only.includes(name)) continue;
-    const { targets = options ? run.targets : [0], ...method } = options ?? { method: 'top' };
+    const { targets = options ? wanted : [0], ...method } = options ?? { method: 'top' };
     const left = targets.filter((target) => !results.has(`${name} ${target}`));
     if (left.length === 0) continue;
     const { allocation, ...shared } = method;

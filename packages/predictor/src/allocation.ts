@@ -11,9 +11,9 @@ import type { Subject } from './subject.js';
 export type Allocate = (share: number) => Shares;
 
 /** What of a block one step of the greedy search leaves out. */
-const step = 0.02;
+const step = 0.025;
 /** No block is emptied beyond this share of its weights. */
-const mostOfBlock = 0.9;
+const mostOfBlock = 0.85;
 /** Positions at the beginning of a window whose errors do not count: attention's sinks lie there. */
 const uncounted = 0.25;
 

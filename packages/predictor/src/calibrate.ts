@@ -26,7 +26,7 @@ import { nothingLeftOut, Subject } from './subject.js';
 import { type CalibrationTexts, cutWindows, firstIds, firstWindows } from './windows.js';
 
 /** Windows of the greedy search: each is run some hundred times. */
-const searchTokens = 1024;
+const searchTokens = 512;
 
 /**
  * A plan that meets one target: masks, low-rank products, and what they cost on text behind the calibration text.

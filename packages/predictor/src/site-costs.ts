@@ -14,7 +14,7 @@ const energyPoints = 64;
 /** No site is emptied beyond this share. */
 const mostOfSite = 0.95;
 /** Of predictions that are held for comparison, at most. */
-const heldBytes = 100 << 20;
+const heldBytes = 48 << 20;
 
 /** By layer and site, what leaving out all of its energy would cost, if it went on as it began. */
 export type SiteCosts = readonly (readonly number[])[];
