@@ -1,7 +1,9 @@
 // Methods of calibration side by side on one model: every plan is made on one text and scored on another. Results are kept
 // line by line, so the same command goes on where it was ended; `--report` writes the tables of a page from them.
 //
-//   node tools/calibration/compare.mjs RUN.yaml [--only NAME;...] [--targets 0.4,0.5] [--threads N] [--report]
+//   node tools/calibration/compare.mjs RUN.yaml [--only NAME;...] [--targets 0.4,0.5] [--threads N] [--time | --report]
+//
+// `--time` measures a processor's milliseconds for a token on one thread, dense and with each plan in turn.
 //
 // Does not own methods and searches (@relufy/predictor), nor the words of the page, which are written by hand around it.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-import { openModelFiles, readTokenizer } from '@relufy/models';
+import { loadModel, openModelFiles, readTokenizer } from '@relufy/models';
 import { Calibrator, planContents } from '@relufy/predictor';
 import { parse } from 'yaml';
 
@@ -36,28 +38,34 @@ const results = new Map(
     .map((line) => JSON.parse(line))
     .map((result) => [`${result.run} ${result.target}`, result]),
 );
+const placeOf = (name, target) =>
+  join(folder, 'plans', `${name}-${Math.round(100 * target)}`.replaceAll(/[^\w-]+/g, '-'));
+
 function keep(result) {
   results.set(`${result.run} ${result.target}`, result);
   appendFileSync(resultsFile, `${JSON.stringify(result)}\n`);
-  const { perplexity, sparsity, missing } = result;
-  process.stdout.write(
-    `${result.run} ${result.target}: ${missing ?? `${(100 * sparsity).toFixed(1)} %, ${perplexity.toFixed(2)}`}\n`,
-  );
+  const { perplexity, sparsity, missing, ms } = result;
+  const found =
+    ms === undefined ? `${(100 * sparsity).toFixed(1)} %, ${perplexity?.toFixed(2)}` : `${ms.toFixed(2)} ms`;
+  process.stdout.write(`${result.run} ${result.target}: ${missing ?? found}\n`);
 }
 
-/** A text of `../shared`, cut by bytes or characters, without marks between documents. */
+/** A text of `../shared`, cut by bytes or characters, without marks between documents; of JSON lines one key's texts. */
 function textOf({ file, bytes, characters, json }) {
   const stored = readFileSync(join(root, '..', file));
   const whole = file.endsWith('.gz') ? gunzipSync(stored) : stored;
   const cut = new TextDecoder().decode(bytes === undefined ? whole : whole.subarray(0, bytes)).replace(/\uFFFD$/, '');
-  const plain = json
-    ? cut
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line)[json])
-        .join('\n')
-    : cut;
+  // the last line may be cut
+  const lines = json === undefined ? [] : cut.split('\n').slice(0, -1);
+  const plain = json === undefined ? cut : lines.map((line) => JSON.parse(line)[json]).join('\n');
   return (characters === undefined ? plain : plain.slice(0, characters)).replaceAll('<|endoftext|>', '');
+}
+
+/** Ids that were stored as such, 16 bits each; or of a text. */
+function idsFrom(text, tokenizer) {
+  if (text.ids === undefined) return tokenizer.encode(textOf(text), { addSpecialTokens: false });
+  const bytes = readFileSync(join(root, '..', text.ids));
+  return [...new Uint16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))];
 }
 
 async function measureAll() {
@@ -65,10 +73,9 @@ async function measureAll() {
   const wanted = values.targets?.split(',').map(Number) ?? run.targets;
   const files = await openModelFiles(join(root, '..', run.model));
   const tokenizer = await readTokenizer(files);
-  const idsOf = (text) => tokenizer.encode(textOf(text), { addSpecialTokens: false });
   const { calibration, scoring } = run;
-  const ids = idsOf(calibration.text);
-  const scored = idsOf(scoring.text);
+  const ids = idsFrom(calibration.text, tokenizer);
+  const scored = idsFrom(scoring.text, tokenizer);
   const windows = Array.from({ length: scoring.windows }, (_, at) =>
     scored.slice(at * scoring.window, (at + 1) * scoring.window),
   );
@@ -105,7 +112,7 @@ async function measureAll() {
         }
         const perplexity = await calibrator.score(windows, found);
         const { sparsity, density, layers } = found.trial;
-        const place = join(folder, 'plans', `${name}-${typeof target === 'number' ? Math.round(100 * target) : 'x'}`);
+        const place = placeOf(name, target);
         mkdirSync(place, { recursive: true });
         for (const [file, content] of await planContents(found)) writeFileSync(join(place, file), content);
         keep({ run: name, target, sparsity, perplexity, density, layers, trialPerplexity: found.trial.perplexity });
@@ -166,5 +173,38 @@ function report() {
   writeFileSync(page, `${before.slice(0, from)}${start}\n\n${table.join('\n')}\n\n${before.slice(to)}`);
 }
 
+/** A processor's milliseconds for a decoded token, the least of three turns; nothing runs beside it in the process. */
+async function timeAll() {
+  const only = values.only?.split(';');
+  const wanted = values.targets?.split(',').map(Number) ?? run.targets;
+  const files = await openModelFiles(join(root, '..', run.model));
+  const planned = Object.keys(run.runs).flatMap((name) =>
+    wanted.map((target) => ({ name, target, plan: placeOf(name, target) })),
+  );
+  const all = [{ name: 'dense', target: 0 }, ...planned].filter(
+    ({ name, plan }) => name === 'dense' || ((!only || only.includes(name)) && existsSync(plan)),
+  );
+  const least = new Map();
+  for (let turn = 0; turn < 3; turn++)
+    for (const one of all) {
+      const { plan } = one;
+      const model = await loadModel(files, { dtype: run.dtype, threads: 1, contextLength: 512, ...(plan && { plan }) });
+      const options = { temperature: 0, stopTokenIds: [] };
+      await model.generate(timedPrompt, { ...options, maxNewTokens: 8 }).result;
+      const before = process.cpuUsage();
+      const { tokenIds, stats } = await model.generate(timedPrompt, { ...options, maxNewTokens: 64 }).result;
+      const { user, system } = process.cpuUsage(before);
+      const ms = (user + system) / 1000 / tokenIds.length;
+      const known = least.get(one) ?? { ms: Number.POSITIVE_INFINITY };
+      least.set(one, { ms: Math.min(ms, known.ms), bytes: stats.weightBytesPerToken });
+      await model.dispose();
+    }
+  for (const [{ name, target }, { ms, bytes }] of least) keep({ run: `time ${name}`, target, ms, bytes });
+}
+
+/** A prompt that the cache holds after the first answer, so that only decoding is timed. */
+const timedPrompt = 'The history of the river begins in the mountains, where';
+
 if (values.report) report();
+else if (values.time) await timeAll();
 else await measureAll();

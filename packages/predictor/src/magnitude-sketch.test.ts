@@ -41,7 +41,7 @@ describe('many numbers', () => {
     const sketch = new MagnitudeSketch();
     sketch.add(new Float32Array(70_000));
     sketch.add(Float32Array.from({ length: 70_000 }, () => 3));
-    expect(sketch.quantile(0.4)).toBeLessThan(1e-11);
+    expect(sketch.quantile(0.4)).toBeLessThan(1e-9);
     expect(sketch.quantile(0.6)).toBeCloseTo(3, 3);
   });
 

@@ -5,8 +5,8 @@
 const exactCount = 1 << 16;
 /** Bits of an f32 below its bin: 12 bits of mantissa stay. */
 const shift = 11;
-/** The bins begin at 2^-40 and end at 2^24; what lies outside is counted in the first and the last. */
-const [firstExponent, lastExponent] = [-40, 24];
+/** The bins begin at 2^-32 and end at 2^16; what lies outside is counted in the first and the last. */
+const [firstExponent, lastExponent] = [-32, 16];
 const firstKey = ((firstExponent + 127) << 23) >>> shift;
 const bins = ((lastExponent - firstExponent) << 23) >>> shift;
 const infinity = 0x7f800000;

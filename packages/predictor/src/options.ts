@@ -106,8 +106,9 @@ const rules: OptionRules<CalibrationOptions> = {
   density: objectOf(share, 'shares from 0 to 1 by place'),
   perplexityIncrease: aNumber(0, 1000),
   cett: share,
-  tokens: aWhole(2, 1 << 22),
-  trialTokens: aWhole(0, 1 << 22),
+  // counts of a site's numbers are 32 bits wide
+  tokens: aWhole(2, 1 << 18),
+  trialTokens: aWhole(0, 1 << 18),
   window: aWhole(2),
   contextLength: aWhole(2),
   seed: aWhole(0),
