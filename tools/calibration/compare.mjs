@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { loadModel, openModelFiles, readTokenizer } from '@relufy/models';
-import { Calibrator, planContents } from '@relufy/predictor';
+import { Calibrator, calibrationPage, perplexityChart, planContents } from '@relufy/predictor';
 import { parse } from 'yaml';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -160,6 +160,15 @@ function report() {
     `|---|${shares.map(() => '---|').join('')}`,
     ...rows,
   ];
+  const curves = Object.keys(run.runs).flatMap((name) => {
+    const own = run.targets.map((target) => results.get(`${name} ${target}`));
+    const points = own.filter((result) => result?.perplexity !== undefined);
+    return points.length > 0 ? [{ name, points }] : [];
+  });
+  const denseOf = results.get('dense 0').perplexity;
+  writeFileSync(join(folder, 'report.html'), calibrationPage(run.title, curves, denseOf));
+  const chart = `calibration-${run.name}.svg`;
+  writeFileSync(join(root, dirname(run.page), chart), `${perplexityChart(curves, denseOf)}\n`);
   const page = join(root, run.page);
   const [start, end] = [
     `<!-- ${run.name}: written by tools/calibration/compare.mjs --report -->`,
@@ -170,7 +179,10 @@ function report() {
   if (from < 0 || to < 0)
     throw new Error(`compare: expected the lines ${start} and ${end} in ${run.page}, found none.`);
   mkdirSync(dirname(page), { recursive: true });
-  writeFileSync(page, `${before.slice(0, from)}${start}\n\n${table.join('\n')}\n\n${before.slice(to)}`);
+  writeFileSync(
+    page,
+    `${before.slice(0, from)}${start}\n\n${table.join('\n')}\n\n![${run.title}](${chart})\n\n${before.slice(to)}`,
+  );
 }
 
 /** A processor's milliseconds for a decoded token, the least of three turns; nothing runs beside it in the process. */

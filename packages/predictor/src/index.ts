@@ -17,4 +17,5 @@ export {
   calibrationMethods,
   checkCalibrationOptions,
 } from './options.js';
+export { type CalibrationCurve, calibrationPage, layersChart, perplexityChart } from './report.js';
 export type { CalibrationTexts } from './windows.js';

@@ -46,7 +46,10 @@ test('a sweep is a folder of plans and their curve', async () => {
   const out = join(folder, 'sweep');
   const { code, stderr } = await calibrate('--method', 'top', '--sweep', '0.6,0.7', '--out', out);
   expect(code, stderr).toBe(0);
-  expect((await readdir(out)).sort()).toEqual(['curve.json', 'sparsity-60', 'sparsity-70']);
+  expect((await readdir(out)).sort()).toEqual(['curve.json', 'report.html', 'sparsity-60', 'sparsity-70']);
+  const report = await readFile(join(out, 'report.html'), 'utf8');
+  expect(report).toContain('Perplexity over skipped weights');
+  expect(report.match(/<svg/g)).toHaveLength(3);
   const curve = JSON.parse(await readFile(join(out, 'curve.json'), 'utf8'));
   expect(curve.map(({ plan }: { plan: string }) => plan)).toEqual(['sparsity-60', 'sparsity-70']);
   for (const { sparsity, perplexity, densePerplexity } of curve) {

@@ -13,6 +13,7 @@ import {
   type CalibrationTarget,
   Calibrator,
   calibrationMethods,
+  calibrationPage,
   checkCalibrationOptions,
   planContents,
 } from '@relufy/predictor';
@@ -228,6 +229,10 @@ async function writePlans({ out, sweep }: CalibrateValues, made: readonly Calibr
         await writePlan(join(staging, plan), made[at] as Calibration);
       }
       await writeFile(join(staging, 'curve.json'), `${jsonText(points)}\n`);
+      const { plan, densePerplexity } = made[0] as Calibration;
+      const curve = { name: plan.method, points: made.map(({ trial }) => trial) };
+      const title = `${plan.baseModel?.name ?? 'A model'}: ${plan.method}`;
+      await writeFile(join(staging, 'report.html'), calibrationPage(title, [curve], densePerplexity));
     },
     { what: 'the plans' },
   );
