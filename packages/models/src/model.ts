@@ -175,10 +175,15 @@ export class Model implements AsyncDisposable {
 
   /**
    * Writes numbers of the model's sparsity plan, by the names of its tensors (`layers.0.down.threshold`). The next step
-   * computes with them; nothing is loaded or compiled again. What the KV cache held by the old ones is forgotten.
+   * computes with them; nothing is loaded or compiled again. What the KV cache held by the old ones is forgotten, unless it
+   * shall be kept: then a prompt that was computed by the old numbers is continued by the new ones.
    * @throws RelufyError `option` for a name that the plan does not have, another length, or NaN.
    */
-  async writePlan(numbers: Readonly<Record<string, ArrayLike<number>>>): Promise<void> {
+  async writePlan(
+    numbers: Readonly<Record<string, ArrayLike<number>>>,
+    options: { readonly keepCache?: boolean } = {},
+  ): Promise<void> {
+    checkOptions('writePlan', options, { keepCache: aBoolean });
     const buffers = new Map(planBuffers(this.spec).map((buffer) => [buffer.name, buffer]));
     for (const [name, values] of Object.entries(numbers)) {
       const shape = buffers.get(name)?.shape as readonly number[] | undefined;
@@ -194,7 +199,7 @@ export class Model implements AsyncDisposable {
       this.#claims.hold({ least: cache.slots }, (slots) =>
         this.#claims.turn(async () => {
           parked.clear();
-          for (const slot of slots) cache.truncate(slot, 0);
+          if (!options.keepCache) for (const slot of slots) cache.truncate(slot, 0);
           for (const [name, values] of Object.entries(numbers)) await session.write(name, values);
         }),
       ),

@@ -17,5 +17,6 @@ export {
   calibrationMethods,
   checkCalibrationOptions,
 } from './options.js';
+export { keepPromptNeurons, promptNeuronsPlan } from './prompt-neurons.js';
 export { type CalibrationCurve, calibrationPage, layersChart, perplexityChart } from './report.js';
 export type { CalibrationTexts } from './windows.js';
