@@ -162,8 +162,12 @@ describeShared('calibrate', 'golden/llama-silu', () => {
       { method: 'groups', within: 7, sparsity: 0.5 },
       /^calibrate option "within": expected a divisor of \d+ \(q, k, v\), got 7\.$/,
     ],
+    [{ method: 'random', allocation: 'loss', sparsity: 0.5 }, /^calibrate option "allocation": expected uniform for/],
+    [{ method: 'cett', allocation: 'greedy', cett: 0.2 }, /^calibrate option "allocation": expected uniform for/],
+    [{ method: 'cett', density: { down: 0.2 } }, /^calibrate option "density": expected a method of shares, got cett/],
+    [{ method: 'teal', rho: 0.5, sparsity: 0.5 }, /^calibrate option "rho": expected the method r-sparse, got teal\.$/],
     [{ method: 'teal' }, /^calibrate: expected one target .*, got none\.$/],
-    [{ method: 'teal', sparsity: 0.4, cett: 0.2 }, /^calibrate: expected one target .*, got sparsity and cett\.$/],
+    [{ method: 'cett', sparsity: 0.4, cett: 0.2 }, /^calibrate: expected one target .*, got sparsity and cett\.$/],
     [{ method: 'tael', sparsity: 0.4 }, /^calibrate .*"method": expected teal, .*, got "tael"\./],
   ] as [CalibrationOptions, RegExp][])('refuses %j', async (options, message) => {
     await expect(run(options)).rejects.toThrow(message);

@@ -226,7 +226,7 @@ export class Calibrator {
       windows: this.#windows,
       options: this.#options,
       hear: this.#hear,
-    });
+    }).then((method) => ({ ...method, draft: (shares) => this.#withDenseTokens(method.draft(shares)) }));
     return this.#method;
   }
 
@@ -275,7 +275,7 @@ export class Calibrator {
 
   #byCost(method: Method): Promise<ByCost> {
     this.#checkThresholds(method);
-    this.#costs ??= siteCosts(this.#search(method, this.#trialWindows)).then((costs) => cheapest(method, costs));
+    this.#costs ??= siteCosts(this.#search(method, this.#windows)).then((costs) => cheapest(method, costs));
     return this.#costs;
   }
 

@@ -24,7 +24,7 @@ import type { Subject } from './subject.js';
 
 export interface Method {
   readonly sites: readonly Site[];
-  /** Its masks are thresholds alone, whose numbers may change while the model stays as it is loaded. */
+  /** Its masks are thresholds and nothing besides: what they leave out follows from numbers that may change at any time. */
   readonly isThreshold: boolean;
   /** Share of a site's energy (the sum of squared scores) that is left out with a share of its channels. */
   energy?(layer: number, site: number, share: number): number;
@@ -175,8 +175,8 @@ function groups({ subject: { spec }, options: { within = 32 } }: MethodContext):
 function random({ subject: { spec }, options: { seed = 1 } }: MethodContext): Method {
   const sites = inputSites(spec);
   return {
-    sites: sites,
-    isThreshold: true,
+    sites,
+    isThreshold: false,
     draft: (shares) => {
       const tensors = new Map<string, PlanTensor>();
       for (let layer = 0; layer < spec.numHiddenLayers; layer++)

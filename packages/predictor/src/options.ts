@@ -126,6 +126,16 @@ const rules: OptionRules<CalibrationOptions> = {
   onProgress: aFunction,
 };
 
+const ofOneMethod = {
+  cett: 'cett',
+  norms: 'wina',
+  select: 'wina',
+  attention: 'chess',
+  kappa: 'chess',
+  rho: 'r-sparse',
+  within: 'groups',
+} as const;
+
 /** @throws RelufyError `option` for options that do not exist, do not fit, or contradict each other. */
 export function checkCalibrationOptions(options: CalibrationOptions): void {
   checkOptions('calibrate', options, rules);
@@ -138,6 +148,21 @@ export function checkCalibrationOptions(options: CalibrationOptions): void {
       'option',
       `calibrate: expected one target (sparsity, density, perplexityIncrease or cett), got ${targets.join(' and ') || 'none'}.`,
     );
-  if (options.cett !== undefined && options.method !== 'cett')
-    throw new RelufyError('option', `calibrate option "cett": expected the method cett, got ${options.method}.`);
+  for (const [name, method] of Object.entries(ofOneMethod))
+    if (options[name as keyof typeof ofOneMethod] !== undefined && options.method !== method)
+      throw new RelufyError(
+        'option',
+        `calibrate option "${name}": expected the method ${method}, got ${options.method}.`,
+      );
+  if (options.method !== 'cett') return;
+  if (options.density !== undefined)
+    throw new RelufyError(
+      'option',
+      'calibrate option "density": expected a method of shares, got cett, whose target is an error. Take cett, sparsity or perplexityIncrease.',
+    );
+  if ((options.allocation ?? 'uniform') !== 'uniform')
+    throw new RelufyError(
+      'option',
+      `calibrate option "allocation": expected uniform for the method cett, which allows every layer the same error, got ${options.allocation}.`,
+    );
 }
