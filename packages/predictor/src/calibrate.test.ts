@@ -34,7 +34,7 @@ describeShared('calibrate', 'golden/llama-silu', () => {
   beforeAll(async () => {
     const golden = await openTensors(`${silu}/golden.safetensors`);
     const own = [...(golden.get('input_ids') as Int32Array)];
-    ids = [...own, ...own.toReversed(), ...own.map((id, at) => (id * 7 + at) % 96)];
+    ids = [...own, ...[...own].reverse(), ...own.map((id, at) => (id * 7 + at) % 96)];
     while (ids.length < 72) ids.push(...own);
   });
   const run = (options: CalibrationOptions, model = silu) => calibrate(model, [ids], { ...sizes, ...options });

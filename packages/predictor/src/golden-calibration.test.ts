@@ -38,7 +38,7 @@ describeShared('calibration', 'golden/methods', () => {
   const bar = ({ tensors }: Calibration, layer: number, name: string): Float32Array =>
     tensors.get(`layers.${layer}.${name}.threshold`)?.values as Float32Array;
   const names: Readonly<Record<string, string>> = { qkv: 'qkv', o: 'o', upGate: 'gateUp', down: 'down' };
-  const kept = (share: number, places: readonly MaskPlace[]): CalibrationOptions['density'] =>
+  const kept = (share: number, places: readonly MaskPlace[]): NonNullable<CalibrationOptions['density']> =>
     Object.fromEntries(places.map((place) => [place, 1 - share]));
 
   it.each(['llama-silu-teal', 'falcon-7b-shape-teal', 'opt-gelu-untied-teal'])('%s', async (name) => {
