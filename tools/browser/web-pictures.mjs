@@ -68,21 +68,32 @@ async function stream(model, prompt, colorScheme) {
   await page.getByLabel('Message', { exact: true }).fill('Hello.');
   await page.keyboard.press('Enter');
   await page.getByText('Regenerate').waitFor();
+  await page.getByRole('button', { name: 'New chat' }).click();
   await page.getByLabel('Message', { exact: true }).fill(prompt);
   await page.keyboard.press('Enter');
   await page.locator('.tokens li').nth(3).waitFor();
+  const session = await context.newCDPSession(page);
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const before = await cpuOf(session);
+  const tokensBefore = await page.locator('.tokens li').count();
   const frames = await page.evaluate(async () => {
     const times = [];
     while (document.querySelector('.message.assistant[aria-busy="true"]') && times.length < 600)
       times.push(await new Promise(requestAnimationFrame));
     return times;
   });
+  const after = await cpuOf(session);
+  const tokens = (await page.locator('.tokens li').count()) - tokensBefore;
   const gaps = frames.slice(1).map((time, i) => time - frames[i]);
   gaps.sort((a, b) => a - b);
   const seconds = (frames.at(-1) - frames[0]) / 1000;
   const at = (share) => gaps[Math.min(gaps.length - 1, Math.floor(share * gaps.length))]?.toFixed(1);
   console.log(
     `${model}: ${((frames.length - 1) / seconds).toFixed(1)} frames a second over ${seconds.toFixed(2)} s of text; between two frames ${at(0.5)} ms (median), ${at(0.95)} ms (95 %), ${at(1)} ms (most)`,
+  );
+  const each = (name) => ((1000 * (after[name] - before[name])) / frames.length).toFixed(2);
+  console.log(
+    `  of the page's thread, processor time a frame: ${each('TaskDuration')} ms in all, ${each('ScriptDuration')} script, ${each('LayoutDuration')} layout, ${each('RecalcStyleDuration')} style; ${(tokens / frames.length).toFixed(1)} tokens a frame`,
   );
   console.log(
     `  ${await page.locator('.figures').last().innerText()}; ${await page.locator('header .backend').innerText()}`,
@@ -95,6 +106,12 @@ async function stream(model, prompt, colorScheme) {
     await page.screenshot({ path: `${folder}web-${colorScheme}.png` });
   }
   await context.close();
+}
+
+/** Seconds of processor time of the page's thread, by what it did. */
+async function cpuOf(session) {
+  const { metrics } = await session.send('Performance.getMetrics');
+  return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
 }
 
 async function phone() {

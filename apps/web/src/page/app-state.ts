@@ -29,6 +29,9 @@ export interface Comparison {
 }
 
 const saveEveryMs = 2000;
+/** The picture of the neurons changes with every frame; text and figures as fast as people read. */
+const textEveryMs = 33;
+const pulseEveryMs = 150;
 
 export class AppState {
   readonly store = new ChatStore();
@@ -44,7 +47,7 @@ export class AppState {
   readonly activity = new Map<string, ActivityLog>();
   /** The answer whose neurons are shown. */
   readonly watched = signal<string | undefined>(undefined);
-  /** Rises with each batch of tokens of the answer that is watched. */
+  /** Rises now and then while the answer that is watched grows, and at its end. */
   readonly pulse = signal(0);
   readonly comparison = signal<Comparison | undefined>(undefined);
   /** Said to screen readers. */
@@ -110,7 +113,7 @@ export class AppState {
   async count(): Promise<void> {
     const { loaded } = this.engine;
     const { chat } = this.chats;
-    const path = this.chats.path();
+    const path = this.chats.path().filter(({ id }) => !this.forgotten.value.has(id));
     this.used.value = loaded.value
       ? await this.engine.count(chat.value?.system ?? this.chats.draft.value.system, messagesOf(path))
       : undefined;
@@ -151,15 +154,24 @@ export class AppState {
       this.comparison.value = undefined;
       const rate = new Rate();
       let saved = performance.now();
+      let [drawn, pulsed] = [0, 0];
       const hear = (tokens: readonly Token[]): void => {
         for (const token of tokens) {
           text += token.text;
           log.push(token);
         }
         rate.count(tokens.length);
-        shown(text, rate.perSecond);
-        this.pulse.value++;
-        if (performance.now() - saved < saveEveryMs) return;
+        log.onTokens?.(tokens);
+        const now = performance.now();
+        if (now - drawn >= textEveryMs) {
+          drawn = now;
+          shown(text, rate.perSecond);
+        }
+        if (now - pulsed >= pulseEveryMs) {
+          pulsed = now;
+          this.pulse.value++;
+        }
+        if (now - saved < saveEveryMs) return;
         saved = performance.now();
         void this.store.saveMessage({ ...message, text, finish: 'abort' });
       };
@@ -191,6 +203,7 @@ export class AppState {
     // in this order: without either, the answer would be gone for a moment
     await chats.update(message);
     this.answering.value = undefined;
+    this.pulse.value++;
     this.spoken.value = message.error ?? (message.finish === 'abort' ? 'Stopped' : `Answer: ${message.text}`);
     await this.count();
   }

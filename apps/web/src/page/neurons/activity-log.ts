@@ -19,6 +19,9 @@ export class ActivityLog {
   weightBytes = 0;
   denseWeightBytes = 0;
 
+  /** Hears tokens at once: for the picture, which draws every frame. */
+  onTokens: ((tokens: readonly Token[]) => void) | undefined;
+
   constructor(layers: number, neurons: number) {
     this.layers = layers;
     this.neurons = neurons;

@@ -1,6 +1,7 @@
 // The conversation: messages with what can be done with each, and the answer that is being written.
 // Does not own what happens (app-state.ts) nor Markdown.
 import { useSignal } from '@preact/signals';
+import { memo } from 'preact/compat';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { AppState } from '../app-state.js';
 import { type Message, siblings } from '../chats/chat-tree.js';
@@ -12,10 +13,10 @@ export function ChatView({ state }: { state: AppState }) {
   const path = state.chats.path();
   const log = useRef<HTMLDivElement>(null);
   const follows = useRef(true);
-  const text = state.answering.value?.text;
+  const answering = state.answering.value;
   useLayoutEffect(() => {
     if (follows.current && log.current) log.current.scrollTop = log.current.scrollHeight;
-  }, [text, path.length, state.chats.chat.value?.id]);
+  }, [answering?.text, path.length, state.chats.chat.value?.id]);
   const scrolled = () => {
     const { scrollTop = 0, scrollHeight = 0, clientHeight = 0 } = log.current ?? {};
     follows.current = scrollHeight - scrollTop - clientHeight < 40;
@@ -30,6 +31,8 @@ export function ChatView({ state }: { state: AppState }) {
           state={state}
           message={message}
           forgotten={state.forgotten.value.has(message.id)}
+          growing={answering?.message.id === message.id ? answering.text : undefined}
+          busy={answering !== undefined}
         />
       ))}
     </div>
@@ -77,13 +80,22 @@ function Welcome({ state }: { state: AppState }) {
   );
 }
 
-function MessageView({ state, message, forgotten }: { state: AppState; message: Message; forgotten: boolean }) {
+interface MessageProps {
+  readonly state: AppState;
+  readonly message: Message;
+  readonly forgotten: boolean;
+  /** Its text so far, where it is being written. */
+  readonly growing: string | undefined;
+  /** Some answer is being written. */
+  readonly busy: boolean;
+}
+
+/** Not drawn anew for what happens to others. */
+const MessageView = memo(({ state, message, forgotten, growing: written, busy }: MessageProps) => {
   const editing = useSignal(false);
-  const answering = state.answering.value;
-  const growing = answering?.message.id === message.id;
-  const text = growing ? answering.text : message.text;
+  const growing = written !== undefined;
+  const text = written ?? message.text;
   const isUser = message.role === 'user';
-  const busy = answering !== undefined;
   return (
     <article
       class={`message ${message.role}${forgotten ? ' forgotten' : ''}`}
@@ -141,7 +153,7 @@ function MessageView({ state, message, forgotten }: { state: AppState; message: 
       </footer>
     </article>
   );
-}
+});
 
 function Figures({ state, message, growing }: { state: AppState; message: Message; growing: boolean }) {
   if (growing) return <span class="figures">{`${rate(state.answering.value?.tokensPerSecond ?? 0)} tokens/s`}</span>;

@@ -93,13 +93,11 @@ function colorsOf(element: HTMLElement): Colors {
 function Picture({ state, log, inspected }: { state: AppState; log: ActivityLog; inspected: number | undefined }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const picture = useRef<NeuronCanvas | undefined>(undefined);
-  const lit = useRef(0);
   const layer = useSignal<number | undefined>(undefined);
   useEffect(() => {
     if (canvas.current === null) return;
     const own = new NeuronCanvas(canvas.current, log.layers, log.neurons, colorsOf(canvas.current));
     picture.current = own;
-    lit.current = 0;
     const scheme = matchMedia('(prefers-color-scheme: dark)');
     const recolor = () => {
       if (canvas.current) own.recolor(colorsOf(canvas.current));
@@ -110,17 +108,21 @@ function Picture({ state, log, inspected }: { state: AppState; log: ActivityLog;
       scheme.removeEventListener('change', recolor);
     };
   }, [log]);
-  const pulse = state.pulse.value;
-  const streaming = state.answering.value !== undefined && state.answering.value.message.id === state.watched.value;
+  const streaming = state.answering.value?.message.id === state.watched.value;
   useEffect(() => {
-    const held = inspected === undefined ? undefined : log.tokens[inspected];
-    if (held) picture.current?.hold(held.neurons ?? Array.from({ length: log.layers }, () => new Uint32Array()));
-    else if (!streaming) picture.current?.rest(log.frequencies().map(Math.sqrt));
-    else
-      for (const { neurons } of log.tokens.slice(Math.max(lit.current, log.tokens.length - 8)))
-        if (neurons) picture.current?.light(neurons);
-    lit.current = log.tokens.length;
-  }, [pulse, inspected, log, streaming]);
+    if (inspected !== undefined)
+      picture.current?.hold(
+        log.tokens[inspected]?.neurons ?? Array.from({ length: log.layers }, () => new Uint32Array()),
+      );
+    else if (streaming)
+      log.onTokens = (tokens) => {
+        for (const { activity } of tokens) if (activity) picture.current?.light(activity.neurons);
+      };
+    else picture.current?.rest(log.frequencies().map(Math.sqrt));
+    return () => {
+      log.onTokens = undefined;
+    };
+  }, [inspected, log, streaming]);
   const index = inspected ?? log.tokens.length - 1;
   const share = log.meanShare(index);
   const own = layer.value === undefined ? undefined : log.shareOf(index, layer.value);
