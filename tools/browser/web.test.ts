@@ -1,6 +1,7 @@
 // The chat page in headless Chromium, from plain files at a sub-path, by what a person does with chats and neurons.
 // Where no Chromium is found, the tests are skipped, by name. The pictures of docs/web.md are made by
 // web-pictures.mjs.
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { gzipSync } from 'node:zlib';
 import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { root } from '../checks/workspace.js';
 import { maxNewTokens, question, story } from '../testing/story.js';
 import { chromiumPath, chromiumTitle, launchChromium } from './chromium.js';
 import { furtherTest, Person } from './web/person.js';
@@ -281,6 +283,25 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     const picker = page.getByLabel('Choose report.html or measurement.json');
     await picker.setInputFiles(report);
     await page.frameLocator('iframe').getByText('Measured').waitFor();
+    writeFileSync(join(folder, 'text.txt'), 'Once upon a time there was a fox who liked to read. '.repeat(12));
+    const args = [
+      'measure',
+      'llama-tales',
+      '--data',
+      'text.txt',
+      '--tokens',
+      '64',
+      '--window',
+      '32',
+      '--out',
+      'measured',
+    ];
+    execFileSync(process.execPath, [join(root, 'packages/relufy/dist/cli.js'), ...args], {
+      cwd: folder,
+      stdio: 'pipe',
+    });
+    await picker.setInputFiles(join(folder, 'measured/measurement.json'));
+    await page.frameLocator('iframe').getByText('active FFN neurons').first().waitFor();
     const wrong = join(folder, 'wrong.json');
     writeFileSync(wrong, '{}');
     await picker.setInputFiles(wrong);
