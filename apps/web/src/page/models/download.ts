@@ -1,6 +1,7 @@
 // Files from a server into this browser's storage: resumed where an earlier download stopped, also one of another day,
 // verified as they come, several at once, and in memory where there is no room. Runs in a worker.
 // Does not own which files (open-choice.ts) nor where they are kept (model-store.ts).
+import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { LoadProgress } from '../engine/engine.js';
@@ -133,7 +134,7 @@ class Damaged extends Error {}
 /** Brings a sink up to the whole file, and verifies it. */
 async function fill(sink: Sink, file: WantedFile, has: Has, signal: AbortSignal): Promise<void> {
   if (sink.size > file.size) sink.clear();
-  let hash = sha256.create();
+  let hash = hashOf(file);
   let replayed = 0;
   await sink.replay((chunk) => {
     hash.update(chunk);
@@ -152,7 +153,7 @@ async function fill(sink: Sink, file: WantedFile, has: Has, signal: AbortSignal)
     const resumes = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${from}-`);
     if (from > 0 && !resumes) {
       sink.clear();
-      hash = sha256.create();
+      hash = hashOf(file);
     }
     for await (const chunk of chunksOf(response.body)) {
       if (sink.size + chunk.byteLength > file.size)
@@ -165,13 +166,20 @@ async function fill(sink: Sink, file: WantedFile, has: Has, signal: AbortSignal)
       throw new Error(`${file.name}: the connection ended at ${sink.size} of ${file.size} bytes.`);
   }
   const got = bytesToHex(hash.digest());
-  if (file.sha256 !== undefined && got !== file.sha256) {
+  const wanted = file.sha256 ?? file.gitSha1;
+  if (wanted !== undefined && got !== wanted) {
     sink.clear();
     throw new Damaged(
-      `${file.name}: expected the SHA-256 ${file.sha256}, got ${got}: the file was damaged on its way. Try again.`,
+      `${file.name}: expected the ${file.sha256 === undefined ? 'Git hash' : 'SHA-256'} ${wanted}, got ${got}: the file was damaged on its way. Try again.`,
     );
   }
 }
+
+/** Git hashes a file behind its length. */
+const hashOf = ({ sha256: wanted, gitSha1, size }: WantedFile) =>
+  wanted !== undefined || gitSha1 === undefined
+    ? sha256.create()
+    : sha1.create().update(new TextEncoder().encode(`blob ${size}\0`));
 
 async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const reader = body.getReader();
