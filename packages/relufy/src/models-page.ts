@@ -1,5 +1,6 @@
 // The public sparse models as text: a table for the terminal, and the page docs/models.md, which a test holds against
 // what this gives. Does not own the data (sparse-models.ts) nor the arithmetic (sparse-bytes.ts).
+import { readyMadePlans } from '@relufy/predictor/plans';
 import { bytesPerToken, type TokenBytes } from './sparse-bytes.js';
 import { type SparseModel, sparseModels } from './sparse-models.js';
 
@@ -117,7 +118,14 @@ export function modelsPage(): string {
       model.note ?? '',
     ]),
   );
-  return `${intro}\n\n${bytes}\n\n${reading}\n\n## Sources and licences\n\n${sources}\n\n${running}\n`;
+  const plans = table(
+    ['plan', 'for', 'method', 'weights of the blocks skipped', 'perplexity, dense', 'with the plan'],
+    readyMadePlans.map(({ name, model, method, sparsity, cost }) => [
+      ...[`\`${name}\``, `\`${model}\``, method, share(sparsity)],
+      ...[cost.densePerplexity.toFixed(2), cost.perplexity.toFixed(2)],
+    ]),
+  );
+  return `${intro}\n\n${bytes}\n\n${reading}\n\n## Sources and licences\n\n${sources}\n\n${withPlans}\n\n${plans}\n\n${running}\n`;
 }
 
 const intro = `# Models that are sparse today
@@ -136,6 +144,14 @@ plain FFN: up) and the head are always read.
 
 \`relufy generate --json\` and \`model.stats()\` say what is active on your own text; \`relufy inspect MODEL\` says where a
 model is sparse, from its headers alone.`;
+
+const withPlans = `## Ready-made plans
+
+A model with SiLU or GELU has no zeros. A [sparsity plan](plans.md) makes them, at a price; these come with the packages. They were
+made as [calibrate.md](calibrate.md) tells, in int8, and are taken by the model in every weight format, so also by the bundled
+\`smollm2-135m-instruct\`: \`relufy chat --model HuggingFaceTB/SmolLM2-135M-Instruct --plan smollm2-135m-instruct-teal-40\`.
+Perplexity is of ${readyMadePlans[0]?.cost.text ?? ''}, with every token sparse. What a plan saves in time depends on the machine, and is not stated
+here yet; it bounds it that the head, a fifth of the bytes of a token, is read whole.`;
 
 const running = `## Running one
 

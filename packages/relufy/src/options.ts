@@ -37,7 +37,7 @@ export function addModelOption(command: Command, standard: string = defaultModel
 
 /** What names a sparsity plan. */
 export const planHelp =
-  'sparsity plan by which weights are skipped, which changes answers: a path or URL of its folder, or a name on the hub';
+  'sparsity plan by which weights are skipped, which changes answers: a path or URL of its folder, a ready-made one such as smollm2-135m-instruct-teal-40, or a name on the hub';
 
 /** `relufy chat MODEL` means what `relufy chat --model MODEL` does. */
 export function addModelArgument(command: Command): void {

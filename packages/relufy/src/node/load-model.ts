@@ -8,7 +8,9 @@ import {
   type ModelSource,
   openModelFiles,
   type SourceOptions,
+  withOpenPlan,
 } from '@relufy/models';
+import { readyMadePlans } from '@relufy/predictor/plans';
 import { resolveSource } from '../source.js';
 import { packagedModel, packagedUrls } from './packaged-model.js';
 
@@ -17,13 +19,15 @@ import { packagedModel, packagedUrls } from './packaged-model.js';
  * @throws RelufyError, one, saying what does not fit; nothing is left allocated.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return load(await openSource(source, options), options);
+  return load(await openSource(source, options), await withOpenPlan(options, openSource));
 }
 
 const packaged = new Map([[packagedModel, packagedUrls]]);
 
-/** The files that a source names, bundled names included. */
+/** The files that a source names, bundled names of models and plans included. */
 export function openSource(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
+  const plan = readyMadePlans.find(({ name }) => name === source);
+  if (plan) return openModelFiles({ name: plan.name, urls: plan.urls() }, options);
   return resolveSource(source, exists, (found) => openModelFiles(found, options), packaged);
 }
 
