@@ -36,6 +36,8 @@ function pack(destination: string): void {
     '{packages/*}',
     '--filter',
     '{apps/*}',
+    '--filter',
+    '{packages/native/npm/*}',
     'pack',
     '--pack-destination',
     destination,
@@ -56,9 +58,16 @@ export function installPacked(folder: string): ReadonlyMap<string, string> {
     }),
   );
   const dependencies = Object.fromEntries([...tarballs].map(([name, file]) => [name, `file:${file}`]));
+  // npm takes the one that fits, with or without its binary, and asks the registry for none
+  const optionalDependencies = Object.fromEntries(
+    files.flatMap((file) => {
+      const platform = /^relufy-native-((?:linux|darwin|win32)-.*)-\d+\.\d+\.\d+\.tgz$/.exec(file)?.[1];
+      return platform === undefined ? [] : [[`@relufy/native-${platform}`, `file:${join(folder, file)}`]];
+    }),
+  );
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ name: 'outside', private: true, type: 'module', dependencies }),
+    JSON.stringify({ name: 'outside', private: true, type: 'module', dependencies, optionalDependencies }),
   );
   run(
     'npm',

@@ -1,9 +1,9 @@
 // What JavaScript calls, in plain Node-API: memory, programs, steps. src/binding.ts has the types of these calls and is
 // their only caller, so arguments are not checked here. Owns handles and promises; computes nothing.
-#include <dlfcn.h>
 #include <node_api.h>
 
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +11,7 @@
 
 #include "generated/ops.h"
 #include "isa.h"
+#include "library.h"
 #include "memory.h"
 #include "team.h"
 
@@ -293,13 +294,6 @@ void hangUp(void* data) {
   own->joined.clear();
 }
 
-/** Threads of the team run code of this library: it must stay when the JavaScript thread that loaded it ends. */
-void stayLoaded() {
-  Dl_info info;
-  if (dladdr(reinterpret_cast<void*>(&stayLoaded), &info) != 0 && info.dli_fname != nullptr)
-    dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
-}
-
 void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
@@ -307,6 +301,7 @@ void define(napi_env env, napi_value exports, const char* name, napi_callback ca
 }
 
 napi_value start(napi_env env, napi_value exports) {
+  // threads of the team run code of this library: it must stay when the JavaScript thread that loaded it ends
   stayLoaded();
   auto* own = new Environment;
   napi_set_instance_data(env, own, [](napi_env, void* data, void*) { delete static_cast<Environment*>(data); }, nullptr);

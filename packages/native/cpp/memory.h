@@ -45,13 +45,13 @@ class Memory {
   void close();
 
  private:
-  Memory(void* mapping, size_t mapped, char* base, size_t reserved);
+  Memory(char* mapping, size_t mapped, char* base, size_t reserved);
   void unmap();
   void settleFiles();
   bool isClosed();
 
   std::mutex mutex_;
-  void* mapping_;
+  char* mapping_;
   size_t mapped_;
   char* base_;
   size_t reserved_;

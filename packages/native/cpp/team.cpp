@@ -3,7 +3,6 @@
 // word; threads beyond the step's count read only that word.
 #include "team.h"
 
-#include <cstdlib>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -30,16 +29,20 @@ uint32_t awaitChange(const std::atomic<uint32_t>& word, uint32_t old, int spins)
   }
 }
 
+constexpr std::align_val_t page{4096};
+char* allocatePages(size_t bytes) { return static_cast<char*>(::operator new(bytes, page)); }
+void freePages(char* memory) { ::operator delete(memory, page); }
+
 /** A thread's own memory, grown when a step asks for more than any before it. */
 class Scratch {
  public:
-  ~Scratch() { std::free(memory_); }
+  ~Scratch() { freePages(memory_); }
   char* atLeast(size_t bytes) {
     if (bytes <= size_) return memory_;
-    std::free(memory_);
-    size_ = (bytes + 4095) & ~size_t{4095};
-    memory_ = static_cast<char*>(std::aligned_alloc(4096, size_));
-    if (memory_ == nullptr) throw std::bad_alloc();
+    freePages(memory_);
+    memory_ = nullptr;
+    memory_ = allocatePages(bytes);
+    size_ = bytes;
     return memory_;
   }
 
@@ -106,13 +109,14 @@ void Team::submit(Step* step) {
   else publish(step);
 }
 
-Team::~Team() { std::free(shared_); }
+Team::~Team() { freePages(shared_); }
 
 void Team::publish(Step* step) {
   if (step != nullptr && step->sharedBytes > sharedSize_) {
-    std::free(shared_);
-    sharedSize_ = (step->sharedBytes + 4095) & ~size_t{4095};
-    shared_ = static_cast<char*>(std::aligned_alloc(4096, sharedSize_));
+    freePages(shared_);
+    shared_ = nullptr;
+    shared_ = allocatePages(step->sharedBytes);
+    sharedSize_ = step->sharedBytes;
   }
   busy_ = step != nullptr;
   current_ = step;

@@ -1,12 +1,13 @@
 // The binary: where it is looked for, how it is checked, and the types of its calls (cpp/binding.cpp).
 // Owns loading and refusing; a refusal is one line that says what to do. Nothing here throws.
 //
-// Looked for: the path in RELUFY_NATIVE_BINARY, and nowhere else if that is set; the package of this platform,
-// @relufy/native-PLATFORM-ARCH; prebuilds/PLATFORM-ARCH/relufy.node beside dist/.
+// Looked for: the path in RELUFY_NATIVE_BINARY, and nowhere else if that is set; prebuilds/PLATFORM/relufy.node beside
+// dist/, which build:native makes; the package of this platform, @relufy/native-PLATFORM. Names: platform.ts.
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { abiName } from './abi.js';
+import { platformName } from './platform.js';
 
 declare const brand: unique symbol;
 interface Handle<Name> {
@@ -57,7 +58,6 @@ export type Found =
   | { readonly binding: Binding; readonly path: string; readonly reason: string }
   | { readonly binding?: undefined; readonly path?: string; readonly reason: string };
 
-const platform = `${process.platform}-${process.arch}`;
 // in a bundle that is CommonJS, only the second is there
 const here = import.meta.url ?? pathToFileURL(__filename).href;
 const require = createRequire(here);
@@ -70,16 +70,18 @@ export function findBinding(): Found {
     if (!existsSync(named)) return { path: named, reason: `no file ${named}, which RELUFY_NATIVE_BINARY names` };
     return open(named);
   }
-  const candidates = [packaged(), fileURLToPath(new URL(`../prebuilds/${platform}/relufy.node`, here))];
+  const candidates = [fileURLToPath(new URL(`../prebuilds/${platformName}/relufy.node`, here)), packaged()];
   const path = candidates.find((candidate) => candidate !== undefined && existsSync(candidate));
   return path === undefined
-    ? { reason: `no binary for ${platform}; install @relufy/native-${platform}, or ${build} where a C++ compiler is` }
+    ? {
+        reason: `no binary for ${platformName}; install @relufy/native-${platformName}, or ${build} where a C++ compiler is`,
+      }
     : open(path);
 }
 
 function packaged(): string | undefined {
   try {
-    return require.resolve(`@relufy/native-${platform}/relufy.node`);
+    return require.resolve(`@relufy/native-${platformName}/relufy.node`);
   } catch {
     return undefined;
   }

@@ -5,7 +5,10 @@ import { createNativeBackend, nativeAvailability } from '../dist/index.js';
 import { provideBinary } from '../testing/binary.mjs';
 
 const reason = await provideBinary();
-const isas: Record<string, readonly string[]> = { x64: ['avx512', 'avx2', 'scalar'], arm64: ['neon', 'scalar'] };
+const isas: Record<string, readonly string[]> = {
+  x64: ['avx512', 'avx2', 'scalar'],
+  arm64: ['dotprod', 'neon', 'scalar'],
+};
 
 async function create(isa: string, threads: number) {
   process.env.RELUFY_NATIVE_ISA = isa;

@@ -9,8 +9,8 @@
 // rows inside: the keys and values of a head stay in cache while the rows of a prefill pass.
 // Scratch: capacity + 16 floats of scores; they are padded with -infinity to a multiple of the lanes.
 #pragma once
-#include <cfloat>
 #include <cmath>
+#include <limits>
 
 #include "dot.h"
 #include "exp.h"
@@ -69,7 +69,7 @@ static inline float numberAt(const K* at) {
 template <class K>
 static void wideScores(
     float* scores, const float* q, const K* k, const float* bias, int headDim, int count, float scale) {
-  double top = -DBL_MAX;
+  double top = std::numeric_limits<double>::lowest();
   for (int pass = 0; pass < 2; pass++)
     for (int i = 0; i < count; i++) {
       const K* key = row(k, i, headDim);
@@ -156,7 +156,7 @@ static void attentionOf(const Call& call) {
       const float scale = Attention::scale(call.op);
       scoreKeys(scores, q, k + cache, bias, headDim, count, scale);
       float total = expScores(scores, count);
-      if (!(total <= FLT_MAX)) {
+      if (!(total <= std::numeric_limits<float>::max())) {
         wideScores(scores, q, k + cache, bias, headDim, count, scale);
         total = expScores(scores, count);
       }

@@ -1,7 +1,7 @@
 // Elementary functions lane by lane: exp, sigmoid, the normal distribution; and ln of one number in f64.
 // Owns approximations only. Every lane is computed alike, so a value has the same bits wherever it stands.
 #pragma once
-#include <cfloat>
+#include <limits>
 
 #include "simd.h"
 
@@ -60,7 +60,7 @@ RELUFY_INLINE static Vec normalCdf(Vec x) {
  * NaN and infinity stay what they are.
  */
 static inline double ln(double x) {
-  if (!(x <= DBL_MAX)) return x;
+  if (!(x <= std::numeric_limits<double>::max())) return x;
   uint64_t bits;
   memcpy(&bits, &x, sizeof bits);
   int e = static_cast<int>(bits >> 52) - 1023;

@@ -6,6 +6,8 @@
 //
 // Rows are split across the threads; of normGradient, columns.
 #pragma once
+#include <limits>
+
 #include "column-sums.h"
 #include "norm.h"
 
@@ -20,7 +22,7 @@ static inline void normRunBackward(
   float mean = centred ? reduce<false>(x, width, 0) / count : 0;
   const float variance = reduce<true>(x, width, mean) / count;
   float scale = 1 / std::sqrt(variance + eps);
-  if (!(variance <= FLT_MAX)) {
+  if (!(variance <= std::numeric_limits<float>::max())) {
     const WideMoments moments = wideMoments<centred>(x, width, eps);
     mean = static_cast<float>(moments.mean);
     scale = static_cast<float>(moments.scale);

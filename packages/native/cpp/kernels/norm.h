@@ -8,8 +8,8 @@
 // the same bits) and writes its share of the columns: cheaper than a second barrier. Not when out = x: then a writer
 // would change what another still sums. Of headNorm, units of (row, head) are dealt.
 #pragma once
-#include <cfloat>
 #include <cmath>
+#include <limits>
 
 #include "simd.h"
 
@@ -95,8 +95,10 @@ static inline void normaliseRun(
   const float count = static_cast<float>(width);
   const float mean = centred ? reduce<false>(x, width, 0) / count : 0;
   const float variance = reduce<true>(x, width, mean) / count;
-  if (variance <= FLT_MAX) apply(x, weight, bias, out, first, last, mean, 1 / std::sqrt(variance + eps));
-  else applyWide(x, weight, bias, out, first, last, wideMoments<centred>(x, width, eps));
+  if (variance <= std::numeric_limits<float>::max())
+    apply(x, weight, bias, out, first, last, mean, 1 / std::sqrt(variance + eps));
+  else
+    applyWide(x, weight, bias, out, first, last, wideMoments<centred>(x, width, eps));
 }
 
 template <bool centred>
