@@ -21,7 +21,7 @@ interface Golden {
 
 for (const name of ['llama-tales', 'opt-tales', 'falcon-tales']) {
   const folder = `models/${name}`;
-  describeShared(name, folder, () => {
+  describeShared(name, `${folder}/golden.json`, () => {
     let model: Model;
     let golden: Golden;
     beforeAll(async () => {

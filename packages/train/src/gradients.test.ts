@@ -21,7 +21,7 @@ async function expectSlope(name: string, change?: (spec: ModelSpec) => ModelSpec
   const relufy = name.includes('stage2') ? ({ stage: 2 } as const) : undefined;
   const options = { limits: { maxRows: 12, maxOutputs: 12 }, contextLength: 12, slots: 2 };
   const { session } = await goldenSession(name, options, relufy, change);
-  const ids = [Int32Array.from([5, 9, 300, 41, 41, 7, 100]), Int32Array.from([8, 5, 77, 3, 210])];
+  const ids = [Int32Array.from([5, 9, 30, 41, 41, 7, 80]), Int32Array.from([8, 5, 77, 3, 21])];
   const masks = ids.map((sequence) => new Uint8Array(sequence.length).fill(1));
   (masks[0] as Uint8Array)[1] = 0;
   const part = partOf(ids, masks, 9);
@@ -56,7 +56,7 @@ describeShared('gradients of whole models', 'golden', () => {
     })));
 
   it('a batch in parts has the gradients of the whole', async () => {
-    const ids = [Int32Array.from([5, 9, 300, 41]), Int32Array.from([8, 5, 77, 3])];
+    const ids = [Int32Array.from([5, 9, 30, 41]), Int32Array.from([8, 5, 77, 3])];
     const masks = ids.map(() => Uint8Array.from([1, 1, 1, 1]));
     const gradients = async (parts: readonly (readonly number[])[]) => {
       const { session } = await goldenSession('golden/llama-silu', { contextLength: 4 });
@@ -85,7 +85,7 @@ describeShared('gradients of whole models', 'golden', () => {
   it.each(['golden/llama-relu', 'golden/opt-relu-stage2', 'golden/zoo/nanochat'])(
     '%s: activations that are computed again give the same bits',
     async (name) => {
-      const part = partOf([Int32Array.from([5, 9, 300, 41])], [Uint8Array.from([1, 1, 1, 1])], 3);
+      const part = partOf([Int32Array.from([5, 9, 30, 41])], [Uint8Array.from([1, 1, 1, 1])], 3);
       const gradients = async (gradientCheckpointing: boolean) => {
         const options = { contextLength: 4, gradientCheckpointing, l1: true, heluAlpha: 0.05 };
         const { session } = await goldenSession(name, options, name.includes('stage2') ? { stage: 2 } : undefined);

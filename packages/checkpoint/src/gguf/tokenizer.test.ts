@@ -65,7 +65,7 @@ it('a vocabulary without added tokens gets none, though every type of its is nor
   expect((await json(await toGguf(files), 'tokenizer.json')).added_tokens).toEqual([]);
 });
 
-describeShared('published tokenizers', 'tokenizers', () => {
+describeShared('published tokenizers', 'tokenizers/smollm2', () => {
   it.each([
     ['smollm2', []],
     ['llama3', []],
