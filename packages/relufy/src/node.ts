@@ -1,5 +1,4 @@
-// The Node entry; index.ts is the same for browsers, and says why this repeats it.
-export * from '@relufy/models';
-export { type ErrorCode, RelufyError } from '@relufy/tensor';
+// The Node entry; index.ts is the same for browsers, which write no files and choose no backend.
+export { convertModel, createBackend } from '@relufy/models';
+export * from './front-door.js';
 export { loadModel } from './node/load-model.js';
-export { bundledNames, resolveSource } from './source.js';
