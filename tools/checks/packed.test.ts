@@ -36,6 +36,12 @@ describe.each(published)('packed $name', ({ name }) => {
     expect(files.filter((file) => /\.test\.|(^|\/)(testing|fixtures|node_modules)(\/|$)/.test(file))).toEqual([]);
   });
 
+  test('is published for everyone, with provenance, and runs no script when it is installed', () => {
+    const { publishConfig, scripts = {} } = JSON.parse(readFileSync(join(installed(), 'package.json'), 'utf8'));
+    expect(publishConfig).toEqual({ access: 'public', provenance: true });
+    expect(Object.keys(scripts).filter((name) => /install|^prepare/.test(name))).toEqual([]);
+  });
+
   test('has source maps that lead to a packed file or carry their source', () => {
     const maps = readdirSync(installed(), { recursive: true, encoding: 'utf8' }).filter((file) =>
       file.endsWith('.map'),
