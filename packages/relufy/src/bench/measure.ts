@@ -6,6 +6,8 @@ export interface Timing {
   readonly ms: number;
   /** (90th - 10th percentile) / median. */
   readonly spread: number;
+  /** Of each round, in milliseconds. */
+  readonly samples: readonly number[];
 }
 
 /** Runs the tasks in turn, `warmups` times untimed, then until `seconds` are over and at least `minRounds` are done. */
@@ -33,5 +35,5 @@ export function summary(samples: readonly number[]): Timing {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;
   const median = at(0.5);
-  return { ms: median, spread: (at(0.9) - at(0.1)) / median };
+  return { ms: median, spread: (at(0.9) - at(0.1)) / median, samples };
 }

@@ -64,3 +64,5 @@ export function toMarkdown(machine: Machine, backend: string, tables: readonly T
   }
   return lines.join('\n');
 }
+
+export const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;

@@ -22,10 +22,16 @@ export function fillRandom(view: BufferView, decl: BufferDecl, seed: number, mos
   const columns = decl.shape.at(-1) as number;
   const scale = Math.sqrt(12 / columns);
   const rows = Math.min(mostRows, decl.shape.length > 1 && typeof decl.shape[0] === 'number' ? decl.shape[0] : 1);
+  fillRows(view, decl, rows, () => Float32Array.from({ length: columns }, () => next() * scale));
+}
+
+/** Fills a weight or an input with so many rows, in its format; what is left repeats them. */
+export function fillRows(view: BufferView, decl: BufferDecl, rows: number, row: (index: number) => Float32Array): void {
+  const columns = decl.shape.at(-1) as number;
   const stride = isBlockDType(decl.dtype) ? rowBytes(decl.dtype, columns) : columns;
-  for (let row = 0; row < rows; row++) {
-    const values = Float32Array.from({ length: columns }, () => next() * scale);
-    const target = view.subarray(row * stride, (row + 1) * stride);
+  for (let index = 0; index < rows; index++) {
+    const values = row(index);
+    const target = view.subarray(index * stride, (index + 1) * stride);
     if (isBlockDType(decl.dtype)) quantizeRow(decl.dtype, values, target as Uint8Array);
     else target.set(decl.dtype === 'bf16' ? values.map(f32ToBf16) : values);
   }
@@ -44,4 +50,23 @@ export function fillSelection(view: Float32Array, density: number, next: () => n
       view[i] = next() + 1;
       left--;
     }
+}
+
+/** The x below which a standard normal number lies with this probability; 1 counts as nearly 1. */
+export function normalQuantile(probability: number): number {
+  let [low, high] = [-8, 8];
+  for (let round = 0; round < 60; round++) {
+    const middle = (low + high) / 2;
+    if (normalCdf(middle) < probability) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/** By Simpson's rule from 0: called a few hundred times. */
+function normalCdf(x: number): number {
+  const [steps, density] = [400, (t: number) => Math.exp((-t * t) / 2) / Math.sqrt(2 * Math.PI)];
+  let sum = density(0) + density(x);
+  for (let i = 1; i < steps; i++) sum += density((x * i) / steps) * (i % 2 === 1 ? 4 : 2);
+  return 0.5 + (sum * x) / steps / 3;
 }

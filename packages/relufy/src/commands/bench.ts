@@ -10,7 +10,8 @@ import { benchBusy, type Contender } from '../bench/busy.js';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
 import { benchKernels } from '../bench/kernels.js';
-import { describeMachine, type Table, toMarkdown } from '../bench/report.js';
+import { parsePlans, plansTable } from '../bench/plans.js';
+import { describeMachine, percent, type Table, toMarkdown } from '../bench/report.js';
 import { benchServe } from '../bench/serve.js';
 import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/sparse-decode.js';
 import { benchSteady } from '../bench/steady.js';
@@ -27,6 +28,9 @@ Benches:
   decode     dense decoding and prefill of a synthetic Llama shape (1 GB of weights); with --densities also the whole
              1.1B shape, exact sparse against dense, at these shares of neurons and, after slashes, of the inputs of qkv
              and of gate and up (stage 2)
+  plans      decoding and prefill of the whole 1.1B shape under sparsity plans, against dense SiLU: --plans names kinds
+             (inputs, shared, top, groups, neurons, relu, predictor), each with the share that is kept; int8 and int4,
+             unless --dtype names another
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
   busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native in turns
@@ -40,11 +44,12 @@ Examples:
   $ relufy bench decode --json > decode.json
   $ relufy bench decode --dtype bf16 --densities 0.35,0.3/0.5/0.5
   $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05
+  $ relufy bench plans --dtype int8 --plans inputs:0.5,inputs:1,predictor:0.1
   $ relufy bench serve --dtype int4 --threads 2`;
 
-const benches = ['bandwidth', 'kernels', 'decode', 'ffn', 'steady', 'busy', 'batch', 'serve'] as const;
-/** Of a model of 98 MB that not every installation has: asked for by name. */
-const onlyByName: readonly string[] = ['batch', 'serve'];
+const benches = ['bandwidth', 'kernels', 'decode', 'plans', 'ffn', 'steady', 'busy', 'batch', 'serve'] as const;
+/** Of a model of 98 MB that not every installation has, or with gigabytes of weights: asked for by name. */
+const onlyByName: readonly string[] = ['batch', 'serve', 'plans'];
 type Bench = (typeof benches)[number];
 
 interface BenchValues {
@@ -53,6 +58,8 @@ interface BenchValues {
   readonly dtype?: WeightDType;
   readonly seconds: number;
   readonly densities?: string;
+  readonly plans: string;
+  readonly layers: number;
   readonly ffn: 'gated' | 'plain';
   readonly model: string;
   readonly json?: true;
@@ -66,6 +73,12 @@ export function define(command: Command): void {
     .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', weightDTypes))
     .addOption(numeric('--seconds <n>', 'time for each comparison', wholeFrom(1)).default(10))
     .option('--densities <list>', 'with decode: DOWN or DOWN/QKV/UP, several with commas between')
+    .option(
+      '--plans <list>',
+      'with plans: KIND:SHARE, several with commas between',
+      'inputs:0.5,inputs:1,predictor:0.1',
+    )
+    .addOption(numeric('--layers <n>', 'with plans: layers of the model', wholeFrom(1)).default(22))
     .addOption(choice('--ffn <kind>', 'with --densities: the kind of FFN', ['gated', 'plain']).default('gated'))
     .option('-m, --model <model>', 'with serve: the model to serve', packagedModel)
     .option('--json', 'print JSON')
@@ -79,6 +92,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
       throw usageError(`bench: expected some of ${benches.join(', ')}, got "${name}".`);
   const wanted = new Set<string>(named.length > 0 ? named : benches.filter((name) => !onlyByName.includes(name)));
   const points = values.densities === undefined ? undefined : parseDensities(values.densities);
+  const plans = parsePlans(values.plans);
   const machine = describeMachine();
   const threads = values.threads === undefined ? {} : { threads: values.threads };
   const { backend, description } = await createBackend({ backend: values.backend, ...threads });
@@ -99,6 +113,9 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
     if (wanted.has('decode') && points)
       for (const dtype of formats)
         tables.push(await sparseDecodeTable(backend, dtype, values.ffn, points, values.seconds));
+    if (wanted.has('plans'))
+      for (const dtype of values.dtype === undefined ? (['int8', 'int4'] as const) : formats)
+        tables.push(await plansTable(backend, dtype, plans, values));
     if (wanted.has('ffn'))
       for (const kind of ['gated', 'plain'] as const)
         for (const dtype of formats) tables.push(await ffnTable(backend, kind, dtype, values.seconds));
@@ -135,8 +152,6 @@ async function kernelTable(
     ]),
   };
 }
-
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 async function decodeTable(
   backend: HostBackend,
