@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util';
 import { compareGreedy } from './answers.mjs';
 import { describeMachine, fileNameOf } from './machine.mjs';
 import { canConvert, convert, exportGguf, makeModel } from './make-model.mjs';
-import { afmGroup, busyGroups, smolGroup, sweepGroup, syntheticGroups } from './plan.mjs';
+import { makeInputPlan, makePredictorPlan } from './make-plan.mjs';
+import { afmGroup, busyGroups, planGroups, smolGroup, sweepGroup, syntheticGroups } from './plan.mjs';
 import { toSvg } from './plot.mjs';
 import { importKernels, root } from './relufy-packages.mjs';
 import { readBars, toMarkdown, verdict } from './report.mjs';
@@ -19,8 +20,10 @@ const usage = `node run.mjs [options]
   --threads N          threads of every engine (default: the physical cores)
   --rounds N           timed rounds (default 7), --warmups N (default 2)
   --prefill N          tokens of the long prompt (default 512), --decode N tokens decoded (default 32)
+  --starts N           how often each engine is started, for the median of its loading (default 4)
   --density P          share of neurons active (default 0.1)
-  --only a,b           of int8, int4, bf16, sweep, afm, smollm2, busy
+  --only a,b           of int8, int4, bf16, plans-int8, plans-int4, sweep, afm, smollm2, busy
+  --backends a,b       of native, wasm (default: both)
   --smollm2 PATH       folder of SmolLM2-135M (default: ../shared/models/smollm2-135m-instruct, if there)
   --powerinfer PATH    PowerInfer's main; --powerinfer-model PATH its file (default: one is written)
   --models PATH        where models are kept (default: models); --out PATH for reports (default: docs/benchmarks)
@@ -33,8 +36,10 @@ const { values } = parseArgs({
     warmups: { type: 'string' },
     prefill: { type: 'string' },
     decode: { type: 'string' },
+    starts: { type: 'string' },
     density: { type: 'string', default: '0.1' },
-    only: { type: 'string', default: 'int8,int4,bf16,sweep,afm,smollm2,busy' },
+    only: { type: 'string', default: 'int8,int4,bf16,plans-int8,plans-int4,sweep,afm,smollm2,busy' },
+    backends: { type: 'string', default: 'native,wasm' },
     smollm2: { type: 'string' },
     powerinfer: { type: 'string' },
     'powerinfer-model': { type: 'string' },
@@ -61,7 +66,7 @@ async function main() {
     warmups: number('warmups', quick ? 1 : 2),
     prefill: number('prefill', quick ? 64 : 512),
     decode: number('decode', quick ? 8 : 32),
-    starts: quick ? 2 : 4,
+    starts: number('starts', quick ? 2 : 4),
   };
   const engine = {
     threads: number('threads', await physicalCores()),
@@ -77,11 +82,13 @@ async function main() {
     answers.push(answer);
     process.stderr.write(`${answer.what}: ${answer.same ? 'the same' : 'NOT THE SAME'}; ${answer.found}\n`);
   }
+  const chosen = values.backends.split(',');
   const groups = [];
   const out = values.out ?? (quick ? models : join(root, 'docs/benchmarks'));
   const report = { machine, quick, sizes: { ...sizes, ...engine }, answers, bars: [], groups };
   for (const group of planned) {
-    groups.push(await runGroup(group, sizes));
+    const contenders = group.contenders.filter(({ spec }) => !spec.backend || chosen.includes(spec.backend));
+    groups.push(await runGroup({ ...group, contenders }, sizes));
     report.bars = readBars(groups);
     await write(out, report); // whatever happens to the groups that come
   }
@@ -105,6 +112,18 @@ async function prepare(wanted, engine, density, out, quick) {
     const powerinfer = values.powerinfer && (await preparePowerInfer(files, shape, density));
     groups.push(...syntheticGroups(files, engine, { vocab, label, powerinfer }).filter(({ id }) => wanted.has(id)));
     comparisons.push(compareSynthetic('synthetic model under SiLU', 'wasm', files, engine));
+  }
+  const planned = ['int8', 'int4'].filter((dtype) => wanted.has(`plans-${dtype}`));
+  if (planned.length > 0) {
+    const types = { int8: 'q8_0', int4: 'q4_0' };
+    const formats = planned.flatMap((dtype) => [dtype, types[dtype]]);
+    const files = await makeModel({ out, shape, density, formats });
+    const { vocab } = shapes[shape];
+    const inputs = await makeInputPlan(`${files.dense}-inputs`, files.converted(files.dense, 'int8') ?? files.dense, shapes[shape], 0.5);
+    const predictor = await makePredictorPlan(`${files.sparse}-predictor`, shapes[shape], density);
+    const label = quick ? 'Tiny model' : `TinyLlama's shape, ${density * 100} % active`;
+    const all = planGroups(files, { inputs, predictor }, engine, { vocab, label });
+    groups.push(...all.filter(({ id }) => wanted.has(id)));
   }
   if (wanted.has('sweep')) {
     const name = quick ? 'tiny' : 'sweep';

@@ -12,6 +12,7 @@ import { performance } from 'node:perf_hooks';
  * @property {string} [dtype] Relufy: f32, bf16, int8 or int4
  * @property {'exact' | 'dense'} [sparsity] Relufy
  * @property {number} [shift] Relufy: b of max(0, x - b)
+ * @property {string} [plan] Relufy: folder of a sparsity plan
  * @property {string} [binary] PowerInfer
  *
  * @typedef {object} Measured

@@ -18,7 +18,7 @@ export async function createBackend({ backend, threads }) {
 
 /** @param {import('./engine.mjs').EngineSpec} spec @returns {Promise<import('./engine.mjs').Engine>} */
 export async function open(spec) {
-  const { model: source, dtype, sparsity, shift, contextLength } = spec;
+  const { model: source, dtype, sparsity, shift, plan, contextLength } = spec;
   const { loadModel } = await importModels();
   const begin = performance.now();
   const backend = await createBackend(spec);
@@ -32,6 +32,7 @@ export async function open(spec) {
     ...(dtype && { dtype }),
     ...(sparsity && { sparsity }),
     ...(shift && { relufy: { stage: 1, shift } }),
+    ...(plan && { plan }),
   });
   const loadMs = performance.now() - begin;
 
