@@ -1,6 +1,6 @@
 // The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
 // Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
-import type { BufferDecl, Dim, DType, StepLimits } from '@relufy/tensor';
+import { type BufferDecl, type Dim, type DType, narrowToBf16, type StepLimits } from '@relufy/tensor';
 import { type MaskPlace, placesName, placeWidth } from './masks.js';
 import { projections, type Role } from './projections.js';
 import { headRows, type ModelSpec } from './spec.js';
@@ -85,13 +85,14 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
 }
 
 /**
- * What a plan brings, f32: thresholds and scales of masks, low-rank factors, predictors. Shapes as in its file; whoever
- * calibrates may write them between steps.
+ * What a plan brings, f32 unless it says otherwise: thresholds and scales of masks, low-rank factors, predictors. Shapes as
+ * in its file; whoever calibrates may write them between steps (`planValues`).
  */
 export function planBuffers(spec: ModelSpec): BufferDecl[] {
   const buffers: BufferDecl[] = [];
-  const add = (name: string, ...shape: readonly number[]) =>
-    buffers.push({ name, kind: 'constant', dtype: 'f32', shape });
+  const addAs = (dtype: 'f32' | 'bf16', name: string, ...shape: readonly number[]) =>
+    buffers.push({ name, kind: 'constant', dtype, shape });
+  const add = (name: string, ...shape: readonly number[]) => addAs('f32', name, ...shape);
   for (let layer = 0; layer < spec.numHiddenLayers; layer++) {
     for (const mask of spec.masks ?? []) {
       const name = `layers.${layer}.${placesName(mask.at)}`;
@@ -107,11 +108,17 @@ export function planBuffers(spec: ModelSpec): BufferDecl[] {
     }
     const rank = spec.predictor?.rank[layer] ?? 0;
     if (rank === 0) continue;
-    add(`layers.${layer}.predictor.a`, rank, spec.hiddenSize);
-    add(`layers.${layer}.predictor.b`, spec.intermediateSize, rank);
+    const { dtype = 'f32' } = spec.predictor ?? {};
+    addAs(dtype, `layers.${layer}.predictor.a`, rank, spec.hiddenSize);
+    addAs(dtype, `layers.${layer}.predictor.b`, spec.intermediateSize, rank);
     add(`layers.${layer}.predictor.threshold`, 1);
   }
   return buffers;
+}
+
+/** Numbers as a buffer of the plan holds them. */
+export function planValues({ dtype }: BufferDecl, numbers: ArrayLike<number>): ArrayLike<number> {
+  return dtype === 'bf16' ? narrowToBf16(Float32Array.from(numbers)) : numbers;
 }
 
 export function hasOneNorm({ block }: ModelSpec): boolean {

@@ -52,6 +52,8 @@ export interface Predictor {
   readonly rank: readonly number[];
   /** f is a ReLU; absent: nothing between the two products. */
   readonly relu?: true;
+  /** How a and b are held; default f32. In bf16 they cost half, and may propose otherwise right at the threshold. */
+  readonly dtype?: 'f32' | 'bf16';
 }
 
 type Masked = Pick<ModelSpec, 'masks'>;

@@ -6,6 +6,7 @@ import {
   aText,
   aWhole,
   type Backend,
+  type BufferDecl,
   checkItems,
   checkOptions,
   checkValue,
@@ -18,7 +19,7 @@ import {
 } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
 import { Constraints } from './constrained/constraint.js';
-import { planBuffers } from './decoder-buffers.js';
+import { planBuffers, planValues } from './decoder-buffers.js';
 import type { DecoderProgram } from './decoder-program.js';
 import {
   type GenerateOptions,
@@ -200,7 +201,8 @@ export class Model implements AsyncDisposable {
         this.#claims.turn(async () => {
           parked.clear();
           if (!options.keepCache) for (const slot of slots) cache.truncate(slot, 0);
-          for (const [name, values] of Object.entries(numbers)) await session.write(name, values);
+          for (const [name, values] of Object.entries(numbers))
+            await session.write(name, planValues(buffers.get(name) as BufferDecl, values));
         }),
       ),
     );

@@ -3,7 +3,7 @@
 // (decoder-buffers.ts).
 import { type Checkpoint, type ModelFiles, openPlanWeights, planWeightsFile } from '@relufy/checkpoint';
 import { isFiniteBuffer, RelufyError, type Session, show, widen } from '@relufy/tensor';
-import { planBuffers } from './decoder-buffers.js';
+import { planBuffers, planValues } from './decoder-buffers.js';
 import { fingerprint, formatFreeFingerprint } from './fingerprint.js';
 import { applyPlan, parsePlan, planConfigFile, type SparsityPlan } from './plan.js';
 import type { ModelSpec } from './spec.js';
@@ -64,11 +64,12 @@ function checkTensors(name: string, spec: ModelSpec, weights: Checkpoint | undef
   };
   const buffers = planBuffers(spec);
   const known = new Set<string>();
-  for (const { name: tensor, shape } of buffers) {
+  for (const { name: tensor, shape, dtype } of buffers) {
     known.add(tensor);
     const info = weights?.tensors.get(tensor);
     const expected = `F32 [${shape.join(', ')}]`;
-    if (info?.dtype !== 'F32' || info.shape.join() !== shape.join())
+    const stored = info?.dtype === 'F32' || (dtype === 'bf16' && info?.dtype === 'BF16');
+    if (!stored || info.shape.join() !== shape.join())
       fail(tensor, expected, info ? `${info.dtype} [${info.shape.join(', ')}]` : 'none');
   }
   const other = [...(weights?.tensors.keys() ?? [])].find((tensor) => !known.has(tensor));
@@ -85,7 +86,8 @@ export async function fillPlan(
   session: Session,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (const { name: tensor, shape } of planBuffers(spec)) {
+  for (const buffer of planBuffers(spec)) {
+    const { name: tensor, shape } = buffer;
     const rows = shape.length === 1 ? 1 : (shape[0] as number);
     const { dtype, data } = await (weights as Checkpoint).readRows(tensor, 0, rows, signal);
     const values = widen(dtype, data);
@@ -96,6 +98,6 @@ export async function fillPlan(
         'checkpoint',
         `plan ${name} tensor ${show(tensor)}: expected numbers, got NaN${tensor.endsWith('.threshold') ? '' : ' or infinity'}. Make the plan again.`,
       );
-    await session.write(tensor, values);
+    await session.write(tensor, planValues(buffer, values));
   }
 }

@@ -110,6 +110,10 @@ const plans: Readonly<Record<string, { config: object; plan: Omit<SparsityPlan, 
     config: silu,
     plan: { predictor: { rank: [4, 0], relu: true }, denseTokens: 2 },
   },
+  'a predictor in bf16': {
+    config: { ...silu, hidden_act: 'relu' },
+    plan: { predictor: { rank: each(4), dtype: 'bf16' } },
+  },
   'a predictor of a plain FFN with masks': {
     config: falcon,
     plan: { predictor: { rank: each(4) }, masks: [{ at: ['q', 'k', 'v', 'up'], kind: 'magnitude' }] },

@@ -88,7 +88,7 @@ const rules = {
   magnitude: { at: places, kind: oneOf('magnitude'), per_channel: aBoolean, keeps_ties: aBoolean },
   top: { at: places, kind: oneOf('top'), k: layerNumbers, scaled: aBoolean, group_size: size, within: size },
   low_rank: { at: places, rank: layerNumbers, input: oneOf('all', 'remainder') },
-  predictor: { rank: layerNumbers, relu: yes },
+  predictor: { rank: layerNumbers, relu: yes, dtype: oneOf('f32', 'bf16') },
   calibration: { text: aText, tokens: aWhole(0), seed: aWhole(), dtype: aText, options: anObject },
   expected: {
     density: anObject,

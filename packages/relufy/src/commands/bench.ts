@@ -67,7 +67,7 @@ interface BenchValues {
 
 export function define(command: Command): void {
   command
-    .argument('[benches...]', `some of ${benches.join(', ')} (default: all but ${onlyByName.join(' and ')})`)
+    .argument('[benches...]', `some of ${benches.join(', ')} (default: all but ${onlyByName.join(', ')})`)
     .addOption(numeric('--threads <n>', 'threads that share a step (default: the physical cores)', wholeFrom(1)))
     .addOption(choice('--backend <backend>', 'what computes', ['auto', 'native', 'wasm']).default('auto'))
     .addOption(choice('--dtype <dtype>', 'format of the weights (default: each in turn)', weightDTypes))
