@@ -5,8 +5,9 @@
 //     make k; else +0
 //
 // Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the bar is found by counting their
-// digits, in three passes whatever the numbers. Stretches are split across the threads; where there are fewer, every thread
-// finds the bar of each, and writes its share of the columns: not when out = x.
+// digits, in three passes whatever the numbers. Where a stretch has few groups, each is ranked against the others instead, in
+// 16 stretches at once. Stretches are split across the threads; where there are fewer, every thread finds the bar of each,
+// and writes its share of the columns: not when out = x.
 import { KeepTop } from './generated/ops';
 import { floats, share, splat } from './simd';
 
@@ -128,6 +129,53 @@ function writeKept(x: usize, out: usize, orders: usize, groups: i32, groupSize: 
   }
 }
 
+/** Stretches that are ranked side by side, and how many groups they have at most: orders and ranks fit into the bins. */
+const sideBySide: i32 = 16;
+const fewGroups: i32 = 32;
+const ranksAt: usize = 2048;
+
+/** At `ranksAt`: how many groups of the same stretch come before each: those above it, and those as good that stand before it. */
+function rankGroups(orders: usize, groups: i32): void {
+  memory.fill(orders + ranksAt, 0, floats(groups * sideBySide));
+  const end = orders + floats(groups * sideBySide);
+  for (let own = orders; own < end; own += 64)
+    for (let lane: usize = 0; lane < 64; lane += 16) {
+      const mine = v128.load(own + lane);
+      let rank = v128.load(own + lane, ranksAt);
+      for (let other = own + 64 + lane; other < end; other += 64) {
+        const above = i32x4.gt_s(v128.load(other), mine);
+        rank = i32x4.sub(rank, above);
+        v128.store(other, i32x4.add(v128.load(other, ranksAt), i32x4.add(above, i32x4.splat(1))), ranksAt);
+      }
+      v128.store(own + lane, rank, ranksAt);
+    }
+}
+
+/** `count` stretches of few groups, one after the other from x on: each group is ranked against the others of its own. */
+function keepBestOfFew(
+  x: usize, scale: usize, out: usize, k: i32, count: i32, groups: i32, groupSize: i32, bins: usize, orders: usize,
+): void {
+  const stretch = floats(groups * groupSize);
+  const bytes = floats(groupSize);
+  for (let first = 0; first < count; first += sideBySide) {
+    const some = min(sideBySide, count - first);
+    for (let s = 0; s < some; s++) {
+      const offset = <usize>(first + s) * stretch;
+      writeOrders(x + offset, scale ? scale + offset : 0, groups, groupSize, orders);
+      for (let g = 0; g < groups; g++) store<i32>(bins + floats(g * sideBySide + s), load<i32>(orders + floats(g)));
+    }
+    rankGroups(bins, groups);
+    let at = <usize>first * stretch;
+    for (let s = 0; s < some; s++)
+      for (let g = 0; g < groups; g++, at += bytes) {
+        const kept = load<i32>(bins + floats(g * sideBySide + s), ranksAt) < k;
+        if (groupSize == 1) store<f32>(out + at, kept ? load<f32>(x + at) : 0);
+        else if (kept) memory.copy(out + at, x + at, bytes);
+        else memory.fill(out + at, 0, bytes);
+      }
+  }
+}
+
 export function keepTopScratch(op: usize): usize {
   const stretch = KeepTop.within(op) ? KeepTop.within(op) : KeepTop.width(op);
   return ordersAt + floats(stretch / KeepTop.groupSize(op));
@@ -149,13 +197,17 @@ export function keepTop(op: usize, rows: i32, thread: i32, threads: i32, scratch
   const left = scratch + binBytes;
   const orders = scratch + ordersAt;
   const last = whole ? share(total, 1, thread + 1, threads) : total;
-  for (let i = whole ? share(total, 1, thread, threads) : 0; i < last; i++) {
+  const isFew = whole && groups <= fewGroups;
+  let count = 1;
+  for (let i = whole ? share(total, 1, thread, threads) : 0; i < last; i += count) {
     const r = i / perRow;
+    // of few groups, all stretches of a row at once
+    if (isFew) count = min(last, (r + 1) * perRow) - i;
     const column = (i - r * perRow) * stretch;
     const x = KeepTop.x(op) + floats(r * width + column);
     const from = floats(firstGroup * groupSize);
     const out = KeepTop.out(op) + floats(r * width + column) + from;
-    const bytes = floats((lastGroup - firstGroup) * groupSize);
+    const bytes = floats(isFew ? count * stretch : (lastGroup - firstGroup) * groupSize);
     if (k >= groups || (KeepTop.strength(op) && load<f32>(KeepTop.strength(op) + floats(r)) == 0)) {
       memory.copy(out, x + from, bytes);
       continue;
@@ -164,7 +216,12 @@ export function keepTop(op: usize, rows: i32, thread: i32, threads: i32, scratch
       memory.fill(out, 0, bytes);
       continue;
     }
-    writeOrders(x, KeepTop.scale(op) ? KeepTop.scale(op) + floats(column) : 0, groups, groupSize, orders);
+    const scale: usize = KeepTop.scale(op) ? KeepTop.scale(op) + floats(column) : 0;
+    if (isFew) {
+      keepBestOfFew(x, scale, out, k, count, groups, groupSize, bins, orders);
+      continue;
+    }
+    writeOrders(x, scale, groups, groupSize, orders);
     const bar = findBar(orders, groups, k, bins, left);
     const before = firstGroup == 0 ? 0 : <i32>countFrom(orders, firstGroup, bar);
     writeKept(

@@ -5,8 +5,9 @@
 //     make k; else +0
 //
 // Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the bar is found by counting their
-// digits, in three passes whatever the numbers. Stretches are split across the threads; where there are fewer, every thread
-// finds the bar of each, and writes its share of the columns: not when out = x.
+// digits, in three passes whatever the numbers. Where a stretch has few groups, each is ranked against the others instead, in
+// 16 stretches at once. Stretches are split across the threads; where there are fewer, every thread finds the bar of each,
+// and writes its share of the columns: not when out = x.
 #pragma once
 #include <cmath>
 
@@ -123,6 +124,49 @@ static inline void keepBest(
     memset(out + middle * groupSize, 0, static_cast<size_t>((last - middle) * groupSize) * sizeof(float));
 }
 
+/** Stretches that are ranked side by side, and how many groups they have at most. */
+constexpr int sideBySide = 16;
+constexpr int fewGroups = 32;
+
+/** ranks[g][s] = how many groups of stretch s come before g: those above it, and those as good that stand before it. */
+RELUFY_LOOP void rankGroups(const int32_t* orders, int groups, int32_t* ranks) {
+  memset(ranks, 0, static_cast<size_t>(groups * sideBySide) * sizeof(int32_t));
+  for (int g = 0; g < groups; g++) {
+    const int32_t* own = orders + g * sideBySide;
+    int32_t* rank = ranks + g * sideBySide;
+    int32_t mine[sideBySide] = {};
+    for (int other = g + 1; other < groups; other++)
+#pragma GCC ivdep
+      for (int s = 0; s < sideBySide; s++) {
+        const int32_t above = orders[other * sideBySide + s] > own[s];
+        mine[s] += above;
+        ranks[other * sideBySide + s] += 1 - above;
+      }
+    for (int s = 0; s < sideBySide; s++) rank[s] += mine[s];
+  }
+}
+
+/** `count` stretches of few groups, one after the other from x on: each group is ranked against the others of its own. */
+RELUFY_LOOP void keepBestOfFew(
+    const float* x, const float* scale, float* out, int k, int count, int groups, int groupSize, int32_t* scratch) {
+  int32_t* orders = scratch;
+  int32_t* ranks = orders + fewGroups * sideBySide;
+  const int stretch = groups * groupSize;
+  for (int first = 0; first < count; first += sideBySide) {
+    const int some = least(sideBySide, count - first);
+    for (int s = 0; s < some; s++) {
+      int32_t own[fewGroups];
+      const int at = (first + s) * stretch;
+      writeOrders(x + at, scale == nullptr ? nullptr : scale + at, groups, groupSize, own);
+      for (int g = 0; g < groups; g++) orders[g * sideBySide + s] = own[g];
+    }
+    rankGroups(orders, groups, ranks);
+    for (int s = 0, c = first * stretch; s < some; s++)
+      for (int g = 0; g < groups; g++)
+        for (const int end = c + groupSize; c < end; c++) out[c] = ranks[g * sideBySide + s] < k ? x[c] : 0.0f;
+  }
+}
+
 static void keepTop(const Call& call) {
   const int width = KeepTop::width(call.op);
   const int groupSize = KeepTop::groupSize(call.op);
@@ -137,20 +181,24 @@ static void keepTop(const Call& call) {
   if (first == last) return;
   int32_t* bins = reinterpret_cast<int32_t*>(call.scratch);
   const int end = whole ? share(total, 1, call.thread + 1, call.threads) : total;
-  for (int i = whole ? share(total, 1, call.thread, call.threads) : 0; i < end; i++) {
+  const bool few = whole && groups <= fewGroups;
+  for (int i = whole ? share(total, 1, call.thread, call.threads) : 0; i < end;) {
     const int r = i / perRow;
     const int column = (i - r * perRow) * stretch;
+    // of few groups, all stretches of a row at once
+    const int count = few ? least(end, (r + 1) * perRow) - i : 1;
     const float* x = row(KeepTop::x(call.op), r, width) + column;
     float* out = row(KeepTop::out(call.op), r, width) + column;
-    const float* scale = KeepTop::scale(call.op);
+    const float* scale = KeepTop::scale(call.op) == nullptr ? nullptr : KeepTop::scale(call.op) + column;
     const float* strength = KeepTop::strength(call.op);
-    const size_t bytes = static_cast<size_t>((last - first) * groupSize) * sizeof(float);
+    const int numbers = few ? count * stretch : (last - first) * groupSize;
+    const size_t bytes = static_cast<size_t>(numbers) * sizeof(float);
     if (k >= groups || (strength != nullptr && strength[r] == 0))
       memmove(out + first * groupSize, x + first * groupSize, bytes);
     else if (k == 0) memset(out + first * groupSize, 0, bytes);
-    else
-      keepBest(
-          x, scale == nullptr ? nullptr : scale + column, out, k, groups, groupSize, first, last, bins, bins + digitBins);
+    else if (few) keepBestOfFew(x, scale, out, k, count, groups, groupSize, bins);
+    else keepBest(x, scale, out, k, groups, groupSize, first, last, bins, bins + digitBins);
+    i += count;
   }
 }
 

@@ -139,6 +139,8 @@ function* tops(): Generator<OpCase> {
     for (const [width, groupSize, within, k] of [
       [8, 1, 4, 2],
       [48, 1, 4, 2],
+      [1120, 1, 32, 16],
+      [672, 2, 32, 5],
       [129, 3, 0, 11],
       [129, 1, 3, 1],
       [120, 5, 40, 3],
