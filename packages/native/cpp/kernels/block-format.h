@@ -49,6 +49,7 @@ constexpr int wholeBlockBytes = F::blockBytes + (F::hasMinimum ? 4 : 2);
 /** A matrix in a block format. */
 template <class F>
 struct Blocks {
+  static constexpr bool inBlocks = true;
   const char* data;
   int blocks;
   size_t rowBytes;

@@ -29,8 +29,7 @@ static void selectActive(const Call& call) {
     int n = countNonZero(x, first);
     for (int c = first; c < last; c += lanes) {
       const int left = last - c;
-      uint32_t bits = nonZeroBits(left >= lanes ? load(x + c) : loadFirst(x + c, left));
-      for (; bits != 0; bits &= bits - 1) active[n++] = c + __builtin_ctz(bits);
+      n += storePlaces(active + n, nonZeroBits(left >= lanes ? load(x + c) : loadFirst(x + c, left)), c);
     }
     if (last == width && (byRows || call.thread == call.threads - 1)) SelectActive::activeCount(call.op)[r] = n;
   }

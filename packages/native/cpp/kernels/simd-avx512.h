@@ -101,6 +101,14 @@ RELUFY_INLINE static Vec pow2(Vec n) {
 // ---- integers and block formats
 
 using Int = __m512i;
+/** Compressed in a register: a store that compresses is slow on Zen 4. */
+RELUFY_INLINE static int storePlaces(int32_t* at, uint32_t bits, int from) {
+  const int n = __builtin_popcount(bits);
+  const Int places = _mm512_add_epi32(
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(from));
+  _mm512_mask_storeu_epi32(at, first(n), _mm512_maskz_compress_epi32(static_cast<__mmask16>(bits), places));
+  return n;
+}
 /** VNNI multiplies unsigned by signed bytes: weights + 128. */
 constexpr int int8BiasShift = 7;
 constexpr int nibbleGroup = 4;

@@ -12,6 +12,7 @@
 //   whereGreater whereNonZero chooseNegative   a > b ? v : 0;  a != 0 ? v : 0;  x < 0 ? a : b
 //   whereAtMost whereNotAtMost whereNotLess    a <= b ? v : 0;  a <= b ? 0 : v;  a < b ? 0 : v
 //   nonZeroBits                    bit l: lane l != 0
+//   storePlaces(at, bits, from)    from + l for each bit l that is set, in order; gives how many
 //   pow2                           2^n for integral lanes -127 < n < 128
 //   Int ...                        a vector of i32, for block formats: see block-dot.h, block-gemm.h, quantize.h
 //
@@ -60,6 +61,14 @@ RELUFY_INLINE static void put(float* at, Vec v, int n) {
   if (n == lanes) store(at, v);
   else storeFirst(at, v, n);
 }
+
+#if !defined(RELUFY_ISA_AVX512)
+RELUFY_INLINE static int storePlaces(int32_t* at, uint32_t bits, int from) {
+  int n = 0;
+  for (; bits != 0; bits &= bits - 1) at[n++] = from + __builtin_ctz(bits);
+  return n;
+}
+#endif
 
 /** Asks for a line, into L2: into L1 measured half as fast. */
 RELUFY_INLINE static void prefetchFar(const void* at) { __builtin_prefetch(at, 0, 2); }
