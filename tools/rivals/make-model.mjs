@@ -94,11 +94,11 @@ export async function exportGguf(source, path, type) {
 }
 
 /** Our own files by `relufy convert`; a command that does not know `convert` is left alone. */
-export async function convert(source, folder, dtype) {
+export async function convert(source, folder, dtype, options = []) {
   if (ifThere(folder)) return;
   log(`writing ${folder}`);
   const partial = `${folder}.partial`;
-  const args = [cli, 'convert', source, '--dtype', dtype, '--out', partial];
+  const args = [cli, 'convert', source, '--dtype', dtype, '--out', partial, ...options];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (status === 0) await rename(partial, folder);
   else log(`not converted: ${stderr.trim().split('\n').at(-1)}`);

@@ -61,7 +61,11 @@ export async function makePredictorPlan(folder, shape, density) {
     tensors.push({ name: `${name}.b`, values: b, shape: [ffn, ranks] });
     tensors.push({ name: `${name}.threshold`, values: Float32Array.of(-margin), shape: [1] });
   }
-  return writePlan(folder, { method: "the gate's factors", predictor: { rank: Array(layers).fill(ranks), dtype: 'bf16' } }, tensors);
+  return writePlan(
+    folder,
+    { method: "the gate's factors", predictor: { rank: Array(layers).fill(ranks), dtype: 'bf16' } },
+    tensors,
+  );
 }
 
 /** Of b·A, by A's Gram matrix: the rows themselves are never made. */

@@ -61,7 +61,8 @@ export function syntheticGroups(files, machine, { vocab, label, powerinfer }) {
  * Sparsity plans on the synthetic model: masks at the inputs of every projection under SiLU, a predictor of the ReLU's
  * neurons, beside what they are compared with.
  * @param {import('./make-model.mjs').Files} files
- * @param {{ inputs: string, predictor: string }} plans folders
+ * @param {{ inputs: string, inputsOf: (dtype: string) => string, predictor: string }} plans folders; and of the weights
+ *   that are laid out for the masks
  * @returns {Group[]}
  */
 export function planGroups(files, plans, machine, { vocab, label }) {
@@ -79,8 +80,11 @@ export function planGroups(files, plans, machine, { vocab, label }) {
           { name: `llama.cpp ${type}`, spec: { adapter: 'llama.cpp', model: files.gguf(type), ...machine } },
           ...backends.flatMap((backend) => [
             relufy(`${backend} ${dtype} dense`, files, 'dense', { backend, dtype, sparsity: 'dense', ...machine }),
-            // stored transposed, so quantised while loading
-            { name: `${backend} ${dtype} inputs`, spec: { adapter: 'relufy', model: files.dense, plan: plans.inputs, backend, ...exact } },
+            relufy(`${backend} ${dtype} inputs`, { ...files, dense: plans.inputsOf(dtype) }, 'dense', {
+              backend,
+              plan: plans.inputs,
+              ...exact,
+            }),
             relufy(`${backend} ${dtype} sparse`, files, 'sparse', { backend, ...exact }),
             relufy(`${backend} ${dtype} predictor`, files, 'sparse', { backend, plan: plans.predictor, ...exact }),
           ]),
@@ -216,19 +220,74 @@ export const bars = [
     })),
     own('sweep', `${backend} decode at its worst density: time / dense time`, `${backend} dense`, 'worstTime', 1.05),
   ]),
-  bar('plans-int8', 'native decode, half of all inputs masked, int8 / dense', 'native int8 inputs', 'native int8 dense', 1.5, 1.75),
-  bar('plans-int4', 'native decode, half of all inputs masked, int4 / dense', 'native int4 inputs', 'native int4 dense', 1.5, 1.75),
-  bar('plans-int8', 'native decode, half of all inputs masked, int8 / q8_0', 'native int8 inputs', 'llama.cpp q8_0', 1.6, 2),
-  bar('plans-int4', 'native decode, half of all inputs masked, int4 / q4_0', 'native int4 inputs', 'llama.cpp q4_0', 2.2, 3),
-  bar('plans-int8', 'WASM decode, half of all inputs masked, int8 / dense', 'wasm int8 inputs', 'wasm int8 dense', 1.3, 1.6),
+  bar(
+    'plans-int8',
+    'native decode, half of all inputs masked, int8 / dense',
+    'native int8 inputs',
+    'native int8 dense',
+    1.5,
+    1.75,
+  ),
+  bar(
+    'plans-int4',
+    'native decode, half of all inputs masked, int4 / dense',
+    'native int4 inputs',
+    'native int4 dense',
+    1.5,
+    1.75,
+  ),
+  bar(
+    'plans-int8',
+    'native decode, half of all inputs masked, int8 / q8_0',
+    'native int8 inputs',
+    'llama.cpp q8_0',
+    1.6,
+    2,
+  ),
+  bar(
+    'plans-int4',
+    'native decode, half of all inputs masked, int4 / q4_0',
+    'native int4 inputs',
+    'llama.cpp q4_0',
+    2.2,
+    3,
+  ),
+  bar(
+    'plans-int8',
+    'WASM decode, half of all inputs masked, int8 / dense',
+    'wasm int8 inputs',
+    'wasm int8 dense',
+    1.3,
+    1.6,
+  ),
   {
-    ...bar('plans-int8', 'native prefill, half of all inputs masked, int8 / dense', 'native int8 inputs', 'native int8 dense', 0.97),
+    ...bar(
+      'plans-int8',
+      'native prefill, half of all inputs masked, int8 / dense',
+      'native int8 inputs',
+      'native int8 dense',
+      0.97,
+    ),
     metric: 'prefill',
   },
   bar('plans-int8', 'native decode with a predictor, int8 / q8_0', 'native int8 predictor', 'llama.cpp q8_0', 2.7, 3.2),
   bar('plans-int4', 'native decode with a predictor, int4 / q4_0', 'native int4 predictor', 'llama.cpp q4_0', 3.5, 4.2),
-  bar('plans-int8', 'native decode, predictor / exact sparse, int8', 'native int8 predictor', 'native int8 sparse', 1.3, 1.45),
-  bar('plans-int8', 'WASM decode with a predictor, int8 / native q8_0', 'wasm int8 predictor', 'llama.cpp q8_0', 1.8, 2.2),
+  bar(
+    'plans-int8',
+    'native decode, predictor / exact sparse, int8',
+    'native int8 predictor',
+    'native int8 sparse',
+    1.3,
+    1.45,
+  ),
+  bar(
+    'plans-int8',
+    'WASM decode with a predictor, int8 / native q8_0',
+    'wasm int8 predictor',
+    'llama.cpp q8_0',
+    1.8,
+    2.2,
+  ),
   own('int8', 'native start to first token, 16-token prompt, int8 (ms)', 'native int8 sparse', 'start', 1000, 300),
   bar(
     'afm',

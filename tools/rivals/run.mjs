@@ -119,10 +119,16 @@ async function prepare(wanted, engine, density, out, quick) {
     const formats = planned.flatMap((dtype) => [dtype, types[dtype]]);
     const files = await makeModel({ out, shape, density, formats });
     const { vocab } = shapes[shape];
-    const inputs = await makeInputPlan(`${files.dense}-inputs`, files.converted(files.dense, 'int8') ?? files.dense, shapes[shape], 0.5);
+    const source = files.converted(files.dense, planned[0]) ?? files.dense;
+    const inputs = await makeInputPlan(`${files.dense}-inputs`, source, shapes[shape], 0.5);
+    // laid out for the plan, so that loading is no part of it
+    if (canConvert())
+      for (const dtype of planned) await convert(files.dense, `${inputs}-${dtype}`, dtype, ['--plan', inputs]);
     const predictor = await makePredictorPlan(`${files.sparse}-predictor`, shapes[shape], density);
     const label = quick ? 'Tiny model' : `TinyLlama's shape, ${density * 100} % active`;
-    const all = planGroups(files, { inputs, predictor }, engine, { vocab, label });
+    const inputsOf = (dtype) =>
+      existsSync(join(`${inputs}-${dtype}`, 'config.json')) ? `${inputs}-${dtype}` : files.dense;
+    const all = planGroups(files, { inputs, inputsOf, predictor }, engine, { vocab, label });
     groups.push(...all.filter(({ id }) => wanted.has(id)));
   }
   if (wanted.has('sweep')) {
