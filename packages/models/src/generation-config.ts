@@ -3,8 +3,8 @@
 // limit" is -1 in one and 0 in another).
 // Does not own what settings do (sampling.ts) nor ends that nobody states (turn-ends.ts).
 import type { ModelFiles } from '@relufy/checkpoint';
-import { RelufyError, show } from '@relufy/tensor';
-import { ConfigReader, isObject } from './families/config-reader.js';
+import { ConfigReader, RelufyError, show } from '@relufy/tensor';
+import { isObject } from './families/config-values.js';
 import { tokenIds } from './families/index.js';
 import { parseJson } from './plan-model.js';
 import { type SamplingOptions, samplingRules } from './sampling.js';
@@ -41,7 +41,11 @@ export async function readGenerationConfig(
   if (!isObject(config))
     throw new RelufyError('config', `${files.name} ${file}: expected an object, got ${show(config)}.`);
   return {
-    eosTokenIds: tokenIds(new ConfigReader('generation', config), 'eos_token_id', vocabSize),
+    eosTokenIds: tokenIds(
+      new ConfigReader({ where: 'generation config', code: 'config' }, config),
+      'eos_token_id',
+      vocabSize,
+    ),
     sampling: config.do_sample === true ? recommended(config) : {},
   };
 }

@@ -61,6 +61,7 @@ export {
   oneOf,
   type Rule,
 } from './checks.js';
+export { ConfigReader, type ConfigSource } from './config-reader.js';
 export {
   bf16ToF32,
   bytesPerElement,

@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type MaskPlace, maskPlaces, type RelufyOptions } from '@relufy/models';
-import { decodeWhole, RelufyError } from '@relufy/tensor';
+import { ConfigReader, decodeWhole, RelufyError } from '@relufy/tensor';
 import { parse } from 'yaml';
-import { Section } from './config-section.js';
+import { todaysKey } from './config-names.js';
 import type { DensityStage, L1Stage, LearningRateSchedule } from './schedules.js';
 
 export interface DataSource {
@@ -126,7 +126,7 @@ export interface ParseOptions {
 export function parseRunConfig(values: unknown, options: ParseOptions = {}): RunConfig {
   const { name = 'config', folder = '.', overrides = {} } = options;
   const given = typeof values === 'object' && values !== null ? { ...values } : values;
-  const root = new Section(name, given);
+  const root = new ConfigReader({ where: name, code: 'option', renamed: todaysKey }, given);
   const at = (path: string) => resolve(folder, path);
   // a model may also be a name
   const modelAt = (source: string) => (existsSync(at(source)) ? at(source) : source);
@@ -143,7 +143,7 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
   const evaluation = root.section('evaluation');
   const checkpoint = root.section('checkpoint');
   const output = root.section('output');
-  const distillation = distillationOf(root.section('distillation'), modelAt, at);
+  const distillation = distillationOf(root.object('distillation'), modelAt, at);
   const config: RunConfig = {
     model,
     data,
@@ -153,36 +153,33 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
     gradientAccumulationSteps,
     packing: root.choice('packing', ['stream', 'documents'], 'stream'),
     steps,
-    optimizer: optimizerOf(root.section('optimizer') ?? root.fail('optimizer', 'a section')),
+    optimizer: optimizerOf(root.object('optimizer') ?? root.fail('optimizer', 'a section')),
     ...(distillation && { distillation }),
     l1: l1Of(root),
     masks: masksOf(root),
     heluAlpha: root.number('heluAlpha', 0),
     gradientCheckpointing: root.flag('gradientCheckpointing', false),
     evaluation: {
-      every: evaluation?.whole('every', Math.max(1, Math.floor(steps / 10))) ?? Math.max(1, Math.floor(steps / 10)),
-      sequences: evaluation?.whole('sequences', 32) ?? 32,
+      every: evaluation.whole('every', Math.max(1, Math.floor(steps / 10))),
+      sequences: evaluation.whole('sequences', 32),
     },
-    checkpoint: {
-      every: checkpoint?.whole('every', 100) ?? 100,
-      keep: checkpoint?.whole('keep', 2) ?? 2,
-    },
+    checkpoint: { every: checkpoint.whole('every', 100), keep: checkpoint.whole('keep', 2) },
     logEvery: root.whole('logEvery', 1),
     output: {
-      dtype: output?.choice('dtype', ['f32', 'bf16'], 'f32') ?? 'f32',
-      ...(output?.has('fatrelu') && { fatrelu: output.number('fatrelu') }),
+      dtype: output.choice('dtype', ['f32', 'bf16'], 'f32'),
+      ...(output.has('fatrelu') && { fatrelu: output.number('fatrelu') }),
     },
     seed: root.whole('seed', 1, 0),
     out: overrides.out === undefined ? at(root.text('out')) : resolve(overrides.out),
     ...(root.has('tokens') && { tokens: at(root.text('tokens')) }),
   };
   root.has('out');
-  for (const section of [evaluation, checkpoint, output, root]) section?.end();
+  for (const section of [evaluation, checkpoint, output, root]) section.end();
   return config;
 }
 
-function modelOf(root: Section, at: (path: string) => string, { from }: ConfigOverrides): RunConfig['model'] {
-  const section = root.section('model') ?? new Section('config', {}, 'model.');
+function modelOf(root: ConfigReader, at: (path: string) => string, { from }: ConfigOverrides): RunConfig['model'] {
+  const section = root.section('model');
   const config = section.raw('config');
   if (config !== undefined && (typeof config !== 'object' || Array.isArray(config)))
     section.fail('config', 'keys and values of a config.json');
@@ -202,7 +199,7 @@ function modelOf(root: Section, at: (path: string) => string, { from }: ConfigOv
   return found;
 }
 
-function sourcesOf(root: Section, key: string, at: (path: string) => string): DataSource[] {
+function sourcesOf(root: ConfigReader, key: string, at: (path: string) => string): DataSource[] {
   return root.list(key).map((section) => {
     const path = section.text('path');
     const byName = /\.jsonl(\.gz)?$/.test(path) ? 'jsonl' : 'text';
@@ -219,7 +216,7 @@ function sourcesOf(root: Section, key: string, at: (path: string) => string): Da
   });
 }
 
-function optimizerOf(section: Section): RunConfig['optimizer'] {
+function optimizerOf(section: ConfigReader): RunConfig['optimizer'] {
   const kind = section.choice('schedule', ['constant', 'linear', 'cosine', 'wsd'], 'cosine');
   const minLrRatio = section.number('minLrRatio', 0.05, 0, 1);
   const decayRatio = section.number('decayRatio', 0.2, 0.001, 1);
@@ -250,7 +247,7 @@ function optimizerOf(section: Section): RunConfig['optimizer'] {
 }
 
 function distillationOf(
-  section: Section | undefined,
+  section: ConfigReader | undefined,
   modelAt: (path: string) => string,
   at: (path: string) => string,
 ): RunConfig['distillation'] | undefined {
@@ -266,11 +263,11 @@ function distillationOf(
   return found;
 }
 
-function l1Of(root: Section): readonly L1Stage[] {
+function l1Of(root: ConfigReader): readonly L1Stage[] {
   return stagesOf(root, 'l1', (section) => ({ lambda: section.number('lambda') }));
 }
 
-function masksOf(root: Section): readonly RisingMask[] {
+function masksOf(root: ConfigReader): readonly RisingMask[] {
   return root.list('masks').map((section) => {
     const density = stagesOf(section, 'density', (stage) => ({
       density: stage.number('density', undefined, 0.001, 1),
@@ -283,7 +280,7 @@ function masksOf(root: Section): readonly RisingMask[] {
   });
 }
 
-function placesOf(section: Section): readonly MaskPlace[] {
+function placesOf(section: ConfigReader): readonly MaskPlace[] {
   const at = section.raw('at');
   if (!Array.isArray(at) || at.length === 0 || !at.every((place) => maskPlaces.includes(place)))
     section.fail('at', `a list of ${maskPlaces.join(', ')}`);
@@ -291,7 +288,7 @@ function placesOf(section: Section): readonly MaskPlace[] {
 }
 
 /** Stages whose steps rise. */
-function stagesOf<Value>(root: Section, key: string, pick: (section: Section) => Value) {
+function stagesOf<Value>(root: ConfigReader, key: string, pick: (section: ConfigReader) => Value) {
   let before = -1;
   return root.list(key).map((section) => {
     const until = section.whole('until', undefined, 0);

@@ -3,6 +3,7 @@
 import { show } from '@relufy/tensor';
 import { malformed } from '../malformed.js';
 import { falcon } from './falcon.js';
+import type { GgufConfig } from './gguf-config.js';
 import { llama } from './llama.js';
 import * as relatives from './llama-relatives.js';
 import type { GgufFields } from './metadata.js';
@@ -37,9 +38,9 @@ export interface Architecture {
   /** config.json from metadata. `tensors` is undefined for a file that holds a vocabulary only. */
   readonly config: (fields: GgufFields, tensors: TensorFacts | undefined) => JsonObject;
   /** Metadata from config.json, for writing. */
-  readonly fields: (config: ConfigReader) => readonly (readonly [key: string, field: GgufField])[];
+  readonly fields: (config: GgufConfig) => readonly (readonly [key: string, field: GgufField])[];
   /** Whether a tensor's rows lie in another order. */
-  readonly rowOrder: (huggingFaceName: string, config: ConfigReader) => RowOrder | undefined;
+  readonly rowOrder: (huggingFaceName: string, config: GgufConfig) => RowOrder | undefined;
   /** What a config.json that does not say `tie_word_embeddings` means. Default: false. */
   readonly tiedByDefault?: boolean;
   /** What the file's numbers are more than Hugging Face's. */
@@ -52,15 +53,6 @@ export interface TensorFacts {
   rows(ggufName: string): number | undefined;
   /** The values of a small tensor that was read beforehand (those in `described`). */
   values(ggufName: string): Float32Array | undefined;
-}
-
-/** Typed access to a config.json. */
-export interface ConfigReader {
-  readonly config: JsonObject;
-  size(key: string): number;
-  optional(key: string): number | undefined;
-  /** Throws for a key whose value cannot be written. */
-  refuse(key: string, expected: string): never;
 }
 
 const architectures: readonly Architecture[] = [llama, falcon, ...Object.values(relatives)];

@@ -14,16 +14,9 @@ import {
 import { gather } from '../gather.js';
 import { malformed } from '../malformed.js';
 import { closeAll } from '../sharded.js';
-import {
-  type Architecture,
-  architectureOf,
-  type ConfigReader,
-  type JsonObject,
-  type RowOrder,
-  type TensorFacts,
-} from './architecture.js';
-import { configReader } from './config-reader.js';
+import { type Architecture, architectureOf, type JsonObject, type RowOrder, type TensorFacts } from './architecture.js';
 import { dequantize } from './dequantize.js';
+import { GgufConfig } from './gguf-config.js';
 import { GgufFields, type GgufMetadata } from './metadata.js';
 import { configKey, laidOver } from './own-keys.js';
 import { ggufPath, type OpenedGguf, openGgufFiles } from './read.js';
@@ -98,7 +91,7 @@ export async function openGgufAsHuggingFace(
     const fields = new GgufFields(where, opened.metadata);
     const architecture = architectureOf(fields);
     const facts = (await tensorFacts(opened, where, signal)) ?? noTensors;
-    const reader = configReader(where, ggufToConfig(opened.metadata, facts, where));
+    const reader = new GgufConfig(where, ggufToConfig(opened.metadata, facts, where));
     const rename = renamer(architecture.names(facts));
     const mapped = opened.files.map((part): OpenedFile => {
       const weights = part.tensors.filter(({ name }) => !architecture.described.includes(name));
@@ -125,7 +118,7 @@ function mapTensor(
   tensor: StoredTensor,
   rename: (name: string) => string | undefined,
   architecture: Architecture,
-  reader: ConfigReader,
+  reader: GgufConfig,
 ): StoredTensor {
   const name = rename(tensor.name);
   if (name === undefined)

@@ -7,9 +7,9 @@
 import { show } from '@relufy/tensor';
 import type { ModelFiles } from '../byte-source.js';
 import { malformed } from '../malformed.js';
-import type { ConfigReader, GgufField, JsonObject } from './architecture.js';
-import { parseObject } from './config-reader.js';
+import type { GgufField, JsonObject } from './architecture.js';
 import { generationConfig } from './folder.js';
+import { type GgufConfig, parseObject } from './gguf-config.js';
 import { GgufFields } from './metadata.js';
 import { canonical, generationDifference, tokenizerConfigDifference, tokenizerDifference } from './not-in-gguf.js';
 import { generationKey, tokenizerConfigKey, tokenizerKey } from './own-keys.js';
@@ -23,7 +23,7 @@ type Field = readonly [key: string, field: GgufField];
 /**
  * @throws RelufyError for a tokenizer that GGUF cannot hold, and for ids outside of the vocabulary.
  */
-export async function tokenizerFields(files: ModelFiles, reader: ConfigReader, signal?: AbortSignal): Promise<Field[]> {
+export async function tokenizerFields(files: ModelFiles, reader: GgufConfig, signal?: AbortSignal): Promise<Field[]> {
   const source = await readSourceTokenizer(files, signal);
   const text = await files.readText('generation_config.json', { signal });
   const where = `${files.name}/generation_config.json`;
@@ -157,7 +157,7 @@ const messageEnd = '<|eom_id|>';
  * Roles by id, and what ends a generation: GGUF has three keys for that, and every reader stops at each of them. More
  * ids, or another order, stand in our own key.
  */
-function specialFields(source: SourceTokenizer, reader: ConfigReader, ends: readonly number[]): Field[] {
+function specialFields(source: SourceTokenizer, reader: GgufConfig, ends: readonly number[]): Field[] {
   const { ids, roles, frame } = source;
   const size = reader.size('vocab_size');
   const idOf = (role: Role, otherwise?: unknown): number | undefined =>

@@ -24,15 +24,14 @@ import { sameTensor } from '../same-tensor.js';
 import {
   type Architecture,
   architectureFor,
-  type ConfigReader,
   type GgufField,
   type JsonObject,
   type RowOrder,
   type TensorFacts,
 } from './architecture.js';
 import { ggufToConfig } from './as-hugging-face.js';
-import { configReader, parseObject } from './config-reader.js';
 import { tokenizerFields } from './export-tokenizer.js';
+import { GgufConfig, parseObject } from './gguf-config.js';
 import type { GgufValue } from './metadata.js';
 import { configKey } from './own-keys.js';
 import type { WritableType } from './quantize.js';
@@ -92,8 +91,8 @@ export async function* streamGguf(
     const head = await headOf(checkpoint, architecture, given, options.signal);
     const differs = head === 'own' && isTied(architecture, given);
     const reader = differs
-      ? configReader(`${where} (with a head that is not its embedding)`, { ...given, tie_word_embeddings: false })
-      : configReader(where, given);
+      ? new GgufConfig(`${where} (with a head that is not its embedding)`, { ...given, tie_word_embeddings: false })
+      : new GgufConfig(where, given);
     const described = architecture.fields(reader);
     const tensors = planTensors(checkpoint, architecture, reader, head, options);
     const fields = await planFields(files, architecture.name, described, reader, tensors, options);
@@ -151,7 +150,7 @@ const huggingFaceName = (names: ReadonlyMap<string, string>, name: string): stri
 function planTensors(
   checkpoint: Checkpoint,
   architecture: Architecture,
-  reader: ConfigReader,
+  reader: GgufConfig,
   head: Head,
   options: GgufExportOptions,
 ): GgufTensorToWrite[] {
@@ -215,7 +214,7 @@ const pattern = (name: string): string => name.replace(blocks, '$1.{n}.');
 /** Every block must have what the first one has: llama.cpp would only say so when it loads the file. */
 function checkComplete(
   tensors: readonly GgufTensorToWrite[],
-  reader: ConfigReader,
+  reader: GgufConfig,
   head: Head,
   checkpoint: Checkpoint,
 ): void {
@@ -277,7 +276,7 @@ async function planFields(
   files: ModelFiles,
   architecture: string,
   described: readonly (readonly [string, GgufField])[],
-  reader: ConfigReader,
+  reader: GgufConfig,
   tensors: readonly GgufTensorToWrite[],
   options: GgufExportOptions,
 ): Promise<(readonly [string, GgufField])[]> {

@@ -2,7 +2,8 @@
 // Hugging Face keeps each group's queries with its key and value; GGUF all queries, then all keys, then all values.
 // llama.cpp knows the rotary, parallel, bias-free Falcons only (7B, 40B, 180B, 11B).
 // Does not own: the mapping's machinery (as-hugging-face.ts, export.ts).
-import type { Architecture, ConfigReader, JsonObject, RowOrder, TensorFacts } from './architecture.js';
+import type { Architecture, JsonObject, RowOrder, TensorFacts } from './architecture.js';
+import type { GgufConfig } from './gguf-config.js';
 import type { GgufFields } from './metadata.js';
 import { shortestF32 } from './shortest.js';
 
@@ -63,7 +64,7 @@ function groupedHeads(heads: number, groups: number, headDim: number): RowOrder 
 }
 
 /** As the Hugging Face implementation reads its config: `num_kv_heads` counts only in the new architecture. */
-function keyValueHeads(reader: ConfigReader): number {
+function keyValueHeads(reader: GgufConfig): number {
   if (reader.config.new_decoder_architecture)
     return reader.optional('num_kv_heads') ?? reader.size('num_attention_heads');
   return reader.config.multi_query === false ? reader.size('num_attention_heads') : 1;
@@ -102,7 +103,7 @@ function toConfig(fields: GgufFields, tensors: TensorFacts | undefined): JsonObj
   };
 }
 
-function toFields(reader: ConfigReader): ReturnType<Architecture['fields']> {
+function toFields(reader: GgufConfig): ReturnType<Architecture['fields']> {
   const { config } = reader;
   if (config.alibi === true) reader.refuse('alibi', 'false');
   if (config.bias === true) reader.refuse('bias', 'false');

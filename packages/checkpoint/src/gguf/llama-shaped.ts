@@ -5,7 +5,8 @@
 // Does not own: the mapping's machinery (as-hugging-face.ts, export.ts), rotary scalings (rope-scaling.ts).
 import { show } from '@relufy/tensor';
 import { malformed } from '../malformed.js';
-import type { Architecture, ConfigReader, GgufField, JsonObject, RowOrder, TensorFacts } from './architecture.js';
+import type { Architecture, GgufField, JsonObject, RowOrder, TensorFacts } from './architecture.js';
+import type { GgufConfig } from './gguf-config.js';
 import type { GgufFields } from './metadata.js';
 import { ropeFrequencies, scalingFields, scalingFromGguf } from './rope-scaling.js';
 import { shortestF32 } from './shortest.js';
@@ -39,13 +40,13 @@ export interface LlamaTraits {
   /** More of config.json, from metadata and tensors. */
   readonly more?: (fields: GgufFields, tensors: TensorFacts | undefined) => JsonObject;
   /** More metadata. */
-  readonly moreFields?: (reader: ConfigReader) => readonly Field[];
+  readonly moreFields?: (reader: GgufConfig) => readonly Field[];
   /** Flags that llama.cpp's graph has one way only; a config that says otherwise cannot be written. */
   readonly requires?: Readonly<Record<string, boolean>>;
   /** What a config that does not say so means by its embeddings. */
   readonly tiedByDefault?: true;
   /** More that cannot be written. */
-  readonly check?: (reader: ConfigReader) => void;
+  readonly check?: (reader: GgufConfig) => void;
 }
 
 /** Names of a model whose parts are Llama's; `plain`: no gate. */
@@ -99,7 +100,7 @@ export function llamaShaped(traits: LlamaTraits): Architecture {
   };
 }
 
-const headDimOf = (reader: ConfigReader): number =>
+const headDimOf = (reader: GgufConfig): number =>
   reader.optional('head_dim') ?? reader.size('hidden_size') / reader.size('num_attention_heads');
 
 /** Row `half * d/2 + i` of a head in Hugging Face's order is row `2 * i + half` in GGML's. */
@@ -171,7 +172,7 @@ function toConfig(traits: LlamaTraits, fields: GgufFields, tensors: TensorFacts 
   };
 }
 
-function toFields(traits: LlamaTraits, reader: ConfigReader): readonly Field[] {
+function toFields(traits: LlamaTraits, reader: GgufConfig): readonly Field[] {
   const { config } = reader;
   for (const [key, value] of Object.entries(traits.requires ?? {}))
     if (typeof config[key] === 'boolean' && config[key] !== value) reader.refuse(key, String(value));

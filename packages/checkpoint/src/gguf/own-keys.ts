@@ -6,7 +6,7 @@
 import { show } from '@relufy/tensor';
 import { malformed } from '../malformed.js';
 import type { JsonObject } from './architecture.js';
-import { parseObject } from './config-reader.js';
+import { parseObject } from './gguf-config.js';
 import type { GgufFields } from './metadata.js';
 
 export const configKey = 'relufy.config';

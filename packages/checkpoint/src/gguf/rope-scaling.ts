@@ -2,7 +2,8 @@
 // Does not own: applying them (models does).
 import { show } from '@relufy/tensor';
 import { malformed } from '../malformed.js';
-import type { ConfigReader, GgufField, JsonObject, TensorFacts } from './architecture.js';
+import type { GgufField, JsonObject, TensorFacts } from './architecture.js';
+import type { GgufConfig } from './gguf-config.js';
 import type { GgufFields } from './metadata.js';
 import { llama3Scaling, ropeFactors } from './rope-factors.js';
 import { shortestF32 } from './shortest.js';
@@ -50,7 +51,7 @@ export function scalingFromGguf(
 /** `scalings`: whether the architecture has others than linear. */
 export function scalingFields(
   name: string,
-  reader: ConfigReader,
+  reader: GgufConfig,
   rope: JsonObject,
   scalings: boolean,
 ): readonly (readonly [string, GgufField])[] {

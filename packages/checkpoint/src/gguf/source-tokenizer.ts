@@ -6,7 +6,7 @@ import { show } from '@relufy/tensor';
 import type { ModelFiles } from '../byte-source.js';
 import { malformed } from '../malformed.js';
 import type { JsonObject } from './architecture.js';
-import { parseObject } from './config-reader.js';
+import { parseObject } from './gguf-config.js';
 import { isObject } from './own-keys.js';
 
 /** As tokenizer.json writes it, with every flag said. */

@@ -4,8 +4,8 @@ import { messageOf } from '../../testing/craft.js';
 import { json, model, toGguf } from '../../testing/tiny-model.js';
 import { type GgufMetadata, type GgufValue, ggufTokenizer, memoryFiles } from '../index.js';
 import { folderFiles } from '../node.js';
-import { configReader } from './config-reader.js';
 import { tokenizerFields } from './export-tokenizer.js';
+import { GgufConfig } from './gguf-config.js';
 import { preTokenizers } from './pre-tokenizers.js';
 import { asRead } from './write.js';
 
@@ -78,7 +78,7 @@ describeShared('published tokenizers', 'tokenizers/smollm2', () => {
     const added = source.added_tokens.map(({ content, id }): [string, number] => [content, id]);
     const byId = ([, a]: [string, number], [, b]: [string, number]) => a - b;
     const tokens = [...new Map([...Object.entries(source.model.vocab), ...added])].sort(byId);
-    const fields = await tokenizerFields(files, configReader('config', { vocab_size: tokens.length }));
+    const fields = await tokenizerFields(files, new GgufConfig('config', { vocab_size: tokens.length }));
     const metadata = new Map(fields.map(([key, field]) => [key, asRead(field)]));
     const ours = JSON.parse((metadata.get('relufy.tokenizer') as string | undefined) ?? '{}');
     expect(Object.keys(ours)).toEqual(parts);

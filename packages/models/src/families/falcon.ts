@@ -1,7 +1,9 @@
 // Falcon: the 7B shape (multi-query, parallel block), the 40B shape (grouped queries, two norms), and RW (ALiBi,
 // biases, sequential block). Its fused QKV comes in three layouts, which are undone here, at load.
+
+import type { ConfigReader } from '@relufy/tensor';
 import { headRows, type ModelSpec } from '../spec.js';
-import type { ConfigReader } from './config-reader.js';
+import { activationOf } from './config-values.js';
 import { affine, type Family, linears, slice, type WeightMap, type WeightPart, whole } from './family.js';
 import { ropePositions } from './rope-config.js';
 
@@ -46,7 +48,7 @@ function parse(config: ConfigReader): ModelSpec {
       : ropePositions(config, headDim),
     block: parallel ? { kind: 'parallel', norms: norms === 2 ? 2 : 1 } : { kind: 'preNorm' },
     attention: { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, qkvBias: bias, outBias: bias },
-    ffn: { kind: 'plain', activation: config.activation('activation', 'gelu'), bias },
+    ffn: { kind: 'plain', activation: activationOf(config, 'activation', 'gelu'), bias },
   };
 }
 

@@ -1,8 +1,8 @@
 // The registry of families, and the way from a config.json to a family and its spec.
-import { RelufyError, show } from '@relufy/tensor';
+import { ConfigReader, RelufyError, show } from '@relufy/tensor';
 import { type RelufyOptions, relufy } from '../relufy.js';
 import type { ModelSpec } from '../spec.js';
-import { ConfigReader, isObject, refuseUnsupported } from './config-reader.js';
+import { isObject, refuseUnsupported } from './config-values.js';
 import { falcon } from './falcon.js';
 import type { Family } from './family.js';
 import { llama } from './llama.js';
@@ -41,7 +41,10 @@ export function parseConfig(config: unknown): ParsedConfig {
   const family = families.find(({ modelTypes }) => modelTypes.includes(familyType));
   if (typeof modelType !== 'string' || family === undefined)
     throw new RelufyError('config', `config.json "model_type": expected ${known.join(', ')}, got ${show(modelType)}.`);
-  const reader = new ConfigReader(modelType, { ...config, model_type: familyType });
+  const reader = new ConfigReader(
+    { where: `${modelType} config`, code: 'config' },
+    { ...config, model_type: familyType },
+  );
   refuseUnsupported(reader, family.readsQuantization);
   const original = family.parse(reader);
   const spec = config.relufy === undefined ? original : relufy(original, recordedOptions(reader));
@@ -58,7 +61,7 @@ function typeOfArchitecture(architectures: unknown): string | undefined {
 /** What Relufy itself wrote into the config of a model that it relufied. */
 function recordedOptions(config: ConfigReader): RelufyOptions {
   const value = config.raw('relufy');
-  if (!isObject(value)) config.fail('relufy', 'an object with stage, shift and activateUp');
+  if (!isObject(value)) config.fail('relufy', 'an object with stage and activateUp');
   return value as unknown as RelufyOptions;
 }
 

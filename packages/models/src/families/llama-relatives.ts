@@ -1,7 +1,9 @@
 // Families that are Llama but for a few facts: other norms, windows, head norms, plain FFNs with ReLU^2, multipliers.
 // Each is its differences alone.
+
+import type { ConfigReader } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
-import type { ConfigReader, JsonObject } from './config-reader.js';
+import type { JsonObject } from './config-values.js';
 import type { Family } from './family.js';
 import { type LlamaNames, llamaShape, llamaWeights } from './llama-shaped.js';
 import { ropePositions } from './rope-config.js';

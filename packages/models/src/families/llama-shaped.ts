@@ -1,7 +1,9 @@
 // What Llama and its relatives share: names of tensors, and the keys of a config that mean the same in all of them.
 // A relative is this plus its differences, as data; see llama.ts and llama-relatives.ts.
+
+import type { ConfigReader } from '@relufy/tensor';
 import { headRows, type ModelSpec } from '../spec.js';
-import type { ConfigReader } from './config-reader.js';
+import { activationOf } from './config-values.js';
 import { affine, linears, separateQkv, slice, type WeightMap, type WeightPart, whole } from './family.js';
 import { ropePositions } from './rope-config.js';
 
@@ -31,7 +33,7 @@ export function llamaShape(config: ConfigReader): ModelSpec {
     attention: { numAttentionHeads, numKeyValueHeads, headDim, qkvBias: bias, outBias: bias },
     ffn: {
       kind: 'gated',
-      activation: config.activation('hidden_act', 'silu'),
+      activation: activationOf(config, 'hidden_act', 'silu'),
       bias: config.flag('mlp_bias', false),
     },
   };

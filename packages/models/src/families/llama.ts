@@ -1,6 +1,7 @@
 // Llama: pre-norm RMS blocks, rotary positions, gated FFN. Also the ReLU ones: ReluLLaMA, ProSparse (`sparsellama`).
+
+import type { ConfigReader } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
-import type { ConfigReader } from './config-reader.js';
 import type { Family } from './family.js';
 import { llamaShape, llamaWeights } from './llama-shaped.js';
 

@@ -1,6 +1,8 @@
 // OPT: learned positions, LayerNorm before (or, in the 350m shape, after) each part, plain FFN, ReLU as published.
+
+import type { ConfigReader } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
-import type { ConfigReader } from './config-reader.js';
+import { activationOf } from './config-values.js';
 import { affine, type Family, linears, separateQkv, slice, type WeightMap, type WeightPart, whole } from './family.js';
 
 /** The position table begins with two rows that no token uses. */
@@ -40,7 +42,7 @@ function parse(config: ConfigReader): ModelSpec {
       qkvBias: bias,
       outBias: bias,
     },
-    ffn: { kind: 'plain', activation: config.activation('activation_function', 'relu'), bias },
+    ffn: { kind: 'plain', activation: activationOf(config, 'activation_function', 'relu'), bias },
   };
 }
 

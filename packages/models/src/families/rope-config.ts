@@ -1,7 +1,6 @@
 // The rotary part of a config, in the old style (`rope_theta`, `rope_scaling`) and the new one (`rope_parameters`).
-import type { FloatDType } from '@relufy/tensor';
+import type { ConfigReader, FloatDType } from '@relufy/tensor';
 import type { PositionSpec, RopeScaling } from '../spec.js';
-import type { ConfigReader } from './config-reader.js';
 
 export function ropePositions(config: ConfigReader, headDim: number): PositionSpec {
   const parameters = config.object('rope_parameters');

@@ -3,8 +3,10 @@
 // where it names an activation that gives zeros, as Relufy writes it.
 // `sparsity_gated_mlp: false` means layers without a gate. Checkpoints with gates say it as well; what is stored counts
 // (see `gateIsOptional` in family.ts).
+
+import type { ConfigReader } from '@relufy/tensor';
+import { rectified } from '../masks.js';
 import type { ModelSpec } from '../spec.js';
-import type { ConfigReader } from './config-reader.js';
 import type { Family } from './family.js';
 import { llama } from './llama.js';
 import { qwen2 } from './llama-relatives.js';
@@ -26,12 +28,10 @@ function withRelu(base: ModelSpec, config: ConfigReader): ModelSpec {
     'With it, down_proj is stored transposed: save the model without it.',
   );
   config.flag('sparsity_gated_mlp', true);
-  const { activation } = base.ffn;
-  const isSparse = activation.kind === 'relu' || activation.kind === 'relu2' || activation.kind === 'fatrelu';
   return {
     ...base,
     intermediateSize: config.size('sparsity_new_intermediate_size', base.intermediateSize),
-    ffn: { ...base.ffn, activation: isSparse ? activation : { kind: 'relu', threshold: 0 } },
+    ffn: { ...base.ffn, activation: rectified(base.ffn.activation, undefined) },
   };
 }
 
