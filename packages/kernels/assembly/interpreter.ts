@@ -12,6 +12,7 @@ import { concat } from './concat';
 import { gather } from './gather';
 import {
   Activate,
+  AgreeingSigns,
   Attention,
   AxpyRows,
   Concat,
@@ -23,6 +24,7 @@ import {
   LayerNorm,
   Linear,
   LogProb,
+  MarkActive,
   Multiply,
   Quantize,
   recordBytes,
@@ -34,11 +36,13 @@ import {
 } from './generated/ops';
 import { linear } from './linear';
 import { logProb } from './logprob';
+import { markActive } from './marks';
 import { headNorm, layerNorm, rmsNorm } from './norm';
 import { quantize } from './quantize';
 import { rope } from './rope';
 import { roundRow } from './round';
 import { selectActive } from './select';
+import { agreeingSigns } from './signs';
 import { axpyRows, gemvRows } from './sparse';
 import { barrier } from './team';
 import { keepTop } from './top';
@@ -82,6 +86,9 @@ export function step(
     case HeadNorm.code: return headNorm(op, pick(HeadNorm.count(op), rows, outputs), t, threads);
     case KeepTop.code: return keepTop(op, pick(KeepTop.count(op), rows, outputs), t, threads, scratch);
     case Concat.code: return concat(op, pick(Concat.count(op), rows, outputs), t, threads);
+    case AgreeingSigns.code:
+      return agreeingSigns(op, pick(AgreeingSigns.count(op), rows, outputs), t, threads, scratch);
+    case MarkActive.code: return markActive(op, pick(MarkActive.count(op), rows, outputs), t, threads);
     case RoundRow.code: return roundRow(op, pick(RoundRow.count(op), rows, outputs), t, threads);
     case Quantize.code: return quantize(op, pick(Quantize.count(op), rows, outputs), t, threads, scratch);
     case LogProb.code: return logProb(op, pick(LogProb.count(op), rows, outputs), t, threads);

@@ -6,6 +6,7 @@
 import { attentionScratch } from './attention';
 import { gatherScratch } from './gather';
 import {
+  AgreeingSigns,
   Attention,
   AttentionBackwardKeyValue,
   AttentionBackwardQuery,
@@ -23,6 +24,7 @@ import {
 import { pick } from './interpreter';
 import { linearScratch, linearShared } from './linear';
 import { quantizeScratch } from './quantize';
+import { agreeingSignsScratch } from './signs';
 import { axpyRowsScratch, axpyRowsShared, gemvRowsScratch } from './sparse';
 import { keepTopScratch } from './top';
 import { blockAttentionScratch } from './training/attention';
@@ -48,6 +50,7 @@ export function scratchBytes(op: usize, rows: i32, outputs: i32, threads: i32, t
     case Attention.code:
       return training && Attention.dtype(op) == dtypeF32 ? blockAttentionScratch(op) : attentionScratch(op);
     case KeepTop.code: return keepTopScratch(op);
+    case AgreeingSigns.code: return agreeingSignsScratch(op, pick(AgreeingSigns.count(op), rows, outputs));
     case Quantize.code: return quantizeScratch;
     case LinearBackward.code: return linearBackwardScratch(op, pick(LinearBackward.count(op), rows, outputs), threads);
     case LinearGradient.code: return linearGradientScratch;

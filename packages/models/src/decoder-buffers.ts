@@ -3,6 +3,7 @@
 import { type BufferDecl, type Dim, type DType, narrowToBf16, type StepLimits } from '@relufy/tensor';
 import { type MaskPlace, placesName, placeWidth } from './masks.js';
 import { projections, type Role } from './projections.js';
+import { signBuffers } from './sign-predictor.js';
 import { headRows, type ModelSpec } from './spec.js';
 
 /** f16 halves the cache, and rounds keys and values to 11 bits. */
@@ -77,7 +78,10 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     attention.headDim,
   ];
   for (const name of ['kCache', 'vCache']) add('state', name, options.kvCache ?? 'f32', cache);
-  buffers.push(...planBuffers(spec));
+  if (!options.trained)
+    for (let i = 0; i < spec.numHiddenLayers; i++)
+      add('state', `layers.${i}.loaded`, 'f32', [options.slots, intermediateSize]);
+  buffers.push(...planBuffers(spec), ...signBuffers(spec));
   if (spec.denseTokens !== undefined) add('input', 'maskStrength', 'f32', ['rows']);
   for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
   for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);
@@ -106,7 +110,8 @@ export function planBuffers(spec: ModelSpec): BufferDecl[] {
       add(`layers.${layer}.${role}.lowRank.a`, rank, input);
       add(`layers.${layer}.${role}.lowRank.b`, out, rank);
     }
-    const rank = spec.predictor?.rank[layer] ?? 0;
+    const { predictor } = spec;
+    const rank = predictor?.kind === undefined ? (predictor?.rank[layer] ?? 0) : 0;
     if (rank === 0) continue;
     const { dtype = 'f32' } = spec.predictor ?? {};
     addAs(dtype, `layers.${layer}.predictor.a`, rank, spec.hiddenSize);

@@ -25,7 +25,7 @@ export class DecoderBuilder {
     options: ProgramOptions,
     builder: ProgramBuilder,
   ) {
-    this.#scope = new DecoderScope(spec, buffers, builder, options.sparsity === 'exact');
+    this.#scope = new DecoderScope(spec, buffers, builder, options);
     this.#products = new Products(this.#scope, options.weights === 'all');
     this.#masks = new MaskedLayers(this.#scope, this.#products);
     this.#spec = spec;
@@ -233,7 +233,9 @@ export class DecoderBuilder {
       this.#builder.op('multiply', { a: neurons.x, b, out: h });
     }
     if (ffn.downNorm) h = this.#innerNorm(layer, 'downNorm', h, intermediateSize);
-    this.#masks.project(layer, 'down', this.#masks.lastInput(layer, 'down', h), out, residual);
+    const last = this.#masks.lastInput(layer, 'down', h);
+    if (this.#options.phase === 'load') this.#masks.mark(layer);
+    this.#masks.project(layer, 'down', last, out, residual);
   }
 
   #activate(layer: number, x: string, out: string): void {

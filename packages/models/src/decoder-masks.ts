@@ -3,7 +3,7 @@
 import { activationCodes } from '@relufy/tensor';
 import type { Products } from './decoder-products.js';
 import type { DecoderScope, SiteInput } from './decoder-scope.js';
-import { type MaskPlace, maskAt, placesName } from './masks.js';
+import { type MaskPlace, maskAt, placesName, predictsAt } from './masks.js';
 import { isQkv, type Projection, projections, type Role } from './projections.js';
 
 /** What goes into a linear layer, and what it was before its mask. */
@@ -53,7 +53,8 @@ export class MaskedLayers {
   ): void {
     const one = this.projections.get(role) as Projection;
     const name = `layers.${layer}.${role}`;
-    if (one.skips === 'outputs') {
+    const skipsListed = neurons?.active !== undefined && !one.lowRank && !this.#scope.isTransposed(`${name}.weight`);
+    if (one.skips === 'outputs' || skipsListed) {
       const site = role === 'up' && this.projections.has('gate') ? 'up' : one.site;
       this.#products.rows(site, layer, name, input.x, neurons, out);
     } else
@@ -74,24 +75,57 @@ export class MaskedLayers {
     return this.#listed('neurons', kept);
   }
 
-  /** 1 for each neuron that the predictor takes for active, else 0. */
+  /** 1 for each neuron that the predictor takes for active and that earlier tokens loaded, where there are such; else 0. */
   foreseen(layer: number, x: string): SiteInput | undefined {
-    const rank = this.#scope.spec.predictor?.rank[layer] ?? 0;
-    if (rank === 0) return undefined;
-    const of = `layers.${layer}.predictor`;
-    let inner = this.#scope.activation(`predictor.${layer}`, rank);
-    this.#products.product('predictor', layer, `${of}.a`, { x }, inner);
-    if (this.#scope.spec.predictor?.relu) {
-      const out = this.#scope.activation(`predictor.relu.${layer}`, rank);
-      this.#scope.builder.op('activate', { x: inner, out }, { kind: activationCodes.relu, threshold: 0 });
-      inner = out;
+    const [predicted, loaded] = [this.#predicted(layer, x), this.#loaded(layer)];
+    let foreseen = predicted ?? loaded;
+    if (foreseen === undefined) return undefined;
+    if (predicted && loaded) {
+      foreseen = this.#scope.activation(`foreseen.both.${layer}`, this.#scope.spec.intermediateSize);
+      this.#scope.builder.op('multiply', { a: predicted, b: loaded, out: foreseen });
     }
-    const scores = this.#scope.activation(`predictor.scores.${layer}`, this.#scope.spec.intermediateSize);
-    this.#products.product('predictor', layer, `${of}.b`, { x: inner }, scores);
-    const foreseen = this.#scope.activation(`foreseen.${layer}`, this.#scope.spec.intermediateSize);
-    this.#threshold('step', scores, of, foreseen);
     this.#scope.taps.set(`foreseen.${layer}`, foreseen);
     return this.#scope.select(foreseen);
+  }
+
+  /** Marks the neurons that are not zero before `down`, for the rows' slots. */
+  mark(layer: number): void {
+    const x = this.#scope.taps.get(`down.${layer}`) as string;
+    const operands = { x, slots: this.#scope.use('slots'), marks: this.#scope.use(`layers.${layer}.loaded`) };
+    this.#scope.builder.op('markActive', operands);
+  }
+
+  /** The marks of the rows' slots, where a program reuses. */
+  #loaded(layer: number): string | undefined {
+    if (this.#scope.phase !== 'reuse') return undefined;
+    const out = this.#scope.activation(`loaded.${layer}`, this.#scope.spec.intermediateSize);
+    const table = this.#scope.use(`layers.${layer}.loaded`);
+    this.#scope.builder.op('gather', { index: this.#scope.use('slots'), table, out });
+    return out;
+  }
+
+  #predicted(layer: number, x: string): string | undefined {
+    const { predictor, intermediateSize } = this.#scope.spec;
+    if (predictor === undefined || !predictsAt(this.#scope.spec, layer)) return undefined;
+    const of = `layers.${layer}.predictor`;
+    const scores = this.#scope.activation(`predictor.scores.${layer}`, intermediateSize);
+    if (predictor.kind === 'signs') {
+      this.#products.signs(layer, `${of}.signs`, x, scores);
+      this.#scope.taps.set(`agreeingSigns.${layer}`, scores);
+    } else {
+      const rank = predictor.rank[layer] as number;
+      let inner = this.#scope.activation(`predictor.${layer}`, rank);
+      this.#products.product('predictor', layer, `${of}.a`, { x }, inner);
+      if (predictor.relu) {
+        const out = this.#scope.activation(`predictor.relu.${layer}`, rank);
+        this.#scope.builder.op('activate', { x: inner, out }, { kind: activationCodes.relu, threshold: 0 });
+        inner = out;
+      }
+      this.#products.product('predictor', layer, `${of}.b`, { x: inner }, scores);
+    }
+    const predicted = this.#scope.activation(`predicted.${layer}`, intermediateSize);
+    this.#threshold('step', scores, of, predicted);
+    return predicted;
   }
 
   /** With its zeros listed, where the place has any by design. */

@@ -55,6 +55,13 @@ export class Products {
     this.neurons.set(layer, { layer, active, activeCount });
   }
 
+  /** How many signs agree with those of each neuron's weights. */
+  signs(layer: number, name: string, x: string, out: string): void {
+    const signs = this.#scope.use(name);
+    this.#scope.builder.op('agreeingSigns', { x, signs, out });
+    this.#read('predictor', layer, signs);
+  }
+
   #inputOf(weight: string, x: string): Readonly<Record<string, string>> {
     return this.#scope.builder.inputOf(this.#scope.buffers.get(weight) as BufferDecl, x);
   }

@@ -20,6 +20,11 @@ export interface ProgramOptions {
    * where masks differ) and `down.k`; and, by the places of a mask, what it left, as `kv.k`, `gateUp.k`, `neurons.k`.
    */
   readonly taps?: readonly string[];
+  /**
+   * `load`: neurons that tokens use are marked in `layers.k.loaded`, slot by slot; `reuse`: none but the marked ones are
+   * computed. Absent: neither.
+   */
+  readonly phase?: 'load' | 'reuse';
   /** `logits`: the head's outputs are kept; `logprobs`: only the target's log-probability and the best id. */
   readonly head?: 'logits' | 'logprobs';
   /** Of an exact program: products read what lists name (default), or all weights; lists are made and counted all the same. */

@@ -1,6 +1,7 @@
 // What the parts of a decoder's program share while it is built: the spec, its buffers, activations, taps.
 // Does not own any layer (decoder-builder.ts), product (decoder-products.ts) or mask (decoder-masks.ts).
 import { activationCodes, type BufferDecl, type Dim, type ProgramBuilder } from '@relufy/tensor';
+import type { ProgramOptions } from './decoder-program.js';
 import { type MaskPlace, sparsePlaces } from './masks.js';
 import type { ModelSpec } from './spec.js';
 
@@ -17,16 +18,27 @@ export class DecoderScope {
   readonly builder: ProgramBuilder;
   /** Zeros are listed, so that what lies behind them is not read. */
   readonly exact: boolean;
+  /** Whether neurons are marked, or left out because they are not. */
+  readonly phase: ProgramOptions['phase'];
   readonly sparse: ReadonlySet<MaskPlace>;
   /** Tap -> activation. */
   readonly taps = new Map<string, string>();
 
-  constructor(spec: ModelSpec, buffers: ReadonlyMap<string, BufferDecl>, builder: ProgramBuilder, exact: boolean) {
+  constructor(
+    spec: ModelSpec,
+    buffers: ReadonlyMap<string, BufferDecl>,
+    builder: ProgramBuilder,
+    { sparsity, phase }: ProgramOptions,
+  ) {
     this.spec = spec;
     this.buffers = buffers;
     this.builder = builder;
-    this.exact = exact;
-    this.sparse = sparsePlaces(spec);
+    this.exact = sparsity === 'exact';
+    this.phase = phase;
+    const places = sparsePlaces(spec);
+    // whatever the activation: it gives 0 for 0
+    const gated = phase === 'reuse' && spec.ffn.kind === 'gated';
+    this.sparse = gated ? new Set([...places, 'neurons']) : places;
   }
 
   /** A weight, state or input buffer; undefined when the spec has none of that name. */
@@ -39,6 +51,10 @@ export class DecoderScope {
     const used = this.maybe(name);
     if (used === undefined) throw new Error(`internal: no buffer "${name}"`);
     return used;
+  }
+
+  isTransposed(weight: string): boolean {
+    return this.buffers.get(weight)?.transposed === true;
   }
 
   activation(name: string, width: number, count: Dim = 'rows'): string {

@@ -26,14 +26,21 @@ describeShared('golden methods', 'golden/methods', () => {
       try {
         const { counted } = one.measured;
         const capture = one.layers.flatMap((_, layer) => counted.map((key) => `${method.taps[key]}.${layer}`));
-        const { logits, captured } = await model.forward(ids, { logits: 'all', capture: [...new Set(capture)] });
+        const signs = one.layers.flatMap((_, layer) =>
+          one.method === 'sparseinfer' ? [`agreeingSigns.${layer}`] : [],
+        );
+        const taps = [...new Set([...capture, ...signs])];
+        const { logits, captured } = await model.forward(ids, { logits: 'all', capture: taps });
+        const negative = signs.flatMap((tap) =>
+          Array.from(captured[tap] ?? [], (count) => model.spec.hiddenSize - count),
+        );
         const kept = capture.map((tap) => nonzeros(captured[tap] as Float32Array, ids.length));
         const { logprobs } = await model.score(ids);
         const { tokenIds, stats } = await model.generate(ids, { maxNewTokens: 4, temperature: 0, stopTokenIds: [] })
           .result;
         const { density, weightBytesPerToken, denseWeightBytesPerToken } = stats;
         const read = { density, weightBytesPerToken, denseWeightBytesPerToken };
-        return { result: { logits, kept: kept.flat(), logprobs, tokenIds }, read };
+        return { result: { logits, kept: kept.flat(), negative, logprobs, tokenIds }, read };
       } finally {
         await model.dispose();
       }
@@ -52,6 +59,7 @@ describeShared('golden methods', 'golden/methods', () => {
       for (const [i, count] of readIntegers(path, 'kept').entries())
         if (zeros) expect(result.kept[i]).toBeLessThanOrEqual(count);
         else expect(result.kept[i]).toBe(count);
+      if (one.method === 'sparseinfer') expect(result.negative).toEqual([...readIntegers(path, 'negative')]);
       // other thread counts have these bits too, as the caller asks
       if ((options.threads ?? 1) > 1) return result;
       const dense = await run(method, plan, { ...options, sparsity: 'dense', threads: 2 });

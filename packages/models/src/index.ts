@@ -42,6 +42,7 @@ export {
   type Predictor,
   placesName,
   placeWidth,
+  predictsAt,
   sparsePlaces,
   withNormRelu,
   withoutMasks,
@@ -68,6 +69,7 @@ export { type RelufyOptions, relufy } from './relufy.js';
 export type { TokenLogprob } from './sampling.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
+export { signThreshold } from './sign-predictor.js';
 export {
   loadModel,
   looksLikePath,

@@ -22,6 +22,7 @@ import { type ModelPlan, planModel } from './plan-model.js';
 import { fillPlan } from './plan-weights.js';
 import { alibiTable, ropeTable } from './positions.js';
 import type { RelufyOptions } from './relufy.js';
+import { fillSigns } from './sign-predictor.js';
 import { SlotCache } from './slots.js';
 import type { ModelSource } from './source.js';
 import { turnEnds } from './turn-ends.js';
@@ -165,6 +166,7 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadFil
       onBytes: progressOf(files.name, checkpoint, options.onProgress),
     });
     if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, spec, session, options.signal);
+    await fillSigns(spec, decoder.buffers, session, options.signal);
     const { positions, attention } = spec;
     if (positions.kind === 'rope') await session.write('ropeTable', ropeTable(positions, contextLength));
     if (positions.kind === 'alibi')

@@ -46,15 +46,28 @@ export interface LowRank {
   readonly input: 'all' | 'remainder';
 }
 
-/** Neurons are computed where b f(a x) > threshold, x the FFN's input; Deja Vu (2310.17157), PowerInfer (2312.12456). */
-export interface Predictor {
-  /** One a layer; 0: no predictor there. */
-  readonly rank: readonly number[];
-  /** f is a ReLU; absent: nothing between the two products. */
-  readonly relu?: true;
-  /** How a and b are held; default f32. In bf16 they cost half, and may propose otherwise right at the threshold. */
-  readonly dtype?: 'f32' | 'bf16';
-}
+/** What says which neurons are computed, before the gate (in a plain FFN: `up`) is read; x is the FFN's input. */
+export type Predictor =
+  /** Those where b f(a x) > threshold: Deja Vu (2310.17157), PowerInfer (2312.12456). */
+  | {
+      readonly kind?: undefined;
+      /** One a layer; 0: no predictor there. */
+      readonly rank: readonly number[];
+      /** f is a ReLU; absent: nothing between the two products. */
+      readonly relu?: true;
+      /** How a and b are held; default f32. In bf16 they cost half, and may propose otherwise right at the threshold. */
+      readonly dtype?: 'f32' | 'bf16';
+    }
+  /**
+   * All but those where 100 negative > alpha positive, the numbers of channels in which the signs of x and of the neuron's
+   * weights differ and agree, as a product of the two would be negative or positive: SparseInfer (2411.12692). 0 counts as
+   * positive. The sign bits are taken from the weights when the plan is loaded.
+   */
+  | {
+      readonly kind: 'signs';
+      /** In percent, one a layer, larger: more careful; 0: no predictor there. */
+      readonly alpha: readonly number[];
+    };
 
 type Masked = Pick<ModelSpec, 'masks'>;
 
@@ -63,6 +76,12 @@ export const maskAt = ({ masks }: Masked, place: MaskPlace): Mask | undefined =>
 
 export const lowRankAt = ({ lowRank }: Pick<ModelSpec, 'lowRank'>, place: MaskPlace): LowRank | undefined =>
   lowRank?.find(({ at }) => at.includes(place));
+
+/** Whether the predictor says anything in a layer. */
+export function predictsAt({ predictor }: Pick<ModelSpec, 'predictor'>, layer: number): boolean {
+  const size = predictor?.kind === 'signs' ? predictor.alpha[layer] : predictor?.rank[layer];
+  return (size ?? 0) > 0;
+}
 
 /** Of its buffers and taps: `qkv`, `kv`, `gateUp`, `down`. */
 export function placesName(at: readonly MaskPlace[]): string {
@@ -153,9 +172,12 @@ export function checkMasks(where: string, spec: ModelSpec): void {
       if (new Set(at.map(input)).size > 1) fail(what, 'places that read the same numbers', at.join(', '));
     }
   };
-  const perLayer = (what: string, values: readonly number[], most: number) => {
+  const onePerLayer = (what: string, values: readonly number[]) => {
     if (values.length !== spec.numHiddenLayers)
       fail(what, `one number for each of ${spec.numHiddenLayers} layers`, String(values.length));
+  };
+  const perLayer = (what: string, values: readonly number[], most: number) => {
+    onePerLayer(what, values);
     const wrong = values.find((value) => !Number.isInteger(value) || value < 0 || value > most);
     if (wrong !== undefined) fail(what, `whole numbers from 0 to ${most}`, String(wrong));
   };
@@ -195,5 +217,6 @@ export function checkMasks(where: string, spec: ModelSpec): void {
     if (place === 'up' && gated && sparsePlaces(spec).has('neurons'))
       fail(what, 'neurons that are all computed', 'neurons that are masked');
   }
-  if (spec.predictor) perLayer('predictor rank', spec.predictor.rank, spec.hiddenSize * 4);
+  if (spec.predictor?.kind === 'signs') onePerLayer('predictor alpha', spec.predictor.alpha);
+  else if (spec.predictor) perLayer('predictor rank', spec.predictor.rank, spec.hiddenSize * 4);
 }

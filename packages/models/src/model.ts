@@ -34,6 +34,7 @@ import { listIds, listItems, wholeBelow } from './lists.js';
 import type { ParkedSlots } from './parked-slots.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';
+import { signBuffers } from './sign-predictor.js';
 import { SlotClaims } from './slot-claims.js';
 import type { ModelSpec } from './spec.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
@@ -175,8 +176,8 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Writes numbers of the model's sparsity plan, by the names of its tensors (`layers.0.down.threshold`). The next step
-   * computes with them; nothing is loaded or compiled again. What the KV cache held by the old ones is forgotten, unless it
+   * Writes numbers of the model's sparsity plan, by the names of its tensors (`layers.0.down.threshold`; of a predictor of
+   * sign bits `layers.0.predictor.threshold`, what `signThreshold` makes of alpha). The next step computes with them; nothing is loaded or compiled again. What the KV cache held by the old ones is forgotten, unless it
    * shall be kept: then a prompt that was computed by the old numbers is continued by the new ones.
    * @throws RelufyError `option` for a name that the plan does not have, another length, or NaN.
    */
@@ -185,7 +186,8 @@ export class Model implements AsyncDisposable {
     options: { readonly keepCache?: boolean } = {},
   ): Promise<void> {
     checkOptions('writePlan', options, { keepCache: aBoolean });
-    const buffers = new Map(planBuffers(this.spec).map((buffer) => [buffer.name, buffer]));
+    const thresholds = signBuffers(this.spec).filter(({ dtype }) => dtype === 'f32');
+    const buffers = new Map([...planBuffers(this.spec), ...thresholds].map((buffer) => [buffer.name, buffer]));
     for (const [name, values] of Object.entries(numbers)) {
       const shape = buffers.get(name)?.shape as readonly number[] | undefined;
       const length = shape?.reduce((product, size) => product * size, 1);

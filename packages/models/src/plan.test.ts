@@ -32,6 +32,17 @@ const falcon = {
   vocab_size: 40,
   max_position_embeddings: 32,
 };
+const opt = {
+  model_type: 'opt',
+  hidden_size: 32,
+  ffn_dim: 64,
+  num_hidden_layers: layers,
+  num_attention_heads: 4,
+  vocab_size: 40,
+  max_position_embeddings: 32,
+  do_layer_norm_before: true,
+  activation_function: 'relu',
+};
 const each = (value: number) => Array.from({ length: layers }, () => value);
 const ids = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3];
 
@@ -122,6 +133,16 @@ const plans: Readonly<Record<string, { config: object; plan: Omit<SparsityPlan, 
     config: { ...silu, hidden_act: 'relu', model_type: 'relufy_llama', relufy: { stage: 2 } },
     plan: { predictor: { rank: each(4) } },
   },
+  'sign bits, not in every layer, before neurons that have a mask': {
+    config: silu,
+    plan: {
+      predictor: { kind: 'signs', alpha: [0, 95.5] },
+      masks: [{ at: ['neurons'], kind: 'magnitude' }],
+      denseTokens: 2,
+    },
+  },
+  'sign bits in a plain FFN': { config: falcon, plan: { predictor: { kind: 'signs', alpha: [100, 120] } } },
+  'sign bits before a ReLU': { config: opt, plan: { predictor: { kind: 'signs', alpha: each(100) } } },
 };
 
 const filesOf = async (config: object, rest: Omit<SparsityPlan, 'method'>) => {

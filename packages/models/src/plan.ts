@@ -89,6 +89,7 @@ const rules = {
   top: { at: places, kind: oneOf('top'), k: layerNumbers, scaled: aBoolean, group_size: size, within: size },
   low_rank: { at: places, rank: layerNumbers, input: oneOf('all', 'remainder') },
   predictor: { rank: layerNumbers, relu: yes, dtype: oneOf('f32', 'bf16') },
+  signs: { kind: oneOf('signs'), alpha: listOf(aNumber(0), 'a list of numbers from 0 on, one a layer') },
   calibration: { text: aText, tokens: aWhole(0), seed: aWhole(), dtype: aText, options: anObject },
   expected: {
     density: anObject,
@@ -216,7 +217,11 @@ function maskOf(where: string, json: Json): Mask {
 }
 
 function predictorOf(where: string, json: unknown): Predictor {
-  check(where, json, rules.predictor, ['rank']);
+  if ((json as Json).kind === undefined) check(where, json, rules.predictor, ['rank']);
+  else {
+    checkValue(`${where} "kind"`, (json as Json).kind, oneOf('signs'));
+    check(where, json, rules.signs, ['kind', 'alpha']);
+  }
   return camelKeys(json);
 }
 

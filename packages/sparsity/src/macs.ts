@@ -46,7 +46,9 @@ export function countMacs(
     blocks += spec.numHiddenLayers * (density[role] ?? density[site] ?? 1) * foreseen * neurons * input * out;
     for (const rank of lowRank?.rank ?? []) blocks += rank * (input + out);
   }
-  for (const rank of predictor?.rank ?? []) blocks += rank * (hiddenSize + intermediateSize);
+  // signs are compared, not multiplied
+  const ranks = predictor?.kind === undefined ? (predictor?.rank ?? []) : [];
+  for (const rank of ranks) blocks += rank * (hiddenSize + intermediateSize);
   return { blocks, withHead: blocks + spec.vocabSize * spec.hiddenSize };
 }
 

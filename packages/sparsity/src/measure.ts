@@ -4,6 +4,7 @@
 import {
   type Model,
   placesName,
+  predictsAt,
   projections,
   type Site,
   sites,
@@ -189,7 +190,7 @@ function skippableDensity(model: Model, mean: (site: Site) => number): Partial<R
 function maskTaps({ spec }: Model, layer: number): string[] {
   const names = (spec.masks ?? []).map(({ at }) => placesName(at));
   if (sparsePlaces(spec).has('neurons') && !names.includes('neurons')) names.push('neurons');
-  return (spec.predictor?.rank[layer] ?? 0) > 0 ? [...names, 'foreseen'] : names;
+  return predictsAt(spec, layer) ? [...names, 'foreseen'] : names;
 }
 
 /** Of each linear layer that has a mask of its own, and of neurons. A layer without a predictor computes all of them. */

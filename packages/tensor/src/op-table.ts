@@ -5,6 +5,7 @@ import { inferActivation } from './activations.js';
 import { blockSize, blocksOf } from './block-format.js';
 import { weightDTypes } from './buffer.js';
 import { f32, i8, i32, maybe, type OpDefinition, read, update, write } from './op-rules.js';
+import { signWords } from './signs.js';
 import { trainingOpTable } from './training-ops.js';
 
 const activation = ['f32', 'i8'] as const;
@@ -306,6 +307,34 @@ export const opTable = {
       const aWidth = s.fixed('a', a);
       s.expect('out', [count, aWidth + widths[0] + widths[1]]);
       return { count: s.count(count), aWidth, bWidth: widths[0], cWidth: widths[1] };
+    },
+  },
+  agreeingSigns: {
+    code: 18,
+    formula:
+      'out[r][n] = how many columns i of x[r] are negative just where bit i of signs[n] is 1 (packSigns); 0, -0 and NaN are not negative',
+    operands: { x: read(f32), signs: read(i32), out: write(f32) },
+    attributes: {},
+    derived: ['count', 'inWidth', 'outWidth'],
+    infer: (s) => {
+      const [count, inWidth] = s.matrix('x');
+      const [outCount, outWidth] = s.matrix('out');
+      s.require(outCount === count, 'out', `[${count}, ...]`);
+      s.expect('signs', [outWidth, signWords(s.fixed('x', inWidth))]);
+      return { count: s.count(count), inWidth: s.fixed('x', inWidth), outWidth: s.fixed('out', outWidth) };
+    },
+  },
+  markActive: {
+    code: 19,
+    formula: 'marks[slots[r]][i] = 1 where x[r][i] != 0; other marks are left as they are',
+    operands: { x: read(f32), slots: read(i32), marks: update(f32) },
+    attributes: {},
+    derived: ['count', 'width'],
+    infer: (s) => {
+      const [count, width] = s.matrix('x');
+      s.expect('slots', [count]);
+      s.expect('marks', [s.dim('marks', 0), width]);
+      return { count: s.count(count), width: s.fixed('x', width) };
     },
   },
   roundRow: {

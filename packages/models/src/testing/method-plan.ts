@@ -23,7 +23,17 @@ export interface MethodPlan {
 }
 
 /** The methods that a plan can say. */
-export const plannedMethods = ['teal', 'cats', 'chess', 'wina', 'r-sparse', 'cett', 'predictor', 'topk'] as const;
+export const plannedMethods = [
+  'teal',
+  'cats',
+  'chess',
+  'wina',
+  'r-sparse',
+  'cett',
+  'predictor',
+  'sparseinfer',
+  'topk',
+] as const;
 
 export const readCase = (name: string): MethodCase =>
   JSON.parse(readFileSync(shared(`golden/methods/${name}/method.json`), 'utf8'));
@@ -140,6 +150,10 @@ export function planOf(name: string, one: MethodCase): MethodPlan {
       const rank = one.layers.map((layer) => layer.predictor?.rank as number);
       const relu = one.layers[0]?.predictor?.between === 'relu';
       return done({ predictor: { rank, ...(relu && { relu }) } }, { neurons: 'foreseen' });
+    }
+    case 'sparseinfer': {
+      const alpha = one.layers.map(({ gate }) => Number(gate?.alpha));
+      return done({ predictor: { kind: 'signs', alpha } }, { neurons: 'foreseen' });
     }
     default:
       throw new Error(`no plan for the method ${one.method}`);

@@ -10,6 +10,7 @@
 #include "linear-backward.h"
 #include "linear.h"
 #include "logprob.h"
+#include "marks.h"
 #include "norm-backward.h"
 #include "norm.h"
 #include "optimizer.h"
@@ -18,6 +19,7 @@
 #include "round.h"
 #include "scatter.h"
 #include "select.h"
+#include "signs.h"
 #include "sparse.h"
 #include "stream.h"
 #include "top.h"
@@ -50,6 +52,8 @@ static constexpr Kernels listKernels() {
   k.byCode[HeadNorm::code] = headNorm;
   k.byCode[KeepTop::code] = keepTop;
   k.byCode[Concat::code] = concat;
+  k.byCode[AgreeingSigns::code] = agreeingSigns;
+  k.byCode[MarkActive::code] = markActive;
   k.byCode[RoundRow::code] = roundRow;
   k.byCode[LinearBackward::code] = linearBackward;
   k.byCode[LinearGradient::code] = linearGradient;
@@ -78,6 +82,7 @@ static size_t scratchBytes(Record op, int maxRows, int threads) {
     case AxpyRows::code: return axpyRowsScratch(op, maxRows, threads);
     case Attention::code: return attentionScratch(op);
     case KeepTop::code: return keepTopScratch(op);
+    case AgreeingSigns::code: return agreeingSignsScratch(op, maxRows);
     case LinearBackward::code:
     case LinearGradient::code: return outerScratch;
     case AttentionBackwardQuery::code: return attentionBackwardQueryScratch(op);

@@ -1,7 +1,15 @@
 // `relufy inspect`: what a model is and what it would take to run, from its headers alone, for people or as JSON.
 // Does not own the facts (inspection.ts).
 import { formatBytes, formatShare, threeDigits } from '@relufy/chat';
-import { hasNormRelu, type Mask, type ModelSpec, type ReadSite, type SparsityPlan, withOpenPlan } from '@relufy/models';
+import {
+  hasNormRelu,
+  type Mask,
+  type ModelSpec,
+  type Predictor,
+  type ReadSite,
+  type SparsityPlan,
+  withOpenPlan,
+} from '@relufy/models';
 import { printProgram } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { type Inspection, inspectModel, type SiteReads, type TensorListing } from '../inspection.js';
@@ -137,9 +145,7 @@ function planRows({
       at.join(', '),
       `low rank ${span(rank)} beside it, fed ${input === 'all' ? 'the whole input' : 'what the mask leaves out'}`,
     ]),
-    ...(predictor
-      ? [['neurons', `a predictor of rank ${span(predictor.rank)}, before the gate is read`] as [string, string]]
-      : []),
+    ...(predictor ? [['neurons', `${predictorInWords(predictor)}, before the gate is read`] as [string, string]] : []),
     ...(denseTokens ? [['first tokens', `${denseTokens} pass whole`] as [string, string]] : []),
     ...(promised.length > 0 ? [['expected', promised.join(', ')] as [string, string]] : []),
   ];
@@ -157,6 +163,11 @@ function ruleInWords(mask: Mask): string {
     }
   }
 }
+
+const predictorInWords = (predictor: Predictor): string =>
+  predictor.kind === 'signs'
+    ? `those whose sign bits agree enough with the input's, alpha ${span(predictor.alpha)} %`
+    : `a predictor of rank ${span(predictor.rank)}`;
 
 /** `4`, or `2 to 8` where layers differ. */
 function span(values: readonly number[]): string {

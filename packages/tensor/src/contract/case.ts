@@ -16,6 +16,8 @@ export type Fill =
   | { readonly kind: 'indicesOf' | 'countsOf'; readonly mask: CaseBuffer; readonly also?: number }
   /** What `quantize` makes of another operand's numbers. */
   | { readonly kind: 'quantizedOf'; readonly source: CaseBuffer; readonly part: 'values' | 'xScales' | 'xSums' }
+  /** The sign bits of a matrix. */
+  | { readonly kind: 'signsOf'; readonly weight: CaseBuffer }
   /**
    * Multiples of 1/4 from a few, so that scores tie and meet their thresholds; one number in eight is 0, -0, NaN or
    * infinite. `coarsePositive`: thresholds, of which one in eight is infinite.

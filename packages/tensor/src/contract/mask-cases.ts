@@ -1,7 +1,7 @@
-// The cases of the ops that choose (activate by masks and its gradient, keepTop) and of concat, and random ones of the same
-// kinds. All demand the reference's bits. Their numbers tie, meet their thresholds, and are 0, -0, NaN and infinite.
+// The cases of the ops that choose (activate by masks and its gradient, keepTop, agreeingSigns), of markActive and of concat,
+// and random ones of the same kinds. All demand the reference's bits. Their numbers tie, meet their thresholds, and are 0, -0, NaN and infinite.
 import fc from 'fast-check';
-import { activationCodes, type MaskKind } from '../index.js';
+import { activationCodes, type MaskKind, signWords } from '../index.js';
 import { buffer, type CaseBuffer, type Fill, type OpCase, sentinel } from './case.js';
 
 const coarse: Fill = { kind: 'coarse' };
@@ -199,7 +199,88 @@ function* concats(): Generator<OpCase> {
       yield concatCase(rows, widths);
 }
 
-export const maskCases: readonly OpCase[] = [...masks(), ...tops(), ...concats()];
+interface SignShape {
+  readonly rows: number;
+  readonly width: number;
+  readonly out: number;
+  readonly x?: Fill;
+  readonly weight?: Fill;
+}
+
+function signCase({ rows, width, out, x = { kind: 'normal' }, weight = { kind: 'normal' } }: SignShape): OpCase {
+  const signsOf: Fill = { kind: 'signsOf', weight: buffer('weight', 'f32', [out, width], weight) };
+  return {
+    name: `agreeingSigns [${rows}, ${width}] -> ${out}, ${x.kind} and ${weight.kind}`,
+    op: 'agreeingSigns',
+    rows,
+    maxRows: rows + 1,
+    operands: {
+      x: matrix('x', width, x),
+      signs: buffer('signs', 'i32', [out, signWords(width)], signsOf),
+      out: matrix('out', out, stale),
+    },
+    attributes: {},
+    results: ['out'],
+    exact: true,
+  };
+}
+
+function* signs(): Generator<OpCase> {
+  for (const [width, out] of [
+    [1, 1],
+    [31, 7],
+    [32, 5],
+    [33, 40],
+    [127, 3],
+    [128, 17],
+    [129, 65],
+    [640, 9],
+    [4000, 3],
+    [8200, 2],
+  ] as const)
+    for (const rows of [1, 3, 9]) yield signCase({ rows, width, out });
+  // the sign of zero, of NaN, of infinities; all agree, none does
+  for (const x of [coarse, values(0, -0), values(Number.NaN, -1, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY)])
+    yield signCase({ rows: 2, width: 70, out: 11, x, weight: coarse });
+  for (const width of [129, 8200]) {
+    yield signCase({ rows: 2, width, out: 5, x: values(-1), weight: values(-1) });
+    yield signCase({ rows: 2, width, out: 5, x: values(-1), weight: values(0) });
+  }
+}
+
+/** Rows of one slot, and of several; marks that are there already. */
+function markCase(rows: number, width: number, slots: number, x: Fill): OpCase {
+  return {
+    name: `markActive [${rows}, ${width}] of ${slots} slots, ${x.kind}`,
+    op: 'markActive',
+    rows,
+    maxRows: rows + 1,
+    operands: {
+      x: matrix('x', width, x),
+      slots: buffer('slots', 'i32', ['rows'], { kind: 'integers', below: slots }),
+      marks: buffer('marks', 'f32', [slots, width], values(0, 0, 1, 0, 0)),
+    },
+    attributes: {},
+    results: ['marks'],
+    exact: true,
+  };
+}
+
+function* marks(): Generator<OpCase> {
+  for (const [width, rows] of [
+    [1, 1],
+    [3, 5],
+    [17, 9],
+    [129, 3],
+    [1500, 1],
+  ] as const)
+    for (const slots of [1, 3]) {
+      yield markCase(rows, width, slots, coarse);
+      yield markCase(rows, width, slots, { kind: 'sparse', density: 0.2 });
+    }
+}
+
+export const maskCases: readonly OpCase[] = [...masks(), ...tops(), ...concats(), ...signs(), ...marks()];
 
 const fills = fc.constantFrom<Fill>(coarse, { kind: 'normal' }, { kind: 'sparse', density: 0.3 });
 const rows = fc.integer({ min: 1, max: 9 });
@@ -242,10 +323,24 @@ const topArbitrary = fc
 const concatArbitrary = fc
   .record({ rows, widths: fc.array(width, { minLength: 2, maxLength: 3 }) })
   .map((shape) => concatCase(shape.rows, shape.widths));
+const signArbitrary = fc
+  .record({
+    rows,
+    width: fc.integer({ min: 1, max: 600 }),
+    out: fc.integer({ min: 1, max: 40 }),
+    x: fills,
+    weight: fills,
+  })
+  .map(signCase);
+const markArbitrary = fc
+  .record({ rows, width, slots: fc.integer({ min: 1, max: 4 }), x: fills })
+  .map(({ rows: count, width: columns, slots, x }) => markCase(count, columns, slots, x));
 
 /** Random cases of all of them. */
 export const chosenArbitrary = fc.oneof(
   { arbitrary: maskArbitrary, weight: 2 },
   { arbitrary: topArbitrary, weight: 2 },
   { arbitrary: concatArbitrary, weight: 1 },
+  { arbitrary: signArbitrary, weight: 1 },
+  { arbitrary: markArbitrary, weight: 1 },
 );

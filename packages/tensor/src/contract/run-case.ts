@@ -11,6 +11,7 @@ import {
   isBlockDType,
   type Program,
   ProgramBuilder,
+  packSigns,
   quantizeRow,
   rowBytes,
   type StepLimits,
@@ -87,6 +88,12 @@ export function fill(view: BufferView, { decl, fill: how }: CaseBuffer, limits: 
   }
   if (how.kind === 'quantizedOf') {
     view.set(quantizedOf(how.source, limits, seed)[how.part]);
+    return;
+  }
+  if (how.kind === 'signsOf') {
+    const weight = new Float32Array(elementCount(how.weight.decl, limits));
+    fill(weight, how.weight, limits, seed);
+    view.set(packSigns('f32', weight, how.weight.decl.shape[1] as number));
     return;
   }
   if (how.kind === 'indicesOf' || how.kind === 'countsOf') {

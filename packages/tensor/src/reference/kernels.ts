@@ -5,7 +5,7 @@ import { blockInteger, blockMinimum, blockScale, blockSize, isBlockDType, roundE
 import type { OpKind } from '../op-table.js';
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
-import { keepTop, mask } from './masks.js';
+import { agreeingSigns, keepTop, markActive, mask } from './masks.js';
 import { trainingKernels } from './training-kernels.js';
 
 export const activationFunctions: Readonly<Record<ActivationKind, (x: number, threshold: number) => number>> = {
@@ -323,6 +323,8 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   headNorm,
   keepTop,
   concat,
+  agreeingSigns,
+  markActive,
   roundRow,
   ...trainingKernels,
 };

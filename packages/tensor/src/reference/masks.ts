@@ -1,5 +1,6 @@
-// The definition of the ops that choose: activate by a mask's code, keepTop. As naive as kernels.ts. What is not chosen is
-// +0, so that `selectActive` lists what is. Every comparison is of f32 numbers, so that every backend chooses alike.
+// The definition of the ops that choose: activate by a mask's code, keepTop, agreeingSigns, by which a predictor chooses,
+// and markActive, which remembers what was chosen. As naive as kernels.ts. What is not chosen is +0, so that `selectActive` lists what is. Every comparison is of
+// f32 numbers, so that every backend chooses alike.
 import { activationCodes } from '../activations.js';
 import { field, type Kernel, type OpCall, operand } from './call.js';
 
@@ -63,3 +64,28 @@ export const keepTop: Kernel = (call) => {
 
 /** NaN before everything. */
 const rank = (score: number): number => (Number.isNaN(score) ? 1 : 0);
+
+export const agreeingSigns: Kernel = (call) => {
+  const [x, signs, out] = [operand(call, 'x'), operand(call, 'signs'), operand(call, 'out')];
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  for (let r = 0; r < call.count; r++)
+    for (let n = 0; n < outWidth; n++) {
+      let agreeing = 0;
+      for (let i = 0; i < inWidth; i++) {
+        const word = signs.get(n * signs.columns + Math.floor(i / 32));
+        if (((word >>> (i % 32)) & 1) === Number(x.get(r * inWidth + i) < 0)) agreeing++;
+      }
+      out.set(r * outWidth + n, agreeing);
+    }
+};
+
+export const markActive: Kernel = (call) => {
+  const [x, slots, marks, width] = [
+    operand(call, 'x'),
+    operand(call, 'slots'),
+    operand(call, 'marks'),
+    field(call, 'width'),
+  ];
+  for (let r = 0; r < call.count; r++)
+    for (let i = 0; i < width; i++) if (x.get(r * width + i) !== 0) marks.set(slots.get(r) * width + i, 1);
+};
