@@ -54,11 +54,11 @@ const families = {
 
 /** Surgeries, and whether plain transformers computes what comes of them. */
 const kinds = {
-  relu: { surgery: { stage: 1 }, loads: true },
-  relu2: { surgery: { stage: 1, activation: 'relu2' }, loads: true },
-  'stage-2': { surgery: { stage: 2 }, loads: false },
-  shifted: { surgery: { stage: 1, shift: 0.05 }, loads: false },
-  fatrelu: { surgery: { stage: 1, activation: 'fatrelu', threshold: 0.05 }, loads: false },
+  relu: { relufy: { stage: 1 }, loads: true },
+  relu2: { relufy: { stage: 1, activation: 'relu2' }, loads: true },
+  'stage-2': { relufy: { stage: 2 }, loads: false },
+  shifted: { relufy: { stage: 1, shift: 0.05 }, loads: false },
+  fatrelu: { relufy: { stage: 1, activation: 'fatrelu', threshold: 0.05 }, loads: false },
 };
 
 async function train(folder, model) {
@@ -79,11 +79,11 @@ for (const [family, { key, donor, config }] of Object.entries(families)) {
   await train(`${family}-donor`, { config: { ...config, [key]: donor }, tokenizer: join(out, 'tokenizer') });
   const from = join(out, `${family}-donor/model`);
   models.push({ folder: `${family}-donor/model`, loads: true });
-  for (const [kind, { surgery, loads }] of Object.entries(kinds)) {
-    await train(`${family}-${kind}`, { from, relufy: surgery });
+  for (const [kind, { relufy, loads }] of Object.entries(kinds)) {
+    await train(`${family}-${kind}`, { from, relufy });
     models.push({ folder: `${family}-${kind}/model`, loads });
   }
-  await relufyModel(await openModelFiles(from), { surgery: { stage: 1 }, out: join(out, `${family}-untrained`) });
+  await relufyModel(await openModelFiles(from), { relufy: { stage: 1 }, out: join(out, `${family}-untrained`) });
   models.push({ folder: `${family}-untrained`, loads: true });
 }
 const ids = Array.from({ length: 24 }, (_, i) => (i * 37 + 11) % 280);

@@ -90,12 +90,20 @@ export function placesName(at: readonly MaskPlace[]): string {
     .join('');
 }
 
-/** Gives exact zeros, so that a neuron's weights can be skipped without changing the answer. */
-const isReluLike = ({ kind }: Activation): boolean => kind === 'relu' || kind === 'relu2' || kind === 'fatrelu';
+/** Activations that give exact zeros, so that a neuron's weights can be skipped without changing the answer. */
+export const reluKinds = ['relu', 'relu2', 'fatrelu'] as const;
+export type ReluKind = (typeof reluKinds)[number];
 
-/** The activation as stage 1 makes it: ReLU-like ones stay, unless a shift is asked for. */
-export function rectified(activation: Activation, shift: number | undefined): Activation {
-  return isReluLike(activation) && shift === undefined ? activation : { kind: 'relu', threshold: shift ?? 0 };
+const isReluLike = ({ kind }: Activation): boolean => (reluKinds as readonly string[]).includes(kind);
+
+/** The activation as stage 1 makes it: ReLU-like ones stay, unless another or a shift is asked for. */
+export function rectified(
+  original: Activation,
+  asked: { readonly activation?: ReluKind; readonly threshold?: number; readonly shift?: number } = {},
+): Activation {
+  const { activation, threshold, shift } = asked;
+  if (activation === undefined && shift === undefined && isReluLike(original)) return original;
+  return { kind: activation ?? 'relu', threshold: shift ?? threshold ?? 0 };
 }
 
 /** Stage 2: a ReLU after every norm that feeds attention or an FFN. */

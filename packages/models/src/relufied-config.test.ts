@@ -1,4 +1,4 @@
-// Configs of models after surgery: which model_type they carry, and that they are read back as they were meant.
+// Configs of relufied models: which model_type they carry, and that they are read back as they were meant.
 import { expect, it } from 'vitest';
 import { type Activation, parseConfig, relufiedConfig, withNormRelu } from './index.js';
 

@@ -1,4 +1,4 @@
-// `relufy relufy` and `relufy train`, spawned: surgery says what to expect, and a run trains, is gone on with and fails in
+// `relufy relufy` and `relufy train`, spawned: relufication says what to expect, and a run trains, is gone on with and fails in
 // one line.
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';

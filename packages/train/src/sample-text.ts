@@ -1,5 +1,5 @@
 // A text to measure models on where the user gives none: plain English prose of a few hundred tokens, written for this.
-// Does not own measuring (surgery.ts). Figures depend on the text, so whoever compares models names one of their own.
+// Does not own measuring (relufy-model.ts). Figures depend on the text, so whoever compares models names one of their own.
 
 export const sampleText = `The harbour was quiet before the boats came in. A woman in a blue coat walked along the wall and counted the ropes, as she did every morning, while two gulls argued over the head of a fish. She had kept the books of the market for thirty years, and she knew from the sound of an engine, long before the light on the mast could be seen, which boat would be the first.
 

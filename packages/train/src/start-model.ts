@@ -1,8 +1,7 @@
 // What a run begins with: a spec, its family, the config.json behind it, a tokenizer, and weights from a checkpoint or
-// drawn by the seed. Owns relufication by options, and the first numbers of parameters. Does not own training or output.
+// drawn by the seed. Owns the first numbers of parameters. Does not own relufication (@relufy/models), training or output.
 import type { ModelFiles } from '@relufy/checkpoint';
 import {
-  type Activation,
   applyPlan,
   companionFiles,
   type ModelSpec,
@@ -10,7 +9,6 @@ import {
   type ParsedConfig,
   parseConfig,
   planModel,
-  type RelufyOptions,
   readTexts,
   readTokenizer,
   refuseRepeated,
@@ -18,47 +16,18 @@ import {
   tokenizerFiles,
   type WeightMap,
 } from '@relufy/models';
-import { parseJson, RelufyError, show } from '@relufy/tensor';
+import { parseJson, RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { RunConfig } from './config.js';
 import { Random } from './random.js';
 import { risingPlan } from './rising-thresholds.js';
 import type { TrainingSession } from './session.js';
 
-/** Relufication with a choice of the activation. */
-export interface SurgeryOptions extends RelufyOptions {
-  /** Default: relu, or what the model has if that gives zeros. */
-  readonly activation?: 'relu' | 'relu2' | 'fatrelu';
-  /** The bar of fatrelu. */
-  readonly threshold?: number;
-}
-
-/**
- * The spec after surgery.
- * @throws RelufyError `option` for options that do not go together.
- */
-export function operate(spec: ModelSpec, options: SurgeryOptions): ModelSpec {
-  const { activation, threshold, ...rest } = options;
-  const relufied = relufy(spec, rest);
-  if (activation === undefined && threshold === undefined) return relufied;
-  if (activation !== undefined && !['relu', 'relu2', 'fatrelu'].includes(activation))
-    throw new RelufyError('option', `relufy "activation": expected relu, relu2 or fatrelu, got ${show(activation)}.`);
-  if ((activation === 'fatrelu') !== (threshold !== undefined))
-    throw new RelufyError('option', 'relufy "threshold": expected one with activation fatrelu, and with no other.');
-  if (threshold !== undefined && !(Number.isFinite(threshold) && threshold >= 0))
-    throw new RelufyError('option', `relufy "threshold": expected a number >= 0, got ${show(threshold)}.`);
-  if (activation !== 'relu' && rest.shift !== undefined)
-    throw new RelufyError('option', `relufy "shift": expected none with ${activation}, got ${rest.shift}.`);
-  const kind = activation as 'relu' | 'relu2' | 'fatrelu';
-  const chosen: Activation = { kind, threshold: kind === 'relu' ? (rest.shift ?? 0) : (threshold ?? 0) };
-  return { ...relufied, ffn: { ...relufied.ffn, activation: chosen } };
-}
-
 export interface StartModel {
   readonly name: string;
   readonly config: ParsedConfig;
   readonly spec: ModelSpec;
-  /** What config.json says, before surgery. */
+  /** What config.json says, before relufication. */
   readonly configJson: Readonly<Record<string, unknown>>;
   readonly map: WeightMap;
   readonly tokenizer: Tokenizer;
@@ -96,15 +65,16 @@ export async function startModel(
 
 type Base = Omit<StartModel, 'tokenizer' | 'texts'>;
 
-function surgery(spec: ModelSpec, { model, masks }: RunConfig): ModelSpec {
-  const operated = model.relufy === undefined ? spec : operate(spec, model.relufy as SurgeryOptions);
-  return masks.length === 0 ? operated : applyPlan('masks', operated, risingPlan(masks));
+/** The spec that is trained: relufied, with masks whose thresholds rise. */
+function trainedSpec(spec: ModelSpec, { model, masks }: RunConfig): ModelSpec {
+  const relufied = model.relufy === undefined ? spec : relufy(spec, model.relufy);
+  return masks.length === 0 ? relufied : applyPlan('masks', relufied, risingPlan(masks));
 }
 
 function drawn(run: RunConfig): Base {
   const configJson = run.model.config as Readonly<Record<string, unknown>>;
   const config = parseConfig(configJson);
-  const spec = surgery(config.spec, run);
+  const spec = trainedSpec(config.spec, run);
   if (run.contextLength > spec.maxPositionEmbeddings)
     throw new RelufyError(
       'option',
@@ -124,7 +94,7 @@ function drawn(run: RunConfig): Base {
 async function loaded(files: ModelFiles, run: RunConfig): Promise<Base> {
   const plan = await planModel(files, { contextLength: run.contextLength });
   const text = (await files.readText('config.json')) as string;
-  const spec = surgery(plan.spec, run);
+  const spec = trainedSpec(plan.spec, run);
   const map = plan.config.family.weights(spec);
   const remainder = new Map<string, Float32Array>();
   // rows of a table that no token reaches; slices of fused tensors are all somewhere

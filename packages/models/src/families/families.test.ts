@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { RelufyError } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
-import { hasNormRelu, type ModelSpec, parameterCount, parseConfig, relufy } from '../index.js';
+import { hasNormRelu, type ModelSpec, parameterCount, parseConfig, type RelufyOptions, relufy } from '../index.js';
 
 const llama = {
   model_type: 'llama',
@@ -212,6 +212,16 @@ describe('relufication', () => {
     expect(relufy(squared, { stage: 1 })).toEqual(squared);
   });
 
+  it('another activation is what is asked for, whatever the model had; the up projection takes it too', () => {
+    const activationOf = (options: RelufyOptions) => relufy(silu, options).ffn;
+    expect(activationOf({ stage: 1, activation: 'relu2' }).activation).toEqual({ kind: 'relu2', threshold: 0 });
+    const barred = activationOf({ stage: 1, activation: 'fatrelu', threshold: 0.02, activateUp: true });
+    expect(barred).toMatchObject({ activation: { kind: 'fatrelu', threshold: 0.02 }, activateUp: true });
+    const shifted = { stage: 1, activation: 'relu', shift: 0.1 } as const;
+    expect(activationOf(shifted).activation).toEqual({ kind: 'relu', threshold: 0.1 });
+    expect(relufy(relufy(silu, { stage: 1, activation: 'relu2' }), { stage: 1, activation: 'relu' })).toEqual(relu);
+  });
+
   it('stage 2 implies stage 1; a shift is the FFN activation alone', () => {
     const spec = relufy(silu, { stage: 2, shift: 0.5 });
     expect(hasNormRelu(spec)).toBe(true);
@@ -222,6 +232,23 @@ describe('relufication', () => {
   it.each([
     [relu, { stage: 3 as 1 }, 'relufy "stage": expected 1 or 2, got 3.'],
     [relu, { stage: 1 as const, shift: -1 }, 'relufy "shift": expected a number >= 0, got -1.'],
+    [relu, { stage: 1 as const, activation: 'gelu' as 'relu' }, 'relufy "activation": expected relu, relu2 or fatrelu'],
+    [
+      relu,
+      { stage: 1 as const, activation: 'fatrelu' as const },
+      'relufy "threshold": expected one with activation fatrelu',
+    ],
+    [relu, { stage: 1 as const, threshold: 0.1 }, 'relufy "threshold": expected one with activation fatrelu'],
+    [
+      relu,
+      { stage: 1 as const, activation: 'fatrelu' as const, threshold: -1 },
+      'relufy "threshold": expected a number >= 0, got -1.',
+    ],
+    [
+      relu,
+      { stage: 1 as const, activation: 'relu2' as const, shift: 1 },
+      'relufy "shift": expected none with relu2, got 1.',
+    ],
     [relu, { stage: 1 as const, shfit: 1 } as { stage: 1 }, 'relufy option "shfit": unknown.'],
     [
       parseConfig({ ...opt, do_layer_norm_before: false }).spec,

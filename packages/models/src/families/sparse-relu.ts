@@ -31,7 +31,7 @@ function withRelu(base: ModelSpec, config: ConfigReader): ModelSpec {
   return {
     ...base,
     intermediateSize: config.size('sparsity_new_intermediate_size', base.intermediateSize),
-    ffn: { ...base.ffn, activation: rectified(base.ffn.activation, undefined) },
+    ffn: { ...base.ffn, activation: rectified(base.ffn.activation) },
   };
 }
 

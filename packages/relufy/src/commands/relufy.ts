@@ -1,8 +1,7 @@
 // `relufy relufy`: a model -> the same weights as a ReLU model, and what to expect of it before any fine-tuning.
-// Does not own surgery or measuring (@relufy/train).
+// Does not own relufication (@relufy/models) or measuring (@relufy/train).
 import { wholeFrom } from '@relufy/chat';
-import { perplexity } from '@relufy/models';
-import type { SurgeryOptions } from '@relufy/train';
+import { perplexity, type RelufyOptions } from '@relufy/models';
 import type { Command } from 'commander';
 import { addBackendOptions, type BackendValues, choice, loadOptionsOf, modelHelp, numeric } from '../options.js';
 import { print, printJson } from '../output.js';
@@ -17,18 +16,14 @@ Stages (ReLU Strikes Back, arXiv 2310.04564):
   2  and a ReLU follows every norm that feeds attention or an FFN
 
 The sparsity is predicted from the unmodified model: the share of its pre-activations at or below the threshold. The
-perplexity right after surgery is that of a model that needs fine-tuning: relufy train --from FOLDER.
+perplexity right after relufication is that of a model that needs fine-tuning: relufy train --from FOLDER.
 
 Examples:
   $ relufy relufy ./llama --stage 1 --out ./llama-relu
   $ relufy relufy ./llama --stage 1 --shift 0.1 --out ./llama-shifted
   $ relufy relufy ./falcon --stage 2 --text validation.txt --out ./falcon-relu`;
 
-interface RelufyValues extends BackendValues {
-  readonly stage: 1 | 2;
-  readonly shift?: number;
-  readonly activation?: 'relu' | 'relu2' | 'fatrelu';
-  readonly threshold?: number;
+interface RelufyValues extends BackendValues, Omit<RelufyOptions, 'activateUp'> {
   readonly text?: string;
   readonly out: string;
   readonly json?: true;
@@ -55,17 +50,17 @@ async function relufy(source: string, values: RelufyValues): Promise<void> {
   const { predictSparsity, relufyModel, sampleSequences, sampleText } = await import('@relufy/train');
   const { text: file, out, json, backend, threads, ...given } = values;
   const runs = loadOptionsOf({ ...(backend && { backend }), ...(threads && { threads }) });
-  const surgery: SurgeryOptions = given;
+  const options: RelufyOptions = given;
   const text = file === undefined ? sampleText : await readTextFile('--text', file);
   await untilInterrupted(async (signal) => {
     const line = workLine(process.stderr);
     const hear = (what: string) => (share: number) => line.hear({ what, share });
     const files = await openShown(source, { signal });
     line.hear({ what: 'writing the model' });
-    await relufyModel(files, { surgery, out, signal }).finally(line.clear);
+    await relufyModel(files, { relufy: options, out, signal }).finally(line.clear);
     const before = await openModel(source, { ...runs, signal });
     const sequences = await sampleSequences(before, text);
-    const threshold = surgery.threshold ?? surgery.shift ?? 0;
+    const threshold = options.threshold ?? options.shift ?? 0;
     const sparsity = await predictSparsity(before, sequences, threshold, hear('predicting sparsity'));
     const perplexityBefore = await perplexity(before, sequences, {
       signal,
@@ -103,8 +98,8 @@ function describe(report: Report): string {
     ...predictedSparsity.map((share, layer) => `  layer ${String(layer).padStart(2)}  ${percent(share)}`),
     `  mean      ${percent(mean)}`,
     '',
-    `perplexity before surgery       ${perplexityBefore.toFixed(2)}`,
-    `perplexity right after surgery  ${perplexityAfter.toFixed(2)}`,
+    `perplexity before relufication       ${perplexityBefore.toFixed(2)}`,
+    `perplexity right after relufication  ${perplexityAfter.toFixed(2)}`,
     '',
     out,
   ].join('\n');

@@ -1,6 +1,6 @@
 // Relufication of a checkpoint: the same weights under another config, with what is to be expected of it: the sparsity
 // that the unmodified model's pre-activations predict (ReLU Strikes Back, arXiv 2310.04564, 5.2) and the perplexity
-// before and right after. Does not own the change of the spec (start-model.ts) or training.
+// before and right after. Does not own the change of the spec (relufy() of @relufy/models) or training.
 import { type Checkpoint, type ModelFiles, openCheckpoint, type TensorToWrite } from '@relufy/checkpoint';
 import {
   companionFiles,
@@ -8,12 +8,13 @@ import {
   type ModelFolder,
   modelTexts,
   parseConfig,
+  type RelufyOptions,
   readTexts,
   relufiedConfig,
+  relufy,
   writeModelFolder,
 } from '@relufy/models';
 import { parseJson, RelufyError } from '@relufy/tensor';
-import { operate, type SurgeryOptions } from './start-model.js';
 
 /** Tokens of one pass, and of all. */
 const passTokens = 256;
@@ -52,22 +53,23 @@ export async function predictSparsity(
 }
 
 export interface RelufyModelOptions {
-  readonly surgery: SurgeryOptions;
+  readonly relufy: RelufyOptions;
   /** The folder to write; it must not exist, or be empty. */
   readonly out: string;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Writes a model after surgery: weights as they are, config.json changed, so that it loads without options.
+ * Writes a relufied model: weights as they are, config.json changed, so that it loads without options.
  * @throws RelufyError `io` when the folder is occupied or cannot be written; nothing is left behind.
  */
-export async function relufyModel(files: ModelFiles, { surgery, out, signal }: RelufyModelOptions): Promise<void> {
+export async function relufyModel(files: ModelFiles, options: RelufyModelOptions): Promise<void> {
+  const { out, signal } = options;
   const contents = async (): Promise<ModelFolder> => {
     const text = await files.readText('config.json');
     if (text === undefined) throw new RelufyError('io', `${files.name}: expected a config.json, got none.`);
     const configJson = parseJson(text) as Readonly<Record<string, unknown>>;
-    const config = relufiedConfig(configJson, operate(parseConfig(configJson).spec, surgery));
+    const config = relufiedConfig(configJson, relufy(parseConfig(configJson).spec, options.relufy));
     const texts = modelTexts(config, await readTexts(files, companionFiles, signal));
     const checkpoint = await openCheckpoint(files, signal);
     return { texts, tensors: copies(checkpoint), close: () => checkpoint.close() };
