@@ -1,7 +1,7 @@
 // From a session's buffers back to the tensors of a family: undoes fusing, transposition and offsets, the way back of
 // load-weights.ts. Serves trained weights and their gradients. Does not own files (checkpoint) or where a family keeps
 // its tensors (families).
-import { type BufferDecl, RelufyError } from '@relufy/tensor';
+import { type BufferDecl, type MaybePromise, RelufyError } from '@relufy/tensor';
 import type { WeightMap, WeightPart } from './families/family.js';
 
 export interface FamilyTensor {
@@ -14,7 +14,7 @@ export interface GatherOptions {
   readonly map: WeightMap;
   readonly buffers: readonly BufferDecl[];
   /** The f32 numbers of a buffer as they lie in memory. */
-  readonly values: (buffer: string) => Float32Array;
+  readonly values: (buffer: string) => MaybePromise<Float32Array>;
   /** Numbers of tensors or rows that no buffer holds, such as the positions that OPT never uses. Default: zeros. */
   readonly remainder?: (tensor: string) => Float32Array | undefined;
   /** The values are gradients: constants that weights are stored less do not count. */
@@ -22,7 +22,7 @@ export interface GatherOptions {
 }
 
 /** Every tensor of the family, in the order of the map; produced one at a time. */
-export function* gatherTensors(options: GatherOptions): Generator<FamilyTensor> {
+export async function* gatherTensors(options: GatherOptions): AsyncGenerator<FamilyTensor> {
   const { map, buffers, values, remainder, gradients = false } = options;
   const decls = new Map(buffers.map((decl) => [decl.name, decl]));
   for (const [tensor, pieces] of piecesByTensor(map)) {
@@ -34,7 +34,7 @@ export function* gatherTensors(options: GatherOptions): Generator<FamilyTensor> 
     const rest = remainder?.(tensor);
     if (rest !== undefined) out.set(rest);
     for (const { buffer, part, firstRow } of pieces) {
-      const source = values(buffer);
+      const source = await values(buffer);
       const { transposed, shape } = decls.get(buffer) as BufferDecl;
       const stride = shape[1] as number;
       const less = gradients ? 0 : (part.plus ?? 0);

@@ -20,7 +20,8 @@ export interface BufferRange extends BufferPlace {
   readonly count: number;
 }
 
-export interface Backend {
+/** `Memory`: what its sessions can do besides. */
+export interface Backend<Memory extends Session = Session> {
   readonly name: string;
   /** One line for people: which build, how many threads, and why. */
   readonly description: string;
@@ -31,15 +32,13 @@ export interface Backend {
    * Allocates the buffers that outlive a step, sized for the limits (which every program of the session shares).
    * Refuses with a `backend` error before allocating anything when they cannot fit.
    */
-  createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<Session>;
+  createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<Memory>;
   /** Gives back what the backend itself holds. Its sessions must be disposed first; a team shared with others lives on. */
   dispose(): Promise<void>;
 }
 
 /** A backend whose sessions lie in memory that JavaScript sees. */
-export interface HostBackend extends Backend {
-  createSession(buffers: readonly BufferDecl[], limits: StepLimits): Promise<HostSession>;
-}
+export type HostBackend = Backend<HostSession>;
 
 /**
  * One model's memory. What reads and writes it works on any session when it awaits `read`, `write` and `copy`, which throw a

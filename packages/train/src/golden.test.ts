@@ -42,14 +42,14 @@ describeShared('golden training', 'golden/training', () => {
           const norm = await session.gradientNorm(update);
           expectRelative(`gradient norm of step ${step}`, norm, golden.gradNorms[step] as number);
           if (step === 0)
-            for (const { name: tensor, values } of tensors('gradient')) {
+            for await (const { name: tensor, values } of tensors('gradient')) {
               const want = golden.tensors.get(`grad.${tensor}`) as Float32Array;
               if (!isKeyBias(tensor)) expectTensor(`gradient of ${tensor}`, values, want);
               else expect(Math.max(...values.map(Math.abs)), tensor).toBeLessThan(1e-6 * norm);
             }
           await session.update(update);
         }
-        for (const { name: tensor, values } of tensors('parameter'))
+        for await (const { name: tensor, values } of tensors('parameter'))
           if (!isKeyBias(tensor)) expectTensor(tensor, values, golden.tensors.get(`after.${tensor}`) as Float32Array);
         await session.dispose();
       },

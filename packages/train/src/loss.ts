@@ -1,6 +1,13 @@
 // What a program is trained to make small: ops that turn its output into the gradient of a loss, and the loss as a number.
 // Composed of ops that every backend has. Does not own the program before it, nor the gradients behind it.
-import { activationCodes, type BufferDecl, type BufferView, type ProgramBuilder, type Step } from '@relufy/tensor';
+import {
+  activationCodes,
+  type BufferDecl,
+  type BufferView,
+  type MaybePromise,
+  type ProgramBuilder,
+  type Step,
+} from '@relufy/tensor';
 
 /** What a teacher says of each output, [outputs, tokens], likeliest first; and what a divergence from it counts. */
 export interface TeacherInputs {
@@ -44,8 +51,8 @@ export interface LossValue {
 
 /** How the host finds what a step has left: buffers of the session by one, kept activations by the other. */
 export interface LossViews {
-  readonly buffer: (name: string) => BufferView;
-  readonly kept: (name: string) => BufferView;
+  readonly buffer: (name: string) => MaybePromise<BufferView>;
+  readonly kept: (name: string) => MaybePromise<BufferView>;
 }
 
 export interface AppendedLoss {
@@ -53,7 +60,7 @@ export interface AppendedLoss {
   readonly seeds: ReadonlyMap<string, string>;
   /** The first op of the loss: what is before it is differentiated. */
   readonly from: number;
-  value(views: LossViews, step: Step): LossValue;
+  value(views: LossViews, step: Step): Promise<LossValue>;
 }
 
 /** Appends a loss to a program. What `value` reads is kept. */
@@ -77,11 +84,12 @@ export function appendLoss(builder: ProgramBuilder, options: LossOptions): Appen
     return {
       seeds: new Map([[output, output]]),
       from,
-      value: ({ buffer, kept }, step) => ({
-        loss: weightedSum(kept(loss), buffer(weight.name), rowsOf(step)),
-        divergence:
-          taught === undefined ? 0 : weightedSum(kept(taught.divergence), buffer(taught.teacherWeight), rowsOf(step)),
-      }),
+      value: async ({ buffer, kept }, step) => {
+        const sum = async (values: string, weights: string) =>
+          weightedSum(await kept(values), await buffer(weights), rowsOf(step));
+        const divergence = taught === undefined ? 0 : await sum(taught.divergence, taught.teacherWeight);
+        return { loss: await sum(loss, weight.name), divergence };
+      },
     };
   }
   const { kind, output } = options;
@@ -98,8 +106,8 @@ export function appendLoss(builder: ProgramBuilder, options: LossOptions): Appen
   return {
     seeds: new Map([[output, gradient]]),
     from,
-    value: ({ buffer, kept }, step) => {
-      const [outputs, targets, weights] = [kept(output), buffer(target), buffer(weight)];
+    value: async ({ buffer, kept }, step) => {
+      const [outputs, targets, weights] = [await kept(output), await buffer(target), await buffer(weight)];
       const numbers = rowsOf(step) * widths.reduce<number>((product, width) => product * (width as number), 1);
       let loss = 0;
       for (let i = 0; i < numbers; i++)

@@ -1,6 +1,12 @@
 // Training without a decoder: the losses have the slopes that they say, and a small predictor of two layers learns which
 // neurons of a ReLU are active, on every backend, as predictors and routers are fitted.
-import { type BufferDecl, createReferenceBackend, type HostBackend, ProgramBuilder } from '@relufy/tensor';
+import {
+  type BufferDecl,
+  createReferenceBackend,
+  type HostBackend,
+  type HostSession,
+  ProgramBuilder,
+} from '@relufy/tensor';
 import { afterAll, describe, expect, it } from 'vitest';
 import { appendLoss, buildTrainedProgram, type LossOptions, ProgramTrainer } from './index.js';
 import { Random } from './random.js';
@@ -63,7 +69,9 @@ function teacher(seed: number) {
   };
 }
 
-async function begin(backend: HostBackend, trained = predictor('binaryCrossEntropy')): Promise<ProgramTrainer> {
+type HostTrainer = ProgramTrainer<HostSession>;
+
+async function begin(backend: HostBackend, trained = predictor('binaryCrossEntropy')): Promise<HostTrainer> {
   const trainer = await ProgramTrainer.create(backend, trained);
   const random = new Random(5);
   for (const { parameter } of trained.parameters) {
@@ -74,7 +82,7 @@ async function begin(backend: HostBackend, trained = predictor('binaryCrossEntro
   return trainer;
 }
 
-function fill({ session }: ProgramTrainer, batch: { readonly x: Float32Array; readonly target: Float32Array }): void {
+function fill({ session }: HostTrainer, batch: { readonly x: Float32Array; readonly target: Float32Array }): void {
   session.view('x').set(batch.x);
   session.view('target').set(batch.target);
 }
@@ -101,7 +109,7 @@ describe('a predictor of two layers', () => {
     fill(trainer, heldOut);
     const after = await trainer.evaluate(step);
     expect(after.loss).toBeLessThan(before.loss / 3);
-    const output = trainer.view('output');
+    const output = await trainer.kept('output');
     const right = heldOut.target.filter((target, at) => (target === 1) === (output[at] as number) > 0);
     expect(right.length / heldOut.target.length).toBeGreaterThan(0.9);
     await trainer.dispose();
@@ -116,7 +124,7 @@ describe('a predictor of two layers', () => {
     fill(trainer, batch);
     const whole = await trainer.accumulate(step);
     const gradient = trainer.session.view('a.gradient').slice();
-    trainer.discard();
+    await trainer.discard();
     const half = { rows: rows / 2, outputs: 0 };
     const first = await trainer.accumulate(half);
     trainer.session.view('x').set(batch.x.subarray((rows / 2) * width));

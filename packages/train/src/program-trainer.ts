@@ -3,15 +3,18 @@
 // no decoder: predictors, routers and thresholds are fitted by it as models are. Does not own what fills the inputs.
 import {
   appendGradients,
+  type Backend,
   type BufferDecl,
   type BufferView,
+  elementsOf,
   type GradientOptions,
-  type HostBackend,
-  type HostProgram,
-  type HostSession,
+  type LoadedProgram,
+  type MaybePromise,
   type Program,
   type ProgramBuilder,
+  type Session,
   type Step,
+  viewLength,
 } from '@relufy/tensor';
 import type { AppendedLoss, LossValue } from './loss.js';
 import {
@@ -79,27 +82,30 @@ export function buildTrainedProgram(options: ProgramTrainingOptions): TrainedPro
   };
 }
 
-export class ProgramTrainer {
+export class ProgramTrainer<Memory extends Session = Session> {
   readonly trained: TrainedProgram;
-  readonly session: HostSession;
-  readonly #program: HostProgram;
+  readonly session: Memory;
+  readonly #program: LoadedProgram;
   /** Updates so far. */
   updates = 0;
 
-  private constructor(trained: TrainedProgram, session: HostSession) {
+  private constructor(trained: TrainedProgram, session: Memory) {
     this.trained = trained;
     this.session = session;
     this.#program = session.load(trained.program);
   }
 
-  /** Allocates a session. Its buffers are zeros: whoever trains fills parameters and inputs (`session.view`). */
-  static async create(backend: HostBackend, trained: TrainedProgram): Promise<ProgramTrainer> {
+  /** Allocates a session. Its buffers are zeros: whoever trains fills parameters and inputs (`session.write`). */
+  static async create<Memory extends Session>(
+    backend: Backend<Memory>,
+    trained: TrainedProgram,
+  ): Promise<ProgramTrainer<Memory>> {
     return new ProgramTrainer(trained, await backend.createSession(trained.buffers, trained.program));
   }
 
-  /** An activation that the program keeps, as the last run left it. */
-  view(activation: string): BufferView {
-    return this.#program.view(activation);
+  /** Elements [from, to) of an activation that the program keeps, as the last run left it: to be used before the next. */
+  kept(activation: string, from?: number, to?: number): MaybePromise<BufferView> {
+    return elementsOf(this.#program, activation, from, to);
   }
 
   /** Forward and backward of a part of a batch, of what is in the inputs: gradients are added to what there is. */
@@ -116,35 +122,39 @@ export class ProgramTrainer {
 
   /** The norm of all gradients, before clipping. */
   async gradientNorm(options: UpdateOptions): Promise<number> {
-    this.#schedule(options);
+    await this.#schedule(options);
     await this.#program.run(nothing, this.trained.accumulated, this.trained.measured);
-    return this.view(this.trained.clip)[0] as number;
+    return (await this.kept(this.trained.clip, 0, 1))[0] as number;
   }
 
   /** Clips, moves the parameters, zeroes the gradients. Call it after `gradientNorm`, with the same options. */
   async update(options: UpdateOptions): Promise<void> {
     this.updates++;
-    this.#schedule(options);
+    await this.#schedule(options);
     await this.#program.run(nothing, this.trained.measured, this.trained.program.ops.length);
   }
 
   /** Gradients that shall not be used. */
-  discard(): void {
-    for (const { gradient } of this.trained.parameters) this.session.view(gradient.name).fill(0);
+  async discard(): Promise<void> {
+    for (const { gradient } of this.trained.parameters)
+      await this.session.write(gradient.name, new Float32Array(viewLength(gradient, noLimits)));
   }
 
   dispose(): Promise<void> {
     return this.session.dispose();
   }
 
-  #loss(step: Step): LossValue {
-    const views = { buffer: (name: string) => this.session.view(name), kept: (name: string) => this.view(name) };
-    return this.trained.loss.value(views, step);
+  #loss(step: Step): Promise<LossValue> {
+    const buffer = (name: string) => elementsOf(this.session, name);
+    return this.trained.loss.value({ buffer, kept: (name) => this.kept(name) }, step);
   }
 
-  #schedule(options: UpdateOptions): void {
-    writeSchedule(this.session.view(scheduleInput.name), this.updates, this.trained.optimizer, options);
+  async #schedule(options: UpdateOptions): Promise<void> {
+    const schedule = new Float32Array(viewLength(scheduleInput, noLimits));
+    writeSchedule(schedule, this.updates, this.trained.optimizer, options);
+    await this.session.write(scheduleInput.name, schedule);
   }
 }
 
 const nothing: Step = { rows: 0, outputs: 0 };
+const noLimits = { maxRows: 0, maxOutputs: 0 };

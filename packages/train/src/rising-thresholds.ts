@@ -2,7 +2,7 @@
 // of what was just computed. Owns where a training program holds what a mask compares, the buffers beside it, and the
 // choice. Does not own masks (@relufy/models), their gradients (@relufy/tensor) or schedules (schedules.ts).
 import { type Mask, type MaskPlace, type ModelSpec, placesName, placeWidth, type SparsityPlan } from '@relufy/models';
-import type { BufferDecl, BufferView, Op } from '@relufy/tensor';
+import type { BufferDecl, BufferView, MaybePromise, Op } from '@relufy/tensor';
 import type { RisingMask } from './config.js';
 import { densityAt } from './schedules.js';
 
@@ -69,8 +69,9 @@ export function maskedActivations(
 
 /** How the host finds what a step has left: buffers of the session, and activations that are kept. */
 export interface ThresholdViews {
-  readonly buffer: (name: string) => BufferView;
-  readonly kept: (name: string) => BufferView;
+  readonly buffer: (name: string) => MaybePromise<BufferView>;
+  readonly kept: (name: string) => MaybePromise<BufferView>;
+  readonly write: (name: string, values: Float32Array) => MaybePromise<void>;
 }
 
 /**
@@ -78,27 +79,28 @@ export interface ThresholdViews {
  * density is kept. Weighted ones compare |a_i| m_i, where m_i is the mean of |up x|_i, each counted |a_i| times: what a
  * neuron is expected to pass on, known before `up` is computed.
  */
-export function raiseThresholds(
+export async function raiseThresholds(
   masked: readonly MaskedActivation[],
-  { buffer, kept }: ThresholdViews,
+  { buffer, kept, write }: ThresholdViews,
   rows: number,
   step: number,
-): void {
+): Promise<void> {
   for (const { mask, threshold, width, x, up } of masked) {
-    const values = (kept(x) as Float32Array).subarray(0, rows * width);
+    const values = ((await kept(x)) as Float32Array).subarray(0, rows * width);
     const sampled = Array.from({ length: Math.min(rows, sampledRows) }, (_, i) =>
       Math.floor(((i + 0.5) * rows) / Math.min(rows, sampledRows)),
     );
-    const mean = up && (buffer(up.mean) as Float32Array);
-    if (up && mean) followMean(mean, values, kept(up.x) as Float32Array, sampled);
+    const mean = up && Float32Array.from(await buffer(up.mean));
+    if (up && mean) {
+      followMean(mean, values, (await kept(up.x)) as Float32Array, sampled);
+      await write(up.mean, mean);
+    }
     const sizes = new Float32Array(sampled.length * width);
     for (const [i, row] of sampled.entries())
       for (let j = 0; j < width; j++)
         sizes[i * width + j] = Math.abs(values[row * width + j] as number) * (mean ? (mean[j] as number) : 1);
     const bound = thresholdAt(sizes, densityAt(mask.density, step));
-    const thresholds = buffer(threshold) as Float32Array;
-    for (let j = 0; j < thresholds.length; j++)
-      thresholds[j] = mean ? bound / Math.max(mean[j] as number, smallestMean) : bound;
+    await write(threshold, mean ? mean.map((size) => bound / Math.max(size, smallestMean)) : Float32Array.of(bound));
   }
 }
 

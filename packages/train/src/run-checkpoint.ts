@@ -4,7 +4,7 @@
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toWriteError } from '@relufy/checkpoint/node';
-import { RelufyError, show } from '@relufy/tensor';
+import { elementCount, RelufyError, show } from '@relufy/tensor';
 import type { DrawState } from './data/sequences.js';
 import type { TrainedParameter } from './optimizer.js';
 import type { TrainingSession } from './session.js';
@@ -63,8 +63,8 @@ export async function saveCheckpoint(
     dtype: 'F32',
     shape: shape as readonly number[],
     // a copy: files are not written from shared memory
-    data: function* () {
-      yield new Uint8Array((session.session.view(name) as Float32Array).slice().buffer);
+    data: async function* () {
+      yield new Uint8Array(((await session.session.read(name)) as Float32Array).buffer);
     },
   }));
   await writeTensorFile(path, tensors, { [stateKey]: JSON.stringify(state), [configKey]: JSON.stringify(config) });
@@ -147,15 +147,16 @@ export async function restoreCheckpoint(path: string, session: TrainingSession):
         `${path}: expected "${missing.name}", got none. The checkpoint belongs to another run; choose another out.`,
       );
     const state = stateIn(path, file);
-    for (const { name } of buffers) {
+    for (const decl of buffers) {
+      const { name } = decl;
       const values = new Float32Array(await file.read(name));
-      const view = session.session.view(name);
-      if (values.length !== view.length)
+      const count = elementCount(decl, session.limits);
+      if (values.length !== count)
         throw new RelufyError(
           'checkpoint',
-          `${path} "${name}": expected ${view.length} numbers, got ${values.length}. The checkpoint belongs to another run.`,
+          `${path} "${name}": expected ${count} numbers, got ${values.length}. The checkpoint belongs to another run.`,
         );
-      view.set(values);
+      await session.session.write(name, values);
     }
     session.updates = state.step;
     return state;

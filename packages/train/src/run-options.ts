@@ -1,13 +1,13 @@
 // What a run is told besides its config, and what it tells: events, warnings, and how far it is within something that takes
 // long. Does not own the run (run.ts) or how anybody shows it.
 import type { Model } from '@relufy/models';
-import type { HostBackend } from '@relufy/tensor';
+import type { Backend } from '@relufy/tensor';
 import type { Metrics, StartMetrics } from './run-folder.js';
 import type { OpenModel } from './start-model.js';
 
 export interface RunOptions {
   /** Default: native where its binary is there, else WASM. Whoever gives one disposes it. */
-  readonly backend?: HostBackend;
+  readonly backend?: Backend;
   /** How models are found; default: paths, URLs and names on the hub. */
   readonly open?: OpenModel;
   /** Loads the teacher of a distillation. */

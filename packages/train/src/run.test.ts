@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hasNormRelu, loadModel } from '@relufy/models';
-import type { HostBackend } from '@relufy/tensor';
+import type { Backend } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type Metrics, parseRunConfig, type RunEvent, runTraining, type StartMetrics } from './index.js';
@@ -24,7 +24,7 @@ afterAll(async () => {
   rmSync(tiny.folder, { recursive: true, force: true });
 });
 
-async function run(out: string, changes: Readonly<Record<string, unknown>> = {}, backend?: HostBackend) {
+async function run(out: string, changes: Readonly<Record<string, unknown>> = {}, backend?: Backend) {
   const events: RunEvent[] = [];
   const folder = join(tiny.folder, out);
   const metrics = await runTraining(parseRunConfig(tiny.config(folder, changes)), {

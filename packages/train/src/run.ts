@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, isAbsolute } from 'node:path';
 import { inLockedFolder, toWriteError } from '@relufy/checkpoint/node';
 import { createBackend, loadModel, type ModelSpec, openModelFiles, parameterCount } from '@relufy/models';
-import { type HostBackend, jsonText, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
+import { type Backend, elementCount, jsonText, planMemory, RelufyError, unitBytes } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { intoParts, partOf, scoredTokens, takeSequences } from './data/parts.js';
 import { type Sequence, SequenceSource, SequenceStream } from './data/sequences.js';
@@ -36,14 +36,14 @@ export async function runTraining(config: RunConfig, options: RunOptions = {}): 
   return runOn(backend, config, options).finally(() => backend.dispose());
 }
 
-async function runOn(backend: HostBackend, config: RunConfig, options: RunOptions): Promise<Metrics | undefined> {
+async function runOn(backend: Backend, config: RunConfig, options: RunOptions): Promise<Metrics | undefined> {
   await mkdir(config.out, { recursive: true }).catch(toWriteError(config.out));
   return inLockedFolder(config.out, undefined, (lost) => runIn(backend, config, options, lost));
 }
 
 /** `lost` aborts when the folder is another process's: nothing may be written there any more. */
 async function runIn(
-  backend: HostBackend,
+  backend: Backend,
   config: RunConfig,
   options: RunOptions,
   lost: AbortSignal,
@@ -195,7 +195,10 @@ class Run {
     if (path === undefined) {
       await this.#start.load(this.#session);
       for (const { parameter, average } of this.#session.step.parameters)
-        if (average) this.#session.session.view(average.name).set(this.#session.session.view(parameter.name));
+        if (average) {
+          const [buffer, count] = [parameter.name, elementCount(parameter, this.#step.limits)];
+          await this.#session.session.copy({ buffer, at: 0, count }, { buffer: average.name, at: 0 });
+        }
     } else {
       await this.#start.load(this.#session); // what is not trained is in no checkpoint
       this.#state = await restoreCheckpoint(path, this.#session);
@@ -263,9 +266,9 @@ class Run {
     const update = { learningRate, maxGradNorm: optimizer.maxGradNorm, emaDecay: optimizer.emaDecay };
     const loss = sum((result) => result.loss) / (distillation?.lossWeight || 1);
     const gradientNorm = await this.#session.gradientNorm(update);
-    this.#refuseExplosion(loss, gradientNorm, results.at(-1)?.rows ?? 0);
+    await this.#refuseExplosion(loss, gradientNorm, results.at(-1)?.rows ?? 0);
     await this.#session.update(update);
-    this.#session.raiseThresholds(results.at(-1)?.rows ?? 0, step + 1);
+    await this.#session.raiseThresholds(results.at(-1)?.rows ?? 0, step + 1);
     this.#state = { step: step + 1, tokens: this.#state.tokens + rows, draws: this.#stream.state };
     return {
       step: step + 1,
@@ -291,10 +294,10 @@ class Run {
   }
 
   /** Before the parameters are touched. */
-  #refuseExplosion(loss: number, norm: number, rows: number): void {
+  async #refuseExplosion(loss: number, norm: number, rows: number): Promise<void> {
     const limit = explosion * Math.log(this.#start.spec.vocabSize);
     if (Number.isFinite(loss) && Number.isFinite(norm) && loss <= limit) return;
-    const where = this.#session.whereNotFinite(rows);
+    const where = await this.#session.whereNotFinite(rows);
     const what = Number.isFinite(loss) && Number.isFinite(norm) ? `a loss below ${limit.toFixed(1)}` : 'finite numbers';
     throw new RelufyError(
       'input',

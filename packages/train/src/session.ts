@@ -1,10 +1,10 @@
 // A decoder's training session: its step over parts of batches. Owns filling the decoder's inputs, counting what its FFNs
 // do, and tracing numbers that are not finite. Does not own running and updating (program-trainer.ts), data or files.
 import { alibiTable, type ModelSpec, notFiniteError, ropeTable } from '@relufy/models';
-import { type HostBackend, type HostProgram, type HostSession, RelufyError } from '@relufy/tensor';
+import { type Backend, elementsOf, type LoadedProgram, RelufyError, type Session } from '@relufy/tensor';
 import type { UpdateOptions } from './optimizer.js';
 import { ProgramTrainer } from './program-trainer.js';
-import { raiseThresholds } from './rising-thresholds.js';
+import { raiseThresholds, type ThresholdViews } from './rising-thresholds.js';
 import { buildTrainingStep, type TrainingStep, type TrainingStepOptions, trainingInputs } from './training-step.js';
 
 /** Some of a batch's tokens: as many as one run of the program takes. */
@@ -39,14 +39,19 @@ export interface PartResult {
   readonly active: readonly number[];
 }
 
-export class TrainingSession {
+export class TrainingSession<Memory extends Session = Session> {
   readonly spec: ModelSpec;
   readonly step: TrainingStep;
   readonly #options: TrainingStepOptions;
-  readonly #trainer: ProgramTrainer;
-  #evaluation: HostProgram | undefined;
+  readonly #trainer: ProgramTrainer<Memory>;
+  #evaluation: LoadedProgram | undefined;
 
-  private constructor(spec: ModelSpec, step: TrainingStep, trainer: ProgramTrainer, options: TrainingStepOptions) {
+  private constructor(
+    spec: ModelSpec,
+    step: TrainingStep,
+    trainer: ProgramTrainer<Memory>,
+    options: TrainingStepOptions,
+  ) {
     this.spec = spec;
     this.step = step;
     this.#trainer = trainer;
@@ -54,24 +59,28 @@ export class TrainingSession {
   }
 
   /** Allocates a session. Its parameters are zeros: load a checkpoint or initialise them. */
-  static async create(backend: HostBackend, spec: ModelSpec, options: TrainingStepOptions): Promise<TrainingSession> {
+  static async create<Memory extends Session>(
+    backend: Backend<Memory>,
+    spec: ModelSpec,
+    options: TrainingStepOptions,
+  ): Promise<TrainingSession<Memory>> {
     const step = buildTrainingStep(spec, options);
     const trainer = await ProgramTrainer.create(backend, step);
+    const { session } = trainer;
     const { positions, attention } = spec;
     if (positions.kind === 'rope') {
       const table = ropeTable(positions, options.contextLength);
       const half = positions.rotaryDim / 2;
-      trainer.session.view('ropeTable').set(table);
-      trainer.session
-        .view(trainingInputs.inverseRope)
-        .set(table.map((value, i) => (i % positions.rotaryDim < half ? value : -value)));
+      const inverse = table.map((value, i) => (i % positions.rotaryDim < half ? value : -value));
+      await session.write('ropeTable', table);
+      await session.write(trainingInputs.inverseRope, inverse);
     }
     if (positions.kind === 'alibi')
-      trainer.session.view('alibi').set(alibiTable(positions, attention.numAttentionHeads, options.contextLength));
+      await session.write('alibi', alibiTable(positions, attention.numAttentionHeads, options.contextLength));
     return new TrainingSession(spec, step, trainer, options);
   }
 
-  get session(): HostSession {
+  get session(): Memory {
     return this.#trainer.session;
   }
 
@@ -90,35 +99,43 @@ export class TrainingSession {
 
   /** Forward and backward of a part of a batch: gradients are added to what there is. `l1`: lambda over numbers. */
   async accumulate(part: Part, l1 = 0): Promise<PartResult> {
-    this.#fill(part);
-    this.session.view(trainingInputs.weights).set(part.weights);
-    this.session.view(trainingInputs.l1)[0] = l1;
+    await this.#fill(part);
+    await this.session.write(trainingInputs.weights, part.weights);
+    await this.session.write(trainingInputs.l1, [l1]);
     if (part.teacher) {
-      this.session.view(trainingInputs.teacherIds).set(part.teacher.ids);
-      this.session.view(trainingInputs.teacherLogprobs).set(part.teacher.logprobs);
-      this.session.view(trainingInputs.teacherWeights).set(part.teacher.weights);
+      await this.session.write(trainingInputs.teacherIds, part.teacher.ids);
+      await this.session.write(trainingInputs.teacherLogprobs, part.teacher.logprobs);
+      await this.session.write(trainingInputs.teacherWeights, part.teacher.weights);
     }
     const rows = part.tokens.length;
     const { loss, divergence } = await this.#trainer.accumulate({ rows, outputs: part.targets.length });
-    const sum = (activation: string) => {
-      const view = this.#trainer.view(activation);
-      let total = 0;
-      for (let i = 0; i < rows; i++) total += view[i] as number;
-      return total;
+    const sums = async (activations: readonly string[]) => {
+      const totals: number[] = [];
+      for (const activation of activations) {
+        const values = await this.#trainer.kept(activation, 0, rows);
+        let total = 0;
+        for (let i = 0; i < rows; i++) total += values[i] as number;
+        totals.push(total);
+      }
+      return totals;
     };
     return {
       loss,
       divergence: part.teacher ? divergence : 0,
       rows,
-      norms: this.step.activity.map(({ norm }) => sum(norm)),
-      active: this.step.activity.map(({ activeCount }) => sum(activeCount)),
+      norms: await sums(this.step.activity.map(({ norm }) => norm)),
+      active: await sums(this.step.activity.map(({ activeCount }) => activeCount)),
     };
   }
 
   /** Sets the thresholds of rising masks for a step, from the part of so many rows that ran last. */
-  raiseThresholds(rows: number, step: number): void {
-    const buffer = (name: string) => this.session.view(name);
-    raiseThresholds(this.step.masked, { buffer, kept: (name) => this.#trainer.view(name) }, rows, step);
+  raiseThresholds(rows: number, step: number): Promise<void> {
+    const views: ThresholdViews = {
+      buffer: (name) => elementsOf(this.session, name),
+      kept: (name) => this.#trainer.kept(name),
+      write: (name, values) => this.session.write(name, values),
+    };
+    return raiseThresholds(this.step.masked, views, rows, step);
   }
 
   /** The norm of all gradients, before clipping. */
@@ -132,8 +149,8 @@ export class TrainingSession {
   }
 
   /** Gradients that shall not be used. */
-  discard(): void {
-    this.#trainer.discard();
+  discard(): Promise<void> {
+    return this.#trainer.discard();
   }
 
   /**
@@ -142,10 +159,10 @@ export class TrainingSession {
    */
   async score(part: Part): Promise<Float32Array> {
     this.#evaluation ??= this.session.load(this.step.evaluation.program);
-    this.#fill(part);
+    await this.#fill(part);
     const step = { rows: part.tokens.length, outputs: part.targets.length };
     await this.#evaluation.run(step);
-    const logprobs = (this.#evaluation.view('logprob') as Float32Array).slice(0, part.targets.length);
+    const logprobs = (await this.#evaluation.read('logprob', 0, part.targets.length)) as Float32Array;
     if (allFinite(logprobs)) return logprobs;
     throw await notFiniteError(this.session, this.#evaluation, this.step.evaluation, step, (dim, row) => {
       const at = dim === 'rows' ? row : (part.outputRows[row] as number);
@@ -154,17 +171,16 @@ export class TrainingSession {
   }
 
   /** Says where the first number that is not finite stands, in the order of the forward pass. */
-  whereNotFinite(rows: number): string | undefined {
+  async whereNotFinite(rows: number): Promise<string | undefined> {
     for (const { parameter } of this.step.parameters)
-      if (!allFinite(this.session.view(parameter.name))) return `parameter "${parameter.name}"`;
+      if (!allFinite(await elementsOf(this.session, parameter.name))) return `parameter "${parameter.name}"`;
     for (const [layer, hidden] of this.step.hidden.entries()) {
-      const view = this.#trainer.view(hidden);
       const width = this.step.program.buffers.get(hidden)?.shape[1] as number;
-      if (!allFinite(view.subarray(0, rows * width)))
+      if (!allFinite(await this.#trainer.kept(hidden, 0, rows * width)))
         return layer === 0 ? 'what enters layer 0' : `the output of layer ${layer - 1}`;
     }
     for (const { parameter, gradient } of this.step.parameters)
-      if (!allFinite(this.session.view(gradient.name))) return `the gradient of "${parameter.name}"`;
+      if (!allFinite(await elementsOf(this.session, gradient.name))) return `the gradient of "${parameter.name}"`;
     return undefined;
   }
 
@@ -172,7 +188,7 @@ export class TrainingSession {
     return this.#trainer.dispose();
   }
 
-  #fill({ tokens, positions, slots, outputRows, targets }: Part): void {
+  async #fill({ tokens, positions, slots, outputRows, targets }: Part): Promise<void> {
     const { maxRows, maxOutputs } = this.limits;
     if (tokens.length > maxRows || targets.length > maxOutputs)
       throw new RelufyError(
@@ -180,12 +196,12 @@ export class TrainingSession {
         `training part: expected at most ${maxRows} tokens and ${maxOutputs} targets, got ${tokens.length} and ${targets.length}.`,
       );
     for (const [name, values] of Object.entries({ tokens, positions, slots, outputRows, targets }))
-      this.session.view(name).set(values);
-    const outputOfRow = this.session.view(trainingInputs.outputOfRow);
-    outputOfRow.fill(-1);
+      await this.session.write(name, values);
+    const outputOfRow = new Int32Array(maxRows).fill(-1);
     outputRows.forEach((row, output) => {
       outputOfRow[row] = output;
     });
+    await this.session.write(trainingInputs.outputOfRow, outputOfRow);
   }
 }
 

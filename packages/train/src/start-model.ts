@@ -16,7 +16,7 @@ import {
   tokenizerFiles,
   type WeightMap,
 } from '@relufy/models';
-import { parseJson, RelufyError } from '@relufy/tensor';
+import { elementCount, parseJson, RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { RunConfig } from './config.js';
 import { Random } from './random.js';
@@ -126,18 +126,19 @@ async function loaded(files: ModelFiles, run: RunConfig): Promise<Base> {
 }
 
 /** Matrices are normal, those that end a branch narrower by the depth (GPT-2); norms begin at 1, biases at 0. */
-export function initialise(session: TrainingSession, seed: number, deviation: number): void {
+export async function initialise(session: TrainingSession, seed: number, deviation: number): Promise<void> {
   const depth = Math.sqrt(2 * session.spec.numHiddenLayers);
-  session.step.parameters.forEach(({ parameter: { name, shape } }, index) => {
-    const values = session.session.view(name) as Float32Array;
-    if (/bias$/.test(name)) values.fill(0);
-    else if (/[nN]orm\.weight$/.test(name)) values.fill(1);
-    else if (shape.length > 1) {
+  for (const [index, { parameter }] of session.step.parameters.entries()) {
+    const { name, shape } = parameter;
+    const values = new Float32Array(elementCount(parameter, session.limits));
+    if (/[nN]orm\.weight$/.test(name)) values.fill(1);
+    else if (!/bias$/.test(name) && shape.length > 1) {
       const random = new Random(seed, 3, index);
       const scale = /\.(o|down)\.weight$/.test(name) ? deviation / depth : deviation;
       for (let i = 0; i < values.length; i++) values[i] = scale * random.normal();
     }
-  });
+    await session.session.write(name, values);
+  }
 }
 
 /** The tokenizer's files, and those that say how the model generates. */

@@ -2,9 +2,9 @@
 // reaches, and GFLOP/s of the prefill. Weights are random, so sparsity here is what random weights give (about half).
 
 import { buildDecoder, type Decoder, type ModelSpec } from '@relufy/models';
-import type { DType, HostBackend, HostProgram, HostSession } from '@relufy/tensor';
+import type { Backend, DType, LoadedProgram, Session } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
-import { fillRandom } from './synthetic.js';
+import { fillBuffer, fillRandom } from './synthetic.js';
 
 export interface DecodeResult {
   readonly dtype: DType;
@@ -52,7 +52,7 @@ export function tinyLlamaShape(kind: 'gated' | 'plain'): ModelSpec {
 }
 
 export async function benchDecode(
-  backend: HostBackend,
+  backend: Backend,
   dtype: DType,
   bytes: number,
   seconds: number,
@@ -62,9 +62,9 @@ export async function benchDecode(
   const decoder = buildDecoder(spec, { limits, slots: 1, contextLength: 512, matrixDType: () => dtype });
   const session = await backend.createSession(decoder.buffers, limits);
   try {
-    decoder.buffers.forEach((decl, seed) => {
-      if (decl.kind === 'weight' || decl.kind === 'constant') fillRandom(session.view(decl.name), decl, seed + 1);
-    });
+    for (const [seed, decl] of decoder.buffers.entries())
+      if (decl.kind === 'weight' || decl.kind === 'constant')
+        await fillBuffer(session, decl, limits, (view) => fillRandom(view, decl, seed + 1));
     const { program, reads } = decoder.build({ sparsity: 'dense' });
     const loaded = session.load(program);
     const weightBytes = reads.reduce((sum, { rowBytes, rows }) => sum + rowBytes * rows, 0);
@@ -93,31 +93,30 @@ export async function benchDecode(
   }
 }
 
-function write(session: HostSession, firstPosition: number, rows: number): void {
+async function write(session: Session, firstPosition: number, rows: number): Promise<void> {
   const positions = Int32Array.from({ length: rows }, (_, row) => firstPosition + row);
-  session.view('tokens').set(positions.map((position) => (position * 7919) % 32000));
-  session.view('positions').set(positions);
-  session.view('slots').fill(0);
-  session.view('outputRows').set([rows - 1]);
+  const tokens = positions.map((position) => (position * 7919) % 32000);
+  const inputs = { tokens, positions, slots: new Int32Array(rows), outputRows: [rows - 1] };
+  for (const [name, values] of Object.entries(inputs)) await session.write(name, values);
 }
 
-async function decodeStep(session: HostSession, loaded: HostProgram): Promise<void> {
-  write(session, 128, 1);
+async function decodeStep(session: Session, loaded: LoadedProgram): Promise<void> {
+  await write(session, 128, 1);
   await loaded.run({ rows: 1, outputs: 1 });
 }
 
-async function prefillStep(session: HostSession, loaded: HostProgram): Promise<void> {
-  write(session, 0, 128);
+async function prefillStep(session: Session, loaded: LoadedProgram): Promise<void> {
+  await write(session, 0, 128);
   await loaded.run({ rows: 128, outputs: 1 });
 }
 
 /** A token has the same logits, bit for bit, whether it comes alone or at the end of a chunk. */
-async function check(session: HostSession, _decoder: Decoder, loaded: HostProgram): Promise<void> {
+async function check(session: Session, _decoder: Decoder, loaded: LoadedProgram): Promise<void> {
   await prefillStep(session, loaded);
-  const together = (loaded.view('logits') as Float32Array).slice();
-  write(session, 127, 1);
+  const together = (await loaded.read('logits')) as Float32Array;
+  await write(session, 127, 1);
   await loaded.run({ rows: 1, outputs: 1 });
-  const alone = loaded.view('logits') as Float32Array;
+  const alone = (await loaded.read('logits')) as Float32Array;
   if (!together.every((value, i) => Number.isFinite(value) && Object.is(value, alone[i])))
     throw new Error('internal: decode and prefill disagree; nothing was timed');
 }

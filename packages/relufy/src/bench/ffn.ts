@@ -3,16 +3,16 @@
 // so that density is exact and every cost of the real path is paid.
 import {
   activationCodes,
+  type Backend,
   type BufferDecl,
   type DType,
-  type HostBackend,
-  type HostProgram,
-  type HostSession,
+  type LoadedProgram,
   ProgramBuilder,
   rowBytes,
+  type Session,
 } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
-import { fillRandom, fillSelection, randomNumbers } from './synthetic.js';
+import { fillBuffer, fillRandom, fillSelection, randomNumbers } from './synthetic.js';
 
 export interface FfnShape {
   readonly kind: 'gated' | 'plain';
@@ -37,7 +37,7 @@ export interface FfnResult {
 const limits = { maxRows: 1, maxOutputs: 1 };
 
 export async function benchFfn(
-  backend: HostBackend,
+  backend: Backend,
   shape: FfnShape,
   densities: readonly number[],
   seconds: number,
@@ -45,23 +45,22 @@ export async function benchFfn(
   const ffn = new Ffn(shape);
   const session = await backend.createSession(ffn.buffers, limits);
   try {
-    ffn.buffers.forEach((decl, seed) => {
-      fillRandom(session.view(decl.name), decl, seed + 1);
-    });
+    for (const [seed, decl] of ffn.buffers.entries())
+      await fillBuffer(session, decl, limits, (view) => fillRandom(view, decl, seed + 1));
     const dense = session.load(ffn.program(false));
     const sparse = session.load(ffn.program(true));
     const next = randomNumbers(99);
     const results: FfnResult[] = [];
     for (const density of densities) {
-      ffn.select(session, density, next);
+      await ffn.select(session, density, next);
       await check(dense, sparse);
       let sets = 0;
-      const step = (loaded: HostProgram) => loaded.run({ rows: 1, outputs: 0 });
+      const step = (loaded: LoadedProgram) => loaded.run({ rows: 1, outputs: 0 });
       const times = await takeTurns(
         {
           // the new set is drawn outside of the clock: between tasks
           draw: async () => {
-            ffn.select(session, density, next);
+            await ffn.select(session, density, next);
             sets++;
           },
           dense: () => step(dense),
@@ -86,11 +85,11 @@ export async function benchFfn(
 }
 
 /** Sparse equals dense bit for bit, and is not zero, before anything is timed. */
-async function check(dense: HostProgram, sparse: HostProgram): Promise<void> {
+async function check(dense: LoadedProgram, sparse: LoadedProgram): Promise<void> {
   await dense.run({ rows: 1, outputs: 0 });
-  const expected = (dense.view('out') as Float32Array).slice();
+  const expected = (await dense.read('out')) as Float32Array;
   await sparse.run({ rows: 1, outputs: 0 });
-  const actual = sparse.view('out') as Float32Array;
+  const actual = (await sparse.read('out')) as Float32Array;
   if (
     !expected.every((value, i) => Number.isFinite(value) && Object.is(value, actual[i])) ||
     expected.every((v) => v === 0)
@@ -128,9 +127,10 @@ class Ffn {
     ];
   }
 
-  select(session: HostSession, density: number, next: () => number): void {
-    for (let layer = 0; layer < this.#layers; layer++)
-      fillSelection(session.view(`selection.${layer}`) as Float32Array, density, next);
+  async select(session: Session, density: number, next: () => number): Promise<void> {
+    for (const decl of this.buffers)
+      if (decl.name.startsWith('selection.'))
+        await fillBuffer(session, decl, limits, (view) => fillSelection(view as Float32Array, density, next));
   }
 
   /** Of the dense bytes: gate always; up and down as active (plain: up always, down as active). */

@@ -1,18 +1,18 @@
 // One kernel at a time: bytes and floating-point operations a second. Each runs over more weights than a cache holds
 // (several copies, one after the other), and its answer is held against the reference executor first.
 import {
+  type Backend,
   type BufferDecl,
   createReferenceBackend,
   type Dim,
   type DType,
-  type HostBackend,
-  type HostSession,
   type OpKind,
   ProgramBuilder,
   rowBytes,
+  type Session,
 } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
-import { fillRandom, fillSelection, randomNumbers } from './synthetic.js';
+import { fillBuffer, fillRandom, fillSelection, randomNumbers } from './synthetic.js';
 
 export interface KernelResult {
   readonly name: string;
@@ -51,14 +51,14 @@ function kernels(dtype: DType): Kernel[] {
   ];
 }
 
-export async function benchKernels(backend: HostBackend, dtype: DType, seconds: number): Promise<KernelResult[]> {
+export async function benchKernels(backend: Backend, dtype: DType, seconds: number): Promise<KernelResult[]> {
   const list = kernels(dtype);
   const results: KernelResult[] = [];
   for (const kernel of list) results.push(await benchKernel(backend, kernel, seconds / list.length));
   return results;
 }
 
-async function benchKernel(backend: HostBackend, kernel: Kernel, seconds: number): Promise<KernelResult> {
+async function benchKernel(backend: Backend, kernel: Kernel, seconds: number): Promise<KernelResult> {
   const bench = new KernelBench(kernel);
   await bench.check(backend);
   const session = await bench.open(backend);
@@ -114,21 +114,20 @@ class KernelBench {
     return [this.#input('x', shape[0]), ...chosen];
   }
 
-  async open(backend: HostBackend, copies = this.copies): Promise<HostSession> {
+  async open(backend: Backend, copies = this.copies): Promise<Session> {
     const weights = Array.from({ length: copies }, (_, copy) => this.#weight(copy));
     const session = await backend.createSession([...this.#inputs, ...weights], this.#limits);
-    weights.forEach((decl, seed) => {
-      fillRandom(session.view(decl.name), decl, seed + 1);
-    });
+    for (const [seed, decl] of weights.entries())
+      await fillBuffer(session, decl, this.#limits, (view) => fillRandom(view, decl, seed + 1));
     const { density, op, rows, shape } = this.#kernel;
     const next = randomNumbers(5);
-    const x = session.view('x') as Float32Array;
-    for (let i = 0; i < x.length; i++) x[i] = next();
-    if (density !== undefined) {
-      const [name, width] = op === 'gemvRows' ? ['chosen', shape[1]] : ['x', shape[0]];
-      const view = session.view(name) as Float32Array;
-      for (let row = 0; row < rows; row++) fillSelection(view.subarray(row * width, (row + 1) * width), density, next);
-    }
+    const x = Float32Array.from({ length: rows * shape[0] }, next);
+    const chosen = op === 'gemvRows' ? new Float32Array(rows * shape[1]) : x;
+    if (density !== undefined)
+      for (let row = 0, width = chosen.length / rows; row < rows; row++)
+        fillSelection(chosen.subarray(row * width, (row + 1) * width), density, next);
+    await session.write('x', x);
+    if (op === 'gemvRows') await session.write('chosen', chosen);
     return session;
   }
 
@@ -155,7 +154,7 @@ class KernelBench {
   }
 
   /** The first row agrees with the reference executor, which has only that row to compute. */
-  async check(backend: HostBackend): Promise<void> {
+  async check(backend: Backend): Promise<void> {
     const first: Float32Array[] = [];
     for (const [which, rows] of [
       [createReferenceBackend(), 1],
@@ -164,7 +163,7 @@ class KernelBench {
       const session = await this.open(which, 1);
       const loaded = session.load(this.program(1));
       await loaded.run({ rows, outputs: 0 });
-      first.push((loaded.view('out.0') as Float32Array).slice(0, this.#kernel.shape[1]));
+      first.push((await loaded.read('out.0', 0, this.#kernel.shape[1])) as Float32Array);
       await session.dispose();
     }
     const [expected, actual] = first as [Float32Array, Float32Array];

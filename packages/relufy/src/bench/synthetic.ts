@@ -1,6 +1,17 @@
 // Weights and inputs made up for benches: of the right size and format, seeded, quick to write by the gigabyte.
 // Their numbers mean nothing; the answers computed from them are still checked.
-import { type BufferDecl, type BufferView, f32ToBf16, isBlockDType, quantizeRow, rowBytes } from '@relufy/tensor';
+import {
+  type BufferDecl,
+  type BufferView,
+  f32ToBf16,
+  isBlockDType,
+  quantizeRow,
+  rowBytes,
+  type Session,
+  type StepLimits,
+  viewLength,
+  viewTypes,
+} from '@relufy/tensor';
 
 /** Uniform in [-0.5, 0.5), seeded. */
 export function randomNumbers(seed: number): () => number {
@@ -11,6 +22,22 @@ export function randomNumbers(seed: number): () => number {
     state ^= state << 5;
     return (state >>> 0) / 2 ** 32 - 0.5;
   };
+}
+
+/** Fills a buffer of a session: where it lies, or, where memory is not shown, by a copy. */
+export async function fillBuffer(
+  session: Session,
+  decl: BufferDecl,
+  limits: StepLimits,
+  fill: (view: BufferView) => void,
+): Promise<void> {
+  if (session.view) {
+    fill(session.view(decl.name));
+    return;
+  }
+  const values = new viewTypes[decl.dtype](viewLength(decl, limits));
+  fill(values);
+  await session.write(decl.name, values);
 }
 
 /** Rows that are made, unless more are asked for; the rest of a buffer repeats them. */

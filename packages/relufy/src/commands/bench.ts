@@ -3,7 +3,7 @@
 
 import { wholeFrom } from '@relufy/chat';
 import { createBackend, type Model, type WeightDType } from '@relufy/models';
-import { type DType, type HostBackend, measureStreaming, weightDTypes } from '@relufy/tensor';
+import { type Backend, type DType, measureStreaming, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchPromptBeside, benchRows, benchStreams, type StreamsResult } from '../bench/batch.js';
 import { benchBusy, type Contender } from '../bench/busy.js';
@@ -131,7 +131,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
 }
 
 async function kernelTable(
-  backend: HostBackend,
+  backend: Backend,
   formats: readonly DType[],
   bandwidth: number,
   seconds: number,
@@ -154,7 +154,7 @@ async function kernelTable(
 }
 
 async function decodeTable(
-  backend: HostBackend,
+  backend: Backend,
   formats: readonly DType[],
   bandwidth: number,
   seconds: number,
@@ -182,7 +182,7 @@ async function decodeTable(
 }
 
 async function sparseDecodeTable(
-  backend: HostBackend,
+  backend: Backend,
   dtype: DType,
   kind: 'gated' | 'plain',
   points: readonly DensityPoint[],
@@ -206,7 +206,7 @@ async function sparseDecodeTable(
   };
 }
 
-async function ffnTable(backend: HostBackend, kind: 'gated' | 'plain', dtype: DType, seconds: number): Promise<Table> {
+async function ffnTable(backend: Backend, kind: 'gated' | 'plain', dtype: DType, seconds: number): Promise<Table> {
   const shape = { kind, hiddenSize: 2048, intermediateSize: 5632, dtype, bytes: 512 << 20 };
   const results = await benchFfn(backend, shape, [0.01, 0.05, 0.1, 0.2, 0.5, 1], seconds);
   return {
