@@ -16,6 +16,7 @@ import {
 } from '@relufy/tensor';
 import { type ChatMessage, StreamDetokenizer, type Tokenizer } from '@relufy/tokenizer';
 import type { Constraint, ConstraintOptions } from './constrained/constraint.js';
+import type { ReuseOptions } from './reuse.js';
 import { createSampler, type SamplingOptions, samplingRules, type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { ModelStats } from './statistics.js';
 import type { Advanced, StepActivity } from './step-activity.js';
@@ -32,6 +33,11 @@ export interface GenerateOptions extends SamplingOptions, ConstraintOptions {
   readonly signal?: AbortSignal;
   /** What an abort does: `throw` the signal's reason (default), or `return` what there is. */
   readonly onAbort?: 'throw' | 'return';
+  /**
+   * After the prompt, `interval` tokens mark the neurons that they use, and the next `interval` compute none but those. It
+   * changes answers. Default: as the model's sparsity plan says.
+   */
+  readonly reuse?: ReuseOptions;
   /** Prompts given as text: put the tokenizer's special tokens around them. Default true. */
   readonly addSpecialTokens?: boolean;
   /** `dense`: read every weight, in a model that would skip some: the same bits, for comparison. Default: as loaded. */
@@ -52,6 +58,7 @@ function generateRules(vocabSize: number): OptionRules<GenerateOptions> {
     logprobs: either('true, false or a whole number >= 0', aBoolean, aWhole(0)),
     signal: aSignal,
     onAbort: oneOf('throw', 'return'),
+    reuse: anything, // reuse.ts looks into it
     addSpecialTokens: aBoolean,
     sparsity: oneOf('exact', 'dense'),
     activity: aBoolean,

@@ -4,7 +4,8 @@ import { readdirSync } from 'node:fs';
 import { nativeAvailability } from '@relufy/native';
 import { expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
-import { type LoadOptions, loadModel, type ModelFiles } from './node.js';
+import { type LoadOptions, loadModel, type ModelFiles, type SequenceReuse } from './node.js';
+import { stepSpans } from './reuse.js';
 import { expectWithin, readIntegers, readTensors } from './testing/golden.js';
 import { type MethodPlan, plannedMethods, planOf, readCase } from './testing/method-plan.js';
 import { planFolder } from './testing/plan-files.js';
@@ -30,12 +31,14 @@ describeShared('golden methods', 'golden/methods', () => {
           one.method === 'sparseinfer' ? [`agreeingSigns.${layer}`] : [],
         );
         const taps = [...new Set([...capture, ...signs])];
-        const { logits, captured } = await model.forward(ids, { logits: 'all', capture: taps });
+        const windows = method.reuse && { reuse: method.reuse };
+        const { logits, captured } = await model.forward(ids, { logits: 'all', capture: taps, ...windows });
         const negative = signs.flatMap((tap) =>
           Array.from(captured[tap] ?? [], (count) => model.spec.hiddenSize - count),
         );
-        const kept = capture.map((tap) => nonzeros(captured[tap] as Float32Array, ids.length));
-        const { logprobs } = await model.score(ids);
+        const count = method.reuse ? usable(method.reuse) : nonzeros;
+        const kept = capture.map((tap) => count(captured[tap] as Float32Array, ids.length));
+        const { logprobs } = await model.score(ids, windows);
         const { tokenIds, stats } = await model.generate(ids, { maxNewTokens: 4, temperature: 0, stopTokenIds: [] })
           .result;
         const { density, weightBytesPerToken, denseWeightBytesPerToken } = stats;
@@ -97,3 +100,21 @@ function nonzeros(values: Float32Array, rows: number): number[] {
     values.subarray(row * width, (row + 1) * width).reduce((count, value) => count + (value === 0 ? 0 : 1), 0),
   );
 }
+
+/** How many neurons each token may use: all of them, or in a window that reuses those that the window before used. */
+const usable =
+  (reuse: SequenceReuse) =>
+  (values: Float32Array, rows: number): number[] => {
+    const width = values.length / rows;
+    const loaded = new Set<number>();
+    return [...stepSpans(0, rows, 1, reuse)].map(({ from, phase, forgets }) => {
+      if (forgets) loaded.clear();
+      const used = [...values.subarray(from * width, (from + 1) * width).entries()].flatMap(([i, value]) =>
+        value === 0 ? [] : [i],
+      );
+      if (phase === 'load') for (const neuron of used) loaded.add(neuron);
+      if (phase !== 'reuse') return width;
+      expect(used.every((neuron) => loaded.has(neuron))).toBe(true);
+      return loaded.size;
+    });
+  };

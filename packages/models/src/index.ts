@@ -66,6 +66,7 @@ export {
 } from './projections.js';
 export { relufiedConfig } from './relufied-config.js';
 export { type RelufyOptions, relufy } from './relufy.js';
+export type { ReuseOptions, SequenceReuse } from './reuse.js';
 export type { TokenLogprob } from './sampling.js';
 export * as sampling from './sampling.js';
 export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';

@@ -122,6 +122,7 @@ export function withoutMasks({
   lowRank: __,
   predictor: ___,
   denseTokens: ____,
+  reuse: _____,
   ...spec
 }: ModelSpec): ModelSpec {
   return spec;

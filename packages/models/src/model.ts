@@ -3,6 +3,7 @@
 // generate.ts.
 import {
   aBoolean,
+  anything,
   aText,
   aWhole,
   type Backend,
@@ -32,6 +33,7 @@ import {
 } from './generate.js';
 import { listIds, listItems, wholeBelow } from './lists.js';
 import type { ParkedSlots } from './parked-slots.js';
+import { checkReuse, type SequenceReuse } from './reuse.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';
 import { signBuffers } from './sign-predictor.js';
@@ -50,9 +52,11 @@ export interface ForwardOptions {
    * `kv.k`, `gateUp.k` or `neurons.k`.
    */
   readonly capture?: readonly string[];
+  /** Windows of tokens that reuse the neurons of those before them. Default: as the model's sparsity plan says. */
+  readonly reuse?: SequenceReuse;
 }
 
-export interface ScoreOptions extends Pick<ForwardOptions, 'capture'> {
+export interface ScoreOptions extends Pick<ForwardOptions, 'capture' | 'reuse'> {
   /** How many of the likeliest tokens to tell at each place. Default 0. */
   readonly topLogprobs?: number;
 }
@@ -169,10 +173,12 @@ export class Model implements AsyncDisposable {
    * @throws RelufyError `input` for ids out of range or more of them than the context holds; `option` for unknown taps.
    */
   async forward(inputIds: Iterable<number>, options: ForwardOptions = {}): Promise<ForwardResult> {
-    checkOptions('forward', options, { logits: oneOf('all', 'last'), capture: listOf(aText, 'a list of taps') });
+    const capturing = { capture: listOf(aText, 'a list of taps'), reuse: anything };
+    checkOptions('forward', options, { logits: oneOf('all', 'last'), ...capturing });
+    const reuse = this.#reuse('forward', options.reuse);
     const { logits: which = 'last', capture = [] } = options;
     const ids = this.#checkIds(inputIds);
-    return this.#track(() => this.#steps.forward(ids, which, [...new Set(capture)]));
+    return this.#track(() => this.#steps.forward(ids, which, [...new Set(capture)], reuse));
   }
 
   /**
@@ -215,10 +221,12 @@ export class Model implements AsyncDisposable {
    * @throws RelufyError `input` for ids as `forward` does; `option` for unknown taps.
    */
   async score(inputIds: Iterable<number>, options: ScoreOptions = {}): Promise<ScoreResult> {
-    checkOptions('score', options, { capture: listOf(aText, 'a list of taps'), topLogprobs: aWhole(0) });
+    const rules = { capture: listOf(aText, 'a list of taps'), topLogprobs: aWhole(0), reuse: anything };
+    checkOptions('score', options, rules);
+    const reuse = this.#reuse('score', options.reuse);
     const { capture = [], topLogprobs = 0 } = options;
     const ids = this.#checkIds(inputIds);
-    return this.#track(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs));
+    return this.#track(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs, reuse));
   }
 
   /**
@@ -368,6 +376,12 @@ export class Model implements AsyncDisposable {
     return this.#checkIds(prompt as readonly number[]);
   }
 
+  /** What was asked for, or what the plan says. */
+  #reuse(call: Parameters<typeof checkReuse>[0], asked: SequenceReuse | undefined): SequenceReuse | undefined {
+    if (asked !== undefined) checkReuse(call, asked);
+    return asked ?? this.spec.reuse;
+  }
+
   async #generate(
     prompt: Prompt,
     options: GenerateOptions,
@@ -376,7 +390,12 @@ export class Model implements AsyncDisposable {
   ): Promise<GenerateResult> {
     const own = new StepStatistics(this.spec.numHiddenLayers);
     const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined || left();
-    const lane = this.#scheduler.open({ stopped, statistics: own, options });
+    const lane = this.#scheduler.open({
+      stopped,
+      statistics: own,
+      options,
+      reuse: this.#reuse('generate', options.reuse),
+    });
     const host: GenerationHost = {
       vocabSize: this.spec.vocabSize,
       contextLength: this.contextLength,

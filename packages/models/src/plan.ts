@@ -20,6 +20,7 @@ import {
   show,
 } from '@relufy/tensor';
 import { checkMasks, type LowRank, type Mask, type MaskPlace, maskPlaces, type Predictor } from './masks.js';
+import type { ReuseOptions } from './reuse.js';
 import type { ModelSpec } from './spec.js';
 
 export const planConfigFile = 'sparsity_config.json';
@@ -43,6 +44,8 @@ export interface SparsityPlan {
   readonly predictor?: Predictor;
   /** Tokens at these first positions of a sequence are computed whole. */
   readonly denseTokens?: number;
+  /** Windows of tokens that compute those neurons alone that the window before used. */
+  readonly reuse?: ReuseOptions;
   /** What it was made from. */
   readonly calibration?: {
     readonly text?: string;
@@ -80,6 +83,7 @@ const rules = {
     low_rank: listOf(anObject, 'a list of objects'),
     predictor: anObject,
     dense_tokens: aWhole(0),
+    reuse: anObject,
     calibration: anObject,
     expected: anObject,
   },
@@ -89,6 +93,7 @@ const rules = {
   top: { at: places, kind: oneOf('top'), k: layerNumbers, scaled: aBoolean, group_size: size, within: size },
   low_rank: { at: places, rank: layerNumbers, input: oneOf('all', 'remainder') },
   predictor: { rank: layerNumbers, relu: yes, dtype: oneOf('f32', 'bf16') },
+  reuse: { interval: size },
   signs: { kind: oneOf('signs'), alpha: listOf(aNumber(0), 'a list of numbers from 0 on, one a layer') },
   calibration: { text: aText, tokens: aWhole(0), seed: aWhole(), dtype: aText, options: anObject },
   expected: {
@@ -107,10 +112,11 @@ const rules = {
 export function parsePlan(name: string, text: string): SparsityPlan {
   const where = `${name} ${planConfigFile}`;
   const json = parsed(where, text);
-  const { base_model: base, masks, low_rank: lowRank, predictor, calibration, expected } = json;
+  const { base_model: base, masks, low_rank: lowRank, predictor, reuse, calibration, expected } = json;
   return worded(where, () => {
     check(where, json, rules.plan, ['format', 'method']);
     if (base !== undefined) check(`${where} base_model`, base, rules.base_model, []);
+    if (reuse !== undefined) check(`${where} reuse`, reuse, rules.reuse, ['interval']);
     if (calibration !== undefined) check(`${where} calibration`, calibration, rules.calibration, []);
     if (expected !== undefined) check(`${where} expected`, expected, rules.expected, []);
     return {
@@ -125,6 +131,7 @@ export function parsePlan(name: string, text: string): SparsityPlan {
       }),
       ...(predictor !== undefined && { predictor: predictorOf(`${where} predictor`, predictor) }),
       ...(json.dense_tokens !== undefined && { denseTokens: json.dense_tokens as number }),
+      ...(reuse !== undefined && { reuse: reuse as ReuseOptions }),
       ...(calibration !== undefined && { calibration: camelKeys(calibration) }),
       ...(expected !== undefined && { expected: camelKeys(expected) }),
     } as SparsityPlan;
@@ -141,6 +148,7 @@ export function planJson({ masks, lowRank, baseModel, calibration, expected, ...
     ...(lowRank && { low_rank: lowRank.map(snakeKeys) }),
     ...(plan.predictor && { predictor: snakeKeys(plan.predictor) }),
     ...(plan.denseTokens !== undefined && { dense_tokens: plan.denseTokens }),
+    ...(plan.reuse && { reuse: plan.reuse }),
     ...(calibration && { calibration: snakeKeys(calibration) }),
     ...(expected && { expected: snakeKeys(expected) }),
   };
@@ -153,7 +161,7 @@ export function planJson({ masks, lowRank, baseModel, calibration, expected, ...
  * @throws RelufyError `option` where the model cannot have what the plan says.
  */
 export function applyPlan(name: string, spec: ModelSpec, plan: SparsityPlan): ModelSpec {
-  const { masks = [], lowRank, predictor, denseTokens } = plan;
+  const { masks = [], lowRank, predictor, denseTokens, reuse } = plan;
   const own = spec.masks ?? [];
   const kept = own.filter(({ at }) => !masks.some((mask) => at.some((place) => mask.at.includes(place))));
   const lost = own.find((mask) => mask.kind === 'relu' && !kept.includes(mask));
@@ -168,6 +176,7 @@ export function applyPlan(name: string, spec: ModelSpec, plan: SparsityPlan): Mo
     ...(lowRank && { lowRank }),
     ...(predictor && { predictor }),
     ...(denseTokens && { denseTokens }),
+    ...(reuse && { reuse }),
   };
   checkMasks(name, planned);
   return planned;

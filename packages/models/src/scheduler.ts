@@ -7,6 +7,7 @@
 // them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text.
 // Does not own slots (slot-claims.ts), a step (steps.ts) or the choice of tokens (generate.ts).
 import type { StepLimits } from '@relufy/tensor';
+import { type ReuseOptions, type StepSpan, stepSpans } from './reuse.js';
 import type { SlotClaims, Stopped } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
 import type { StepStatistics } from './statistics.js';
@@ -29,6 +30,8 @@ interface LaneParts {
   /** Counts what the sequence costs, by itself. */
   readonly statistics: StepStatistics;
   readonly options: AdvanceOptions;
+  /** Windows behind its prompt that reuse neurons; steps of other phases are not shared. */
+  readonly reuse: ReuseOptions | undefined;
 }
 
 /** A lane that waits for a step. */
@@ -39,6 +42,8 @@ interface Asking {
   readonly ids: readonly number[];
   /** What the slot held when it asked. */
   readonly cached: number;
+  /** What its slot loaded before counts no longer. */
+  readonly forgets: boolean;
   readonly since: number;
   readonly answer: (advanced: Advanced | undefined) => void;
   readonly refuse: (error: unknown) => void;
@@ -102,16 +107,20 @@ export class Scheduler {
   /** A place for a sequence. */
   open(parts: LaneParts): Lane {
     let slot: number | undefined;
+    let prompt: number | undefined;
     const lane: Lane = {
       advance: async (ids) => {
+        prompt ??= ids.length;
         if (slot === undefined) {
           const claimed = await this.#claims.claim({ ids, isChat: true, stopped: parts.stopped });
           if (claimed === undefined) return undefined;
           slot = claimed[0] as number;
         }
-        return this.#ask(parts, lane, slot, ids);
+        return this.#ask(parts, lane, slot, ids, prompt);
       },
       leave: () => {
+        // what some of the neurons gave is no beginning of anything
+        if (slot !== undefined && parts.reuse) this.#cache.truncate(slot, prompt as number);
         if (slot !== undefined) this.#claims.release([slot]);
         slot = undefined;
         this.#hasChosen(lane);
@@ -120,12 +129,23 @@ export class Scheduler {
     return lane;
   }
 
-  #ask(parts: LaneParts, lane: Lane, slot: number, ids: readonly number[]): Promise<Advanced | undefined> {
-    const cached = Math.min(this.#cache.commonPrefix(slot, ids), ids.length - 1);
+  #ask(
+    parts: LaneParts,
+    lane: Lane,
+    slot: number,
+    ids: readonly number[],
+    prompt: number,
+  ): Promise<Advanced | undefined> {
+    const [last] = stepSpans(ids.length - 1, ids.length, 1, parts.reuse && { ...parts.reuse, prompt });
+    const { phase, forgets = false } = last as StepSpan;
+    const options = { ...parts.options, ...(phase && { phase }) };
+    // a lane's slot holds nothing but the beginning of its ids
+    const cached = Math.min(this.#cache.length(slot), ids.length - 1);
     this.#cache.truncate(slot, cached);
+    if (parts.reuse) this.#cache.keepFromOthers(slot, prompt);
     return new Promise((answer, refuse) => {
       const since = performance.now();
-      this.#asking.push({ lane, parts, slot, ids, cached, since, answer, refuse });
+      this.#asking.push({ lane, parts: { ...parts, options }, forgets, slot, ids, cached, since, answer, refuse });
       this.#hasChosen(lane);
       if (!this.#running) void this.#run();
     });
@@ -200,6 +220,7 @@ export class Scheduler {
     }
     const decoding = parts.filter(({ asking }) => decodes(asking)).length;
     const { options } = (parts[0] as Part).asking.parts;
+    for (const { asking } of parts) if (asking.forgets) await this.#steps.forgetLoaded(asking.slot);
     const { logits, costs, neurons, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
     const vocabSize = logits.length / Math.max(1, done.length);
     this.#measure(ms, decoding, rows.length - decoding);
@@ -256,4 +277,4 @@ export class Scheduler {
 const decodes = ({ ids, cached }: Asking): boolean => ids.length - cached === 1;
 
 const sameProgram = (a: AdvanceOptions, b: AdvanceOptions): boolean =>
-  a.sparsity === b.sparsity && (a.activity ?? false) === (b.activity ?? false);
+  a.sparsity === b.sparsity && (a.activity ?? false) === (b.activity ?? false) && a.phase === b.phase;

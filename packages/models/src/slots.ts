@@ -5,6 +5,8 @@ import { commonPrefix, type SlotShape } from './parked-slots.js';
 
 export class SlotCache {
   readonly #ids: number[][];
+  /** Slot -> from where on it was computed by some of the neurons. */
+  readonly #partial = new Map<number, number>();
   readonly #shape: SlotShape;
 
   constructor(slots: number, shape: SlotShape) {
@@ -29,15 +31,21 @@ export class SlotCache {
     return this.#slot(slot);
   }
 
-  /** Positions of the slot that already hold the beginning of `ids`. */
+  /** Positions of the slot that already hold the beginning of `ids`, as anybody would compute it. */
   commonPrefix(slot: number, ids: readonly number[]): number {
-    return commonPrefix(this.#slot(slot), ids);
+    return Math.min(commonPrefix(this.#slot(slot), ids), this.#partial.get(slot) ?? ids.length);
+  }
+
+  /** What comes from there on is of use to whoever computes it alone: some of the neurons give other keys and values. */
+  keepFromOthers(slot: number, from: number): void {
+    this.#partial.set(slot, from);
   }
 
   /** Forgets what lies at and behind `length`. Call it before a step overwrites positions. */
   truncate(slot: number, length: number): void {
     const cached = this.#slot(slot);
     if (length < cached.length) cached.length = length;
+    if (length <= (this.#partial.get(slot) ?? -1)) this.#partial.delete(slot);
   }
 
   /** A step has computed these ids, right behind what was there. */

@@ -1,6 +1,7 @@
 // ModelSpec: what a model is, as plain data. The decoder is built from this alone and never learns a family's name; a family file parses config.json into it.
 import type { ActivationKind, FloatDType } from '@relufy/tensor';
 import type { LowRank, Mask, Predictor } from './masks.js';
+import type { ReuseOptions } from './reuse.js';
 
 export interface Activation {
   /** `swish`: x * sigmoid(beta x), the family of ReLU Strikes Back (arXiv 2310.04564, 3.1); beta = 1 is silu. */
@@ -116,6 +117,8 @@ export interface ModelSpec {
   readonly predictor?: Predictor;
   /** Tokens at these first positions of a sequence pass every mask with thresholds whole. */
   readonly denseTokens?: number;
+  /** Windows of tokens that compute the neurons alone that those before them used; the calls that run a model may say otherwise. */
+  readonly reuse?: ReuseOptions;
 }
 
 /** Rows of queries, keys and values. */

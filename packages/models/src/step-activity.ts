@@ -1,7 +1,7 @@
 // What one decoding step read, for whoever shows it while text is written: bytes, shares, and the neurons themselves.
 // Does not own which neurons those are (decoder-products.ts) nor sums over many steps (statistics.ts).
 import { elementsOf, type LoadedProgram } from '@relufy/tensor';
-import type { DecoderProgram } from './decoder-program.js';
+import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import { type ModelStats, StepStatistics, type TokenCost } from './statistics.js';
 
 export interface StepActivity {
@@ -19,6 +19,8 @@ export interface AdvanceOptions {
   readonly sparsity?: 'exact' | 'dense';
   /** Tell what each decoding step read. */
   readonly activity?: boolean;
+  /** Of a step whose tokens stand in a window that loads or reuses neurons. */
+  readonly phase?: ProgramOptions['phase'];
 }
 
 export interface Advanced {

@@ -14,6 +14,7 @@ import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
 import { commonPrefix } from './parked-slots.js';
 import { ProductChoice } from './product-choice.js';
+import { type SequenceReuse, type StepSpan, stepSpans } from './reuse.js';
 import { type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { SlotClaims } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
@@ -101,7 +102,7 @@ export class Steps {
    * @throws RelufyError as `#run`.
    */
   async advance(
-    { activity = false, sparsity = this.#parts.sparsity }: AdvanceOptions,
+    { activity = false, sparsity = this.#parts.sparsity, phase }: AdvanceOptions,
     rows: readonly Row[],
     outputRows: readonly number[],
     counted: number,
@@ -109,6 +110,7 @@ export class Steps {
     const options = {
       ...(activity && { neurons: true }),
       ...(sparsity !== this.#parts.sparsity && { sparsity }),
+      ...(phase && { phase }),
     };
     let program = this.#program(options);
     const hasLists = program.built.reads.some(({ activeCount }) => activeCount !== undefined);
@@ -122,6 +124,20 @@ export class Steps {
     const costs = counts.map((rowsOf) => costOf(program.built, rowsOf));
     const neurons = activity ? await neuronsRead(program.built, program.loaded, counted) : [];
     return { logits: await this.#logits(program, outputRows.length), costs, neurons, ms };
+  }
+
+  /** Takes the marks away from a slot whose tokens load anew. Within a turn. */
+  async forgetLoaded(slot: number): Promise<void> {
+    const { session, spec } = this.#parts;
+    const none = new Float32Array(spec.intermediateSize);
+    for (let layer = 0; layer < spec.numHiddenLayers; layer++)
+      await session.write(`layers.${layer}.loaded`, none, slot * none.length);
+  }
+
+  /** The program of a span of a sequence, whose marks are gone where it forgets. */
+  async #begin(options: Partial<ProgramOptions>, slot: number, { phase, forgets }: StepSpan): Promise<Loaded> {
+    if (forgets) await this.forgetLoaded(slot);
+    return this.#program({ ...options, ...(phase && { phase }) });
   }
 
   /** Computes ids[from, to) in a slot, without logits. */
@@ -190,27 +206,36 @@ export class Steps {
   }
 
   /** A whole sequence from position 0, with taps. */
-  forward(ids: readonly number[], which: 'all' | 'last', capture: readonly string[]): Promise<ForwardResult> {
+  forward(
+    ids: readonly number[],
+    which: 'all' | 'last',
+    capture: readonly string[],
+    reuse?: SequenceReuse,
+  ): Promise<ForwardResult> {
     return this.#claims.hold({}, async ([slot]) => {
       const { limits, cache } = this.#parts;
       const { vocabSize } = this.#parts.spec;
-      const program = await this.#claims.turn(() => this.#program(capture.length > 0 ? { taps: capture } : {}));
+      const options = capture.length > 0 ? { taps: capture } : {};
       // the last hidden state exists for output rows only, so whoever captures gets all of them
       const every = which === 'all' || capture.length > 0;
       const chunkRows = every ? Math.min(limits.maxRows, limits.maxOutputs) : limits.maxRows;
       const logits = new Float32Array((which === 'all' ? ids.length : 1) * vocabSize);
       const captured: Record<string, Float32Array> = {};
       cache.truncate(slot as number, 0);
-      for (let at = 0; at < ids.length; at += chunkRows)
+      if (reuse) cache.keepFromOthers(slot as number, reuse.prompt ?? 0);
+      for (const span of stepSpans(0, ids.length, chunkRows, reuse))
         await this.#claims.turn(async () => {
-          const chunk = ids.slice(at, at + chunkRows);
-          const last = at + chunk.length === ids.length;
+          const program = await this.#begin(options, slot as number, span);
+          const at = span.from;
+          const chunk = ids.slice(at, span.to);
+          const last = span.to === ids.length;
           const outputs = every ? chunk.map((_, row) => row) : last ? [chunk.length - 1] : [];
           await this.#step(program, slot as number, chunk, at, outputs);
           if (which === 'all') logits.set(await this.#logits(program, chunk.length), at * vocabSize);
           else if (last) logits.set((await this.#logits(program, outputs.length)).subarray(-vocabSize));
           for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
         });
+      if (reuse) cache.truncate(slot as number, reuse.prompt ?? 0);
       return { logits, shape: [which === 'all' ? ids.length : 1, vocabSize], captured };
     });
   }
@@ -302,23 +327,30 @@ export class Steps {
    * A whole sequence from position 0: log-probabilities, no logits kept, with taps. Alternatives need the logits of a
    * chunk; then a token's number comes from the same floats as theirs, so that the best one equals its alternative.
    */
-  score(ids: readonly number[], capture: readonly string[] = [], topCount = 0): Promise<ScoreResult> {
+  score(
+    ids: readonly number[],
+    capture: readonly string[] = [],
+    topCount = 0,
+    reuse?: SequenceReuse,
+  ): Promise<ScoreResult> {
     return this.#claims.hold({}, async ([slot]) => {
       const { limits, cache } = this.#parts;
       const { vocabSize } = this.#parts.spec;
       const taps = capture.length > 0 && { taps: capture };
       const options = { ...taps, ...(topCount === 0 && { head: 'logprobs' as const }) };
-      const program = await this.#claims.turn(() => this.#program(options));
       const topLogprobs: TokenLogprob[][] = ids.map(() => []);
       const captured: Record<string, Float32Array> = {};
       const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
       const logprobs = new Float32Array(ids.length).fill(Number.NaN);
       const isGreedy = ids.map(() => false);
       cache.truncate(slot as number, 0);
-      for (let at = 0; at < ids.length; at += chunkRows)
+      if (reuse) cache.keepFromOthers(slot as number, reuse.prompt ?? 0);
+      for (const span of stepSpans(0, ids.length, chunkRows, reuse))
         await this.#claims.turn(async () => {
-          const chunk = ids.slice(at, at + chunkRows);
-          const targets = ids.slice(at + 1, at + 1 + chunk.length);
+          const program = await this.#begin(options, slot as number, span);
+          const at = span.from;
+          const chunk = ids.slice(at, span.to);
+          const targets = ids.slice(at + 1, span.to + 1);
           // whoever captures gets the last hidden state of the last id too; its target is of no interest
           const outputs = [...(capture.length > 0 ? chunk : targets).keys()];
           await this.#step(program, slot as number, chunk, at, outputs, targets);
@@ -340,6 +372,7 @@ export class Steps {
             isGreedy[at + 1 + row] = best[row] === target;
           });
         });
+      if (reuse) cache.truncate(slot as number, reuse.prompt ?? 0);
       return { logprobs, isGreedy, captured, topLogprobs };
     });
   }

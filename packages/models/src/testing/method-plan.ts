@@ -1,7 +1,7 @@
 // Turns a case of ../shared/golden/methods into a sparsity plan: its thresholds and vectors, by our places.
 import { readFileSync } from 'node:fs';
 import { shared } from '../../../../tools/testing/shared.js';
-import { type Mask, type MaskPlace, parseConfig, placesName, type SparsityPlan } from '../index.js';
+import { type Mask, type MaskPlace, parseConfig, placesName, type SequenceReuse, type SparsityPlan } from '../index.js';
 import { readTensors } from './golden.js';
 import type { PlanTensor } from './plan-files.js';
 
@@ -18,6 +18,8 @@ export interface MethodCase {
 export interface MethodPlan {
   readonly plan: SparsityPlan;
   readonly tensors: ReadonlyMap<string, PlanTensor>;
+  /** Of the case's sequence. */
+  readonly reuse?: SequenceReuse;
   /** What the case counts, by the tap that tells: not zero is kept. */
   readonly taps: Readonly<Record<string, string>>;
 }
@@ -33,6 +35,7 @@ export const plannedMethods = [
   'predictor',
   'sparseinfer',
   'topk',
+  'reuse',
 ] as const;
 
 export const readCase = (name: string): MethodCase =>
@@ -154,6 +157,10 @@ export function planOf(name: string, one: MethodCase): MethodPlan {
     case 'sparseinfer': {
       const alpha = one.layers.map(({ gate }) => Number(gate?.alpha));
       return done({ predictor: { kind: 'signs', alpha } }, { neurons: 'foreseen' });
+    }
+    case 'reuse': {
+      const { gamma: interval, prompt } = one.options as { gamma: number; prompt: number };
+      return { ...done({ reuse: { interval } }, { neurons: 'down' }), reuse: { interval, prompt } };
     }
     default:
       throw new Error(`no plan for the method ${one.method}`);

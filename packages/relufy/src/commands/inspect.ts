@@ -129,6 +129,7 @@ function planRows({
   lowRank = [],
   predictor,
   denseTokens,
+  reuse,
   baseModel,
   expected,
 }: SparsityPlan): [string, string][] {
@@ -147,6 +148,9 @@ function planRows({
     ]),
     ...(predictor ? [['neurons', `${predictorInWords(predictor)}, before the gate is read`] as [string, string]] : []),
     ...(denseTokens ? [['first tokens', `${denseTokens} pass whole`] as [string, string]] : []),
+    ...(reuse
+      ? [['reuse', `of the neurons of ${reuse.interval} tokens by the next ${reuse.interval}`] as [string, string]]
+      : []),
     ...(promised.length > 0 ? [['expected', promised.join(', ')] as [string, string]] : []),
   ];
 }

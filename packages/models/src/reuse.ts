@@ -1,0 +1,50 @@
+// Reuse of neurons (ReLU Strikes Back, arXiv 2310.04564, 5.1): after a prompt, `interval` tokens mark the neurons that they
+// use, the next `interval` compute none but those, and so on. Owns which token stands in which phase, and cutting a sequence
+// into steps. Does not own the programs (decoder-builder.ts), nor who runs them (steps.ts).
+import { anything, aWhole, checkOptions, checkValue } from '@relufy/tensor';
+import type { ProgramOptions } from './decoder-program.js';
+
+export interface ReuseOptions {
+  /** gamma: so many tokens load, and so many after them reuse. */
+  readonly interval: number;
+}
+
+/** Of a sequence that is given whole. */
+export interface SequenceReuse extends ReuseOptions {
+  /** Tokens before the first window, computed as they are. Default 0. */
+  readonly prompt?: number;
+}
+
+/** Tokens [from, to) of one step. */
+export interface StepSpan {
+  readonly from: number;
+  readonly to: number;
+  /** Absent: computed as they are. */
+  readonly phase?: ProgramOptions['phase'];
+  /** A window that loads begins here: what was marked before counts no longer. */
+  readonly forgets?: true;
+}
+
+/** @throws RelufyError `option` for windows that are no whole numbers of tokens. A generation knows its prompt. */
+export function checkReuse(call: 'generate' | 'forward' | 'score', reuse: SequenceReuse): void {
+  if (call === 'generate') checkOptions<ReuseOptions>(`${call} reuse`, reuse, { interval: anything });
+  else checkOptions(`${call} reuse`, reuse, { interval: anything, prompt: anything });
+  checkValue(`${call} reuse "interval"`, reuse.interval, aWhole(1));
+  if (reuse.prompt !== undefined) checkValue(`${call} reuse "prompt"`, reuse.prompt, aWhole(0));
+}
+
+/** The tokens [from, to) of a sequence in steps of at most `mostRows`, each in one phase. */
+export function* stepSpans(from: number, to: number, mostRows: number, reuse?: SequenceReuse): Generator<StepSpan> {
+  let at = from;
+  while (at < to) {
+    const { interval = to, prompt = 0 } = reuse ?? { prompt: to };
+    const window = Math.floor((at - prompt) / interval);
+    const first = prompt + window * interval;
+    const end = Math.min(to, at + mostRows, at < prompt ? prompt : first + interval);
+    const loads = window % 2 === 0;
+    if (at < prompt) yield { from: at, to: end };
+    else if (!loads) yield { from: at, to: end, phase: 'reuse' };
+    else yield { from: at, to: end, phase: 'load', ...(at === first && { forgets: true }) };
+    at = end;
+  }
+}
