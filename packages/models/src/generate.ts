@@ -35,7 +35,7 @@ export interface GenerateOptions extends SamplingOptions, ConstraintOptions {
   readonly onAbort?: 'throw' | 'return';
   /**
    * After the prompt, `interval` tokens mark the neurons that they use, and the next `interval` compute none but those. It
-   * changes answers. Default: as the model's sparsity plan says.
+   * changes answers, and later prompts compute anew what they have of one. Default: as the model's sparsity plan says.
    */
   readonly reuse?: ReuseOptions;
   /** Prompts given as text: put the tokenizer's special tokens around them. Default true. */
