@@ -16,25 +16,18 @@ const names: Readonly<Partial<Record<Activation['kind'], string>>> = {
   swish: 'swish_beta',
 };
 
-/** The keys by which families name their activation. */
-const activationKeys = ['activation_function', 'activation', 'hidden_act'] as const;
-
-/** Types that others gave to models with fatrelu: transformers does not know them. */
-const fatreluTypes: ReadonlySet<string> = new Set(['sparsellama', 'minicpm']);
-
 export function relufiedConfig(
   configJson: Readonly<Record<string, unknown>>,
   spec: ModelSpec,
 ): Readonly<Record<string, unknown>> {
   const { relufy: _, ...config } = configJson;
-  const { spec: original, modelType } = parseConfig(config);
+  const { spec: original, modelType, family } = parseConfig(config);
   const base = modelType.replace(/^relufy_/, '');
   const { kind, threshold } = spec.ffn.activation;
   const own = threshold > 0;
   const written: Record<string, unknown> = { ...config };
   if (kind !== original.ffn.activation.kind || threshold !== original.ffn.activation.threshold) {
-    written[activationKeys.find((key) => key in config) ?? activationKey(base)] =
-      kind === 'relu' && own ? 'shifted_relu' : names[kind];
+    written[family.activationKey ?? 'hidden_act'] = kind === 'relu' && own ? 'shifted_relu' : names[kind];
     if (own) written.hidden_act_param = threshold;
     else delete written.hidden_act_param;
   }
@@ -42,12 +35,8 @@ export function relufiedConfig(
   const stage2 = hasNormRelu(spec) && !hasNormRelu(original);
   const activateUp = spec.ffn.activateUp === true && original.ffn.activateUp !== true;
   if (stage2 || activateUp) written.relufy = { stage: stage2 ? 2 : 1, ...(activateUp && { activateUp }) };
-  const elsewhere = kind === 'fatrelu' && fatreluTypes.has(base);
+  const elsewhere = kind === 'fatrelu' && family.fatreluTypes?.includes(base) === true;
   const foreign = stage2 || activateUp || (own && !elsewhere);
   written.model_type = foreign ? `relufy_${base}` : base;
   return written;
-}
-
-function activationKey(modelType: string): string {
-  return modelType === 'opt' ? 'activation_function' : modelType === 'falcon' ? 'activation' : 'hidden_act';
 }

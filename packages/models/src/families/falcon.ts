@@ -1,6 +1,5 @@
 // Falcon: the 7B shape (multi-query, parallel block), the 40B shape (grouped queries, two norms), and RW (ALiBi,
 // biases, sequential block). Its fused QKV comes in three layouts, which are undone here, at load.
-
 import type { ConfigReader } from '@relufy/tensor';
 import { headRows, type ModelSpec } from '../spec.js';
 import { activationOf } from './config-values.js';
@@ -9,6 +8,7 @@ import { ropePositions } from './rope-config.js';
 
 export const falcon: Family = {
   modelTypes: ['falcon', 'RefinedWeb', 'RefinedWebModel'],
+  activationKey: 'activation',
   parse,
   weights,
   optionalPrefix: 'transformer.',

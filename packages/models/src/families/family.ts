@@ -1,6 +1,5 @@
 // What a family owes: a parser from config.json to a spec, and where each buffer's numbers lie in a checkpoint.
 // Owns the types, and the vocabulary to describe fused and stacked tensors. The families are data beside this file.
-
 import type { ConfigReader } from '@relufy/tensor';
 import { isQkv, projections, type QkvRole, qkvRows, type Role } from '../projections.js';
 import { headRows, type ModelSpec } from '../spec.js';
@@ -24,6 +23,10 @@ export interface Family {
   readonly modelTypes: readonly string[];
   /** Class names that mean this family in a config without `model_type`. */
   readonly architectures?: readonly string[];
+  /** The config's key of the activation. Default: `hidden_act`. */
+  readonly activationKey?: string;
+  /** Of its types those that mean FATReLU models, which `transformers` does not know. */
+  readonly fatreluTypes?: readonly string[];
   /** `parse` reads `quantization_config` itself; in other families any such key is refused. */
   readonly readsQuantization?: true;
   readonly parse: (config: ConfigReader) => ModelSpec;

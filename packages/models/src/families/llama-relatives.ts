@@ -1,6 +1,5 @@
 // Families that are Llama but for a few facts: other norms, windows, head norms, plain FFNs with ReLU^2, multipliers.
 // Each is its differences alone.
-
 import type { ConfigReader } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
 import type { JsonObject } from './config-values.js';
@@ -275,4 +274,5 @@ export const minicpm: Family = {
     { defaults: { tie_word_embeddings: true } },
   ),
   architectures: ['MiniCPMForCausalLM'],
+  fatreluTypes: ['minicpm'],
 };

@@ -1,6 +1,5 @@
 // What Llama and its relatives share: names of tensors, and the keys of a config that mean the same in all of them.
 // A relative is this plus its differences, as data; see llama.ts and llama-relatives.ts.
-
 import type { ConfigReader } from '@relufy/tensor';
 import { headRows, type ModelSpec } from '../spec.js';
 import { activationOf } from './config-values.js';

@@ -1,5 +1,4 @@
 // Llama: pre-norm RMS blocks, rotary positions, gated FFN. Also the ReLU ones: ReluLLaMA, ProSparse (`sparsellama`).
-
 import type { ConfigReader } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
 import type { Family } from './family.js';
@@ -7,6 +6,7 @@ import { llamaShape, llamaWeights } from './llama-shaped.js';
 
 export const llama: Family = {
   modelTypes: ['llama', 'sparsellama'],
+  fatreluTypes: ['sparsellama'],
   parse,
   weights: llamaWeights({}),
   optionalPrefix: 'model.',

@@ -1,5 +1,4 @@
 // OPT: learned positions, LayerNorm before (or, in the 350m shape, after) each part, plain FFN, ReLU as published.
-
 import type { ConfigReader } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
 import { activationOf } from './config-values.js';
@@ -10,6 +9,7 @@ const positionOffset = 2;
 
 export const opt: Family = {
   modelTypes: ['opt'],
+  activationKey: 'activation_function',
   parse,
   weights,
   optionalPrefix: 'model.',

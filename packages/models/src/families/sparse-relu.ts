@@ -3,7 +3,6 @@
 // where it names an activation that gives zeros, as Relufy writes it.
 // `sparsity_gated_mlp: false` means layers without a gate. Checkpoints with gates say it as well; what is stored counts
 // (see `gateIsOptional` in family.ts).
-
 import type { ConfigReader } from '@relufy/tensor';
 import { rectified } from '../masks.js';
 import type { ModelSpec } from '../spec.js';
