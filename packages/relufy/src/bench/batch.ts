@@ -1,10 +1,10 @@
 // Several generations on one model at the same time: tokens a second by the number of streams, and how long a stream waits for
 // a token while a long prompt comes in. Owns the timing of streams. Does not own the scheduler (@relufy/models).
 import { buildDecoder, type GenerateOptions, type Model } from '@relufy/models';
-import { type DType, type HostBackend, RelufyError } from '@relufy/tensor';
+import { type Backend, type DType, RelufyError } from '@relufy/tensor';
 import { llamaShape } from './decode.js';
 import { summary, takeTurns } from './measure.js';
-import { fillRandom } from './synthetic.js';
+import { fillBuffer, fillRandom } from './synthetic.js';
 
 type Generating = Pick<Model, 'generate' | 'spec'>;
 
@@ -132,7 +132,7 @@ export async function benchPromptBeside(
 
 /** One row each of several sequences at position 128, of TinyLlama's shape with random weights: steps alone, without a tokenizer. */
 export async function benchRows(
-  backend: HostBackend,
+  backend: Backend,
   dtype: DType,
   counts: readonly number[],
   seconds: number,
@@ -144,14 +144,14 @@ export async function benchRows(
   const session = await backend.createSession(decoder.buffers, limits);
   try {
     for (const [seed, decl] of decoder.buffers.entries())
-      if (decl.kind === 'weight' || decl.kind === 'constant') fillRandom(session.view(decl.name), decl, seed + 1);
+      if (decl.kind === 'weight' || decl.kind === 'constant')
+        await fillBuffer(session, decl, limits, (view) => fillRandom(view, decl, seed + 1));
     const loaded = session.load(decoder.build({ sparsity: 'dense' }).program);
     const step = async (rows: number) => {
       const numbers = Int32Array.from({ length: rows }, (_, row) => row);
-      session.view('tokens').set(numbers.map((row) => (row * 7919) % spec.vocabSize));
-      session.view('positions').fill(128);
-      session.view('slots').set(numbers);
-      session.view('outputRows').set(numbers);
+      const tokens = numbers.map((row) => (row * 7919) % spec.vocabSize);
+      const inputs = { tokens, positions: numbers.map(() => 128), slots: numbers, outputRows: numbers };
+      for (const [name, values] of Object.entries(inputs)) await session.write(name, values);
       await loaded.run({ rows, outputs: rows });
     };
     const found = await takeTurns(Object.fromEntries(counts.map((rows) => [`${rows}`, () => step(rows)])), { seconds });

@@ -305,7 +305,7 @@ async function serveTable({ threads, backend, dtype, model: source, seconds }: B
 const streamCounts = [1, 2, 4, 8, 16] as const;
 
 async function batchTables(
-  backend: HostBackend,
+  backend: Backend,
   formats: readonly WeightDType[],
   { threads, backend: wanted, dtype, seconds }: BenchValues,
 ): Promise<Table[]> {
