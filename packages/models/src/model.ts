@@ -33,7 +33,7 @@ import {
 } from './generate.js';
 import { listIds, listItems, wholeBelow } from './lists.js';
 import type { ParkedSlots } from './parked-slots.js';
-import { checkReuse, type SequenceReuse } from './reuse.js';
+import { reuseOf, type SequenceReuse } from './reuse.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';
 import { signBuffers } from './sign-predictor.js';
@@ -175,7 +175,7 @@ export class Model implements AsyncDisposable {
   async forward(inputIds: Iterable<number>, options: ForwardOptions = {}): Promise<ForwardResult> {
     const capturing = { capture: listOf(aText, 'a list of taps'), reuse: anything };
     checkOptions('forward', options, { logits: oneOf('all', 'last'), ...capturing });
-    const reuse = this.#reuse('forward', options.reuse);
+    const reuse = reuseOf('forward', options.reuse, this.spec.reuse);
     const { logits: which = 'last', capture = [] } = options;
     const ids = this.#checkIds(inputIds);
     return this.#track(() => this.#steps.forward(ids, which, [...new Set(capture)], reuse));
@@ -223,7 +223,7 @@ export class Model implements AsyncDisposable {
   async score(inputIds: Iterable<number>, options: ScoreOptions = {}): Promise<ScoreResult> {
     const rules = { capture: listOf(aText, 'a list of taps'), topLogprobs: aWhole(0), reuse: anything };
     checkOptions('score', options, rules);
-    const reuse = this.#reuse('score', options.reuse);
+    const reuse = reuseOf('score', options.reuse, this.spec.reuse);
     const { capture = [], topLogprobs = 0 } = options;
     const ids = this.#checkIds(inputIds);
     return this.#track(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs, reuse));
@@ -376,12 +376,6 @@ export class Model implements AsyncDisposable {
     return this.#checkIds(prompt as readonly number[]);
   }
 
-  /** What was asked for, or what the plan says. */
-  #reuse(call: Parameters<typeof checkReuse>[0], asked: SequenceReuse | undefined): SequenceReuse | undefined {
-    if (asked !== undefined) checkReuse(call, asked);
-    return asked ?? this.spec.reuse;
-  }
-
   async #generate(
     prompt: Prompt,
     options: GenerateOptions,
@@ -390,12 +384,8 @@ export class Model implements AsyncDisposable {
   ): Promise<GenerateResult> {
     const own = new StepStatistics(this.spec.numHiddenLayers);
     const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined || left();
-    const lane = this.#scheduler.open({
-      stopped,
-      statistics: own,
-      options,
-      reuse: this.#reuse('generate', options.reuse),
-    });
+    const reuse = reuseOf('generate', options.reuse, this.spec.reuse);
+    const lane = this.#scheduler.open({ stopped, statistics: own, options, reuse });
     const host: GenerationHost = {
       vocabSize: this.spec.vocabSize,
       contextLength: this.contextLength,

@@ -25,12 +25,21 @@ export interface StepSpan {
   readonly forgets?: true;
 }
 
-/** @throws RelufyError `option` for windows that are no whole numbers of tokens. A generation knows its prompt. */
-export function checkReuse(call: 'generate' | 'forward' | 'score', reuse: SequenceReuse): void {
-  if (call === 'generate') checkOptions<ReuseOptions>(`${call} reuse`, reuse, { interval: anything });
-  else checkOptions(`${call} reuse`, reuse, { interval: anything, prompt: anything });
-  checkValue(`${call} reuse "interval"`, reuse.interval, aWhole(1));
-  if (reuse.prompt !== undefined) checkValue(`${call} reuse "prompt"`, reuse.prompt, aWhole(0));
+/**
+ * What a call asks for, or what the model's plan says. A generation knows its prompt by itself.
+ * @throws RelufyError `option` for windows that are no whole numbers of tokens.
+ */
+export function reuseOf(
+  call: 'generate' | 'forward' | 'score',
+  asked: SequenceReuse | undefined,
+  planned: ReuseOptions | undefined,
+): SequenceReuse | undefined {
+  if (asked === undefined) return planned;
+  if (call === 'generate') checkOptions<ReuseOptions>(`${call} reuse`, asked, { interval: anything });
+  else checkOptions(`${call} reuse`, asked, { interval: anything, prompt: anything });
+  checkValue(`${call} reuse "interval"`, asked.interval, aWhole(1));
+  if (asked.prompt !== undefined) checkValue(`${call} reuse "prompt"`, asked.prompt, aWhole(0));
+  return asked;
 }
 
 /** The tokens [from, to) of a sequence in steps of at most `mostRows`, each in one phase. */
