@@ -68,6 +68,11 @@ export async function writeModel(start: StartModel, session: TrainingSession, op
 async function planTensors({ spec, session }: TrainingSession): Promise<TensorToWrite[]> {
   const tensors: TensorToWrite[] = [];
   for (const { name, shape } of planBuffers(spec))
-    tensors.push({ name, shape: shape as readonly number[], dtype: 'F32', data: (await session.read(name)) as Float32Array });
+    tensors.push({
+      name,
+      shape: shape as readonly number[],
+      dtype: 'F32',
+      data: (await session.read(name)) as Float32Array,
+    });
   return tensors;
 }
