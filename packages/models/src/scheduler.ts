@@ -31,7 +31,7 @@ interface LaneParts {
   readonly statistics: StepStatistics;
   readonly options: AdvanceOptions;
   /** Windows behind its prompt that reuse neurons; steps of other phases are not shared. */
-  readonly reuse: ReuseOptions | undefined;
+  readonly reuse?: ReuseOptions | undefined;
 }
 
 /** A lane that waits for a step. */
