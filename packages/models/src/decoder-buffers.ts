@@ -1,7 +1,7 @@
 // The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
 // Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
 import { type BufferDecl, type Dim, type DType, narrowToBf16, type StepLimits } from '@relufy/tensor';
-import { type MaskPlace, placesName, placeWidth } from './masks.js';
+import { type MaskPlace, placesName, placeWidth, predictsAt } from './masks.js';
 import { projections, type Role } from './projections.js';
 import { signBuffers } from './sign-predictor.js';
 import { headRows, type ModelSpec } from './spec.js';
@@ -111,9 +111,9 @@ export function planBuffers(spec: ModelSpec): BufferDecl[] {
       add(`layers.${layer}.${role}.lowRank.b`, out, rank);
     }
     const { predictor } = spec;
-    const rank = predictor?.kind === undefined ? (predictor?.rank[layer] ?? 0) : 0;
-    if (rank === 0) continue;
-    const { dtype = 'f32' } = spec.predictor ?? {};
+    if (predictor === undefined || predictor.kind === 'signs' || !predictsAt(spec, layer)) continue;
+    const rank = predictor.rank[layer] as number;
+    const { dtype = 'f32' } = predictor;
     addAs(dtype, `layers.${layer}.predictor.a`, rank, spec.hiddenSize);
     addAs(dtype, `layers.${layer}.predictor.b`, spec.intermediateSize, rank);
     add(`layers.${layer}.predictor.threshold`, 1);

@@ -3,7 +3,7 @@
 
 import { wholeFrom } from '@relufy/chat';
 import { createBackend, type Model, type WeightDType } from '@relufy/models';
-import { type Backend, type DType, measureStreaming, weightDTypes } from '@relufy/tensor';
+import { type Backend, type DType, type HostBackend, measureStreaming, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { benchPromptBeside, benchRows, benchStreams, type StreamsResult } from '../bench/batch.js';
 import { benchBusy, type Contender } from '../bench/busy.js';
@@ -182,7 +182,7 @@ async function decodeTable(
 }
 
 async function sparseDecodeTable(
-  backend: Backend,
+  backend: HostBackend,
   dtype: DType,
   kind: 'gated' | 'plain',
   points: readonly DensityPoint[],
