@@ -47,7 +47,7 @@ export {
   withNormRelu,
   withoutMasks,
 } from './masks.js';
-export type { ForwardOptions, Model, ScoreOptions } from './model.js';
+export type { Model } from './model.js';
 export { companionFiles, type ModelFolder, modelTexts, readTexts, tokenizerFiles } from './model-folder.js';
 export { notFiniteError } from './not-finite.js';
 export { type PerplexityOptions, perplexity, TokenLoss } from './perplexity.js';
@@ -83,4 +83,11 @@ export type { Activation, ModelSpec, NormSpec, PositionSpec, RopeScaling } from 
 export { headRows } from './spec.js';
 export type { ModelStats, Rate } from './statistics.js';
 export type { StepActivity } from './step-activity.js';
-export type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
+export type {
+  ContinuationScore,
+  ForwardOptions,
+  ForwardResult,
+  ScoreOptions,
+  ScoreRequest,
+  ScoreResult,
+} from './step-results.js';

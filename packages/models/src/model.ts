@@ -33,33 +33,22 @@ import {
 } from './generate.js';
 import { listIds, listItems, wholeBelow } from './lists.js';
 import type { ParkedSlots } from './parked-slots.js';
-import { reuseOf, type SequenceReuse } from './reuse.js';
+import { reuseOf } from './reuse.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';
 import { signBuffers } from './sign-predictor.js';
 import { SlotClaims } from './slot-claims.js';
 import type { ModelSpec } from './spec.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
-import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
+import type {
+  ContinuationScore,
+  ForwardOptions,
+  ForwardResult,
+  ScoreOptions,
+  ScoreRequest,
+  ScoreResult,
+} from './step-results.js';
 import { type StepParts, Steps } from './steps.js';
-
-export interface ForwardOptions {
-  /** Logits of every position, or of the last one (default). */
-  readonly logits?: 'all' | 'last';
-  /**
-   * `hidden.k` (what enters block k; the last one is what the head reads); inputs of layers: `qkv.k`, `o.k`, `upGate.k`,
-   * `down.k`; `preActivation.k`, what the FFN's activation is applied to; and what each mask leaves, by its places, as
-   * `kv.k`, `gateUp.k` or `neurons.k`.
-   */
-  readonly capture?: readonly string[];
-  /** Windows of tokens that reuse the neurons of those before them. Default: as the model's sparsity plan says. */
-  readonly reuse?: SequenceReuse;
-}
-
-export interface ScoreOptions extends Pick<ForwardOptions, 'capture' | 'reuse'> {
-  /** How many of the likeliest tokens to tell at each place. Default 0. */
-  readonly topLogprobs?: number;
-}
 
 /** @internal What load-model.ts puts together. */
 export interface ModelParts extends StepParts {
@@ -384,7 +373,7 @@ export class Model implements AsyncDisposable {
   ): Promise<GenerateResult> {
     const own = new StepStatistics(this.spec.numHiddenLayers);
     const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined || left();
-    const reuse = reuseOf('generate', options.reuse, this.spec.reuse);
+    const reuse = reuseOf('generate', options?.reuse, this.spec.reuse);
     const lane = this.#scheduler.open({ stopped, statistics: own, options, reuse });
     const host: GenerationHost = {
       vocabSize: this.spec.vocabSize,

@@ -1,6 +1,26 @@
-// What a pass over a sequence gives: logits, captured taps, log-probabilities. Plain data, for whoever calls a model.
+// What a pass over a sequence is asked for, and what it gives: logits, captured taps, log-probabilities. Plain data, for
+// whoever calls a model.
 // Does not own how it is computed (steps.ts).
+import type { SequenceReuse } from './reuse.js';
 import type { TokenLogprob } from './sampling.js';
+
+export interface ForwardOptions {
+  /** Logits of every position, or of the last one (default). */
+  readonly logits?: 'all' | 'last';
+  /**
+   * `hidden.k` (what enters block k; the last one is what the head reads); inputs of layers: `qkv.k`, `o.k`, `upGate.k`,
+   * `down.k`; `preActivation.k`, what the FFN's activation is applied to; and what each mask leaves, by its places, as
+   * `kv.k`, `gateUp.k` or `neurons.k`.
+   */
+  readonly capture?: readonly string[];
+  /** Windows of tokens that reuse the neurons of those before them. Default: as the model's sparsity plan says. */
+  readonly reuse?: SequenceReuse;
+}
+
+export interface ScoreOptions extends Pick<ForwardOptions, 'capture' | 'reuse'> {
+  /** How many of the likeliest tokens to tell at each place. Default 0. */
+  readonly topLogprobs?: number;
+}
 
 export interface ForwardResult {
   /** [rows, vocab], row-major. */
