@@ -39,7 +39,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       const second = await Person.inTab(first.context, site.url);
       await second.button('Choose a model').click();
       await second.page.getByText('fox/tales, ').waitFor();
-      expect(await second.page.locator('.kept').innerText()).toContain('(incomplete)');
+      await expect.poll(() => second.page.locator('.kept').innerText()).toContain('(incomplete)');
       await second.button('Resume').click();
       await second.page.getByText('WebAssembly,').waitFor();
       const starts = site.ranges.map((range) => Number(/^bytes=(\d+)-$/.exec(range)?.[1]));
@@ -125,7 +125,9 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       const person = await Person.visit(browser, url);
       await person.page.getByText('server at 127.0.0.1').waitFor();
       expect(await person.ask('Tell me a story about a fox.')).not.toBe('');
-      expect(await person.page.locator('.figures').innerText()).toMatch(/tokens\/s, read 5\d % of the weights/);
+      await expect
+        .poll(() => person.page.locator('.figures').innerText())
+        .toMatch(/tokens\/s, read 5\d % of the weights/);
       person.calm();
       await person.leave();
     } finally {
@@ -146,7 +148,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
         .first()
         .waitFor();
       expect(await person.ask('Tell me a story.')).not.toBe('');
-      expect(await page.locator('.message').count()).toBe(4);
+      await expect.poll(() => page.locator('.message').count()).toBe(4);
       await person.leave();
     });
 
@@ -163,7 +165,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       expect(await person.ask('Tell me a story.')).not.toBe('');
       await person.button('New chat').click();
       await person.button('Tell me a story.').click();
-      expect(await person.page.locator('.message').count()).toBe(2);
+      await expect.poll(() => person.page.locator('.message').count()).toBe(2);
       await person.leave();
     });
 
