@@ -38,6 +38,8 @@ export interface Inspection {
   readonly memory: {
     readonly weights: Readonly<Record<string, number>>;
     readonly kvCache: number;
+    /** Which neurons earlier tokens used, for `reuse`. */
+    readonly reuseMarks: number;
     readonly activations: number;
     readonly total: number;
   };
@@ -111,16 +113,17 @@ function formatsOf({ sources, decoder, checkpoint }: ModelPlan): Inspection['for
 
 function memoryOf(buffers: readonly BufferDecl[], program: Program, limits: StepLimits): Inspection['memory'] {
   const weights: Record<string, number> = {};
-  let kvCache = 0;
+  let [kvCache, reuseMarks] = [0, 0];
   for (const buffer of buffers) {
     const bytes = byteCount(buffer, limits);
     if (buffer.kind === 'weight' || buffer.kind === 'constant')
       weights[buffer.dtype] = (weights[buffer.dtype] ?? 0) + bytes;
-    if (buffer.kind === 'state') kvCache += bytes;
+    if (buffer.name === 'kCache' || buffer.name === 'vCache') kvCache += bytes;
+    else if (buffer.kind === 'state') reuseMarks += bytes;
   }
   const activations = planMemory(program).totalUnits * unitBytes;
-  const total = Object.values(weights).reduce((sum, bytes) => sum + bytes, kvCache + activations);
-  return { weights, kvCache, activations, total };
+  const total = Object.values(weights).reduce((sum, bytes) => sum + bytes, kvCache + reuseMarks + activations);
+  return { weights, kvCache, reuseMarks, activations, total };
 }
 
 /** The products of all layers together, by site, in the order in which a step comes to them. */

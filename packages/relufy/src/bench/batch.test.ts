@@ -10,7 +10,7 @@ describe('bench batch', () => {
     expect(results.map(({ streams }) => streams)).toEqual([1, 2]);
     expect(results[0]?.overOne).toBe(1);
     for (const { tokensPerSecond } of results) expect(tokensPerSecond).toBeGreaterThan(1);
-    const beside = await benchPromptBeside(model, 1, 200);
+    const beside = await benchPromptBeside(model, 1, 200, 100);
     expect(beside.besideP99Ms).toBeGreaterThanOrEqual(beside.besideMs);
     expect(beside.firstTokenMs).toBeGreaterThan(beside.besideMs);
   }, 30_000);

@@ -91,6 +91,7 @@ export async function benchPromptBeside(
   model: Generating,
   streams: number,
   length: number,
+  aloneMs = 1500,
 ): Promise<PromptBesideResult> {
   const abort = new AbortController();
   const running = Array.from({ length: streams }, (_, i) =>
@@ -111,7 +112,7 @@ export async function benchPromptBeside(
   // the first one teaches the scheduler what rows cost here
   await prompt(1000);
   const quiet = performance.now();
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await new Promise((resolve) => setTimeout(resolve, aloneMs));
   const [asked, answered] = await prompt(2000);
   abort.abort();
   const gaps = (from: number, to: number) =>
@@ -120,6 +121,11 @@ export async function benchPromptBeside(
     );
   const found = await Promise.all(running);
   const beside = gaps(asked, answered).sort((a, b) => a - b);
+  if (beside.length === 0)
+    throw new RelufyError(
+      'option',
+      `bench batch: expected answers that go on beside a prompt of ${length} tokens, got some that had ended. Give the model a longer context.`,
+    );
   return {
     streams,
     promptTokens: length,
