@@ -88,7 +88,7 @@ export function toMarkdown({ machine, sizes, answers, groups, bars: read, quick 
     '# Relufy against its rivals',
     '',
     `${date}, commit ${commit}, ${cpu} (${cores} cores, ${memoryGiB} GiB), ${platform}, Node ${node}, load ${load} at the beginning.`,
-    `${sizes.threads} threads each; ${sizes.rounds} rounds after ${sizes.warmups} of warm-up, engines taking turns; decoding of ${sizes.decode} given tokens behind a prompt of 16; prefill of ${sizes.prefill}; context ${sizes.contextLength}. Medians; spread is (90th - 10th percentile) / median; ratios are medians of the ratios of each round.`,
+    `${sizes.threads} threads each; ${sizes.rounds} rounds after ${sizes.warmups} of warm-up, engines interleaved; decoding of ${sizes.decode} given tokens after a prompt of 16; prefill of ${sizes.prefill}; context ${sizes.contextLength}. Medians; spread is (90th - 10th percentile) / median; ratios are medians of the ratios of each round.`,
     ...(quick ? ['', '**A quick run for debugging: its numbers mean nothing.**'] : []),
     ...groups
       .filter(({ otherCpu }) => otherCpu > disturbed)

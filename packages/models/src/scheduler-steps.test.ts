@@ -48,7 +48,7 @@ function setUp(slots: number, maxRows = 128) {
   return { open, ran, claims, total };
 }
 
-/** A sequence of so many tokens behind a prompt. */
+/** A sequence of so many tokens after a prompt. */
 async function generate(lane: Lane, prompt: number, tokens: number, token = 1): Promise<void> {
   const ids = Array.from({ length: prompt }, () => token);
   try {
