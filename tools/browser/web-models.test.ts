@@ -71,7 +71,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       await person.leave();
     });
 
-    test('files of a folder, and what is no model', async () => {
+    furtherTest('files of a folder, and what is no model', async () => {
       const person = await Person.visit(browser, site.url);
       const { page } = person;
       const files = (...names: string[]) => names.map((name) => join(modelFolder, name));
@@ -136,7 +136,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
   });
 
   describe('what can go wrong', () => {
-    test('a worker that dies: the chat is kept, and the next message loads the model again', async () => {
+    furtherTest('a worker that dies: the chat is kept, and the next message loads the model again', async () => {
       const person = await Person.visit(browser, site.url);
       const { page } = person;
       await person.say('Tell me a long story.');
