@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
+import { openLlama } from './engines/llama-cpp.mjs';
 import { importModels, root } from './relufy-packages.mjs';
 import { median } from './statistics.mjs';
 
@@ -27,15 +28,7 @@ const decoded = 32;
 const { loadModel } = await importModels();
 const relufy = await loadModel(values.model, { threads, slots: most, contextLength });
 
-const { getLlama, LlamaLogLevel } = await import('node-llama-cpp');
-const llama = await getLlama({
-  gpu: false,
-  build: 'never',
-  skipDownload: true,
-  progressLogs: false,
-  logLevel: LlamaLogLevel.error,
-  maxThreads: threads,
-});
+const llama = await openLlama(threads);
 const llamaModel = await llama.loadModel({ modelPath: values.gguf });
 const context = await llamaModel.createContext({ contextSize: contextLength, sequences: most, threads });
 const sequences = Array.from({ length: most }, () => context.getSequence());

@@ -6,12 +6,13 @@ import type { AnswerEvent, Answering, Asked } from './answer.js';
 import { answerResponse } from './answer-response.js';
 import { badField } from './api-error.js';
 import type { Body } from './body.js';
+import { preparedChat } from './chat-request.js';
 import { serverSentEvents, sseData } from './event-stream.js';
 import { figuresOf, newId, nowSeconds, usageOf } from './figures.js';
 import { chatLogprobs } from './logprobs.js';
 import { outputFields } from './output-fields.js';
-import { chatFields, chatIds } from './prompts.js';
-import { countOf, keepAliveMs, samplingFields, streamFields, withRecommended } from './sampling-fields.js';
+import { chatFields } from './prompts.js';
+import { countOf, keepAliveMs, samplingFields, streamFields } from './sampling-fields.js';
 import type { Call } from './service.js';
 
 export const maxTokenNames = ['max_completion_tokens', 'max_tokens', 'max_new_tokens', 'n_predict'] as const;
@@ -33,16 +34,7 @@ export async function chatCompletions(call: Call, body: Body): Promise<Response>
       ignoreKnown(body);
       call.service.unreadFields.tell(call.route, body.unread());
       const shaped = output.forModel(model, chat);
-      return {
-        prompts: [chatIds(model, shaped)],
-        options: {
-          ...(call.service.recommendedSampling ? withRecommended(sampling, model) : sampling),
-          ...shaped.options,
-          ...(wantsLogprobs && { logprobs: topCount }),
-        },
-        count,
-        parser: shaped.parser,
-      };
+      return preparedChat(call, model, { sampling, shaped, logprobs: wantsLogprobs ? topCount : undefined, count });
     },
   };
   const head = {

@@ -6,12 +6,10 @@ import { aText, aWhole, oneOf } from '@relufy/tensor';
 import { badField } from './api-error.js';
 import type { Body } from './body.js';
 import { inSlot } from './in-slot.js';
+import { type Pooling, pooled, poolings } from './pooling.js';
 import { promptsOf } from './prompts.js';
 import { keepAliveMs } from './sampling-fields.js';
 import type { Call } from './service.js';
-
-export const poolings = ['mean', 'last'] as const;
-export type Pooling = (typeof poolings)[number];
 
 export async function embeddings(call: Call, body: Body): Promise<Response> {
   const format = body.get<'float' | 'base64'>('encoding_format', oneOf('float', 'base64')) ?? 'float';
@@ -57,23 +55,9 @@ export async function embed(
   for (const ids of prompts) {
     signal.throwIfAborted();
     const { captured } = await model.forward(ids, { capture: [tap] });
-    vectors.push(normalized(pooled(captured[tap] as Float32Array, ids.length, pooling)));
+    vectors.push(Float32Array.from(pooled(captured[tap] as Float32Array, ids.length, pooling)));
   }
   return { vectors, tokens: prompts.reduce((sum, { length }) => sum + length, 0) };
-}
-
-/** `states`: [tokens, width]. */
-function pooled(states: Float32Array, tokens: number, pooling: Pooling): Float64Array {
-  const width = states.length / tokens;
-  const sum = new Float64Array(width);
-  for (let token = pooling === 'last' ? tokens - 1 : 0; token < tokens; token++)
-    for (let i = 0; i < width; i++) sum[i] = (sum[i] as number) + (states[token * width + i] as number);
-  return sum;
-}
-
-function normalized(vector: Float64Array): Float32Array {
-  const length = Math.hypot(...vector);
-  return Float32Array.from(vector, (value) => (length > 0 ? value / length : 0));
 }
 
 /** The bytes of its f32, little-endian, as OpenAI's clients ask for by default. */

@@ -8,14 +8,15 @@ import { answerResponse } from './answer-response.js';
 import { badField } from './api-error.js';
 import { Body } from './body.js';
 import { collect, withoutEnd } from './chat-completions.js';
+import { preparedChat } from './chat-request.js';
 import { checkDimensions, embed } from './embeddings.js';
 import { jsonLine, jsonLines } from './event-stream.js';
 import { inSlot } from './in-slot.js';
 import { chatLogprobs } from './logprobs.js';
 import { pull, readOnly, running, show, tags, version } from './ollama-models.js';
 import { outputFieldsOf } from './output-fields.js';
-import { type ChatFields, chatIds, checkRoom, messagesOf, promptsOf, tokenizerOf } from './prompts.js';
-import { keepAliveMs, samplingFields, withRecommended } from './sampling-fields.js';
+import { type ChatFields, checkRoom, messagesOf, promptsOf, tokenizerOf } from './prompts.js';
+import { keepAliveMs, samplingFields } from './sampling-fields.js';
 import type { Call } from './service.js';
 
 type Route = (call: Call, body: Body) => Promise<Response> | Response;
@@ -88,16 +89,7 @@ async function chat(call: Call, body: Body): Promise<Response> {
       const sampling = samplingFields(options, model, { maxTokens });
       call.service.unreadFields.tell(call.route, [...body.unread(), ...options.unread()]);
       const shaped = output.forModel(model, fields);
-      return {
-        prompts: [chatIds(model, shaped)],
-        options: {
-          ...(call.service.recommendedSampling ? withRecommended(sampling, model) : sampling),
-          ...shaped.options,
-          ...(wanted.logprobs !== undefined && { logprobs: wanted.logprobs }),
-        },
-        count: 1,
-        parser: shaped.parser,
-      };
+      return preparedChat(call, model, { sampling, shaped, logprobs: wanted.logprobs, count: 1 });
     },
   };
   return written(call, asked, wanted, 'message');
@@ -143,17 +135,11 @@ async function generate(call: Call, body: Body): Promise<Response> {
         options: { addGenerationPrompt: true, ...(template ? { template } : {}) },
       };
       const shaped = output.forModel(model, fields);
+      const { logprobs } = wanted;
+      if (isChat) return preparedChat(call, model, { sampling, shaped, logprobs, count: 1 });
       return {
-        prompts: [
-          isChat
-            ? chatIds(model, shaped)
-            : checkRoom(promptsOf(prompt, model)[0] as readonly number[], model, 'prompt'),
-        ],
-        options: {
-          ...(call.service.recommendedSampling && isChat ? withRecommended(sampling, model) : sampling),
-          ...shaped.options,
-          ...(wanted.logprobs !== undefined && { logprobs: wanted.logprobs }),
-        },
+        prompts: [checkRoom(promptsOf(prompt, model)[0] as readonly number[], model, 'prompt')],
+        options: { ...sampling, ...shaped.options, ...(logprobs !== undefined && { logprobs }) },
         count: 1,
         parser: isRaw ? undefined : shaped.parser,
       };

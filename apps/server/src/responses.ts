@@ -8,12 +8,13 @@ import { answerResponse } from './answer-response.js';
 import { ApiError, badField } from './api-error.js';
 import type { Body } from './body.js';
 import { collect, ignoreKnown, type Written, withoutEnd } from './chat-completions.js';
+import { preparedChat } from './chat-request.js';
 import { serverSentEvents, sseEvent } from './event-stream.js';
 import { figuresOf, newId, nowSeconds, timingsOf } from './figures.js';
 import { chatLogprobs } from './logprobs.js';
 import { outputFieldsOf } from './output-fields.js';
-import { type ChatFields, chatIds, messagesOf } from './prompts.js';
-import { samplingFields, withRecommended } from './sampling-fields.js';
+import { type ChatFields, messagesOf } from './prompts.js';
+import { samplingFields } from './sampling-fields.js';
 import type { Call } from './service.js';
 
 export async function responses(call: Call, body: Body): Promise<Response> {
@@ -53,16 +54,8 @@ export async function responses(call: Call, body: Body): Promise<Response> {
       body.ignore('truncation', 'reasoning', 'stream_options', 'max_tool_calls', 'prompt');
       call.service.unreadFields.tell(call.route, body.unread());
       const shaped = output.forModel(model, fields);
-      return {
-        prompts: [chatIds(model, shaped)],
-        options: {
-          ...(call.service.recommendedSampling ? withRecommended(sampling, model) : sampling),
-          ...shaped.options,
-          ...(wantsLogprobs && { logprobs: topCount ?? 0 }),
-        },
-        count: 1,
-        parser: shaped.parser,
-      };
+      const logprobs = wantsLogprobs ? (topCount ?? 0) : undefined;
+      return preparedChat(call, model, { sampling, shaped, logprobs, count: 1 });
     },
   };
   const head = {

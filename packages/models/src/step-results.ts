@@ -36,7 +36,7 @@ export interface ScoreRequest {
   readonly continuations: readonly (readonly number[])[];
 }
 
-/** What a continuation is worth behind a context. */
+/** What a continuation is worth after a context. */
 export interface ContinuationScore {
   /** The sum of log p(token | before) over the continuation. */
   readonly logprob: number;

@@ -13,10 +13,10 @@ const weightBytes = new Map([
   [8, 34 / 32], // Q8_0
 ]);
 
-/** @param {import('./engine.mjs').EngineSpec} spec @returns {Promise<import('./engine.mjs').Engine>} */
-export async function open({ model: modelPath, threads, contextLength }) {
+/** llama.cpp on processor cores alone, as its package brings it. @param {number} threads */
+export async function openLlama(threads) {
   const { getLlama, LlamaLogLevel } = await import('node-llama-cpp');
-  const llama = await getLlama({
+  return getLlama({
     gpu: false,
     build: 'never',
     skipDownload: true,
@@ -24,6 +24,11 @@ export async function open({ model: modelPath, threads, contextLength }) {
     logLevel: LlamaLogLevel.error,
     maxThreads: threads,
   });
+}
+
+/** @param {import('./engine.mjs').EngineSpec} spec @returns {Promise<import('./engine.mjs').Engine>} */
+export async function open({ model: modelPath, threads, contextLength }) {
+  const llama = await openLlama(threads);
   const begin = performance.now();
   const model = await llama.loadModel({ modelPath });
   const context = await model.createContext({ contextSize: contextLength, threads });

@@ -1,7 +1,8 @@
 // All conversations as one JSON file, and back. What is read was written by anybody: every field is checked, and an error
 // names the place. Does not own storage (chat-store.ts).
 import { type Settings, settingTable } from '@relufy/chat/settings';
-import { type Chat, type Figures, type Message, newId } from './chat-tree.js';
+import type { Figures } from '../engine/engine.js';
+import { type Chat, type Message, newId } from './chat-tree.js';
 
 const format = 'relufy-chats';
 

@@ -1,6 +1,7 @@
 // A conversation as a tree: a message knows the one before it, an edit or another answer is a sibling, and a chat shows the
 // path to one leaf. Pure functions over plain data. Does not own storage (chat-store.ts) nor how it is shown.
 import type { Settings } from '@relufy/chat/settings';
+import type { Figures } from '../engine/engine.js';
 
 export interface Chat {
   readonly id: string;
@@ -13,17 +14,6 @@ export interface Chat {
   readonly settings: Settings;
   /** The newest message that is shown; '': none yet. */
   readonly leaf: string;
-}
-
-/** What an answer cost. */
-export interface Figures {
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  readonly completionTokens: number;
-  readonly tokensPerSecond: number;
-  readonly seed?: number;
-  readonly weightBytes?: number;
-  readonly denseWeightBytes?: number;
 }
 
 export interface Message {

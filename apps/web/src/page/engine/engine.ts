@@ -68,9 +68,8 @@ export interface Token {
   readonly activity?: StepActivity;
 }
 
-export interface Answer {
-  readonly text: string;
-  readonly finishReason: GenerateResult['finishReason'];
+/** What an answer cost. */
+export interface Figures {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly completionTokens: number;
@@ -79,6 +78,11 @@ export interface Answer {
   /** Mean bytes of weights read for a token, and what a dense step reads; absent where the server does not say. */
   readonly weightBytes?: number;
   readonly denseWeightBytes?: number;
+}
+
+export interface Answer extends Figures {
+  readonly text: string;
+  readonly finishReason: GenerateResult['finishReason'];
   /** Messages of the request that the model did not see, by their places. */
   readonly forgotten: readonly number[];
 }
