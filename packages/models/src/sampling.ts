@@ -197,24 +197,27 @@ export function createSampler(options: SamplingOptions, vocabSize: number, mask?
     add(options.typicalP, 1, typicalP);
   }
   const random = uniform(seed);
+  // one array for all tokens: 8 bytes a logit are garbage that a step of a small model would wait for
+  const values = new Float64Array(vocabSize);
   return {
     seed,
     sample(logits, previous, promptLength) {
       if (heat === 0 && filters.length === 0 && mask === undefined) return argmax(logits);
-      const top = largest(logits);
+      values.set(logits);
+      let top = largest(values);
       if (!Number.isFinite(top)) throw new RelufyError('input', `sample: expected finite logits, got ${top}.`);
-      const filtered = filters.length > 0 || mask ? new Float64Array(logits) : logits;
-      mask?.mask(filtered);
-      const allowed = mask && filters.length > 0 ? filtered.slice() : filtered;
-      for (const filter of filters) filter(filtered, previous, promptLength);
+      mask?.mask(values);
+      const allowed = mask && filters.length > 0 ? values.slice() : values;
+      for (const filter of filters) filter(values, previous, promptLength);
+      if (filters.length > 0 || mask) top = largest(values);
       // a form goes before penalties: where it leaves only what they forbid, its best is taken
-      if (mask && largest(filtered) === Number.NEGATIVE_INFINITY) return argmax(allowed);
-      if (filters.length > 0 && largest(filtered) === Number.NEGATIVE_INFINITY)
+      if (mask && top === Number.NEGATIVE_INFINITY) return argmax(allowed);
+      if (top === Number.NEGATIVE_INFINITY)
         throw new RelufyError(
           'option',
           `generate option "noRepeatNgramSize": expected a token that may follow at position ${previous.length}, got none of ${vocabSize}. Raise it.`,
         );
-      return heat === 0 ? argmax(filtered) : draw(softmax(filtered), random());
+      return heat === 0 ? argmax(values) : draw(softmax(values, top, values), random());
     },
   };
 }
@@ -278,9 +281,8 @@ function draw(probabilities: Float64Array, random: number): number {
   return last; // rounding left a crumb
 }
 
-function softmax(logits: Logits): Float64Array {
-  const top = largest(logits);
-  const out = new Float64Array(logits.length);
+/** `out` may be `logits`. */
+function softmax(logits: Logits, top = largest(logits), out = new Float64Array(logits.length)): Float64Array {
   let sum = 0;
   for (let i = 0; i < out.length; i++) {
     const value = Math.exp((logits[i] as number) - top);
