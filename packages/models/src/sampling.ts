@@ -198,11 +198,12 @@ export function createSampler(options: SamplingOptions, vocabSize: number, mask?
   }
   const random = uniform(seed);
   // one array for all tokens: 8 bytes a logit are garbage that a step of a small model would wait for
-  const values = new Float64Array(vocabSize);
+  let values: Float64Array<ArrayBuffer> | undefined;
   return {
     seed,
     sample(logits, previous, promptLength) {
       if (heat === 0 && filters.length === 0 && mask === undefined) return argmax(logits);
+      values ??= new Float64Array(vocabSize);
       values.set(logits);
       let top = largest(values);
       if (!Number.isFinite(top)) throw new RelufyError('input', `sample: expected finite logits, got ${top}.`);
