@@ -1,5 +1,6 @@
 // Sampling filters against the numbers of the Hugging Face implementation, and the seeded choice.
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import * as sampling from './sampling.js';
@@ -29,6 +30,66 @@ describeShared('golden sampling', 'golden/sampling.json', () => {
         });
       }
     });
+});
+
+describe('filters that sort no more than they need', () => {
+  /** Ties, distances of any size, and tokens that may not come. */
+  const someLogits = fc
+    .tuple(
+      fc.double({ min: 0.01, max: 200, noNaN: true }),
+      fc.array(fc.integer({ min: -12, max: 12 }), { minLength: 1, maxLength: 200 }),
+    )
+    .map(([scale, values]) =>
+      Float64Array.from(values, (value, i) => (i > 0 && value === -12 ? Number.NEGATIVE_INFINITY : value * scale)),
+    );
+  const byFalling = (values: Float64Array) =>
+    [...values.keys()].sort((a, b) =>
+      (values[a] as number) < (values[b] as number) ? 1 : values[a] === values[b] ? a - b : -1,
+    );
+  const probabilitiesOf = (logits: Float64Array) => {
+    const shares = logits.map((logit) => Math.exp(logit - Math.max(...logits)));
+    return shares.map((share) => share / shares.reduce((sum, other) => sum + other, 0));
+  };
+  /** Those of the order, up to the one with which their probabilities reach p. */
+  const untilMass = (order: number[], probabilities: Float64Array, p: number) => {
+    let mass = 0;
+    return order.filter((id) => {
+      const isKept = mass < p;
+      mass += probabilities[id] as number;
+      return isKept;
+    });
+  };
+  const kept = (logits: Float64Array, filter: sampling.LogitsFilter) => {
+    const filtered = logits.slice();
+    filter(filtered, [], 0);
+    for (const [i, logit] of filtered.entries()) if (logit !== Number.NEGATIVE_INFINITY) expect(logit).toBe(logits[i]);
+    return [...filtered.keys()].filter((id) => filtered[id] !== Number.NEGATIVE_INFINITY);
+  };
+  const possible = (logits: Float64Array, ids: number[]) =>
+    ids.filter((id) => logits[id] !== Number.NEGATIVE_INFINITY).sort((a, b) => a - b);
+
+  it('top p, typical p and top k keep what the whole order says', () => {
+    fc.assert(
+      fc.property(someLogits, fc.double({ min: 0.01, max: 0.99, noNaN: true }), fc.nat(210), (logits, p, k) => {
+        const probabilities = probabilitiesOf(logits);
+        const order = byFalling(logits);
+        expect(kept(logits, sampling.topP(p))).toEqual(possible(logits, untilMass(order, probabilities, p)));
+        const entropy = probabilities.reduce((sum, share) => sum - (share > 0 ? share * Math.log(share) : 0), 0);
+        const nearness = probabilities.map((share) =>
+          share > 0 ? -Math.abs(-Math.log(share) - entropy) : -Number.MAX_VALUE,
+        );
+        const typical = untilMass(byFalling(nearness), probabilities, p);
+        expect(kept(logits, sampling.typicalP(p))).toEqual(possible(logits, typical));
+        const bar = logits[order[k] as number] ?? Number.NEGATIVE_INFINITY;
+        expect(kept(logits, sampling.topK(k + 1))).toEqual(
+          possible(
+            logits,
+            order.filter((id) => (logits[id] as number) >= bar),
+          ),
+        );
+      }),
+    );
+  });
 });
 
 describe('sampler', () => {

@@ -85,7 +85,7 @@ export function temperature(value: number): LogitsFilter {
 export function topK(k: number): LogitsFilter {
   return (logits) => {
     if (k >= logits.length) return;
-    const bar = logits.slice().sort()[logits.length - k] as number;
+    const bar = logits[topIndices(logits, k)[k - 1] as number] as number;
     keep(logits, (logit) => logit >= bar);
   };
 }
@@ -93,12 +93,7 @@ export function topK(k: number): LogitsFilter {
 export function topP(p: number): LogitsFilter {
   return (logits) => {
     const probabilities = softmax(logits);
-    const order = descending(logits);
-    let mass = 0;
-    let kept = 0;
-    // the token that crosses p is kept, and at least one is
-    while (kept < order.length && mass < p) mass += probabilities[order[kept++] as number] as number;
-    for (const index of order.subarray(Math.max(1, kept))) logits[index] = Number.NEGATIVE_INFINITY;
+    keepMass(logits, logits, probabilities, p);
   };
 }
 
@@ -114,14 +109,8 @@ export function typicalP(mass: number): LogitsFilter {
     const probabilities = softmax(logits);
     let entropy = 0;
     for (const p of probabilities) if (p > 0) entropy -= p * Math.log(p);
-    const distance = Float64Array.from(probabilities, (p) =>
-      p > 0 ? Math.abs(-Math.log(p) - entropy) : Number.MAX_VALUE,
-    );
-    const order = Uint32Array.from(distance.keys()).sort((a, b) => (distance[a] as number) - (distance[b] as number));
-    let sum = 0;
-    let kept = 0;
-    while (kept < order.length && sum < mass) sum += probabilities[order[kept++] as number] as number;
-    for (const index of order.subarray(Math.max(1, kept))) logits[index] = Number.NEGATIVE_INFINITY;
+    const nearness = probabilities.map((p) => (p > 0 ? -Math.abs(-Math.log(p) - entropy) : -Number.MAX_VALUE));
+    keepMass(logits, nearness, probabilities, mass);
   };
 }
 
@@ -240,17 +229,7 @@ export function logSumExp(logits: Logits): number {
 
 /** The indices of the n largest, best first; equal ones in order of index. */
 export function topIndices(logits: Logits, n: number): number[] {
-  // sorting a vocabulary takes longer than a step of a small model; of a few, one pass finds them
-  if (n > 64) return [...descending(logits).subarray(0, n)];
-  const best: number[] = [];
-  for (let i = 0; i < logits.length && n > 0; i++) {
-    const logit = logits[i] as number;
-    if (best.length === n && logit <= (logits[best[n - 1] as number] as number)) continue;
-    let at = Math.min(best.length, n - 1);
-    for (; at > 0 && (logits[best[at - 1] as number] as number) < logit; at--) best[at] = best[at - 1] as number;
-    best[at] = i;
-  }
-  return best;
+  return n === 0 ? [] : [...leading(logits, n, () => 1).subarray(0, n)];
 }
 
 export interface TokenLogprob {
@@ -286,7 +265,8 @@ function draw(probabilities: Float64Array, random: number): number {
 function softmax(logits: Logits, top = largest(logits), out = new Float64Array(logits.length)): Float64Array {
   let sum = 0;
   for (let i = 0; i < out.length; i++) {
-    const value = Math.exp((logits[i] as number) - top);
+    const logit = logits[i] as number;
+    const value = logit === Number.NEGATIVE_INFINITY ? 0 : Math.exp(logit - top);
     out[i] = value;
     sum += value;
   }
@@ -306,9 +286,45 @@ function largest(values: Logits): number {
   return top;
 }
 
-/** Indices by falling logit; equal logits in order of index. */
-function descending(logits: Logits): Uint32Array {
-  return Uint32Array.from(logits.keys()).sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
+/** Leaves the tokens of the largest `values` whose probabilities together reach `mass`: the one that crosses it is kept. */
+function keepMass(logits: Logits, values: Logits, probabilities: Float64Array, mass: number): void {
+  const probabilityOf = (id: number) => probabilities[id] as number;
+  // a little more: added in another order, the same numbers may miss it by their rounding
+  const order = leading(values, mass + 1e-9, probabilityOf);
+  let kept = 0;
+  for (let sum = 0; kept < order.length && sum < mass; kept++) sum += probabilityOf(order[kept] as number);
+  const own = Array.from(order.subarray(0, kept), (id) => logits[id] as number);
+  logits.fill(Number.NEGATIVE_INFINITY);
+  for (const [i, logit] of own.entries()) logits[order[i] as number] = logit;
+}
+
+const buckets = 64;
+const bucketsPerNat = 2;
+
+/**
+ * The indices of the largest values, in falling order, equal ones in order of index: at least those whose weights together
+ * reach `weight`. To sort all of a vocabulary takes longer than a step of a small model, so values are counted by their
+ * distance from the largest first, and no more are sorted than are needed.
+ */
+function leading(values: Logits, weight: number, weightOf: (index: number) => number): Uint32Array {
+  const top = largest(values);
+  const bucketOf = (value: number) => Math.min(buckets - 1, bucketsPerNat * (top - value));
+  const weights = new Float64Array(buckets);
+  const counts = new Uint32Array(buckets);
+  for (let i = 0; i < values.length; i++) {
+    const bucket = Math.floor(bucketOf(values[i] as number));
+    weights[bucket] = (weights[bucket] as number) + weightOf(i);
+    counts[bucket] = (counts[bucket] as number) + 1;
+  }
+  let count = 0;
+  let end = 0;
+  for (let sum = 0; end < buckets && sum < weight; end++) {
+    sum += weights[end] as number;
+    count += counts[end] as number;
+  }
+  const indices = new Uint32Array(count);
+  for (let i = 0, n = 0; n < count; i++) if (bucketOf(values[i] as number) < end) indices[n++] = i;
+  return indices.sort((a, b) => (values[b] as number) - (values[a] as number) || a - b);
 }
 
 function keep(logits: Logits, wanted: (logit: number) => boolean): void {
