@@ -91,8 +91,9 @@ export function topK(k: number): LogitsFilter {
 }
 
 export function topP(p: number): LogitsFilter {
+  let probabilities: Float64Array | undefined;
   return (logits) => {
-    const probabilities = softmax(logits);
+    probabilities = softmax(logits, largest(logits), probabilities);
     keepMass(logits, logits, probabilities, p);
   };
 }
@@ -261,17 +262,21 @@ function draw(probabilities: Float64Array, random: number): number {
   return last; // rounding left a crumb
 }
 
-/** `out` may be `logits`. */
-function softmax(logits: Logits, top = largest(logits), out = new Float64Array(logits.length)): Float64Array {
+/** Further below the best one, a token's share is 4e-18 of its: a random number of 32 bits never draws it. */
+const negligible = -40;
+
+/** Fills `out`, which may be `logits`, if it is as long. */
+function softmax(logits: Logits, top = largest(logits), out?: Float64Array): Float64Array {
+  const shares = out?.length === logits.length ? out : new Float64Array(logits.length);
   let sum = 0;
-  for (let i = 0; i < out.length; i++) {
-    const logit = logits[i] as number;
-    const value = logit === Number.NEGATIVE_INFINITY ? 0 : Math.exp(logit - top);
-    out[i] = value;
-    sum += value;
+  for (let i = 0; i < shares.length; i++) {
+    const distance = (logits[i] as number) - top;
+    const share = distance < negligible ? 0 : Math.exp(distance);
+    shares[i] = share;
+    sum += share;
   }
-  for (let i = 0; i < out.length; i++) out[i] = (out[i] as number) / sum;
-  return out;
+  for (let i = 0; i < shares.length; i++) shares[i] = (shares[i] as number) / sum;
+  return shares;
 }
 
 /** NaN where there is one. */
