@@ -126,8 +126,8 @@ static inline void addParts(float* sums, float* levels, int part, int partCount,
 }
 constexpr int partLevels = 3;
 
-/** Rows that pass together: their sums stay in L2. */
-constexpr int transposedRows = 32 * tileRows;
+/** Rows that pass together, whole tiles of at least 128: a step's worth, so that a panel is widened once a step. */
+constexpr int transposedRows = (127 + tileRows) / tileRows * tileRows;
 
 static inline size_t gemmTransposedScratch(int allRows) {
   const int rows = least(allRows, transposedRows);
