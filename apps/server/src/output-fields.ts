@@ -194,7 +194,7 @@ function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutp
         tools,
         toolChoice: choice,
         parallelToolCalls: isParallel,
-        toolCallFormat: callForms[format.calls as FormatName],
+        toolCallFormat: format.calls as FormatName,
       },
     }),
     parser: (prompt) =>
@@ -207,12 +207,6 @@ function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutp
       }),
   };
 }
-
-const callForms: Readonly<Record<FormatName, NonNullable<GenerateOptions['toolCallFormat']>>> = {
-  hermes: 'hermes',
-  llama: 'llama',
-  mistral: { before: '[TOOL_CALLS][', after: ']', between: '', argumentsKey: 'arguments' },
-};
 
 /** Tokens at the end of a prompt in which the assistant's turn begins. */
 const mostPrefix = 512;

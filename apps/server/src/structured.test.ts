@@ -83,9 +83,9 @@ describe('formats', () => {
 
   test.each([
     [
-      { response_format: { type: 'json_schema', json_schema: { schema: { type: 'object', patternProperties: {} } } } },
+      { response_format: { type: 'json_schema', json_schema: { schema: { type: 'object', dependentRequired: {} } } } },
       'response_format',
-      'patternProperties',
+      'dependentRequired',
     ],
     [{ response_format: { type: 'json_schema', json_schema: { schema: { not: {} } } } }, 'response_format', 'not'],
     [{ tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', if: {} } } }] }, 'tools', 'if'],

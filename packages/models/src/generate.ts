@@ -16,6 +16,7 @@ import {
 } from '@relufy/tensor';
 import { type ChatMessage, StreamDetokenizer, type Tokenizer } from '@relufy/tokenizer';
 import type { Constraint, ConstraintOptions } from './constrained/constraint.js';
+import { toolCallFormats } from './constrained/tool-calls.js';
 import type { ReuseOptions } from './reuse.js';
 import { createSampler, type SamplingOptions, samplingRules, type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { ModelStats } from './statistics.js';
@@ -67,10 +68,14 @@ function generateRules(vocabSize: number): OptionRules<GenerateOptions> {
     tools: { expected: 'a list of { function: { name, parameters } }', fits: areTools },
     toolChoice: anything, // tool-calls.ts looks into these
     parallelToolCalls: aBoolean,
-    toolCallFormat: either('hermes, llama or { before, after, between, argumentsKey }', oneOf('hermes', 'llama'), {
-      expected: '',
-      fits: isToolCallFormat,
-    }),
+    toolCallFormat: either(
+      'hermes, llama, mistral or { before, after, between, argumentsKey }',
+      oneOf(...Object.keys(toolCallFormats)),
+      {
+        expected: '',
+        fits: isToolCallFormat,
+      },
+    ),
     ...samplingRules(),
   };
 }
@@ -196,8 +201,11 @@ function areTools(value: unknown): boolean {
 }
 
 function isToolCallFormat(value: unknown): boolean {
-  const { before, after, between, argumentsKey } = (value ?? {}) as Record<string, unknown>;
-  return [before, after, between, argumentsKey].every((part) => typeof part === 'string');
+  const format = (value ?? {}) as Record<string, unknown>;
+  return (
+    ['before', 'after', 'between', 'argumentsKey'].every((key) => typeof format[key] === 'string') &&
+    ['beforeAll', 'afterAll', 'mark'].every((key) => ['string', 'undefined'].includes(typeof format[key]))
+  );
 }
 
 function samplingOptionsOf(options: GenerateOptions): SamplingOptions {

@@ -45,7 +45,7 @@ export class Automaton {
     this.start = this.#state(this.#rules[0]!.map((items) => this.#place(items, 0, undefined)));
   }
 
-  /** The state behind a byte; null where the grammar has no such byte there. */
+  /** The state after a byte; null where the grammar has no such byte there. */
   step(state: State, byte: number): State | null {
     const known = state.next[byte];
     if (known !== undefined) return known;

@@ -1,66 +1,12 @@
 // Forms of answers, without a model: walks over random tokens that a form allows. What comes to an end is valid for an
 // independent validator (ajv). RELUFY_FUZZ_RUNS asks for more schemas.
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { createTokenizer } from '@relufy/tokenizer';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ConstraintOptions, Constraints } from './constraint.js';
+import { Constraints } from './constraint.js';
 import type { JsonSchema } from './json-schema.js';
-
-const model = (file: string) =>
-  readFileSync(fileURLToPath(new URL(`../../../llama-tales/model/${file}`, import.meta.url)), 'utf8');
-const tokenizer = createTokenizer({
-  name: 'llama-tales',
-  tokenizerJson: model('tokenizer.json'),
-  tokenizerConfig: model('tokenizer_config.json'),
-});
-const { vocabSize } = tokenizer;
-const stop = tokenizer.eosId as number;
-const constraints = new Constraints(tokenizer, vocabSize);
-
-/** mulberry32 */
-function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Tokens that end something: a walk that never takes them comes to no end. */
-const closing = new Set(
-  Array.from({ length: vocabSize }, (_, id) => id).filter((id) => /["}\],]/.test(tokenizer.decode([id]))),
-);
-
-/** A text that the form allows, by chance; undefined where it did not end in time. */
-function walk(options: ConstraintOptions, seed: number, most = 300): string | undefined {
-  const constraint = constraints.open(options, new Set([stop]));
-  if (constraint === undefined) throw new Error('no form');
-  const random = randomFrom(seed);
-  const bytes: number[] = [];
-  for (let n = 0; n < most; n++) {
-    const logits = new Float32Array(vocabSize);
-    constraint.mask(logits);
-    let allowed: number[] = [];
-    for (let id = 0; id < vocabSize; id++) if (logits[id] === 0) allowed.push(id);
-    expect(allowed.length).toBeGreaterThan(0);
-    expect(allowed.includes(stop)).toBe(constraint.isComplete);
-    const ends = allowed.filter((id) => closing.has(id));
-    if (ends.length > 0 && random() < (n < most / 2 ? 0.4 : 0.9)) allowed = ends;
-    const id = allowed[Math.floor(random() * allowed.length)] as number;
-    const isOver = constraint.isEnd || (constraint.isComplete && random() < 0.5);
-    if (isOver || id === stop) return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes));
-    bytes.push(...tokenizer.tokenBytes(id));
-    constraint.accept(id);
-    if (constraint.isEnd) return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes));
-  }
-  return undefined;
-}
+import { constraints, stop, walk } from './testing.js';
 
 // what a value inherits ("constructor") is none of its properties
 const ajv = new Ajv2020({ strict: false, ownProperties: true });
@@ -80,7 +26,8 @@ function valuesOf(schema: JsonSchema, walks = 6, seed = 1): unknown[] {
   return values;
 }
 
-const name = fc.constantFrom('a', 'ab', 'name', 'x y', 'é', '"q"', '__proto__', 'constructor');
+// without __proto__, which ajv takes for an additional property
+const name = fc.constantFrom('a', 'ab', 'name', 'x y', 'é', '"q"', 'constructor');
 const scalar = fc.oneof(
   fc.constant({ type: 'string' }),
   fc.constant({ type: 'boolean' }),
@@ -91,7 +38,9 @@ const scalar = fc.oneof(
   ),
   fc.record({
     type: fc.constant('string'),
-    format: fc.constantFrom('date', 'time', 'date-time', 'uuid', 'ipv4', 'email'),
+    format: fc.constantFrom(
+      ...['date', 'time', 'date-time', 'duration', 'uuid', 'ipv4', 'ipv6', 'hostname', 'uri', 'email'],
+    ),
   }),
   fc.record({
     type: fc.constant('string'),
@@ -123,6 +72,43 @@ const scalar = fc.oneof(
   fc.record({ enum: fc.array(fc.jsonValue({ maxDepth: 1 }), { minLength: 1, maxLength: 4 }) }),
   fc.record({ const: fc.jsonValue({ maxDepth: 2 }) }),
   fc.constant({ type: ['string', 'null'] }),
+  // keywords that hold together, and what `not` leaves
+  fc.record({
+    type: fc.constant('string'),
+    pattern: fc.constantFrom('^[a-f]+$', '[0-9]', '^é*"?', '^(ab|c)*$'),
+    minLength: fc.nat(2),
+    maxLength: fc.integer({ min: 4, max: 9 }),
+    not: fc.constantFrom({ const: 'abc' }, { pattern: 'ff' }, { enum: ['c', 3, 'cc'] }, { minLength: 4 }, false),
+  }),
+  fc
+    .tuple(
+      fc.constantFrom('integer', 'number'),
+      fc.constantFrom(1, 2, 3, 7, 12, 100, 0.5, 0.25, 1.5),
+      fc.integer({ min: -300, max: 300 }),
+      fc.nat(2),
+    )
+    .map(([type, multipleOf, minimum, how]) => ({
+      ...{ type, multipleOf },
+      ...(how > 0 && { minimum }),
+      ...(how > 1 && { maximum: minimum + 250 }),
+    })),
+  fc
+    .tuple(
+      fc.constantFrom<unknown>('integer', 'number', 'boolean', ['string', 'null'], ['integer', 'array'], undefined),
+      fc.constantFrom(
+        ...[{ const: true }, { enum: [0, 1, 2.5, '', 'a', null] }, { multipleOf: 2 }, { multipleOf: 0.5 }],
+        ...[{ type: 'string' }, { type: ['array', 'null'] }, { type: 'string', pattern: '^a' }],
+      ),
+    )
+    .filter(
+      ([type, not]) => !('multipleOf' in not) || type === 'number' || (type === 'integer' && not.multipleOf === 2),
+    )
+    .map(([type, not]) => ({ ...(type !== undefined && { type }), not })),
+);
+const finite = fc.oneof(
+  fc.record({ enum: fc.array(fc.jsonValue({ maxDepth: 1 }), { minLength: 3, maxLength: 12 }) }),
+  fc.constant({ type: ['boolean', 'null'] }),
+  fc.nat(12).map((span) => ({ type: 'integer', minimum: 2, maximum: 5 + span })),
 );
 const { schema: schemas } = fc.letrec((tie) => ({
   schema: fc.oneof(
@@ -153,14 +139,42 @@ const { schema: schemas } = fc.letrec((tie) => ({
         ...(prefixItems.length > 0 && { prefixItems }),
       })),
     fc.array(tie('schema'), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
+    fc.tuple(finite, fc.nat(3), fc.nat(4)).map(([items, minItems, more]) => ({
+      type: 'array',
+      items,
+      uniqueItems: true,
+      minItems,
+      maxItems: minItems + more,
+    })),
+    fc
+      .tuple(
+        fc.dictionary(name, tie('schema'), { maxKeys: 3 }),
+        fc.dictionary(fc.constantFrom('^[x-z]_', '[0-9]$', '^p'), tie('schema'), { minKeys: 1, maxKeys: 2 }),
+        fc.nat(3),
+        fc.constantFrom(
+          undefined,
+          { maxLength: 5 },
+          { pattern: '^[^_]' },
+          { enum: ['x_1', 'a', 'p'] },
+          { not: { const: 'a' } },
+        ),
+        fc.tuple(fc.nat(2), fc.nat(3)),
+      )
+      .map(([properties, patternProperties, how, propertyNames, [least, more]]) => ({
+        ...{ type: 'object', properties, patternProperties },
+        ...(how > 0 && { additionalProperties: how > 1 ? false : { type: 'boolean' } }),
+        ...(propertyNames && { propertyNames }),
+        ...(how === 3 && { maxProperties: least + more }),
+        ...(how === 0 && { minProperties: Math.min(least, 1) }),
+      })),
   ),
 }));
 
 describe('a JSON Schema', () => {
-  it('gives valid values only, whatever tokens are taken: random schemas', () => {
+  const numRuns = Number(process.env.RELUFY_FUZZ_RUNS ?? 40);
+  it('gives valid values only, whatever tokens are taken: random schemas', { timeout: 60_000 + 500 * numRuns }, () => {
     let ended = 0;
     let walks = 0;
-    const numRuns = Number(process.env.RELUFY_FUZZ_RUNS ?? 40);
     fc.assert(
       fc.property(schemas, fc.nat(), (schema, seed) => {
         walks += 2;
@@ -180,6 +194,39 @@ describe('a JSON Schema', () => {
     );
     const numbers = valuesOf({ type: 'integer', minimum: -2, maximum: 11 }, 400) as number[];
     expect(new Set(numbers).size).toBe(14);
+  });
+
+  it('reaches every value that keywords leave together', () => {
+    const textsOf = (schema: JsonSchema, walks: number) =>
+      [...new Set(valuesOf(schema, walks).map((value) => JSON.stringify(value)))].sort();
+    expect(textsOf({ type: 'integer', minimum: -9, maximum: 20, multipleOf: 7 }, 60)).toEqual(['-7', '0', '14', '7']);
+    expect(textsOf({ type: 'integer', minimum: 0, maximum: 3, not: { enum: [1, 2.0] } }, 30)).toEqual(['0', '3']);
+    expect(textsOf({ type: ['boolean', 'null'], not: { const: false } }, 30)).toEqual(['null', 'true']);
+    expect(textsOf({ type: 'string', pattern: '^[ab]{1,2}$', not: { pattern: 'b' } }, 60)).toEqual(['"a"', '"aa"']);
+    expect(
+      textsOf({ type: 'array', items: { enum: ['a', 'b', 'c'] }, uniqueItems: true, minItems: 3 }, 120),
+    ).toHaveLength(6);
+    const object = {
+      patternProperties: { '^[xy]$': { const: 1 } },
+      additionalProperties: false,
+      propertyNames: { not: { const: 'y' } },
+    };
+    expect(textsOf({ type: 'object', ...object, minProperties: 1 }, 20)).toEqual(['{"x":1}']);
+    const prices = valuesOf({ type: 'number', minimum: 0, maximum: 9, multipleOf: 0.5 }, 60);
+    expect(new Set(prices).size).toBeGreaterThan(8);
+    // ajv divides in f64, where 0.07 is no multiple of 0.01: told by the digits
+    for (let seed = 0; seed < 20; seed++)
+      expect(walk({ jsonSchema: { type: 'number', multipleOf: 0.01 } }, seed)).toMatch(/^[\s]*-?\d+(\.\d{1,2})?$/);
+  });
+
+  it('takes __proto__ for a name as others', () => {
+    const schema = JSON.parse(
+      '{"type":"object","properties":{"__proto__":{"const":1}},"required":["__proto__"],"additionalProperties":{"const":2}}',
+    ) as JsonSchema;
+    for (let seed = 0; seed < 10; seed++) {
+      const found = walk({ jsonSchema: schema }, seed);
+      if (found !== undefined) expect(Object.entries(JSON.parse(found) as object)[0]).toEqual(['__proto__', 1]);
+    }
   });
 
   it('follows references, into itself too', () => {
@@ -221,15 +268,41 @@ describe('a JSON Schema', () => {
   });
 
   it.each([
-    [{ type: 'object', minProperties: 2 }, /#: keyword "minProperties" is not supported/],
+    [{ type: 'object', dependentRequired: {} }, /#: keyword "dependentRequired" is not supported/],
     [
       { type: 'object', properties: { a: { type: 'array', uniqueItems: true } } },
-      /#\/properties\/a: keyword "uniqueItems"/,
+      /#\/properties\/a: keyword "uniqueItems" is supported only where/,
     ],
-    [{ not: {} }, /keyword "not"/],
-    [{ type: 'integer', multipleOf: 3 }, /keyword "multipleOf"/],
+    [{ type: 'array', items: { enum: [1, 1, 2] }, uniqueItems: true, minItems: 3 }, /#\/minItems: expected at most 2/],
+    [{ type: 'array', uniqueItems: 1 }, /#\/uniqueItems: expected true or false/],
+    [{ not: {} }, /#\/not: expected a schema that leaves a value/],
+    [{ not: true }, /#\/not: expected a schema that leaves a value/],
+    [{ type: 'string', not: { type: 'string' } }, /#\/not: expected a schema that leaves a value/],
+    [{ not: { minimum: 3 } }, /#\/not: keyword "minimum" is not supported/],
+    [{ not: { const: [] } }, /#\/not: keyword "const" is supported only with texts/],
+    [{ type: 'number', not: { type: 'integer' } }, /#\/not: keyword "type" is supported only/],
+    [{ type: 'integer', multipleOf: 0 }, /#\/multipleOf: expected a number above 0/],
+    [{ type: 'integer', multipleOf: -3 }, /#\/multipleOf: expected a number above 0/],
+    [
+      { type: 'integer', multipleOf: 999_983 },
+      /#\/multipleOf: expected texts that a table of 20000 states tells apart/,
+    ],
+    [{ type: 'integer', minimum: 4, maximum: 5, multipleOf: 3 }, /expected a multiple of 3 within the bounds/],
+    [{ type: 'string', pattern: '^a{3}$', maxLength: 2 }, /expected keywords that some text fits/],
+    [{ type: 'string', pattern: '(a|b)*a(a|b){18}', maxLength: 40 }, /expected texts that a table of 20000 states/],
+    [{ type: 'object', patternProperties: { '[': {} } }, /"pattern": expected a regular expression/],
+    [
+      { type: 'object', properties: { ab: { type: 'null' } }, patternProperties: { '^a': { type: 'string' } } },
+      /patternProperties\/\^a: expected the schema of #\/properties\/ab, which holds for "ab" too/,
+    ],
+    [
+      { type: 'object', required: ['b'], propertyNames: { enum: ['a'] } },
+      /names that #\/propertyNames allows, got "b"/,
+    ],
+    [{ type: 'object', properties: { a: {} }, minProperties: 2 }, /#: expected as many named properties/],
+    [{ $ref: '#/%' }, /#\/\$ref: expected a place in this schema/],
     [{ type: 'strnig' }, /#\/type: expected object, array/],
-    [{ type: 'string', format: 'hostname' }, /#\/format: expected date/],
+    [{ type: 'string', format: 'iri' }, /#\/format: expected date/],
     [{ type: 'string', pattern: '(?=a)' }, /"pattern": expected groups without/],
     [{ type: 'string', pattern: '(a)\\1' }, /"pattern": expected no "\\\\1"|"pattern": expected/],
     [{ type: 'string', pattern: '[' }, /"pattern": expected a regular expression/],
@@ -297,61 +370,5 @@ describe('a grammar', () => {
     );
     expect(() => new Constraints(undefined, 10).open({ jsonSchema: {} }, new Set())).toThrowError(/no tokenizer/);
     expect(constraints.open({}, new Set())).toBeUndefined();
-  });
-});
-
-describe('calls of tools', () => {
-  const tools = [
-    {
-      type: 'function' as const,
-      function: {
-        name: 'weather',
-        parameters: { type: 'object', properties: { city: { enum: ['Rome', 'Oslo'] } }, required: ['city'] },
-      },
-    },
-    { type: 'function' as const, function: { name: 'now' } },
-  ];
-  const call = String.raw`<tool_call>\n\{"name": "(?:weather|now)", "arguments": [^<]*\}\n</tool_call>`;
-
-  it('are made where they must be', () => {
-    const found = Array.from({ length: 10 }, (_, seed) => walk({ tools, toolChoice: 'required' }, seed)).filter(
-      (one) => one !== undefined,
-    );
-    expect(found.length).toBeGreaterThan(5);
-    for (const one of found) {
-      expect(one).toMatch(new RegExp(`^${call}(?:\n${call})*$`));
-      for (const [, json] of one.matchAll(/<tool_call>\n(.*?)\n<\/tool_call>/gs)) {
-        const { name: called, arguments: given } = JSON.parse(json as string) as { name: string; arguments: unknown };
-        if (called === 'now') expect(given).toEqual({});
-        else expect(['Rome', 'Oslo']).toContain((given as { city: string }).city);
-      }
-    }
-    const single = walk({ tools, toolChoice: { name: 'now' }, parallelToolCalls: false, toolCallFormat: 'llama' }, 1);
-    expect(JSON.parse(single as string)).toEqual({ name: 'now', parameters: {} });
-  });
-
-  it('may follow a text, which is free up to their mark', () => {
-    const constraint = constraints.open({ tools }, new Set([stop]))!;
-    const take = (text: string) => {
-      for (const id of tokenizer.encode(text, { addSpecialTokens: false })) {
-        const logits = new Float32Array(vocabSize);
-        constraint.mask(logits);
-        if (logits[id] !== 0) return false;
-        constraint.accept(id);
-      }
-      return true;
-    };
-    expect(take('One <tool_ca and then <<tool_call>')).toBe(true);
-    expect(constraint.isComplete).toBe(false);
-    expect(take('\n{"name": "now", "arguments": {}}\n</tool_call>')).toBe(true);
-    expect(constraint.isComplete).toBe(true);
-    expect(take('x')).toBe(false);
-  });
-
-  it('are refused without a tool to call', () => {
-    const open = (toolChoice: 'auto' | { name: string } | 'maybe') => () =>
-      constraints.open({ tools, toolChoice: toolChoice as 'auto' }, new Set());
-    expect(open({ name: 'other' })).toThrowError(/expected a tool "other", got/);
-    expect(open('maybe')).toThrowError(/toolChoice/);
   });
 });

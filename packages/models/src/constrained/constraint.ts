@@ -9,7 +9,7 @@ import { parseGbnf } from './gbnf.js';
 import { compileGrammar, type Grammar } from './grammar.js';
 import { compileJsonSchema, type JsonSchema } from './json-schema.js';
 import { sortedVocabulary, TokenMasks } from './token-masks.js';
-import { compileToolCalls, type ToolCallOptions } from './tool-calls.js';
+import { compileToolCalls, type ToolCallFormat, type ToolCallOptions, toolCallFormatOf } from './tool-calls.js';
 
 export interface ConstraintOptions extends Partial<ToolCallOptions> {
   /**
@@ -112,7 +112,7 @@ export class Constraints {
     const key = JSON.stringify(form);
     const masks =
       this.#kept.get(key) ??
-      this.#compile(where, () => {
+      this.#compile(where, callsTools ? toolCallFormatOf(options) : undefined, () => {
         if (grammar !== undefined) return parseGbnf(where, grammar);
         return jsonSchema !== undefined
           ? compileJsonSchema(where, jsonSchema)
@@ -124,8 +124,10 @@ export class Constraints {
     return new Constraint(masks, this.#tokenizer, stops);
   }
 
-  #compile(where: string, read: () => Grammar): TokenMasks {
-    const vocabulary = sortedVocabulary(this.#tokenizer as Tokenizer, this.#vocabSize);
+  #compile(where: string, format: ToolCallFormat | undefined, read: () => Grammar): TokenMasks {
+    const tokenizer = this.#tokenizer as Tokenizer;
+    const marks = format === undefined ? [] : specialTokensIn(tokenizer, format);
+    const vocabulary = sortedVocabulary(tokenizer, this.#vocabSize, marks);
     try {
       return new TokenMasks(new Automaton(where, compileGrammar(where, read())), vocabulary);
     } catch (cause) {
@@ -140,4 +142,13 @@ export class Constraints {
       );
     }
   }
+}
+
+/** Special tokens with which a format marks its calls. */
+function specialTokensIn(tokenizer: Tokenizer, format: ToolCallFormat): number[] {
+  const texts = [format.beforeAll, format.before, format.between, format.after, format.afterAll];
+  return [...tokenizer.specialIds].filter((id) => {
+    const token = tokenizer.idToToken(id);
+    return token !== undefined && token !== '' && texts.some((text) => text?.includes(token));
+  });
 }

@@ -11,7 +11,17 @@ export type Expression =
   | { readonly kind: 'chars'; readonly ranges: readonly CharRange[] }
   | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly Expression[] }
   | { readonly kind: 'repeat'; readonly part: Expression; readonly min: number; readonly max: number }
-  | { readonly kind: 'rule'; readonly name: string };
+  | { readonly kind: 'rule'; readonly name: string }
+  | { readonly kind: 'table'; readonly table: Table };
+
+/** A deterministic automaton over bytes; state 0 is the start (regular.ts). */
+export type Table = readonly TableState[];
+export interface TableState {
+  /** A text may end here. */
+  readonly isComplete: boolean;
+  /** In the order of their bytes; none overlap. */
+  readonly ways: readonly { readonly first: number; readonly last: number; readonly to: number }[];
+}
 
 export const text = (of: string): Expression => ({ kind: 'text', text: of });
 export const chars = (...ranges: readonly CharRange[]): Expression => ({ kind: 'chars', ranges });
@@ -24,6 +34,7 @@ export const repeat = (part: Expression, min: number, max = Number.POSITIVE_INFI
   min,
   max,
 });
+export const fromTable = (table: Table): Expression => ({ kind: 'table', table });
 export const optional = (part: Expression): Expression => repeat(part, 0, 1);
 export const nothing: Expression = sequence();
 
@@ -47,6 +58,7 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
   const compiled: (readonly Item[])[][] = [];
   const numbers = new Map<string, number>();
   const characters = new Map<string, readonly Item[]>();
+  const tables = new Map<Table, readonly Item[]>();
   let size = 0;
   const grow = (by: number) => {
     size += by;
@@ -95,6 +107,25 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
         return add(() => expression.parts.map(lower));
       case 'rule':
         return named(expression.name);
+      case 'table': {
+        // a rule for each state
+        const { table } = expression;
+        const known = tables.get(table);
+        if (known) return known;
+        const first = compiled.length;
+        for (const { isComplete, ways } of table) {
+          const alternatives: (readonly Item[])[] = ways.map(({ first: from, last, to }) => [
+            { first: from, last },
+            { rule: first + to },
+          ]);
+          if (isComplete) alternatives.push([]);
+          grow(alternatives.length);
+          compiled.push(alternatives);
+        }
+        const items = [{ rule: first }];
+        tables.set(table, items);
+        return items;
+      }
       case 'repeat': {
         const { part, min, max } = expression;
         grow(min);

@@ -1,7 +1,9 @@
 // Numbers within bounds, as grammars over their digits. What is written lies within the bounds; of numbers with a fraction
 // not every one can be written: those outside of the whole numbers that the bounds hold are left out.
+// Multiples of a decimal are told by the remainder of the digits so far.
 // Does not own the schema's keywords (json-schema.ts).
-import { chars, choice, type Expression, optional, repeat, sequence, text } from './grammar.js';
+import { chars, choice, type Expression, nothing, optional, repeat, sequence, type Table, text } from './grammar.js';
+import { explore, merged } from './regular.js';
 
 export interface Bounds {
   readonly min: number;
@@ -28,6 +30,76 @@ export const anyNumber = sequence(
     sequence(chars([0x45, 0x45], [0x65, 0x65]), optional(chars([0x2b, 0x2b], [0x2d, 0x2d])), repeat(digit, 1, 2)),
   ),
 );
+
+/** Each number in one way: no exponent, no -0, no zeros at the end of a fraction; no more digits than f64 tells apart. */
+const nonZero = digitsOf(1, 9);
+export const integersOnce = choice(text('0'), sequence(optional(text('-')), nonZero, repeat(digit, 0, mostDigits - 1)));
+const times = (n: number) => repeat(digit, n, n);
+const wholeOf = (length: number) => (length === 1 ? digit : sequence(nonZero, times(length - 1)));
+const upTo = (most: number) => Array.from({ length: most }, (_, i) => i);
+export const numbersOnce = choice(
+  integersOnce,
+  sequence(
+    optional(text('-')),
+    choice(
+      ...upTo(mostDigits - 1).map((more) =>
+        sequence(
+          wholeOf(more + 1),
+          text('.'),
+          choice(...upTo(mostDigits - 1 - more).map((zeros) => sequence(times(zeros), nonZero))),
+        ),
+      ),
+    ),
+  ),
+);
+
+/** Up to 15 digits, `places` of them in the fraction: what f64 tells apart. */
+export const withPlaces = (places: number): Expression =>
+  sequence(
+    optional(text('-')),
+    choice(text('0'), sequence(nonZero, repeat(digit, 0, mostDigits - places - 1))),
+    places === 0 ? nothing : optional(sequence(text('.'), repeat(digit, 1, places))),
+  );
+
+/** `divisor` as a whole number of 10 ** -places; undefined for one that has more than 15 digits. */
+export function decimal(divisor: number): { readonly units: number; readonly places: number } | undefined {
+  const [, whole, fraction = ''] = /^(\d+)(?:\.(\d+))?$/.exec(String(divisor)) ?? [];
+  if (whole === undefined || whole.length + fraction.length > mostDigits) return undefined;
+  return { units: Number(whole + fraction), places: fraction.length };
+}
+
+/**
+ * Multiples of units / 10 ** places, written with any digits before the point and up to `places` after it. A state is the
+ * remainder of what was read, and how many digits of the fraction that was.
+ * @throws RelufyError `option` where those are too many.
+ */
+export function multiplesOf(where: string, units: number, places: number): Table {
+  type Read = readonly [remainder: number, digits: number];
+  const beforePoint = -1;
+  const start: Read = [0, -2];
+  const afterSign: Read = [0, -3];
+  const afterPoint = (digits: number) => Math.max(0, digits);
+  return merged(
+    explore<Read>(where, start, {
+      // what is missing of the fraction is zeros
+      isComplete: ([remainder, digits]) =>
+        (digits === beforePoint || digits > 0) && (remainder * 10 ** (places - afterPoint(digits))) % units === 0,
+      ways: ([remainder, digits]) => {
+        const ways: { first: number; last: number; to: Read }[] = [];
+        if (digits === start[1]) ways.push({ first: 0x2d, last: 0x2d, to: afterSign });
+        if (digits === beforePoint && places > 0) ways.push({ first: 0x2e, last: 0x2e, to: [remainder, 0] });
+        if (digits < places)
+          for (let next = 0; next < 10; next++)
+            ways.push({
+              first: 0x30 + next,
+              last: 0x30 + next,
+              to: [(remainder * 10 + next) % units, digits < 0 ? beforePoint : digits + 1],
+            });
+        return ways;
+      },
+    }),
+  );
+}
 
 /** undefined where there is none. */
 export function integerWithin({ min, max, minIsOut, maxIsOut }: Bounds): Expression | undefined {

@@ -1,4 +1,4 @@
-// Texts within JSON's quotes: any, of a length, one of a set, none of a set, and those that a pattern fits. Patterns are the
+// Texts within JSON's quotes: any, of a length, and those that a pattern or a format fits. Patterns are the
 // part of regular expressions that is regular and that JSON Schema's `pattern` means: no look-around, no back references.
 // Does not own the schema's keywords (json-schema.ts).
 import { RelufyError } from '@relufy/tensor';
@@ -62,29 +62,32 @@ function written(ranges: readonly CharRange[]): Expression {
   return choice(...ways.filter((way) => way.kind !== 'chars' || way.ranges.length > 0));
 }
 
-/** Names of properties beside those that have a schema of their own: written without escapes, so that none of them is hidden. */
-export function stringBeside(names: readonly string[]): Expression {
-  const within = (rest: readonly string[]): Expression => {
-    const next = new Map<number, string[]>();
-    for (const name of rest) {
-      const point = name.codePointAt(0);
-      if (point === undefined) continue;
-      const tail = name.slice(String.fromCodePoint(point).length);
-      next.set(point, [...(next.get(point) ?? []), tail]);
-    }
-    const taken = [...next.keys()].map((point): CharRange => [point, point]);
-    const ways = [...next]
-      .filter(([point]) => plain.some(([a, b]) => point >= a && point <= b))
-      .map(([point, tails]) => sequence(chars([point, point]), within(tails)));
-    ways.push(sequence(chars(...intersect(plain, complement(taken))), repeat(chars(...plain), 0), text('"')));
-    if (!rest.includes('')) ways.push(text('"'));
-    return choice(...ways);
-  };
-  return sequence(text('"'), within(names));
-}
+/** Each text in one way, without control characters that have no short escape: patterns and lengths that have to hold together. */
+export const stringOnce = (min = 0, max = Number.POSITIVE_INFINITY): Expression =>
+  quoted(repeat(written([[0, lastCodePoint]]), min, max));
 
 /** JSON text of a value. */
 export const literal = (value: unknown): Expression => text(JSON.stringify(value));
+
+const label = '[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?';
+const host = `${label}(\\.${label}){0,5}`;
+const day =
+  '([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])))';
+const time = '(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))';
+
+/** What fits a format, as a pattern; not all that fits it (February 29, capitals in addresses, other schemes than http). */
+export const formats: Readonly<Record<string, string>> = {
+  date: `^${day}$`,
+  time: `^${time}$`,
+  'date-time': `^${day}T${time}$`,
+  duration: '^P([1-9][0-9]{0,3}D(T[1-9][0-9]{0,3}[HMS])?|[1-9][0-9]{0,3}[WMY]|T[1-9][0-9]{0,3}[HMS])$',
+  uuid: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
+  ipv4: '^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$',
+  ipv6: '^([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$',
+  hostname: `^${host}$`,
+  uri: `^https?://${host}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]*)*(\\?[A-Za-z0-9._~=&-]*)?(#[A-Za-z0-9._~-]*)?$`,
+  email: '^[a-z0-9]+([._-][a-z0-9]+)*@[a-z0-9]+(-[a-z0-9]+)*(\\.[a-z0-9]+(-[a-z0-9]+)*)*\\.[a-z]{2,8}$',
+};
 
 /**
  * Strings that a pattern fits somewhere, as ECMAScript's flag `u` means it.

@@ -15,15 +15,24 @@ export interface SortedVocabulary {
   readonly longest: number;
 }
 
-const sorted = new WeakMap<Tokenizer, SortedVocabulary>();
+const sorted = new WeakMap<Tokenizer, Map<string, SortedVocabulary>>();
 
-/** Special tokens are no text, and a token without bytes would never get on. */
-export function sortedVocabulary(tokenizer: Tokenizer, vocabSize: number): SortedVocabulary {
-  const known = sorted.get(tokenizer);
-  if (known?.vocabSize === vocabSize) return known;
+/**
+ * Special tokens are no text, but for the `marks` of a form (`[TOOL_CALLS]`); a token without bytes would never get on.
+ */
+export function sortedVocabulary(
+  tokenizer: Tokenizer,
+  vocabSize: number,
+  marks: readonly number[] = [],
+): SortedVocabulary {
+  const ofTokenizer = sorted.get(tokenizer) ?? new Map<string, SortedVocabulary>();
+  sorted.set(tokenizer, ofTokenizer);
+  const key = [vocabSize, ...marks].join(' ');
+  const known = ofTokenizer.get(key);
+  if (known) return known;
   const tokens: { readonly id: number; readonly bytes: Uint8Array }[] = [];
   for (let id = 0; id < Math.min(vocabSize, tokenizer.vocabSize); id++) {
-    if (tokenizer.specialIds.has(id)) continue;
+    if (tokenizer.specialIds.has(id) && !marks.includes(id)) continue;
     const bytes = tokenizer.tokenBytes(id);
     if (bytes.length > 0) tokens.push({ id, bytes });
   }
@@ -41,7 +50,7 @@ export function sortedVocabulary(tokenizer: Tokenizer, vocabSize: number): Sorte
     ...{ bytes, starts, shared },
     longest: Math.max(0, ...tokens.map((token) => token.bytes.length)),
   };
-  sorted.set(tokenizer, made);
+  ofTokenizer.set(key, made);
   return made;
 }
 
@@ -78,7 +87,7 @@ export class TokenMasks {
     return mask;
   }
 
-  /** The state behind a token; null where it may not come. */
+  /** The state after a token; null where it may not come. */
   stateAfter(state: State, bytes: Uint8Array): State | null {
     let at: State | null = state;
     for (const byte of bytes) {

@@ -38,12 +38,21 @@ export interface ToolCallFormat {
   /** Between one call and the next. */
   readonly between: string;
   readonly argumentsKey: string;
+  /** Around all calls of an answer. */
+  readonly beforeAll?: string;
+  readonly afterAll?: string;
+  /** After it a text is a call. Default: what stands before the first call, without blanks. */
+  readonly mark?: string;
 }
 
-/** `hermes`: Qwen, Hermes, SmolLM; `llama`: Llama 3.1 and later. */
+/** `hermes`: Qwen, Hermes, SmolLM; `llama`: Llama 3.1 and later; `mistral`: one list, after a special token. */
 export const toolCallFormats = {
   hermes: { before: '<tool_call>\n', after: '\n</tool_call>', between: '\n', argumentsKey: 'arguments' },
   llama: { before: '', after: '', between: '; ', argumentsKey: 'parameters' },
+  mistral: {
+    ...{ before: '', after: '', between: ', ', argumentsKey: 'arguments' },
+    ...{ mark: '[TOOL_CALLS]', beforeAll: '[TOOL_CALLS][', afterAll: ']' },
+  },
 } as const satisfies Record<string, ToolCallFormat>;
 
 export interface ToolCallOptions {
@@ -56,12 +65,18 @@ export interface ToolCallOptions {
   readonly toolCallFormat?: keyof typeof toolCallFormats | ToolCallFormat;
 }
 
+/** How the calls of these options are written. */
+export function toolCallFormatOf({ toolCallFormat = 'hermes' }: Partial<ToolCallOptions>): ToolCallFormat {
+  return typeof toolCallFormat === 'object' ? toolCallFormat : toolCallFormats[toolCallFormat];
+}
+
 /** @throws RelufyError `option` for tools without a name, or a schema that cannot be kept. */
 export function compileToolCalls(where: string, options: ToolCallOptions): Grammar {
-  const { tools, toolChoice = 'auto', parallelToolCalls = true, toolCallFormat = 'hermes' } = options;
+  const { tools, toolChoice = 'auto', parallelToolCalls = true } = options;
   const named = typeof toolChoice === 'object' ? toolChoice.name : undefined;
   if (named === undefined) checkValue(`${where}: toolChoice`, toolChoice, oneOf('auto', 'required', 'none'));
-  const format = typeof toolCallFormat === 'object' ? toolCallFormat : toolCallFormats[toolCallFormat];
+  const format = toolCallFormatOf(options);
+  const { before, after, between, argumentsKey, beforeAll = '', afterAll = '' } = format;
   const chosen = tools.filter(({ function: { name } }) => named === undefined || name === named);
   if (chosen.length === 0)
     throw new RelufyError(
@@ -73,29 +88,24 @@ export function compileToolCalls(where: string, options: ToolCallOptions): Gramm
     const own = compileJsonSchema(`${where}: tool ${show(name)}`, parameters);
     for (const [key, value] of own.rules) rules.set(`${name} ${key}`, renamed(value, `${name} `));
     return sequence(
-      text(`{"name": ${JSON.stringify(name)}, "${format.argumentsKey}": `),
+      text(`{"name": ${JSON.stringify(name)}, "${argumentsKey}": `),
       rule(`${name} ${own.root}`),
       text('}'),
     );
   });
-  rules.set('call', sequence(text(format.before), choice(...calls), text(format.after)));
-  const call = rule('call');
-  const many = parallelToolCalls ? repeat(sequence(text(format.between), call), 0) : nothing;
-  rules.set('calls', sequence(call, many));
-  rules.set('root', rule('calls'));
-  if (toolChoice === 'auto') {
-    const mark = format.before.trim();
-    // where calls have no mark, an answer that begins with a brace is one
-    if (mark === '')
-      rules.set('root', choice(rule('calls'), optional(sequence(chars(...complement([[0x7b, 0x7b]])), anything))));
-    else
-      addTextBefore(
-        rules,
-        mark,
-        sequence(text(format.before.slice(format.before.indexOf(mark) + mark.length)), rule('after')),
-      );
-    if (mark !== '') rules.set('after', sequence(choice(...calls), text(format.after), many));
-  }
+  rules.set('call', choice(...calls));
+  const more = sequence(text(between + before), rule('call'), text(after));
+  rules.set(
+    'calls',
+    sequence(rule('call'), text(after), parallelToolCalls ? repeat(more, 0) : nothing, text(afterAll)),
+  );
+  const opening = beforeAll + before;
+  const mark = format.mark ?? opening.trim();
+  if (toolChoice !== 'auto') rules.set('root', sequence(text(opening), rule('calls')));
+  // where calls have no mark, an answer that begins with a brace is one
+  else if (mark === '')
+    rules.set('root', choice(rule('calls'), optional(sequence(chars(...complement([[0x7b, 0x7b]])), anything))));
+  else addTextBefore(rules, mark, sequence(text(opening.slice(opening.indexOf(mark) + mark.length)), rule('calls')));
   return { root: 'root', rules };
 }
 
