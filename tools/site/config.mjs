@@ -53,7 +53,8 @@ export default {
           page('The papers', '/docs/papers'),
           page('Experiments', '/docs/experiments/README'),
           page('Evaluations', '/docs/evaluations/2026-11-24'),
-          page('Benchmarks', '/docs/benchmarks/2026-11-24-amd-epyc-2-cores'),
+          page('Benchmarks', '/docs/benchmarks/README'),
+          page('What works, and its limits', '/docs/limits'),
         ],
       },
       {
