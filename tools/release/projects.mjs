@@ -9,7 +9,13 @@ import { root, run } from './staged-clone.mjs';
 const managers = {
   npm: { command: ['npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'] },
   pnpm: { command: ['npx', '-y', 'pnpm@10.34.9', 'install', '--ignore-scripts', '--config.minimum-release-age=0'] },
-  yarn: { command: ['npx', '-y', 'yarn@1.22.22', 'install', '--ignore-scripts', '--non-interactive', '--silent'] },
+  // to yarn 1, what "resolutions" names is no longer optional: it would refuse the binaries of other platforms
+  yarn: {
+    command: [
+      ...['npx', '-y', 'yarn@1.22.22', 'install', '--ignore-scripts', '--ignore-platform'],
+      ...['--non-interactive', '--silent'],
+    ],
+  },
 };
 
 const commonJs = `// require() of an ES module: Node 20.19, 22.12 and newer
@@ -53,7 +59,10 @@ export function install({ folder, packages }, manager, name = manager) {
       Object.entries(tarballs).filter(([dependency]) => !dependency.startsWith('@relufy/native-')),
     );
   if (manager === 'npm') manifest.optionalDependencies = platformPackages(tarballs);
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ name, private: true, type: 'module', ...manifest }));
+  writeFileSync(
+    join(project, 'package.json'),
+    JSON.stringify({ name, version: '0.0.0', private: true, type: 'module', ...manifest }),
+  );
   const [command, ...args] = managers[manager].command;
   run(command, args, project);
   cpSync(`${root}tools/checks/outside`, project, { recursive: true });
