@@ -26,7 +26,7 @@ describe('the plan', () => {
     if (last) expect(last.until).toBe(config.steps);
   });
 
-  it('runs a donor before what begins with it', () => {
+  it('runs a base model before what begins with it', () => {
     const names = chosenRuns(plan, ['prosparse']).map(({ name }) => name);
     expect(names.slice(0, 2)).toEqual(['beta-1', 'llama-stage-1']);
     expect(names).not.toContain('falcon');
@@ -74,7 +74,7 @@ describe('jobs', () => {
     };
     const options = { folder, execute, log: () => {} };
     await expect(carryOut(run, jobs, options)).rejects.toThrow('killed');
-    expect(executed).toEqual(['right after surgery']);
+    expect(executed).toEqual(['right after relufication']);
     fails = false;
     await carryOut(run, jobs, options);
     await carryOut(run, jobs, options);
@@ -82,7 +82,7 @@ describe('jobs', () => {
     const changed = { ...run, config: { ...run.config, steps: 3 } };
     await expect(carryOut(changed, jobs, options)).rejects.toThrow(/expected the config of runs.yaml/);
     await expect(carryOut({ ...run, name: 'other' }, jobs, { ...options, execute: async () => {} })).rejects.toThrow(
-      /other, right after surgery: expected surgery\/measurement.json, got none/,
+      /other, right after relufication: expected relufied\/measurement.json, got none/,
     );
   });
 });
@@ -139,7 +139,7 @@ describe('pages', () => {
     }
     await writeReports(plan, folder, docs);
     const page = readFileSync(join(docs, 'relufication.md'), 'utf8');
-    const rows = page.split('\n').filter((line) => /^\| (donor|stage 1)/.test(line));
+    const rows = page.split('\n').filter((line) => /^\| (base|stage 1)/.test(line));
     expect(
       rows.map((row) =>
         row
@@ -148,8 +148,8 @@ describe('pages', () => {
           .map((cell) => cell.trim()),
       ),
     ).toEqual([
-      ['donor', '', '10.00', '40.0 %'],
-      ['donor, trained on', '', 'not run yet', ''],
+      ['base', '', '10.00', '40.0 %'],
+      ['base, trained on', '', 'not run yet', ''],
       ['stage 1', '', '10.00', '40.0 %'],
     ]);
     expect(page).toContain('Not run yet: llama-on.');

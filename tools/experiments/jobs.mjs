@@ -16,7 +16,7 @@ import { stringify } from 'yaml';
 export const places = {
   model: 'model/config.json',
   metrics: 'metrics.jsonl',
-  surgery: 'surgery/measurement.json',
+  relufied: 'relufied/measurement.json',
   measured: 'measured/measurement.json',
   bar: (value) => `bars/${value}/measurement.json`,
 };
@@ -34,17 +34,17 @@ export function jobsOf({ name, from, relufy, threshold, bars }, { folder, measur
     ...['--out', join(folder, name, done, '..'), ...options],
   ];
   const criterion = threshold === undefined ? [] : ['--threshold', String(threshold)];
-  const surgery = relufy && [
+  const relufied = relufy && [
     ...['--stage', String(relufy.stage)],
     ...(relufy.shift === undefined ? [] : ['--shift', String(relufy.shift)]),
   ];
   return [
-    ...(surgery
+    ...(relufied
       ? [
           {
-            what: 'right after surgery',
-            command: measuring(join(folder, from, 'model'), places.surgery, surgery),
-            done: places.surgery,
+            what: 'right after relufication',
+            command: measuring(join(folder, from, 'model'), places.relufied, relufied),
+            done: places.relufied,
           },
         ]
       : []),

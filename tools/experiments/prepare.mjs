@@ -1,4 +1,4 @@
-// The text and the tokenizer that all runs share, made once into the folder of runs: stories one behind the other with a
+// The text and the tokenizer that all runs share, made once into the folder of runs: stories one after the other with a
 // separator between them, and a byte-level BPE of our own. Does not own reading ../shared (shared-texts.mjs).
 import { existsSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';

@@ -265,19 +265,19 @@ function prosparse(results) {
   };
 }
 
-const stages = { '': 'donor', on: 'donor, trained on', 'stage-1': 'stage 1', 'stage-2': 'stage 2', shifted: 'shifted' };
+const stages = { '': 'base', on: 'base, trained on', 'stage-1': 'stage 1', 'stage-2': 'stage 2', shifted: 'shifted' };
 
 /** @param {string} family @param {import('./plan.mjs').Run} run @param {Result | undefined} result */
 function familyRow(family, run, result) {
   const label = stages[run.name.replace(new RegExp(`^(${family}|beta-1)-?`), '')] ?? run.name;
   if (result === undefined) return [label, '', 'not run yet', ...siteHeads.map(() => ''), '', ''];
-  const { measured, surgery } = result;
-  // a donor has no zeros to skip, whatever is small in it
+  const { measured, relufied } = result;
+  // a base model has no zeros to skip, whatever is small in it
   const skips = ['relu', 'relu2', 'fatrelu'].includes(measured.activation);
   const macs = skips ? measured.macs.measured : measured.macs.dense;
   return [
     label,
-    surgery ? surgery.perplexity.toFixed(2) : '',
+    relufied ? relufied.perplexity.toFixed(2) : '',
     measured.perplexity.toFixed(2),
     ...['qkv', 'down', 'upGate'].map((site) => percent(skips ? densityAt(measured, site) : 1)),
     mega(macs.blocks),
@@ -291,12 +291,12 @@ const siteHeads = ['attention inputs', 'active FFN neurons', 'FFN inputs'];
 /** @param {{ name: string }} run */
 const familyOf = ({ name }) => (name.startsWith('falcon') ? 'falcon' : name.startsWith('opt') ? 'opt' : 'llama');
 
-/** What pre-activations of a donor say, and what came of it. @param {readonly Result[]} results */
+/** What pre-activations of a base model say, and what came of it. @param {readonly Result[]} results */
 function predictions(results) {
   return results.flatMap(({ run, measured }) => {
-    const donor = results.find((result) => result.run.name === run.from);
-    if (donor === undefined || run.relufy?.stage !== 1 || run.relufy.shift !== undefined) return [];
-    const { layers } = donor.measured;
+    const base = results.find((result) => result.run.name === run.from);
+    if (base === undefined || run.relufy?.stage !== 1 || run.relufy.shift !== undefined) return [];
+    const { layers } = base.measured;
     const positive = layers.reduce((sum, { preActivation }) => sum + 1 - preActivation.notPositive, 0) / layers.length;
     return [[run.name, percent(positive), percent(densityAt(measured, 'down'))]];
   });
@@ -325,7 +325,7 @@ function relufication(results, runs) {
         ? [
             {
               title: 'Active FFN neurons',
-              head: ['run', "predicted from the donor's pre-activations", 'after fine-tuning'],
+              head: ['run', "predicted from the base model's pre-activations", 'after fine-tuning'],
               rows: predicted,
             },
           ]

@@ -12,7 +12,7 @@ import { places } from './jobs.mjs';
  * @property {readonly import('@relufy/train').Metrics[]} metrics of its steps
  * @property {number | undefined} lossBefore held-out, of what it began with
  * @property {Measurement} measured
- * @property {Measurement | undefined} surgery its donor's weights read as this model, before any training
+ * @property {Measurement | undefined} relufied its base model's weights read as this model, before any training
  * @property {readonly { bar: number, measured: Measurement }[]} bars
  */
 
@@ -30,7 +30,7 @@ export function readResult(folder, run) {
     metrics: logged.filter(({ step }) => step > 0),
     lossBefore: logged.find(({ step }) => step === 0)?.validationLoss,
     measured,
-    surgery: measurement(places.surgery),
+    relufied: measurement(places.relufied),
     bars: run.bars.flatMap((bar) => {
       const found = measurement(places.bar(bar));
       return found ? [{ bar, measured: found }] : [];
@@ -55,7 +55,7 @@ export const finalLoss = ({ metrics }) => mean(metrics.slice(-Math.ceil(metrics.
  */
 export const resultsCsv = (results) => {
   const rows = results.flatMap((result) => {
-    const { run, metrics, lossBefore, surgery, measured, bars } = result;
+    const { run, metrics, lossBefore, relufied, measured, bars } = result;
     const { step, tokens, validationLoss: heldOut } = metrics.at(-1);
     return [{ bar: undefined, measured }, ...bars].map(({ bar, measured: each }) => ({
       run: run.name,
@@ -67,7 +67,7 @@ export const resultsCsv = (results) => {
       heldOutLossAtStep0: lossBefore,
       heldOutLoss: heldOut,
       trainingLoss: finalLoss(result),
-      perplexityRightAfterSurgery: surgery?.perplexity,
+      perplexityRightAfterRelufication: relufied?.perplexity,
       fatreluThreshold: bar,
       perplexity: each.perplexity,
       activeMeans: criterionText(each.criterion),

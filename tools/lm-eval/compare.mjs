@@ -1,5 +1,5 @@
 // Requests a second of `relufy eval` beside lm-evaluation-harness's `hf` model: same weights in f32, same documents, same
-// threads, in turns, at several batch sizes of `hf`. Scores are compared before speed counts. Writes a Markdown page.
+// threads, interleaved, at several batch sizes of `hf`. Scores are compared before speed counts. Writes a Markdown page.
 // Does not own either side's scoring: hf.py asks the harness, ours is @relufy/eval as the command runs it.
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -50,7 +50,7 @@ const loads = [os.loadavg()[0]];
 
 say(`# Requests a second: relufy eval beside lm-evaluation-harness's hf model
 
-SmolLM2-135M-Instruct in f32, ${threads} threads, the first ${limit} documents, ${rounds} rounds in turns; ${os.cpus()[0].model}, ${os.cpus().length} cores.
+SmolLM2-135M-Instruct in f32, ${threads} threads, the first ${limit} documents, ${rounds} interleaved rounds; ${os.cpus()[0].model}, ${os.cpus().length} cores.
 Relufy: ${model.backend}, ${model.scoringLanes} continuations at once, a context of ${model.contextLength}. hf: lm-eval ${versions.lm_eval}, torch ${versions.torch}, transformers ${versions.transformers}.
 Medians of the rounds, slowest to fastest in brackets. Timed on hf's side: the call that answers all requests, tokenizing
 included; on ours: the whole evaluation. Each log-likelihood is compared. Interference only slows, so the ratio of

@@ -1,4 +1,4 @@
-// What is compared with what: groups of engines that take turns, and the bars that the project set itself.
+// What is compared with what: groups of engines whose runs are interleaved, and the targets that the project set itself.
 // Owns names, specs and bars, all data. Does not own running (turns.mjs) or writing models (make-model.mjs).
 
 /**
@@ -130,7 +130,7 @@ export function sweepGroup(files, machine, { vocab, shiftTo }) {
   return {
     id: 'sweep',
     title: 'Decode time at densities from 1 to 100 %, int8',
-    note: 'The same shape with 8 layers; density by a shift of the ReLU. Time of the bytes: the dense time times the share of bytes read.',
+    note: 'The same shape with 8 layers; density by a shift of the ReLU. Predicted: the dense time times the fraction of bytes read.',
     ids: [259, vocab],
     measures: ['decode'],
     contenders: backends.flatMap((backend) => [
@@ -207,8 +207,8 @@ export const bars = [
   bar('int4', 'native dense decode, int4 / q4_0', 'native int4 dense', 'llama.cpp q4_0', 1, 1.2),
   bar('int8', 'native sparse decode, 10 % active, int8 / q8_0', 'native int8 sparse', 'llama.cpp q8_0', 2, 2.4),
   bar('int4', 'native sparse decode, 10 % active, int4 / q4_0', 'native int4 sparse', 'llama.cpp q4_0', 2.2, 2.8),
-  own('int8', 'native dense decode, int8, share of streaming', 'native int8 dense', 'bandwidth', 0.85, 0.92),
-  own('int4', 'native dense decode, int4, share of streaming', 'native int4 dense', 'bandwidth', 0.65, 0.8),
+  own('int8', 'native dense decode, int8, % of peak bandwidth', 'native int8 dense', 'bandwidth', 0.85, 0.92),
+  own('int4', 'native dense decode, int4, % of peak bandwidth', 'native int4 dense', 'bandwidth', 0.65, 0.8),
   { ...bar('int8', 'native prefill, int8 / q8_0', 'native int8 dense', 'llama.cpp q8_0', 1, 1.5), metric: 'prefill' },
   bar('int8', 'WASM sparse decode, 10 % active, int8 / native q8_0', 'wasm int8 sparse', 'llama.cpp q8_0', 1.6, 2),
   bar('int8', 'WASM dense decode, int8 / native q8_0', 'wasm int8 dense', 'llama.cpp q8_0', 0.6, 0.8),

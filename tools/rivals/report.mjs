@@ -1,4 +1,4 @@
-// What was measured -> Markdown: the bars first, then each group, then how and what is not fair.
+// What was measured -> Markdown: the targets first, then each group, then how and what is not fair.
 // Owns the words and the reading of bars. Does not own the plot (plot.mjs) or the files (run.mjs).
 import { bars } from './plan.mjs';
 import { root } from './relufy-packages.mjs';
@@ -99,7 +99,7 @@ export function toMarkdown({ machine, sizes, answers, groups, bars: read, quick 
     '',
     `![Decoded tokens a second](${plot})`,
     '',
-    '## Bars',
+    '## Targets',
     '',
     ...table(
       ['what', 'measured', 'spread', 'at least', 'stretch', ''],
@@ -189,7 +189,7 @@ function plainLines({ group, results, left, streaming }) {
       megabytes(result.peakBytes),
     ];
   });
-  const columns = ['', 'decode tokens/s', 'spread', 'MB/token', 'active', 'of streaming', 'prefill tokens/s', 'spread'];
+  const columns = ['', 'decode tokens/s', 'spread', 'MB/token', 'active', '% of peak', 'prefill tokens/s', 'spread'];
   columns.push('first token ms', 'load s', 'start to first token s', 'peak MB');
   const bandwidth = Object.entries(streaming).map(
     ([backend, values]) => `${backend} ${median(values).toFixed(1)} GB/s (spread ${percent(spread(values))})`,
@@ -200,7 +200,7 @@ function plainLines({ group, results, left, streaming }) {
     `## ${group.title}`,
     '',
     group.note,
-    `Streaming reads: ${bandwidth.join(', ') || 'not measured'}.`,
+    `Peak read bandwidth: ${bandwidth.join(', ') || 'not measured'}.`,
     ...idlers.map(({ name, idleCpu }) => `${name} kept ${idleCpu.toFixed(2)} processors busy while others ran.`),
     '',
     ...(rows.length > 0 ? table(columns, rows) : ['Nothing ran.']),

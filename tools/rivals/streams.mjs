@@ -1,4 +1,4 @@
-// Several streams on one model at the same time, Relufy against llama.cpp's sequences, in turns: tokens a second of all streams
+// Several streams on one model at the same time, Relufy against llama.cpp's sequences, interleaved: tokens a second of all streams
 // together. Same weights (SmolLM2-135M, Q4_1), same prompts, new in every round; 16 tokens of prompt, 32 decoded, greedy.
 // Both engines live in this process, and only one has work at a time.
 //

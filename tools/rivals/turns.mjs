@@ -1,4 +1,4 @@
-// Runs a group: starts its engines, checks that sparse answers are the dense ones bit for bit, then lets all take turns
+// Runs a group: starts its engines, checks that sparse answers are the dense ones bit for bit, then interleaves all
 // on the same prompts, round after round, so that a busy moment of the machine hits all of them alike.
 // An engine that cannot start, or answers differently, is left out with the reason. Owns the samples.
 import { spawn } from 'node:child_process';
@@ -22,7 +22,7 @@ import { median } from './statistics.mjs';
  * @property {number[]} prefill tokens/s
  * @property {number[]} decode tokens/s
  * @property {number[]} tokenMs of every decoded token, over all rounds
- * @property {number[]} bandwidth share of the streaming reads measured in the same round
+ * @property {number[]} bandwidth fraction of the peak read bandwidth measured in the same round
  *
  * @typedef {object} Result
  * @property {string} name

@@ -27,7 +27,7 @@ const tokens = { bos_token_id: 0, eos_token_id: 1, pad_token_id: 1 };
 const families = {
   llama: {
     key: 'hidden_act',
-    donor: 'silu',
+    base: 'silu',
     config: {
       ...{ model_type: 'llama', architectures: ['LlamaForCausalLM'], ...sizes, ...tokens, intermediate_size: 64 },
       ...{ num_key_value_heads: 2, rms_norm_eps: 1e-5, tie_word_embeddings: true },
@@ -35,7 +35,7 @@ const families = {
   },
   falcon: {
     key: 'activation',
-    donor: 'gelu',
+    base: 'gelu',
     config: {
       ...{ model_type: 'falcon', architectures: ['FalconForCausalLM'], ...sizes, ...tokens, ffn_hidden_size: 64 },
       ...{ multi_query: true, parallel_attn: true, new_decoder_architecture: false, bias: false, alibi: false },
@@ -44,7 +44,7 @@ const families = {
   },
   opt: {
     key: 'activation_function',
-    donor: 'gelu',
+    base: 'gelu',
     config: {
       ...{ model_type: 'opt', architectures: ['OPTForCausalLM'], ...sizes, ...tokens, ffn_dim: 64 },
       ...{ word_embed_proj_dim: 32, do_layer_norm_before: true, tie_word_embeddings: true },
@@ -75,10 +75,10 @@ async function train(folder, model) {
 }
 
 const models = [];
-for (const [family, { key, donor, config }] of Object.entries(families)) {
-  await train(`${family}-donor`, { config: { ...config, [key]: donor }, tokenizer: join(out, 'tokenizer') });
-  const from = join(out, `${family}-donor/model`);
-  models.push({ folder: `${family}-donor/model`, loads: true });
+for (const [family, { key, base, config }] of Object.entries(families)) {
+  await train(`${family}-base`, { config: { ...config, [key]: base }, tokenizer: join(out, 'tokenizer') });
+  const from = join(out, `${family}-base/model`);
+  models.push({ folder: `${family}-base/model`, loads: true });
   for (const [kind, { relufy, loads }] of Object.entries(kinds)) {
     await train(`${family}-${kind}`, { from, relufy });
     models.push({ folder: `${family}-${kind}/model`, loads });

@@ -9,7 +9,7 @@ export type Turn = readonly ChatMessage[];
 /** What is not shown to the model any more. */
 export interface Forgotten {
   readonly first: boolean;
-  /** Turns behind the first one. */
+  /** Turns after the first one. */
   readonly middle: number;
 }
 

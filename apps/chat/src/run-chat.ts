@@ -145,7 +145,7 @@ class Chat {
       signal?.removeEventListener('abort', quit);
       reader.close();
     }
-    // Ctrl-D and Ctrl-C leave the cursor behind the prompt
+    // Ctrl-D and Ctrl-C leave the cursor after the prompt
     if (this.#end !== 'ended') this.#screen.leave();
     if (interactive && this.#end === 'interrupted') await this.#rescue();
     return this.#end ?? 'ended';

@@ -10,7 +10,7 @@ const mostContexts = 8;
 const tokensPerContext = 16;
 const mostPromptTokens = 256;
 
-/** Decodes greedily behind the first contexts of each task. */
+/** Decodes greedily after the first contexts of each task. */
 export async function measureCost(
   model: Model,
   samples: ReadonlyMap<string, readonly Sample[]>,

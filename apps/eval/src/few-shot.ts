@@ -51,7 +51,7 @@ export function fewshotContext(task: TaskConfig, docs: readonly Doc[], count: nu
   };
 }
 
-/** A solved example with the delimiter behind it. */
+/** A solved example with the delimiter after it. */
 function exampleText(task: TaskConfig, doc: Doc): string {
   const question = docQuestion(task, doc);
   if (docTarget(task, doc) === '') return question;

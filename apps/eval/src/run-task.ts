@@ -216,7 +216,7 @@ async function compute(
     if (group.generation)
       generated.push({ ...headOf(group), text: await model.generate(group.context, group.generation, signal) });
   if (generated.length > 0) return generated;
-  // nothing to score behind a prefix token: log p of nothing is 0
+  // nothing to score after a prefix token: log p of nothing is 0
   const asked = groups.map(({ context, parts }) => {
     return { context, parts: parts.filter(({ continuation }) => continuation.length > 0) };
   });

@@ -59,7 +59,7 @@ export interface HandlerOptions {
 }
 
 export interface RequestContext {
-  /** Who asks, where no key tells: an address. Clients take turns. */
+  /** Who asks, where no key tells: an address. Clients are served round robin. */
   readonly client?: string | undefined;
   /** Gives way to people. */
   readonly isBatch?: boolean;

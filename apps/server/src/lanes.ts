@@ -1,5 +1,5 @@
 // Who may use a model now, and who waits: as many generations at once as the model has slots, a bounded queue in which
-// clients take turns, and people before batch jobs. Does not own what a slot computes (@relufy/models).
+// clients are served round robin, and people before batch jobs. Does not own what a slot computes (@relufy/models).
 import { ApiError } from './api-error.js';
 
 export interface Entrance {

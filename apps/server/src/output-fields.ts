@@ -211,7 +211,7 @@ function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutp
 /** Tokens at the end of a prompt in which the assistant's turn begins. */
 const mostPrefix = 512;
 
-/** What of the prompt stands behind the opening of the assistant's turn. */
+/** What of the prompt stands after the opening of the assistant's turn. */
 function begunAnswer(model: Model, prompt: readonly number[], { template }: Format): string {
   const { anchor } = template;
   if (anchor === undefined) return '';

@@ -96,7 +96,7 @@ describe('keys and strangers', () => {
 });
 
 describe('the queue', () => {
-  test('clients take turns, people go before batch jobs, and too many are told to come back', async () => {
+  test('clients are served round robin, people go before batch jobs, and too many are told to come back', async () => {
     const lanes = new Lanes(1, 4);
     const signal = new AbortController().signal;
     const order: string[] = [];

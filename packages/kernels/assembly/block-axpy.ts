@@ -18,7 +18,7 @@ import { mostTouched, touch } from './touch';
 
 /** Bytes of scratch: coefficients, and addresses of rows to touch, in whose place x of eight rows comes then. */
 export const axpyBlocksScratch: usize = 2048 + 64;
-/** Of each scattered row, the scales and so much of its beginning are touched; the processor's prefetcher goes on from there. */
+/** Of each scattered row, the scales and so much of its beginning are touched; the hardware prefetcher goes on from there. */
 const touchedBytes: usize = 256;
 /** Share of the inputs, in a hundred, from which on rows count as following each other. */
 const denseShare: i64 = 85;
@@ -33,14 +33,14 @@ const minimaAt: usize = 128;
   return list ? load<i32>(list + floats(i)) : i;
 }
 
-/** x * scale * unit for `blocks` blocks, four at a time; what is read behind a row's scales is not used. */
+/** x * scale * unit for `blocks` blocks, four at a time; what is read after a row's scales is not used. */
 @inline function coefficients(to: usize, scales: usize, x: f32, power: f32, blocks: i32): void {
   const xs = splat(x);
   const unit = splat(power);
   for (const end = to + floats(blocks); to < end; to += 16, scales += 8) v128.store(to, f32x4.mul(f32x4.mul(halves(scales), unit), xs));
 }
 
-// The next rows are loaded behind a store of the sums, which nothing needs: V8 moves all loads up to the next store to the
+// The next rows are loaded after a store of the sums, which nothing needs: V8 moves all loads up to the next store to the
 // front, and spills what its 16 registers do not hold.
 
 /** sums[0 .. 8) += eight rows of int8. */

@@ -10,7 +10,7 @@
 //
 // x is prepared once a row, in groups of 288 bytes: 128 words (int8: in order; nibbles: as those of 16 bytes fall out by
 // shifts of words), 4 scales, and 4 block sums: of int4 times 8, which take off the 8 that its nibbles have too much, of
-// formats with minima times the scale, as f32. Blocks beyond the row are zeros there, so what is read of the weights behind a row's end (up to 96
+// formats with minima times the scale, as f32. Blocks beyond the row are zeros there, so what is read of the weights after a row's end (up to 96
 // bytes) counts nothing.
 //
 // Relaxed SIMD has dot products of bytes, exact while one side has 7 bits and no sign. Nibbles have 4: a pair of
@@ -151,7 +151,7 @@ export function startDots(scratch: usize): void {
 
 /**
  * One weight row, whole; `x` is prepared. First the dots, then the scales: the row is read from its beginning to its end,
- * which is what the processor's prefetcher can follow (WebAssembly has no prefetch of its own).
+ * which is what the hardware prefetcher can follow (WebAssembly has no prefetch of its own).
  */
 export function dotBlocks<F>(w: usize, scales: usize, minima: usize, x: usize, groups: i32, scratch: usize): f32 {
   let sum = splat(0);

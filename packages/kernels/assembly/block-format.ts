@@ -1,5 +1,5 @@
 // Block formats of weights as kernels see them: int8, int4 and uint4 in blocks of 32 along the stored row, the blocks' f16
-// scales behind the values, then uint4's minima, rows padded to 64 bytes. The definition is block-format.ts of
+// scales after the values, then uint4's minima, rows padded to 64 bytes. The definition is block-format.ts of
 // @relufy/tensor.
 //
 // A format is a type parameter F, as formats of single numbers are in simd.ts, told apart by its sign and size.

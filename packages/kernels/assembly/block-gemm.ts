@@ -2,7 +2,7 @@
 // into a panel of words that stays in L1 while every row of the step passes. Same order of summation as block-dot.ts.
 //
 //   panel  = 8 weight rows x up to 16 blocks, as [pair of k][8 rows][2 words], and their scales as [block][8 rows];
-//            behind them, where there are some, the minima in the same way
+//            after them, where there are some, the minima in the same way
 //   tile   = 8 outputs x 4 rows of one block: 8 integer sums in registers, then chain (b mod 4) += sum * scales
 //   sums[row][chain][8 outputs] rest in scratch between the groups
 //

@@ -2,7 +2,7 @@
 // single numbers are linear.ts, gemv.ts and sparse.ts.
 //
 //   linear:    outputs are split across the threads; few rows: gemv for each; more: gemm by panels
-//   gemvRows:  one row: its list is split across the threads; more: outputs are dealt, and taken in blocks that stay in L2
+//   gemvRows:  one row: its list is split across the threads; more: outputs are split, and taken in blocks that stay in L2
 //              while every row passes; lists of nearly all: the dense gemm
 //
 // Every path sums an output in the order of block-dot.ts: sparse equals dense, bit for bit.
@@ -42,7 +42,7 @@ export function gemvRowsBlocksScratch(rows: i32, inWidth: i32): usize {
   return cursorsAt + lines(rows) + <usize>rows * preparedBytes(inWidth);
 }
 
-/** Rows of x, prepared one behind the other. */
+/** Rows of x, prepared one after the other. */
 function prepareRows<F>(to: usize, x: usize, xScales: usize, xSums: usize, rows: i32, inWidth: i32, words: bool): void {
   const blocks = blocksOf(inWidth);
   for (let r = 0; r < rows; r++) {

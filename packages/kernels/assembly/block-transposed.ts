@@ -1,10 +1,10 @@
 // linear over a transposed weight in a block format, and axpyRows: which path a call takes. Every path sums in the order
 // of parts.ts, and within a part in that of block-axpy.ts: sparse equals dense, bit for bit.
 //
-//   one row:               parts of the inputs are split across the threads, which read whole rows; a barrier; columns are dealt
+//   one row:               parts of the inputs are split across the threads, which read whole rows; a barrier; columns are split
 //                          and the parts joined. A share of the columns would be a piece of a kilobyte of every row, which
 //                          memory gives at 0.8 of the speed
-//   few rows, or sparse:   columns are dealt in whole blocks; blocks of k stay in L2 while each row adds up its own
+//   few rows, or sparse:   columns are split in whole blocks; blocks of k stay in L2 while each row adds up its own
 //   many rows, dense:      sixteen columns are packed into a panel of f32 that stays in L1 while every row passes
 //
 // Scratch: coefficients of axpyBlocks; then cursors, sums of some rows and the levels of their parts, or the panel, its

@@ -21,7 +21,7 @@ const sumsShift: usize = 8;
 export const gemmScratch: usize = panelBytes + ((<usize>rowBlock + 1) << sumsShift);
 
 /**
- * One row of `count` (a multiple of 4) weights, dealt to the chains; `panel` stands at the row's place in the first
+ * One row of `count` (a multiple of 4) weights, split across the chains; `panel` stands at the row's place in the first
  * step. A row at a time, since the prefetcher follows one stream far better than four.
  */
 function packRow<T>(panel: usize, w: usize, count: i32): void {

@@ -79,7 +79,7 @@ export function denseTransposed<T>(
   else gemmTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
 }
 
-/** Columns of a transposed weight, and outputs of a row-major one, are dealt in these units. */
+/** Columns of a transposed weight, and outputs of a row-major one, are split in these units. */
 const columnUnit = 32;
 const outputUnit = 16;
 

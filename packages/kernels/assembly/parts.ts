@@ -1,6 +1,6 @@
 // The order of sums over the inputs of a transposed weight in a block format, the one that the native backend has too.
 //
-//   parts: eight stretches of inputs, in units of 16 (one part where there are fewer than 1024 inputs)
+//   parts: eight contiguous chunks of inputs, in units of 16 (one part where there are fewer than 1024 inputs)
 //   for each part p: sum_p = for k of the part, in order: sum_p + x[k] w[k], from +0
 //   out = ((sum_0 + sum_1) + (sum_2 + sum_3)) + ((sum_4 + sum_5) + (sum_6 + sum_7))
 //

@@ -95,7 +95,7 @@ export function narrowToHalf(value: f32): u16 {
 
 // ---- a thread's share
 
-/** Where a thread's share of `total` items begins when they are dealt in pieces of `unit`; its end is the next thread's begin. */
+/** Where a thread's share of `total` items begins when they are split in pieces of `unit`; its end is the next thread's begin. */
 @inline export function share(total: i32, unit: i32, thread: i32, threads: i32): i32 {
   const units = <u32>(total + unit - 1) / <u32>unit;
   return min(total, <i32>(<u32>((<u64>units * <u64>thread) / <u64>threads) * <u32>unit));

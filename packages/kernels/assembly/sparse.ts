@@ -140,7 +140,7 @@ export function gemvRows(op: usize, rows: i32, thread: i32, threads: i32, scratc
   }
 }
 
-/** Rows and columns whose sums scratch holds at once (128 KiB, in L2); a cursor a row behind them. */
+/** Rows and columns whose sums scratch holds at once (128 KiB, in L2); a cursor a row after them. */
 const axpyBlockRows: i32 = 64;
 const axpyBlockColumns: i32 = 512;
 const axpySharedScratch: usize = (<usize>(axpyBlockRows * axpyBlockColumns) << 2) + (<usize>axpyBlockRows << 2);

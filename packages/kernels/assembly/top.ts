@@ -1,17 +1,17 @@
 // keepTop: the k best of every stretch of a row, the others +0. What competes are groups of neighbouring columns.
 //
 //   for each stretch: score of a group = sum of |x[c]| * scale[c], rounded to f32 at each step, in order
-//     bar = the k-th largest score; out[c] = x[c] where its group is above the bar, or on it and among the first that
+//     threshold = the k-th largest score; out[c] = x[c] where its group is above the threshold, or on it and among the first that
 //     make k; else +0
 //
-// Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the bar is found by counting their
+// Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the threshold is found by counting their
 // digits, in three passes whatever the numbers. Where a stretch has few groups, each is ranked against the others instead, in
-// 16 stretches at once. Stretches are split across the threads; where there are fewer, every thread finds the bar of each,
+// 16 stretches at once. Stretches are split across the threads; where there are fewer, every thread finds the threshold of each,
 // and writes its share of the columns: not when out = x.
 import { KeepTop } from './generated/ops';
 import { floats, share, splat } from './simd';
 
-/** Scratch: counts of one digit's values, how many are kept on the bar, then the orders of a stretch. */
+/** Scratch: counts of one digit's values, how many are kept on the threshold, then the orders of a stretch. */
 const binBytes: usize = 8192;
 const ordersAt: usize = binBytes + 64;
 /** So many scores or fewer are compared with each other. */
@@ -52,7 +52,7 @@ function writeOrders(x: usize, scale: usize, groups: i32, groupSize: i32, orders
   }
 }
 
-/** How many of the orders are the bar, and in the high half how many are above it. */
+/** How many of the orders are the threshold, and in the high half how many are above it. */
 function countFrom(orders: usize, count: i32, bar: i32): i64 {
   let above: i64 = 0;
   let on: i64 = 0;
@@ -85,7 +85,7 @@ function nextDigit(orders: usize, groups: i32, bins: usize, shift: i32, bits: i3
   return (prefix << bits) | digit;
 }
 
-/** The order of the k-th best; `left` gives how many on the bar are kept. */
+/** The order of the k-th best; `left` gives how many on the threshold are kept. */
 function findBar(orders: usize, groups: i32, k: i32, bins: usize, left: usize): i32 {
   if (groups <= few)
     for (let g = 0; g < groups; g++) {
@@ -102,7 +102,7 @@ function findBar(orders: usize, groups: i32, k: i32, bins: usize, left: usize): 
   return <i32>(nextDigit(orders, groups, bins, 0, 10, middle, left) ^ 0x80000000);
 }
 
-/** Columns of a stretch, from x and the orders of their groups, `ties` of which are kept on the bar. */
+/** Columns of a stretch, from x and the orders of their groups, `ties` of which are kept on the threshold. */
 function writeKept(x: usize, out: usize, orders: usize, groups: i32, groupSize: i32, bar: i32, ties: i32): void {
   const bytes = floats(groupSize);
   const bar4 = i32x4.splat(bar);

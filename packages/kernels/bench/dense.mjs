@@ -1,4 +1,4 @@
-// Dense decode: one row over more than 1 GB of weights, in GB/s and as a share of streaming-read bandwidth measured in
+// Dense decode: one row over more than 1 GB of weights, in GB/s and as % of the peak read bandwidth measured in
 // the same rounds. `node bench/dense.mjs [--threads=2]`
 import { bf16ToF32 } from '@relufy/tensor';
 import { createWasmBackend, streamBandwidth } from '../dist/node.js';
@@ -42,7 +42,7 @@ for (const dtype of argument('dtype', 'f32,bf16').split(','))
     const speed = bytes / decode / 1e6;
     console.log(
       `${dtype}${transposed ? ' transposed' : ''}: ${speed.toFixed(1)} GB/s, ` +
-        `${((100 * speed) / stream).toFixed(0)} % of streaming read ${stream.toFixed(1)} GB/s`,
+        `${((100 * speed) / stream).toFixed(0)} % of peak ${stream.toFixed(1)} GB/s`,
     );
     await session.dispose();
   }

@@ -22,7 +22,7 @@ import { joinTeam } from './team.js';
 export interface WasmBackendOptions {
   /**
    * Workers that share a step. Default: the physical cores. More than there are processors are as many as there are
-   * processors: threads that take turns on a core are slower, each wait of one for the other by a hundred times.
+   * processors: threads that share a core are slower, each wait of one for the other by a hundred times.
    */
   readonly threads?: number;
   /** `true`: as many as asked for. For tests of bits, which do not depend on the number of threads. Default false. */

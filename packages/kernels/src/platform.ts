@@ -13,7 +13,7 @@ export interface Platform {
   physicalCores(): number;
   /** Threads that can run at the same time. */
   processors(): number;
-  /** `false` where relaxed SIMD hides behind a flag because it computes wrong results. */
+  /** `false` where relaxed SIMD hides after a flag because it computes wrong results. */
   readonly relaxedSimd: boolean;
   compile(build: Build): Promise<WebAssembly.Module>;
   startWorker(events: WorkerEvents): WorkerHandle;

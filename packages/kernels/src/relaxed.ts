@@ -1,5 +1,5 @@
 // Whether the engine runs the build for relaxed SIMD, and runs it right. An engine may know the instructions and still
-// get them wrong (behind a flag, say), so a module of 75 bytes computes something first. Does not own which build is
+// get them wrong (after a flag, say), so a module of 75 bytes computes something first. Does not own which build is
 // taken (backend.ts, modules.ts).
 
 /**

@@ -1,4 +1,4 @@
-// Kernels keep to the scratch that they ask for: what lies behind it is filled with a pattern, for every op of every contract
+// Kernels keep to the scratch that they ask for: what lies after it is filled with a pattern, for every op of every contract
 // case, and is the pattern still when the op has run. Threads run one after the other, over plain memory.
 import { readFile } from 'node:fs/promises';
 import { type Backend, recordWords } from '@relufy/tensor';
@@ -103,7 +103,7 @@ beforeAll(async () => {
   sizes = sizesOf(await modules('inference'), false);
 });
 
-/** A backend whose kernels get this share of what they ask for, and a guard behind it. */
+/** A backend whose kernels get this share of what they ask for, and a guard after it. */
 function guarded(threads: number, share = 1, guardBytes = 16384): Backend {
   const weightDTypes = ['f32', 'bf16', 'int8', 'int4'] as const;
   return {

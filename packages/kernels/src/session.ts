@@ -245,7 +245,7 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
   async #track<T>({ kernels }: Placed, start: () => Promise<T>): Promise<T> {
     this.#running++;
     try {
-      // a step of open kernels is queued at once: what disposes the session next waits behind it
+      // a step of open kernels is queued at once: what disposes the session next waits after it
       if (!this.#numbers.has(kernels)) await this.#open(kernels);
       return await start();
     } finally {

@@ -9,7 +9,7 @@ export type Site = 'qkv' | 'o' | 'upGate' | 'down';
 
 export const sites: readonly Site[] = ['qkv', 'o', 'upGate', 'down'];
 
-/** Tag, with a layer behind it, of the op that activates an FFN. */
+/** Tag, with a layer after it, of the op that activates an FFN. */
 export const ffnActivation = 'ffn.activation';
 
 export interface ProgramOptions {

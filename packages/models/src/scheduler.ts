@@ -2,7 +2,7 @@
 // answered by the next step; who is answered chooses a token and asks again, or leaves, before the step after it. One
 // sequence is the same with nobody beside it.
 //
-// A step holds one row of every sequence that decodes and, behind them, parts of the prompts that came in, in equal shares:
+// A step holds one row of every sequence that decodes and, after them, parts of the prompts that came in, in equal shares:
 // as many rows as let a step take about twice the time of one without them, by what steps took so far. An answer beside
 // them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text.
 // Does not own slots (slot-claims.ts), a step (steps.ts) or the choice of tokens (generate.ts).
@@ -30,7 +30,7 @@ interface LaneParts {
   /** Counts what the sequence costs, by itself. */
   readonly statistics: StepStatistics;
   readonly options: AdvanceOptions;
-  /** Windows behind its prompt that reuse neurons; steps of other phases are not shared. */
+  /** Windows after its prompt that reuse neurons; steps of other phases are not shared. */
   readonly reuse?: ReuseOptions | undefined;
 }
 
@@ -175,7 +175,7 @@ export class Scheduler {
     await this.#allChosen();
   }
 
-  /** The rows of the next step: those that decode first. Who asks for another program takes turns. */
+  /** The rows of the next step: those that decode first. Who asks for another program is served round robin. */
   #compose(): Part[] {
     const { maxRows, maxOutputs } = this.#limits;
     const [first] = this.#asking;

@@ -1,5 +1,5 @@
 // Who computes when, and on which slots of the KV cache. Work claims slots and gives them back; what waits is served in the
-// order in which it asked. Steps run one at a time, in turns, so work of several kinds makes progress together. A prompt gets
+// order in which it asked. Steps run one at a time, round robin, so work of several kinds makes progress together. A prompt gets
 // the slot that saves most: the one that holds its beginning, else the least recently used, into which the longest common
 // prefix is copied from wherever it lies: another slot (a fork), or a conversation that was parked.
 // Does not own what a step computes (steps.ts), nor which sequences share one (scheduler.ts).

@@ -47,7 +47,7 @@ export async function withOpenPlan(
   return { ...options, plan: await open(plan, reach) };
 }
 
-/** The files behind a source, without reading any. On a page the browser's own cache serves the hub's files. */
+/** The files after a source, without reading any. On a page the browser's own cache serves the hub's files. */
 export async function openModelFiles(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
   checkLoadOptions('openModelFiles', options);
   checkSource('openModelFiles', source);

@@ -6,7 +6,7 @@ import type { ReuseOptions } from './reuse.js';
 export interface Activation {
   /** `swish`: x * sigmoid(beta x), the family of ReLU Strikes Back (arXiv 2310.04564, 3.1); beta = 1 is silu. */
   readonly kind: ActivationKind | 'swish';
-  /** relu: the shift b in max(0, x - b). fatrelu: the bar below which x becomes 0. swish: beta. Otherwise 0. */
+  /** relu: the shift b in max(0, x - b). fatrelu: the threshold below which x becomes 0. swish: beta. Otherwise 0. */
   readonly threshold: number;
 }
 

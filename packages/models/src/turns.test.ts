@@ -1,4 +1,4 @@
-// Who shares a model: conversations in turns, a reader too many, and a model that is disposed in the middle of work.
+// Who shares a model: interleaved conversations, a reader too many, and a model that is disposed in the middle of work.
 import { fileURLToPath } from 'node:url';
 import { createReferenceBackend } from '@relufy/tensor';
 import { describe, expect, it, vi } from 'vitest';
@@ -18,7 +18,7 @@ function conversation(model: Model, subject: string) {
   };
 }
 
-describe('conversations in turns', () => {
+describe('interleaved conversations', () => {
   it.each(['f32', 'f16'] as const)('find what the model computed for them before, in %s', async (kvCache) => {
     const alone: Awaited<ReturnType<ReturnType<typeof conversation>>>[][] = [];
     for (const subject of ['a fox', 'the sea', 'a red car']) {

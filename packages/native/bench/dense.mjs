@@ -55,7 +55,7 @@ for (const dtype of dtypes)
       const speed = (layers * layerBytes) / ms / 1e6;
       console.log(
         `${name} ${dtype}${transposed ? ' transposed' : ''}: ${speed.toFixed(1)} GB/s, ` +
-          `${((100 * speed) / stream).toFixed(0)} % of streaming read ${stream.toFixed(1)} GB/s`,
+          `${((100 * speed) / stream).toFixed(0)} % of peak ${stream.toFixed(1)} GB/s`,
       );
     }
     for (const session of sessions) await session.dispose();

@@ -12,7 +12,7 @@ namespace relufy {
 
 namespace {
 constexpr size_t reach = size_t{256} << 30;
-/** Kernels may read up to a cache line behind the last buffer. */
+/** Kernels may read up to a cache line after the last buffer. */
 constexpr size_t slack = 64;
 /** Copied and moved at a time by settle(): few pieces, and no piece takes long. */
 constexpr size_t settleBytes = 4 * largePage;
@@ -53,7 +53,7 @@ size_t Memory::map(const char* path) {
   size_t place = 0;
   const size_t page = pageBytes();
   const size_t pages = (file.bytes + page - 1) & ~(page - 1);
-  // the page behind the file is what kernels may read a little of
+  // the page after the file is what kernels may read a little of
   const size_t room = wholeLargePages(pages + page);
   if (mapping_ == nullptr || room > mappedFrom_ - committed_) {
     errno = ENOMEM;

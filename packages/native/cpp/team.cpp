@@ -1,5 +1,5 @@
 // The team's threads and its queue: starting and ending threads, publishing a step, and what a thread does between steps.
-// Who takes part in a step, and how it runs, is in turns.cpp. A step is published by writing it and then a new command
+// Who takes part in a step, and how it runs, stands in turns.cpp. A step is published by writing it and then a new command
 // word; threads beyond the step's count read only that word.
 #include "team.h"
 

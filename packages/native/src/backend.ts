@@ -97,7 +97,7 @@ class Native implements NativeBackend {
   }
 }
 
-/** Threads beyond the processors would only take turns on them. */
+/** Threads beyond the processors would only share them. */
 function usefulThreads(asked: number, everyThread: boolean): number {
   return everyThread ? asked : Math.min(asked, availableParallelism());
 }

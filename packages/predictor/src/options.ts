@@ -63,7 +63,7 @@ export interface CalibrationOptions extends CalibrationTarget {
   readonly allocation?: Allocation;
   /** Tokens of the text that statistics are made of. Default 4096. */
   readonly tokens?: number;
-  /** Tokens behind them on which plans are tried; 0: they are tried on the same. Default 2048. */
+  /** Tokens after them on which plans are tried; 0: they are tried on the same. Default 2048. */
   readonly trialTokens?: number;
   /** Tokens of a sequence; each begins at position 0. Default 512. */
   readonly window?: number;

@@ -20,7 +20,7 @@ export async function openJournal(path: string, inputs: unknown): Promise<Journa
   const known = new Map<string, unknown>();
   const [first, ...lines] = (await readFile(path, 'utf8').catch(() => '')).split('\n');
   const isOurs = first === head;
-  // what stands behind the last line end was cut off
+  // what stands after the last line end was cut off
   for (const line of isOurs ? lines.slice(0, -1) : []) {
     const entry = parsed(line);
     if (entry) known.set(entry.key, entry.value);

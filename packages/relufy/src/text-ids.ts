@@ -91,7 +91,7 @@ export async function* textIds(
 ): AsyncGenerator<readonly number[]> {
   const plain = (text: string) => encode(text, { addSpecialTokens: false });
   let lead: number | undefined;
-  /** Of text behind a line end: nothing is put in front of it, as it may be at the start of a text. */
+  /** Of text after a line end: nothing is put in front of it, as it may be at the start of a text. */
   const behindLine = async (text: string) => {
     lead ??= (await plain('\n')).length;
     return (await plain(`\n${text}`)).slice(lead);
@@ -144,7 +144,7 @@ async function safeEnd(
   return undefined;
 }
 
-/** What stands before and behind a whole text. */
+/** What stands before and after a whole text. */
 async function frameOf(encode: Encode): Promise<{ before: number[]; after: number[] }> {
   const [whole, inner] = [await encode('a'), await encode('a', { addSpecialTokens: false })];
   const at = Math.max(

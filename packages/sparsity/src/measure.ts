@@ -38,7 +38,7 @@ export interface MeasureOptions {
   readonly thresholds?: readonly LayerThreshold[];
   /** Per layer, ||w_i|| of each neuron (`neuronNorms`): for what neurons add. Default: those of `thresholds`. */
   readonly norms?: readonly Float32Array[];
-  /** Tokens to decode behind the first windows. Default 64; 0 leaves it out. */
+  /** Tokens to decode after the first windows. Default 64; 0 leaves it out. */
   readonly decodeTokens?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly tokens: number }) => void;

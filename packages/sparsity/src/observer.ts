@@ -135,7 +135,7 @@ function widenRows(decl: BufferDecl, view: ArrayBufferView, rows: number, column
   return out;
 }
 
-/** Where each layer's neurons are ready: behind the last op that writes what `down` will read. */
+/** Where each layer's neurons are ready: after the last op that writes what `down` will read. */
 function stopsOf(program: Program): Stop[] {
   const stops: Stop[] = [];
   for (let layer = 0; ; layer++) {

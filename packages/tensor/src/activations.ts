@@ -3,7 +3,7 @@
 // steps. Does not own what the codes compute (reference/) or the ops themselves (op-table.ts, training-ops.ts).
 import type { Shapes } from './shapes.js';
 
-/** Functions of x and the attribute `threshold`: the shift b of relu, the bar of fatrelu, ... */
+/** Functions of x and the attribute `threshold`: the shift b of relu, the threshold of fatrelu, ... */
 const functionCodes = {
   /** max(0, x - b); b = 0 is plain ReLU, b > 0 the shifted ReLU of ReLU Strikes Back (arXiv 2310.04564, 5.3). */
   relu: 0,

@@ -53,7 +53,7 @@ export interface Session {
   view?(buffer: string): BufferView;
   /** A copy of elements [from, to), of all without them. */
   read(buffer: string, from?: number, to?: number): MaybePromise<BufferView>;
-  /** Puts values at an element and behind it, at the first without `at`. They may be changed when it is done. */
+  /** Puts values at an element and after it, at the first without `at`. They may be changed when it is done. */
   write(buffer: string, values: ArrayLike<number>, at?: number): MaybePromise<void>;
   /** Copies elements within a buffer, where they may overlap, or to another of the same format. */
   copy(from: BufferRange, to: BufferPlace): MaybePromise<void>;

@@ -8,7 +8,7 @@
 //   uint4: the same bytes, and a minimum a block; value = scale * nibble + minimum
 //   then the blocks' scales, f16 little endian, in order; then, of uint4, their minima, the same way;
 // and the whole padded to 64 bytes, so that every row begins on a cache line. All of a neuron is one contiguous run.
-// The blocks are those of GGUF's q8_0, q4_0 and q4_1, with the scales gathered behind the values.
+// The blocks are those of GGUF's q8_0, q4_0 and q4_1, with the scales gathered after the values.
 import { type BlockScale, searchRange, searchScale } from './block-search.js';
 import { f16ToF32, f32ToF16 } from './dtype.js';
 import { RelufyError } from './errors.js';
@@ -113,7 +113,7 @@ export function blockMinimum(dtype: BlockDType, row: Uint8Array, columns: number
 
 const halfAt = (row: Uint8Array, at: number): number => f16ToF32((row[at] as number) | ((row[at + 1] as number) << 8));
 
-/** The integer behind a number of a row. */
+/** The integer after a number of a row. */
 export function blockInteger(dtype: BlockDType, row: Uint8Array, index: number): number {
   if (dtype === 'int8') return ((row[index] as number) << 24) >> 24;
   const within = index % blockSize;

@@ -123,7 +123,7 @@ export function appendGradients(builder: ProgramBuilder, options: GradientOption
 
 /**
  * Appends the ops of a segment again, on activations of their own, so that the first ones need not be kept. What is
- * read behind the segment keeps its name and is not computed again. Gives each op as the rules must see it.
+ * read after the segment keeps its name and is not computed again. Gives each op as the rules must see it.
  */
 function replay(
   builder: ProgramBuilder,

@@ -56,7 +56,7 @@ function rewriteConstants(text: string): { text: string; hasNaN: boolean } | und
   return { text: pieces.join('') + text.slice(done), hasNaN };
 }
 
-/** Behind the closing quote, or -1. */
+/** After the closing quote, or -1. */
 function endOfString(text: string, from: number): number {
   for (let at = from; ; ) {
     const quote = text.indexOf('"', at);

@@ -22,7 +22,7 @@ export interface OpDefinition {
   readonly attributes: Readonly<Record<string, FieldKind>>;
   /** What an attribute is when the builder leaves it out; the others must be given. */
   readonly defaults?: Readonly<Record<string, number>>;
-  /** Numbers that follow from the shapes, encoded behind the attributes. */
+  /** Numbers that follow from the shapes, encoded after the attributes. */
   readonly derived: readonly string[];
   /** Checks the shapes (throws through `Shapes`) and gives the derived numbers. */
   readonly infer: (shapes: Shapes) => Readonly<Record<string, number>>;

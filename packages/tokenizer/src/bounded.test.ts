@@ -73,7 +73,7 @@ describe('patterns of files', () => {
 
 it('merges that would collide under a hash that files can know', () => {
   const [first, tokens, wanted] = [0x4e00, 4000, 60_000];
-  // The table's own mixing without its seeds: pairs that would lie in one run of slots, each a step behind the last.
+  // The table's own mixing without its seeds: pairs that would lie in one run of slots, each a step after the last.
   const slotOf = (a: number, b: number): number => {
     let hash = Math.imul(a, 0x9e3779b1);
     hash = Math.imul(hash ^ (hash >>> 15) ^ b, 0x85ebca6b);

@@ -46,7 +46,7 @@ export interface RunConfig {
   /** Sequences of one optimiser step, and in how many parts they run, one after the other. */
   readonly batchSize: number;
   readonly gradientAccumulationSteps: number;
-  /** `stream`: documents one behind the other, cut into sequences; `documents`: none sees another. */
+  /** `stream`: documents one after the other, cut into sequences; `documents`: none sees another. */
   readonly packing: 'stream' | 'documents';
   readonly steps: number;
   readonly optimizer: {
@@ -81,7 +81,7 @@ export interface RunConfig {
   readonly evaluation: { readonly every: number; readonly sequences: number };
   readonly checkpoint: { readonly every: number; readonly keep: number };
   readonly logEvery: number;
-  /** `fatrelu`: the bar below which what the ReLU lets through becomes 0 in the model that is written (ProSparse). */
+  /** `fatrelu`: the threshold below which what the ReLU lets through becomes 0 in the model that is written (ProSparse). */
   readonly output: { readonly dtype: 'f32' | 'bf16'; readonly fatrelu?: number };
   readonly seed: number;
   readonly out: string;

@@ -1,5 +1,5 @@
 // What a program is trained to make small: ops that turn its output into the gradient of a loss, and the loss as a number.
-// Composed of ops that every backend has. Does not own the program before it, nor the gradients behind it.
+// Composed of ops that every backend has. Does not own the program before it, nor the gradients after it.
 import {
   activationCodes,
   type BufferDecl,

@@ -13,7 +13,7 @@ export interface RunOptions {
   /** Loads the teacher of a distillation. */
   readonly loadTeacher?: (source: string) => Promise<Model>;
   readonly onEvent?: (event: RunEvent) => void;
-  /** Stops behind the step at hand, with a checkpoint. */
+  /** Stops after the step at hand, with a checkpoint. */
   readonly signal?: AbortSignal;
 }
 

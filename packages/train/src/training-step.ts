@@ -133,7 +133,7 @@ const inverses = [
   ['outputRows', trainingInputs.outputOfRow],
 ] as const;
 
-/** The ReLU of an FFN, also where it is computed again; not the one behind a norm. */
+/** The ReLU of an FFN, also where it is computed again; not the one after a norm. */
 const isFfnRelu = ({ tag, attributes }: Op): boolean =>
   attributes.kind === activationCodes.relu && tag?.startsWith(`${ffnActivation}.`) === true;
 

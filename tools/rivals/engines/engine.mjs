@@ -26,12 +26,12 @@ import { performance } from 'node:perf_hooks';
  * @property {number} [loadMs] from the model's file to a model that can be asked, without starting the engine itself
  * @property {Record<string, unknown>} facts versions, defaults: for the report
  * @property {(ids: number[]) => Promise<Measured>} prefill from an empty cache to the first chosen token
- * @property {(prompt: number[], ids: number[]) => Promise<Measured>} decode feeds `ids` behind the prompt, one by one
+ * @property {(prompt: number[], ids: number[]) => Promise<Measured>} decode feeds `ids` after the prompt, one by one
  * @property {(prompt: number[], count: number) => Promise<{ ids: number[], logprobs: number[] }>} [greedy]
  * @property {(text: string) => Promise<number[]>} [encode]
  * @property {(prompt: number[], ids: number[]) => Promise<string>} [digest] of the bits of all logits
  * @property {(prompt: number[]) => Promise<number[]>} [overlap] per layer: shared neurons of neighbours / by chance
- * @property {() => Promise<number>} [bandwidth] GB/s of streaming reads
+ * @property {() => Promise<number>} [bandwidth] GB/s of sequential reads
  * @property {() => Promise<number>} [peakBytes] where the work is done by another process
  * @property {() => Promise<void>} close
  */

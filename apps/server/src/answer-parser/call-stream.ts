@@ -60,7 +60,7 @@ export class CallStream {
       } else if (character === '"') this.#quoted = true;
       else if (character === '{' || character === '[') this.#depth = (this.#depth as number) + 1;
       else if (character === '}' || character === ']') {
-        // of a number or a word the end is what stands behind it
+        // of a number or a word the end is what stands after it
         if (this.#depth === 0) return { at, isOver: true };
         this.#depth = (this.#depth as number) - 1;
         if (this.#depth === 0) return { at: at + 1, isOver: true };

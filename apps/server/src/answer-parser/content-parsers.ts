@@ -82,7 +82,7 @@ function jsonSequence(text: string): unknown[] {
   }
 }
 
-/** Behind the object or list that begins at `at`; the text's length where it does not end. */
+/** After the object or list that begins at `at`; the text's length where it does not end. */
 export function endOfJson(text: string, at: number): number {
   let depth = 0;
   let quoted = false;

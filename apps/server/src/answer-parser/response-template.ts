@@ -31,7 +31,7 @@ export interface Region {
 
 export interface ResponseTemplate {
   readonly regions: readonly Region[];
-  /** What opens the assistant's turn in a prompt: what stands behind it belongs to the answer. */
+  /** What opens the assistant's turn in a prompt: what stands after it belongs to the answer. */
   readonly anchor: Mark | undefined;
   /** Further special tokens that must not be left out of the text. */
   readonly marks: readonly string[];

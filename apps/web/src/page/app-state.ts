@@ -247,7 +247,7 @@ export class AppState {
     };
     try {
       show({ running: 'dense', sparse: undefined, dense: undefined });
-      // both anew, each behind a few tokens that nobody counts: the engine compiles what it runs often
+      // both anew, each after a few tokens that nobody counts: the engine compiles what it runs often
       for (const running of ['dense', 'sparse'] as const) {
         show({ running });
         await run(running, { maxNewTokens: 24 });

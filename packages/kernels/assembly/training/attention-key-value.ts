@@ -101,7 +101,7 @@ function block(op: usize, rows: i32, r: i32, count: i32, kvHead: i32, scratch: u
   }
 }
 
-/** Positions and stats of a run's rows, side by side; behind the last to a multiple of four, rows that attend to nothing. */
+/** Positions and stats of a run's rows, side by side; after the last to a multiple of four, rows that attend to nothing. */
 function gatherRun(facts: usize, positions: usize, stats: usize, heads: i32, count: i32): void {
   const stride = floats(runRows);
   for (let i: i32 = 0; i < ((count + 3) & ~3); i++) {

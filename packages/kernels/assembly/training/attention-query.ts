@@ -23,7 +23,7 @@ import {
   sumsStride,
 } from './attention-tiles';
 
-/** s -> ds for `count` positions of a row, in place; room for three numbers behind them. Writes the row's stats. */
+/** s -> ds for `count` positions of a row, in place; room for three numbers after them. Writes the row's stats. */
 function differentiate(s: usize, slope: usize, bias: usize, count: i32, scale: f32, stats: usize): void {
   const top = exponentials(s, bias, count, scale);
   const padded = floats((count + 3) & ~3);

@@ -56,7 +56,7 @@ export function runLength(slots: usize, r: i32, rows: i32, most: i32): i32 {
 }
 
 /**
- * out[i][c] for `columns` rows of `right`, in whole sixteens (zeros behind the last). Columns that a row does not want
+ * out[i][c] for `columns` rows of `right`, in whole sixteens (zeros after the last). Columns that a row does not want
  * are computed with it.
  */
 export function scores(
@@ -86,7 +86,7 @@ export function mix(
 }
 
 /**
- * s -> exp(scale (s + bias) - top) for `count` positions of a row, in place, and zeros behind them to a multiple of four;
+ * s -> exp(scale (s + bias) - top) for `count` positions of a row, in place, and zeros after them to a multiple of four;
  * gives top, the largest scale (s + bias). bias may be absent (0).
  */
 export function exponentials(s: usize, bias: usize, count: i32, scale: f32): f32 {

@@ -2,7 +2,7 @@
 //
 //   out[c] += sum over r, in order from +0, of x[r][c]
 //
-// `width` is a whole row of x, of which the first `total` columns are summed. Columns are dealt to the
+// `width` is a whole row of x, of which the first `total` columns are summed. Columns are split across the
 // threads in cache lines; sixteen sums at a time in registers.
 import { floats, share, splat } from '../simd';
 

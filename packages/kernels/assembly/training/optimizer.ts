@@ -1,10 +1,10 @@
 // sumSquares, clip and adamW: the optimiser's step.
 //
-//   sumSquares: parts[first + i] = sum of x^2 over 16384 numbers: four lanes in f64, then one by one; parts are dealt
+//   sumSquares: parts[first + i] = sum of x^2 over 16384 numbers: four lanes in f64, then one by one; parts are split
 //   clip:       norm = sqrt(sum of parts, in order, in f64); thread 0 does it
 //   adamW:      g = gradient clip[1]; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g g
 //               parameter -= lr (decay parameter + (m / correction1) / (sqrt(v / correction2) + eps))
-//               average = keep average + (1 - keep) parameter; gradient = 0; dealt in cache lines
+//               average = keep average + (1 - keep) parameter; gradient = 0; split in cache lines
 //
 // Decay is taken off as a difference: 1 - lr decay in f32 would round away what it decays by.
 import {
@@ -81,7 +81,7 @@ export function adamW(op: usize, thread: i32, threads: i32): void {
     const at = floats(i);
     const p = AdamW.parameter(op) + at;
     const whole = i + 4 <= size;
-    // behind the last numbers lies what pads the buffer to whole cache lines
+    // after the last numbers lies what pads the buffer to whole cache lines
     const g = f32x4.mul(v128.load(AdamW.gradient(op) + at), factor);
     const m = f32x4.add(f32x4.mul(b1, v128.load(AdamW.m(op) + at)), f32x4.mul(c1, g));
     const v = f32x4.add(f32x4.mul(b2, v128.load(AdamW.v(op) + at)), f32x4.mul(f32x4.mul(c2, g), g));

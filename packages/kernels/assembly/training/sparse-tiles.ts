@@ -16,7 +16,7 @@ export const blockDepth: i32 = 256;
 export const listBytes: usize = 2048;
 /** Lines that have lists at a time. */
 export const listLines: i32 = 128;
-/** Where lists and their lengths lie in the scratch, behind a panel, and where they end. */
+/** Where lists and their lengths lie in the scratch, after a panel, and where they end. */
 export const listsAt: usize = panelBytes;
 export const countsAt: usize = listsAt + <usize>listLines * listBytes;
 export const listsEnd: usize = countsAt + (<usize>listLines << 2);

@@ -3,7 +3,7 @@
 //   out[c][r] = x[r][c] for r < rows, c < columns; four by four in registers
 //
 // Owns no sums. `outStride` and `stride` are a whole line of out and a whole row of x, in bytes. Lines of out are written to
-// a multiple of four numbers, zeros behind the last row.
+// a multiple of four numbers, zeros after the last row.
 import { floats, splat } from '../simd';
 
 /** Rows r0 to r3 at four columns -> four lines of out. */

@@ -59,7 +59,7 @@ export class Automaton {
     return next;
   }
 
-  /** Behind the last item of an alternative lies what follows it: undefined where that is the end. */
+  /** After the last item of an alternative lies what follows it: undefined where that is the end. */
   #place(items: readonly Item[], at: number, after: Place | undefined): Place | undefined {
     if (at === items.length) return after;
     const itemId = this.#itemIds.get(items) ?? this.#itemIds.size;

@@ -9,7 +9,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** An activation by the names that Hugging Face configs use; `hidden_act_param` holds the bar of fatrelu. */
+/** An activation by the names that Hugging Face configs use; `hidden_act_param` holds the threshold of fatrelu. */
 export function activationOf(config: ConfigReader, key: string, byDefault: string): Activation {
   const parameterKey = 'hidden_act_param';
   const name: unknown = config.raw(key) ?? byDefault;

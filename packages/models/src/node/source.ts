@@ -22,7 +22,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
   return loadModelFiles(files, await withOpenPlan(options, openModelFiles), createNodeBackend);
 }
 
-/** The files behind a source; those of the hub are brought into the cache first. */
+/** The files after a source; those of the hub are brought into the cache first. */
 export async function openModelFiles(source: ModelSource, options: SourceOptions = {}): Promise<ModelFiles> {
   checkLoadOptions('openModelFiles', options);
   checkSource('openModelFiles', source);

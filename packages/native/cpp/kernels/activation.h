@@ -1,4 +1,4 @@
-// Elementwise kernels: activate (masks are masks.h), multiply. Rows are contiguous, so a step is one run of rows * width numbers, dealt to
+// Elementwise kernels: activate (masks are masks.h), multiply. Rows are contiguous, so a step is one run of rows * width numbers, split across
 // the threads in cache lines.
 //
 //   for i in my share: out[i] = f(x[i])

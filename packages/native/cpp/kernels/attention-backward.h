@@ -10,7 +10,7 @@
 //     share[q][p] = exp(scale * (q . k[p] + keyBias[p]) - logSum[q]) where p is seen, else 0;  t[q][p] = dy[q] . v[p]
 //     dv[p] += sum over q of share[q][p] dy[q];  dk[p] += sum over q of scale (share (t - along[q]))[q][p] q
 //
-// Blocks and chunks follow from the rows of the step alone, so bits do not depend on how they are dealt.
+// Blocks and chunks follow from the rows of the step alone, so bits do not depend on how they are split.
 #pragma once
 #include <cmath>
 

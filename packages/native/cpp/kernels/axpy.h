@@ -1,6 +1,6 @@
 // Sums over the rows of a transposed weight: the heart of every product over [in, out].
 //
-//   parts: eight stretches of inputs, in units of 16 (one part where there are fewer than 1024 inputs)
+//   parts: eight contiguous chunks of inputs, in units of 16 (one part where there are fewer than 1024 inputs)
 //   for each part p: sum_p[c] = for k of the part, in order: fma(x[k], w[k][c], sum_p[c]), from +0
 //   out[c] = ((sum_0 + sum_1) + (sum_2 + sum_3)) + ((sum_4 + sum_5) + (sum_6 + sum_7))
 //   in blocks: fma(q[k][c], x[k] * scale, sum_p[c]); with minima: fma(x[k], fma(q[k][c], scale, minimum), sum_p[c])
@@ -9,7 +9,7 @@
 // k would add x[k] = 0 times a finite weight, and a sum that began at +0 does not change. The parts do not depend on the
 // number of threads, so threads may own parts: then each reads whole rows, where a share of the columns would be a
 // piece of a kilobyte of every row (two threads, 2048 columns of int8: 36 of 70 GB/s). A part's rows lie together: of
-// parts dealt out in turns, runs of 16 rows, memory gives 0.69 of streaming where it gives 0.84 to 0.91 of a stretch.
+// parts of runs of 16 rows, round robin, reads reach 69 % of peak bandwidth, 84 to 91 % over contiguous chunks.
 //
 // addRows is one pass over a list of rows: eight at a time, so that sums are loaded and stored once for eight
 // multiply-adds. While eight are added, the lines of the next eight are asked for in turn. int8, one thread, 2 KB a row,
@@ -261,7 +261,7 @@ RELUFY_LOOP void addGroup(
 
 /**
  * sums[0 .. columns) += the rows of the first `count` inputs, from column `first` on, each times its x. With `prefetching`,
- * rows are asked for ahead, at last those of the inputs that follow.
+ * rows are prefetched, at last those of the inputs that follow.
  */
 template <class M>
 static inline void addRows(

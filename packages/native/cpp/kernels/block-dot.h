@@ -49,8 +49,8 @@ RELUFY_INLINE static Int dots(const char* w, const int8_t* x, int n) {
 }
 
 /**
- * How far before its use memory is asked for that is read from end to end. The processor's own prefetcher loses the
- * thread at every change between values and scales: share of streaming reads with it and with this, in one run, rows of
+ * How far before its use memory is asked for that is read from end to end. The hardware prefetcher loses the
+ * stream at every change between values and scales: fraction of the peak read bandwidth with it and with this, in one run, rows of
  * 2,048 / 5,632: int8 0.88 / 0.79 and 0.95 / 0.93, int4 0.71 / 0.79 and 0.94 / 0.95; 4 KB 0.89, 10 KB 0.90 (Zen 4).
  */
 constexpr int streamAhead = 6144;

@@ -1,5 +1,5 @@
 // Block formats of weights as kernels see them: int8, int4 and uint4 in blocks of 32 along the stored row, the blocks' f16
-// scales behind the values, then uint4's minima, rows padded to 64 bytes. The definition is block-format.ts of
+// scales after the values, then uint4's minima, rows padded to 64 bytes. The definition is block-format.ts of
 // @relufy/tensor. What all kernels of a format share is in its struct; isBlocks, MatrixOf (axpy.h), InputOf (sparse.h)
 // and the ops' switches over dtypes list the formats.
 #pragma once

@@ -2,7 +2,7 @@
 // output a lane. Owns packing and the tile; block-linear.h chooses it. The order of summation is that of block-dot.h.
 //
 //   panel = `lanes` weight rows as [block][8][lanes][4 bytes] (biased as in dots()), and their scales as [block][lanes],
-//           behind them the minima in the same way
+//           after them the minima in the same way
 //   for each tile of rows, for each block b: acc_r = -bias * xSum_r;  8 times: acc_r += 4 products a lane
 //                                            chain_r (b mod lanes) = fma(acc_r, wScale_b * xScale_r, chain)
 //                                            with minima = fma(xSum_r, wMinimum_b * xScale_r, chain)
@@ -38,7 +38,7 @@ RELUFY_INLINE static size_t blockPanelBytes(int inWidth) {
   return static_cast<size_t>(blocksOf(inWidth)) * lanes * (blockSize + 2 * sizeof(float)) + 64;
 }
 
-/** Rows n .. n + count of w; the last stands in for those beyond. Reads up to 14 bytes behind a row. */
+/** Rows n .. n + count of w; the last stands in for those beyond. Reads up to 14 bytes after a row. */
 template <class F>
 RELUFY_LOOP void packPanel(const Blocks<F>& w, int n, int count, uint8_t* panel, float* scales) {
   const char* rows[lanes];

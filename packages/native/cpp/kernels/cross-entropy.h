@@ -4,7 +4,7 @@
 //   logits = weight (q - onehot(target)) + pull (q - p)
 //
 // p of the tokens that the teacher lists is the teacher's, of the others `restShare` q: those come in the pass over the
-// row, the listed and the target are put right behind it. Sums of e are those of logprob.h. The listed logits are -infinity
+// row, the listed and the target are put right after it. Sums of e are those of logprob.h. The listed logits are -infinity
 // meanwhile, so that the rest is a sum and not a difference of two sums that are nearly equal.
 // Scratch: of each listed token its logit and its e.
 #pragma once

@@ -6,7 +6,7 @@
 // A run whose sum leaves f32 (numbers beyond 1e18 or so) is summed and written in f64, one by one.
 // Rows are split across the threads. When there are fewer rows than threads, each thread sums the whole row (the same sum,
 // the same bits) and writes its share of the columns: cheaper than a second barrier. Not when out = x: then a writer
-// would change what another still sums. Of headNorm, units of (row, head) are dealt.
+// would change what another still sums. Of headNorm, units of (row, head) are split.
 #pragma once
 #include <cmath>
 #include <limits>

@@ -1,4 +1,4 @@
-// sumSquares, clip and adamW: what happens to gradients when a batch is whole. Parts of `partSize` numbers are dealt to
+// sumSquares, clip and adamW: what happens to gradients when a batch is whole. Parts of `partSize` numbers are split across
 // the threads, of adamW cache lines; clip is one thread's.
 //
 //   sumSquares:  lane l of sum_j = squares at (4 i + j) * lanes + l, in order; (sum_0 + sum_1) + (sum_2 + sum_3); hsum

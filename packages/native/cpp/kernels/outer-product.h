@@ -1,4 +1,4 @@
-// A product by the tiles of outer.h, or by the non-zeros of its A (outer-sparse.h): how C is dealt and blocked. A block of
+// A product by the tiles of outer.h, or by the non-zeros of its A (outer-sparse.h): how C is split and blocked. A block of
 // rows decides for itself which it takes; the bits are the same. Columns of B are packed when the first dense block needs
 // them. What is left over of rows and columns is padded with zeros and goes by way of `edge`.
 #pragma once
@@ -77,7 +77,7 @@ static inline void outerProduct(
     }
 }
 
-/** This thread's share of C: of its rows or its columns, whichever can be dealt finer. */
+/** This thread's share of C: of its rows or its columns, whichever can be split finer. */
 static inline void outerProductShare(const Call& call, const OuterProduct& p, int rows) {
   const bool dealRows = rows / outerRows >= p.columns / tileColumns;
   const auto from = [&](int thread) {

@@ -1,4 +1,4 @@
-// Outer products (outer.h) whose A is mostly zeros, as activations behind a ReLU and their gradients are: rows of B are added
+// Outer products (outer.h) whose A is mostly zeros, as activations after a ReLU and their gradients are: rows of B are added
 // for the non-zeros alone. The order of summation is outer.h's, and a zero adds nothing to a sum that began at +0: the
 // bits are those of the dense tile, so which one runs may depend on the numbers.
 //

@@ -2,7 +2,7 @@
 //
 //   C[i][j] = base[i][j] + sum over blocks of `outerDepth` p, in order, of (sum over p, in order, of A[i][p] B[p][j])
 //
-// Each inner sum begins at +0. One thread owns an element of C, so how C is dealt does not change its bits.
+// Each inner sum begins at +0. One thread owns an element of C, so how C is split does not change its bits.
 //
 //   packed B: strips of `tileColumns` columns, [p][tileColumns]; stays in L2 while all rows pass
 //   packed A: strips of `outerRows` rows, as they lie: [row][outerStride] where p is contiguous, else [p][outerRows]

@@ -34,7 +34,7 @@
 
 namespace relufy::RELUFY_ISA {
 
-/** Where a thread's share of `total` items begins when they are dealt in pieces of `unit`; its end is the next's begin. */
+/** Where a thread's share of `total` items begins when they are split in pieces of `unit`; its end is the next's begin. */
 RELUFY_INLINE static int share(int total, int unit, int thread, int threads) {
   const int64_t units = (total + unit - 1) / unit;
   const int64_t first = units * thread / threads * unit;

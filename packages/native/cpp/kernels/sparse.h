@@ -7,7 +7,7 @@
 //
 // gemvRows, few rows of x: the list is split across the threads. Its rows lie anywhere; what reads them fast was measured (one
 // thread, rows of 2 KB, 10 to 30 % of them; the same memory streams at 33 GB/s):
-//   float formats: eight rows in step, left to the processor's prefetcher: 23 GB/s; one row after the other: 11, with the
+//   float formats: eight rows in step, left to the hardware prefetcher: 23 GB/s; one row after the other: 11, with the
 //     next asked for: 17
 //   block formats: the lines of the next eight rows are asked for in turn, a row's worth at a time: 22 GB/s; one row after
 //     the other: 17, spread over the computation: 15, into L1: 12, every other line or the first lines only: 12; without: 10

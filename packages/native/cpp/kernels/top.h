@@ -1,12 +1,12 @@
 // keepTop: the k best of every stretch of a row, the others +0. What competes are groups of neighbouring columns.
 //
 //   for each stretch: score of a group = sum of |x[c]| * scale[c], rounded to f32 at each step, in order
-//     bar = the k-th largest score; out[c] = x[c] where its group is above the bar, or on it and among the first that
+//     threshold = the k-th largest score; out[c] = x[c] where its group is above the threshold, or on it and among the first that
 //     make k; else +0
 //
-// Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the bar is found by counting their
+// Scores are turned into integers of the same order (NaN above all, -0 = 0), so that the threshold is found by counting their
 // digits, in three passes whatever the numbers. Where a stretch has few groups, each is ranked against the others instead, in
-// 16 stretches at once. Stretches are split across the threads; where there are fewer, every thread finds the bar of each,
+// 16 stretches at once. Stretches are split across the threads; where there are fewer, every thread finds the threshold of each,
 // and writes its share of the columns: not when out = x.
 #pragma once
 #include <cmath>
@@ -44,7 +44,7 @@ RELUFY_LOOP void writeOrders(const float* x, const float* scale, int groups, int
   }
 }
 
-/** How many are above the bar, and how many on it. */
+/** How many are above the threshold, and how many on it. */
 struct Standing {
   int above;
   int on;
@@ -91,7 +91,7 @@ RELUFY_LOOP Bar findBar(const int32_t* orders, int groups, int k, int32_t* bins)
   return {static_cast<int32_t>(order ^ 0x80000000u), k};
 }
 
-/** The groups whose order is the bar at least. */
+/** The groups whose order is the threshold at least. */
 RELUFY_LOOP void writeFrom(const float* x, float* out, const int32_t* orders, int groups, int groupSize, int32_t bar) {
   if (groupSize == 1) {
     for (int g = 0; g < groups; g++) out[g] = orders[g] >= bar ? x[g] : 0.0f;
@@ -109,7 +109,7 @@ static inline void keepBest(
     int32_t* orders) {
   writeOrders(x, scale, groups, groupSize, orders);
   const Bar bar = findBar(orders, groups, k, bins);
-  // up to the last that is kept on the bar, the bar is enough; behind it, it is not
+  // up to the last that is kept on the threshold, the threshold is enough; after it, it is not
   int kept = bar.kept - standingOf(orders, first, bar.order).on;
   int middle = first;
   for (; middle < last && kept > 0; middle++) kept -= orders[middle] == bar.order;

@@ -1,8 +1,8 @@
 // linear over a transposed weight, and axpyRows: which path a call takes. The order of summation is that of axpy.h.
 //
-//   few rows:             parts of the inputs are split across the threads; a barrier; columns are dealt, and the parts added
-//   many rows, dense:     rows or columns are dealt; gemm by panels, or the sparse way where the numbers are mostly zeros
-//   many rows, sparse:    columns are dealt; a part of the weights stays in L2 while a block of rows adds its members;
+//   few rows:             parts of the inputs are split across the threads; a barrier; columns are split, and the parts added
+//   many rows, dense:     rows or columns are split; gemm by panels, or the sparse way where the numbers are mostly zeros
+//   many rows, sparse:    columns are split; a part of the weights stays in L2 while a block of rows adds its members;
 //                         where the lists are long, as dense: what is not listed is zero
 #pragma once
 #include "gemm-transposed.h"
@@ -152,7 +152,7 @@ static inline void denseBySparse(const Product& p, const M& w, int first, int la
 template <class W>
 constexpr int leastPanelRows = isBlocks<W> ? 16 : 0;
 
-/** Many rows, dense: rows are dealt where there are enough for every thread, else columns. */
+/** Many rows, dense: rows are split where there are enough for every thread, else columns. */
 template <class W, class M>
 static inline void manyDenseRows(const Call& call, const Product& p, const M& w) {
   const bool byRows = p.rows >= transposedRows * call.threads;

@@ -45,7 +45,7 @@ async function times({ generate }: { generate: () => ReturnType<Model['generate'
   return found;
 }
 
-/** Numbers of streams take turns for `seconds`; the same greedy text is asked of one alone and of all together first. */
+/** Numbers of streams are interleaved for `seconds`; the same greedy text is asked of one alone and of all together first. */
 export async function benchStreams(
   model: Generating,
   counts: readonly number[],

@@ -1,4 +1,4 @@
-// Decoding beside other programs: busy loops take the processors while models of one and of two threads answer in turns.
+// Decoding beside other programs: busy loops take the processors while models of one and of two threads answer, interleaved.
 // Owns the loops (processes, which end with the bench) and the times of single tokens. Does not own which models.
 import { spawn } from 'node:child_process';
 import type { Model } from '@relufy/models';

@@ -1,4 +1,4 @@
-// Decoding and prefill of a synthetic Llama-shaped model: tokens/s, the share of streaming bandwidth that dense decoding
+// Decoding and prefill of a synthetic Llama-shaped model: tokens/s, the % of peak read bandwidth that dense decoding
 // reaches, and GFLOP/s of the prefill. Weights are random, so sparsity here is what random weights give (about half).
 
 import { buildDecoder, type Decoder, type ModelSpec } from '@relufy/models';

@@ -1,4 +1,4 @@
-// Timing that can be believed: tasks take turns, so that a busy moment of the machine hits all of them alike; medians
+// Timing that can be believed: tasks are interleaved, so that a busy moment of the machine hits all of them alike; medians
 // and spread are told, ratios come from the same rounds. Owns the clock; what is timed is the benches' business.
 
 export interface Timing {

@@ -1,5 +1,5 @@
 // Decoding and prefill under sparsity plans, on a synthetic model: masks at the inputs of every projection, of neurons, of
-// the largest few, or a predictor of neurons, against dense SiLU weights of the same size and format, in turns. Thresholds
+// the largest few, or a predictor of neurons, against dense SiLU weights of the same size and format, interleaved. Thresholds
 // are set layer by layer to the quantile that keeps the wanted share; what was skipped is counted in every step.
 // Does not own the model (synthetic-model.ts), its shape (decode.ts) or the clock (measure.ts).
 import { type Mask, type MaskPlace, type ModelSpec, maskPlaces, placesName } from '@relufy/models';
@@ -115,7 +115,7 @@ export async function plansTable(
   const ratio = (value: number | undefined) => value?.toFixed(2) ?? '';
   return {
     title: `Sparsity plans, ${dtype}`,
-    note: `Hidden 2048, FFN 5632, ${layers} layers, 32/4 heads, 32,000 tokens, random weights; one token at position 128, another every step, and a prefill of ${prefillRows}; the plan's exact program equals its dense one bit for bit, checked first; against dense SiLU weights in turns, medians of ratios. Skipped: of the blocks' weight bytes. Over exact: over the same ReLU without predictor.`,
+    note: `Hidden 2048, FFN 5632, ${layers} layers, 32/4 heads, 32,000 tokens, random weights; one token at position 128, another every step, and a prefill of ${prefillRows}; the plan's exact program equals its dense one bit for bit, checked first; against dense SiLU weights interleaved, medians of ratios. Skipped: of the blocks' weight bytes. Over exact: over the same ReLU without predictor.`,
     columns: [
       'plan',
       'skipped',
@@ -268,7 +268,7 @@ function gateRows({ hiddenSize }: ModelSpec, { kind }: PlanPoint) {
   };
 }
 
-/** Layer by layer, since what a layer leaves out changes the size of the inputs behind it. */
+/** Layer by layer, since what a layer leaves out changes the size of the inputs after it. */
 async function setThresholds(model: SyntheticModel, spec: ModelSpec, { density }: PlanPoint): Promise<void> {
   const layers = Array.from({ length: spec.numHiddenLayers }, (_, layer) => layer);
   if (spec.predictor)

@@ -1,5 +1,5 @@
 // What a server gives to several people at once: the model behind a socket, streams of chats by 1 to 16 clients, numbers of
-// clients in turns. Counts tokens a second of all, the time to the first one, and what a stream waits between two.
+// clients, interleaved. Counts tokens a second of all, the time to the first one, and what a stream waits between two.
 // Does not own the server (@relufy/server); its clients run in this process, on the thread that serves.
 import type { Model } from '@relufy/models';
 import { createHandler, listen } from '@relufy/server';

@@ -1,4 +1,4 @@
-// `relufy bench`: what this machine does. Every answer is checked before it is timed, what is compared takes turns, and
+// `relufy bench`: what this machine does. Every answer is checked before it is timed, what is compared is interleaved, and
 // the streaming bandwidth that speeds are held against is measured in the same run.
 
 import { wholeFrom } from '@relufy/chat';
@@ -23,7 +23,7 @@ import { print, printJson } from '../output.js';
 
 const examples = `
 Benches:
-  bandwidth  streaming reads by all threads: the roofline
+  bandwidth  sequential reads by all threads: the peak read bandwidth
   kernels    products alone, dense and sparse: GB/s and GFLOP/s
   decode     dense decoding and prefill of a synthetic Llama shape (1 GB of weights); with --densities also the whole
              1.1B shape, exact sparse against dense, at these shares of neurons and, after slashes, of the inputs of qkv
@@ -33,7 +33,7 @@ Benches:
              unless --dtype names another
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
-  busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native in turns
+  busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native interleaved
   serve      relufy serve with smollm2-135m-instruct, or --model: 1, 2, 4, 8 and 16 streams at once
   batch      1 to 16 streams on one model at the same time: SmolLM2 through generate, TinyLlama's shape (0.5 GB) by steps;
              and how long a token takes while a prompt of 2,000 tokens comes in
@@ -103,7 +103,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
     const tables: Table[] = [];
     const bandwidth = await measureStreaming(backend, 1e9, { of: 'median' });
     tables.push({
-      title: 'Streaming reads',
+      title: 'Peak read bandwidth',
       note: '1 GB, each byte read once, median of 7 passes.',
       columns: ['threads', 'GB/s'],
       rows: [[backend.threads, bandwidth.toFixed(1)]],
@@ -141,7 +141,7 @@ async function kernelTable(
   return {
     title: 'Kernels',
     note: '2048 x 5632, cold weights, the bytes and operations of active rows only; the first row checked against the reference executor.',
-    columns: ['kernel', 'us', 'GB/s', 'of streaming', 'GFLOP/s', 'spread'],
+    columns: ['kernel', 'us', 'GB/s', '% of peak', 'GFLOP/s', 'spread'],
     rows: results.map(({ name, microseconds, gigabytesPerSecond, gflops, spread }) => [
       name,
       microseconds.toFixed(0),
@@ -176,7 +176,7 @@ async function decodeTable(
   return {
     title: 'Dense decode and prefill',
     note: 'Llama shape, hidden 2048, ffn 5632, 32/4 heads; decode at position 128, prefill of 128 tokens; equal bits checked first.',
-    columns: ['weights', 'size', 'tokens/s', 'GB/s', 'of streaming', 'spread', 'prefill tokens/s', 'GFLOP/s'],
+    columns: ['weights', 'size', 'tokens/s', 'GB/s', '% of peak', 'spread', 'prefill tokens/s', 'GFLOP/s'],
     rows,
   };
 }
@@ -192,7 +192,7 @@ async function sparseDecodeTable(
   const shares = ({ down, qkv, upGate }: DensityPoint) => [down, qkv ?? 1, upGate ?? 1].map(percent);
   return {
     title: `Decode at densities, ${kind} FFN, ${dtype}`,
-    note: 'Hidden 2048, FFN 5632 (plain: 8448), 22 layers, 32/4 heads, 32,000 tokens, random weights; one token at position 128, another every step; sparse equals dense bit for bit, checked first; dense and sparse in turns.',
+    note: 'Hidden 2048, FFN 5632 (plain: 8448), 22 layers, 32/4 heads, 32,000 tokens, random weights; one token at position 128, another every step; sparse equals dense bit for bit, checked first; dense and sparse interleaved.',
     columns: ['down', 'qkv', 'up', 'tokens/s', 'dense tokens/s', 'speed-up', 'MB/token', 'dense MB', 'spread'],
     rows: results.map(({ reached, tokensPerSecond, denseTokensPerSecond, bytes, denseBytes, spread }) => [
       ...shares(reached),
@@ -261,7 +261,7 @@ async function busyTable({ threads = 2, backend, seconds }: BenchValues, best: s
     const results = await benchBusy(contenders, [0, 1, 4], seconds);
     return {
       title: 'Beside busy loops',
-      note: 'The bundled model, 40 tokens a turn, all in turns; equal answers checked first. p99 / median: of a token. Over one: tokens/s over those of one thread.',
+      note: 'The bundled model, 40 tokens a run, all interleaved; equal answers checked first. p99 / median: of a token. Over one: tokens/s over those of one thread.',
       columns: ['loops', 'backend', 'threads', 'tokens/s', 'median ms', 'p99 ms', 'p99 / median', 'over one'],
       rows: results.map((result) => [
         result.loops,
@@ -287,7 +287,7 @@ async function serveTable({ threads, backend, dtype, model: source, seconds }: B
   const alone = results[0]?.tokensPerSecond ?? 0;
   return {
     title: `Serving ${model.name}${dtype === undefined ? '' : `, ${dtype}`}`,
-    note: 'Streams of 64 tokens over HTTP, greedy, other questions in every round; numbers of streams in turns, clients on the thread that serves. First: to the first token. Between: two tokens of a stream.',
+    note: 'Streams of 64 tokens over HTTP, greedy, other questions in every round; numbers of streams interleaved, clients on the thread that serves. First: to the first token. Between: two tokens of a stream.',
     columns: ['streams', 'tokens/s', 'over one', 'spread', 'first ms', 'first p90', 'between ms', 'between p99'],
     rows: results.map((result) => [
       result.streams,

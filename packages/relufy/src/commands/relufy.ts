@@ -38,7 +38,7 @@ export function define(command: Command): void {
     .addOption(numeric('--stage <n>', '1 or 2', wholeFrom(1)).makeOptionMandatory())
     .addOption(numeric('--shift <b>', 'max(0, x - b) as activation', notNegative))
     .addOption(choice('--activation <name>', 'what the FFN gets', ['relu', 'relu2', 'fatrelu']))
-    .addOption(numeric('--threshold <t>', 'the bar of fatrelu: x where x > t, else 0', notNegative))
+    .addOption(numeric('--threshold <t>', 'the threshold of fatrelu: x where x > t, else 0', notNegative))
     .option('--text <file>', 'the text to measure on (default: a page of prose)')
     .requiredOption('-o, --out <folder>', 'the folder to write')
     .option('--json', 'print one JSON object');

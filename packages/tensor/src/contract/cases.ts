@@ -325,7 +325,7 @@ function* headNorms(): Generator<OpCase> {
               rows,
               maxRows: rows + 1,
               operands: {
-                // what lies behind the heads stays as it is: beside normed numbers only while it is no larger
+                // what lies after the heads stays as it is: beside normed numbers only while it is no larger
                 x: matrix('x', (scale === 1 ? heads + 1 : heads) * headDim, { kind: 'normal', scale }),
                 ...(part.weight && { weight: buffer('weight', 'f32', [heads, headDim], normal) }),
                 ...(part.bias && { bias: buffer('bias', 'f32', [heads, headDim], normal) }),

@@ -10,7 +10,7 @@ export interface Runtime {
   test(name: string, value: Value, args: Arguments): boolean;
 }
 
-/** Parameters behind the value, and the filter; or one function that takes the arguments as they come. */
+/** Parameters after the value, and the filter; or one function that takes the arguments as they come. */
 export type Filter =
   | readonly [Parameters, (value: Value, given: readonly (Value | undefined)[], runtime: Runtime) => Value]
   | ((value: Value, args: Arguments, runtime: Runtime) => Value);

@@ -3,7 +3,7 @@
 import { charge, step } from './budget.js';
 import { pad2 } from './numbers.js';
 
-/** Digits behind the point at most; beyond them a float has only zeros. */
+/** Digits after the point at most; beyond them a float has only zeros. */
 const MOST_EXACT = 100;
 
 /** The digits of |value| for `e`, `f`, `g` and `%` (of either case, which the caller applies), with the alternate form. */

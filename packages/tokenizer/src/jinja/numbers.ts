@@ -226,7 +226,7 @@ export function roundFloat(value: number, digits: number): number {
   }
   if (digits < 0) return digits < -400 ? value * 0 : roundToPower(value, -digits);
   const rounded = Number(value.toFixed(digits));
-  // toFixed is exact but takes ties upwards; a tie has one decimal more and nothing behind it.
+  // toFixed is exact but takes ties upwards; a tie has one decimal more and nothing after it.
   const exact = Math.abs(value).toFixed(Math.min(100, digits + 60));
   const at = exact.indexOf('.') + 1 + digits;
   if (exact[at] !== '5' || /[1-9]/.test(exact.slice(at + 1))) return rounded;
@@ -243,7 +243,7 @@ function roundToPower(value: number, power: number): number {
   return rounded === 0 && (value < 0 || Object.is(value, -0)) ? -0 : rounded;
 }
 
-/** round(value, -power) of an int: half goes to even. `beyond` is what lies behind the point. */
+/** round(value, -power) of an int: half goes to even. `beyond` is what lies after the point. */
 export function roundInt(value: Int, power: number, beyond = 0): Int {
   if (power <= 0) return value;
   if (power > MOST_DIGITS) return 0;
