@@ -11,6 +11,24 @@ const tool = {
   function: { name: 'f', parameters: { type: 'object', properties: { a: { type: 'integer' } } } },
 };
 
+/** Keywords of a schema that are worked out before a token is chosen. */
+const schema = {
+  type: 'object',
+  properties: {
+    a: { type: 'integer', minimum: 0, maximum: 99, multipleOf: 7, not: { const: 14 } },
+    b: { type: 'array', items: { enum: ['x', 'y', 'z'] }, uniqueItems: true, minItems: 1, maxItems: 2 },
+    c: { type: 'string', pattern: '^[a-f]+$', minLength: 1, maxLength: 9, not: { pattern: 'ff' } },
+    d: { anyOf: [{ $ref: '#/$defs/e' }, { type: 'null' }] },
+  },
+  required: ['a'],
+  patternProperties: { '^x_': { type: 'number', multipleOf: 0.5 } },
+  additionalProperties: { type: 'boolean' },
+  propertyNames: { maxLength: 6 },
+  minProperties: 1,
+  maxProperties: 4,
+  $defs: { e: { type: 'string', format: 'date' } },
+};
+
 /** A request of each kind that is fine as it is. */
 const fine = [
   [
@@ -33,6 +51,10 @@ const fine = [
       max_tokens: 3,
       response_format: { type: 'json_schema', json_schema: { name: 'a', schema: tool.function.parameters } },
     },
+  ],
+  [
+    '/v1/chat/completions',
+    { messages, max_tokens: 3, response_format: { type: 'json_schema', json_schema: { schema } } },
   ],
   [
     '/v1/chat/completions',
