@@ -8,16 +8,18 @@ import { describe, it } from 'vitest';
 const beside = process.env.RELUFY_SHARED ?? fileURLToPath(new URL('../../../shared', import.meta.url));
 const own = fileURLToPath(new URL('../goldens', import.meta.url));
 
-const bundled = fileURLToPath(new URL('../../packages/llama-tales/model', import.meta.url));
+/** Models that are part of the repository. */
+const packaged: Readonly<Record<string, string>> = {
+  'models/llama-tales': fileURLToPath(new URL('../../packages/llama-tales/model', import.meta.url)),
+  'models/smollm2-135m-instruct': fileURLToPath(new URL('../../packages/smollm2-135m-instruct/model', import.meta.url)),
+};
 
 /** The absolute path of a fixture, for example `shared('golden/llama-relu')`. */
 export function shared(path: string): string {
   const larger = `${beside}/${path}`;
   if (existsSync(larger)) return larger;
-  // the bundled model is part of the repository
-  return path.startsWith('models/llama-tales')
-    ? `${bundled}${path.slice('models/llama-tales'.length)}`
-    : `${own}/${path}`;
+  const [model, folder] = Object.entries(packaged).find(([name]) => path === name || path.startsWith(`${name}/`)) ?? [];
+  return model === undefined ? `${own}/${path}` : `${folder}${path.slice(model.length)}`;
 }
 
 /** `describe`, skipped by name where the fixture is missing; the body, which may read it, is not called then. */

@@ -336,6 +336,14 @@ describe("Ollama's routes", () => {
     expect(embeddings.map(({ length }) => length)).toEqual([256, 256]);
     expect(await server.json('/api/tags')).toMatchObject({ models: [{ name: 'tales' }] });
     expect(await server.json('/api/ps')).toMatchObject({ models: [{ name: 'tales', context_length: 512 }] });
+    // longer than a date can say
+    await server.json('/api/generate', {
+      prompt: 'Once',
+      keep_alive: 1e300,
+      stream: false,
+      options: { num_predict: 1 },
+    });
+    expect(await server.json('/api/ps')).toMatchObject({ models: [{ name: 'tales' }] });
     expect(await server.json('/api/show', { model: 'tales' })).toMatchObject({
       capabilities: ['completion', 'embedding', 'tools'],
       model_info: { 'llama.block_count': 8 },

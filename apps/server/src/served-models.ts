@@ -78,6 +78,9 @@ interface Entry {
   memoryBytes: number | undefined;
 }
 
+/** 24.8 days: a longer timer would go off at once, and who asks for more wants the model to stay. */
+const longestTimer = 2 ** 31 - 1;
+
 export interface ModelState {
   readonly served: ServedModel;
   readonly state: 'unloaded' | 'loading' | 'loaded';
@@ -256,13 +259,12 @@ export class ServedModels {
 
   #expire(entry: Entry, keepAliveMs: number): void {
     clearTimeout(entry.timer);
-    entry.expiresAt = Date.now() + keepAliveMs;
-    if (entry.users > 0 || !Number.isFinite(keepAliveMs)) return;
-    // a timer of more than 24.8 days would go off at once
-    const wait = Math.min(keepAliveMs, 2 ** 31 - 1);
+    const isForEver = keepAliveMs > longestTimer;
+    entry.expiresAt = isForEver ? Number.POSITIVE_INFINITY : Date.now() + keepAliveMs;
+    if (entry.users > 0 || isForEver) return;
     entry.timer = setTimeout(() => {
       if (entry.users === 0) this.#unload(entry).catch(() => {});
-    }, wait);
+    }, keepAliveMs);
     entry.timer.unref();
   }
 

@@ -8,7 +8,7 @@ import { loadModel, type Model } from './node.js';
 
 const folder = 'models/smollm2-135m-instruct';
 
-describeShared('SmolLM2-135M-Instruct', folder, () => {
+describeShared('SmolLM2-135M-Instruct', `${folder}/golden.json`, () => {
   const golden = JSON.parse(readFileSync(shared(`${folder}/golden.json`), 'utf8'));
   let model: Model;
   beforeAll(async () => {

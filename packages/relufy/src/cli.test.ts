@@ -168,10 +168,10 @@ describe('relufy inspect', () => {
 
 describeShared('relufy inspect GGUF', 'models/smollm2-135m-instruct', () => {
   test('says what its blocks become', async () => {
-    const gguf = 'models/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf';
-    const { stdout } = await runCli(['inspect', shared(gguf)]);
+    const gguf = shared('models/smollm2-135m-instruct');
+    const { stdout } = await runCli(['inspect', gguf]);
     expect(stdout).toMatch(/^ {2}matrices +Q8_0 as int8, Q4_1 as uint4$/m);
-    expect((await runCli(['inspect', shared(gguf), '--dtype', 'int4'])).stdout).toContain('Q8_0 as int4, Q4_1 as int4');
+    expect((await runCli(['inspect', gguf, '--dtype', 'int4'])).stdout).toContain('Q8_0 as int4, Q4_1 as int4');
   });
 });
 

@@ -89,48 +89,56 @@ describeShared('real tokenizers', 'golden/tokenizers.json', () => {
   }
 });
 
-describeShared('GPT-2 from vocab.json, merges.txt and added_tokens.json', 'tokenizers/gpt2', () => {
-  it('knows tokens that were added to it', () => {
-    const tokenizer = createTokenizer({
+describe('vocab.json and merges.txt', () => {
+  const own = (path: string) => readFileSync(new URL(`../../../tools/goldens/${path}`, import.meta.url), 'utf8');
+  const { model } = JSON.parse(own('tokenizers/byte-level/tokenizer.json')) as {
+    model: { vocab: Record<string, number>; merges: string[][] };
+  };
+  const golden = (JSON.parse(own('golden/tokenizers.json')) as Record<string, GoldenText[]>)['byte-level'] ?? [];
+  const mergesTxt = ['#version: 0.2', ...model.merges.map((pair) => pair.join(' ')), ''].join('\n');
+  /** Without texts in which the golden tokenizer's own special token stands. */
+  const texts = golden.filter(({ text }) => !text.includes('<|end|>'));
+
+  it('of GPT-2 give the ids of its tokenizer.json, and know tokens that were added', () => {
+    const added = Object.keys(model.vocab).length;
+    const gpt2 = createTokenizer({
       name: 'gpt2',
-      vocabJson: readText('tokenizers/gpt2/vocab.json'),
-      mergesTxt: readText('tokenizers/gpt2/merges.txt'),
-      addedTokensJson: JSON.stringify({ '<|user|>': 50257, '<|assistant|>': 50258 }),
+      vocabJson: JSON.stringify(model.vocab),
+      mergesTxt,
+      addedTokensJson: JSON.stringify({ '<|user|>': added, '<|assistant|>': added + 1 }),
     });
-    expect(tokenizer.encode('<|user|>Hi<|assistant|>')).toEqual([50257, 17250, 50258]);
-    expect(tokenizer.decode([50257, 17250, 50258])).toBe('<|user|>Hi<|assistant|>');
-  });
-});
-
-describeShared('OPT from vocab.json and merges.txt', 'tokenizers/opt_metaseq', () => {
-  const role = (content: string) => ({ content, normalized: true, __type: 'AddedToken' });
-  const opt = createTokenizer({
-    name: 'opt',
-    vocabJson: readText('tokenizers/opt_metaseq/gpt2-vocab.json'),
-    mergesTxt: readText('tokenizers/opt_metaseq/gpt2-merges.txt'),
-    tokenizerConfig: JSON.stringify({
-      tokenizer_class: 'GPT2Tokenizer',
-      add_bos_token: true,
-      bos_token: role('</s>'),
-      eos_token: role('</s>'),
-      unk_token: role('</s>'),
-      pad_token: role('<pad>'),
-    }),
+    expect(texts.length).toBeGreaterThan(5);
+    for (const { text, ids_plain } of texts) expect(gpt2.encode(text), text).toEqual(ids_plain);
+    const turn = [added, ...gpt2.encode('Hi'), added + 1];
+    expect(gpt2.encode('<|user|>Hi<|assistant|>')).toEqual(turn);
+    expect(gpt2.decode(turn)).toBe('<|user|>Hi<|assistant|>');
   });
 
-  it('begins with </s> and knows its special tokens', () => {
-    expect(opt.encode('Hello')).toEqual([2, 31414]);
-    expect(opt.encode('Hello', { addSpecialTokens: false })).toEqual([31414]);
-    expect(opt.encode('a</s>b', { addSpecialTokens: false })).toContain(2);
-    expect([opt.bosId, opt.eosId, opt.padId, opt.vocabSize]).toEqual([2, 2, 1, 50265]);
-  });
-
-  it('splits as GPT-2 does, whose merges it has', () => {
-    const gpt2 = load('gpt2');
-    for (const text of ['Hello world', "I'm sure they'll've 3,141.59!", '日本語 😀', '  \r\n x']) {
-      const tokens = gpt2.encode(text).map((id) => gpt2.idToToken(id));
-      expect(opt.encode(text, { addSpecialTokens: false }).map((id) => opt.idToToken(id))).toEqual(tokens);
+  it("of OPT begin with </s>, and split as GPT-2's do", () => {
+    // OPT puts four special tokens before the vocabulary of GPT-2
+    const special = { '<s>': 0, '<pad>': 1, '</s>': 2, '<unk>': 3 };
+    const shifted = Object.entries(model.vocab).map(([token, id]) => [token, id + 4]);
+    const role = (content: string) => ({ content, normalized: true, __type: 'AddedToken' });
+    const opt = createTokenizer({
+      name: 'opt',
+      vocabJson: JSON.stringify({ ...special, ...Object.fromEntries(shifted) }),
+      mergesTxt,
+      tokenizerConfig: JSON.stringify({
+        tokenizer_class: 'GPT2Tokenizer',
+        add_bos_token: true,
+        bos_token: role('</s>'),
+        eos_token: role('</s>'),
+        unk_token: role('</s>'),
+        pad_token: role('<pad>'),
+      }),
+    });
+    for (const { text, ids_plain } of texts.filter(({ text: each }) => !/<(s|pad|\/s|unk)>/.test(each))) {
+      const ids = ids_plain.map((id) => id + 4);
+      expect(opt.encode(text), text).toEqual([2, ...ids]);
+      expect(opt.encode(text, { addSpecialTokens: false }), text).toEqual(ids);
     }
+    expect(opt.encode('a</s>b', { addSpecialTokens: false })).toContain(2);
+    expect([opt.bosId, opt.eosId, opt.padId, opt.vocabSize]).toEqual([2, 2, 1, shifted.length + 4]);
   });
 });
 
