@@ -14,7 +14,7 @@ export { type HubListingOptions, hubListing } from './hub-listing.js';
 export { memoryFiles } from './memory-files.js';
 export { type HubId, parseHubId } from './node/hub/id.js';
 export { type RepositoryFile, type Selection, selectFiles } from './node/hub/select.js';
-export { openCheckpoint, openPlanWeights } from './open.js';
+export { openCheckpoint, openPlanWeights, openStateDict } from './open.js';
 export {
   encodeSafetensors,
   type SafetensorsOptions,

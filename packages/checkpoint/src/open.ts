@@ -49,6 +49,21 @@ export async function openPlanWeights(files: ModelFiles, signal?: AbortSignal): 
   return join('safetensors', files, [...opened.values()]);
 }
 
+/**
+ * Opens one file that `torch.save` wrote, whatever its name: a predictor, an adapter; undefined where there is none.
+ * @throws RelufyError `checkpoint` for anything else than a state dict in a zip archive.
+ */
+export async function openStateDict(
+  files: ModelFiles,
+  file: string,
+  signal?: AbortSignal,
+): Promise<Checkpoint | undefined> {
+  checkModelFiles('openStateDict', files);
+  if (!(await has(files, file, signal))) return undefined;
+  const opened = await openAll(files, [file], openPyTorch, signal, () => noWeights(files));
+  return join('pytorch', files, [...opened.values()]);
+}
+
 async function join(format: string, files: ModelFiles, opened: readonly OpenedFile[]): Promise<Checkpoint> {
   try {
     return joinFiles(format, files.name, opened);

@@ -1,7 +1,16 @@
 // The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
 // Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
-import { type BufferDecl, type Dim, type DType, narrowToBf16, type StepLimits } from '@relufy/tensor';
-import { type MaskPlace, placesName, placeWidth, predictsAt } from './masks.js';
+import {
+  type BufferDecl,
+  blockRowBytes,
+  type Dim,
+  type DType,
+  isBlockDType,
+  narrowToBf16,
+  quantizeRow,
+  type StepLimits,
+} from '@relufy/tensor';
+import { type MaskPlace, type PredictorDType, placesName, placeWidth, predictsAt } from './masks.js';
 import { projections, type Role } from './projections.js';
 import { signBuffers } from './sign-predictor.js';
 import { headRows, type ModelSpec } from './spec.js';
@@ -94,7 +103,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
  */
 export function planBuffers(spec: ModelSpec): BufferDecl[] {
   const buffers: BufferDecl[] = [];
-  const addAs = (dtype: 'f32' | 'bf16', name: string, ...shape: readonly number[]) =>
+  const addAs = (dtype: PredictorDType, name: string, ...shape: readonly number[]) =>
     buffers.push({ name, kind: 'constant', dtype, shape });
   const add = (name: string, ...shape: readonly number[]) => addAs('f32', name, ...shape);
   for (let layer = 0; layer < spec.numHiddenLayers; layer++) {
@@ -111,19 +120,32 @@ export function planBuffers(spec: ModelSpec): BufferDecl[] {
       add(`layers.${layer}.${role}.lowRank.b`, out, rank);
     }
     const { predictor } = spec;
-    if (predictor === undefined || predictor.kind === 'signs' || !predictsAt(spec, layer)) continue;
-    const rank = predictor.rank[layer] as number;
-    const { dtype = 'f32' } = predictor;
-    addAs(dtype, `layers.${layer}.predictor.a`, rank, spec.hiddenSize);
-    addAs(dtype, `layers.${layer}.predictor.b`, spec.intermediateSize, rank);
-    add(`layers.${layer}.predictor.threshold`, 1);
+    if (predictor === undefined || !predictsAt(spec, layer)) continue;
+    if (predictor.kind === undefined) {
+      const rank = predictor.rank[layer] as number;
+      const { dtype = 'f32' } = predictor;
+      addAs(dtype, `layers.${layer}.predictor.a`, rank, spec.hiddenSize);
+      addAs(dtype, `layers.${layer}.predictor.b`, spec.intermediateSize, rank);
+    }
+    // one threshold for sign bits follows from alpha: sign-predictor.ts
+    if (predictor.perNeuron || predictor.kind === undefined)
+      add(`layers.${layer}.predictor.threshold`, predictor.perNeuron ? spec.intermediateSize : 1);
   }
   return buffers;
 }
 
 /** Numbers as a buffer of the plan holds them. */
-export function planValues({ dtype }: BufferDecl, numbers: ArrayLike<number>): ArrayLike<number> {
-  return dtype === 'bf16' ? narrowToBf16(Float32Array.from(numbers)) : numbers;
+export function planValues({ name, dtype, shape }: BufferDecl, numbers: ArrayLike<number>): ArrayLike<number> {
+  if (dtype === 'bf16') return narrowToBf16(Float32Array.from(numbers));
+  if (!isBlockDType(dtype)) return numbers;
+  const [rows, columns] = shape as [number, number];
+  const stride = blockRowBytes(dtype, columns);
+  const bytes = new Uint8Array(rows * stride);
+  for (let row = 0; row < rows; row++) {
+    const values = Float32Array.from({ length: columns }, (_, column) => numbers[row * columns + column] as number);
+    quantizeRow(dtype, values, bytes.subarray(row * stride, (row + 1) * stride), name);
+  }
+  return bytes;
 }
 
 export function hasOneNorm({ block }: ModelSpec): boolean {

@@ -110,7 +110,7 @@ export class DecoderBuilder {
     switch (block.kind) {
       case 'preNorm': {
         this.#attention(layer, this.#normed(layer, 'attentionNorm', x), x, mid);
-        this.#ffn(layer, this.#normed(layer, 'ffnNorm', mid), mid, next);
+        this.#ffn(layer, { x: this.#normed(layer, 'ffnNorm', mid), before: mid }, mid, next);
         return next;
       }
       case 'postNorm': {
@@ -118,14 +118,15 @@ export class DecoderBuilder {
         const ffnSum = this.#scope.activation(name('ffnSum'), hiddenSize);
         this.#attention(layer, x, x, sum);
         this.#norm(`layers.${layer}.attentionNorm`, sum, mid);
-        this.#ffn(layer, mid, mid, ffnSum);
+        this.#ffn(layer, { x: mid, before: mid }, mid, ffnSum);
         this.#norm(`layers.${layer}.ffnNorm`, ffnSum, next);
         return next;
       }
       case 'parallel': {
         const normed = this.#normed(layer, 'attentionNorm', x);
         this.#attention(layer, normed, x, mid);
-        this.#ffn(layer, hasOneNorm(this.#spec) ? normed : this.#normed(layer, 'ffnNorm', x), mid, next);
+        const ffnInput = hasOneNorm(this.#spec) ? normed : this.#normed(layer, 'ffnNorm', x);
+        this.#ffn(layer, { x: ffnInput, before: x }, mid, next);
         return next;
       }
     }
@@ -204,15 +205,22 @@ export class DecoderBuilder {
     return out;
   }
 
-  /** out = residual + ffn(x). */
-  #ffn(layer: number, x: string, residual: string, out: string): void {
+  /** out = residual + ffn(x); `before`: what the norm that gave x was given. */
+  #ffn(
+    layer: number,
+    { x, before: unnormed }: { readonly x: string; readonly before: string },
+    residual: string,
+    out: string,
+  ): void {
     const { ffn, intermediateSize } = this.#spec;
     const neuron = (part: string) => this.#scope.activation(`${part}.${layer}`, intermediateSize);
     const gated = ffn.kind === 'gated';
     const first = gated ? 'gate' : 'up';
     const input = this.#masks.inputAt(layer, first, x);
     this.#taps.set(`upGate.${layer}`, input.x);
-    const foreseen = this.#masks.foreseen(layer, x);
+    this.#taps.set(`ffnInput.${layer}`, x);
+    this.#taps.set(`ffnResidual.${layer}`, unnormed);
+    const foreseen = this.#masks.foreseen(layer, x, unnormed);
     let before = neuron(first);
     this.#masks.project(layer, first, input, before, undefined, foreseen);
     if (foreseen) {

@@ -75,9 +75,12 @@ export class MaskedLayers {
     return this.#listed('neurons', kept);
   }
 
-  /** 1 for each neuron that the predictor takes for active and that earlier tokens loaded, where there are such; else 0. */
-  foreseen(layer: number, x: string): SiteInput | undefined {
-    const [predicted, loaded] = [this.#predicted(layer, x), this.#loaded(layer)];
+  /**
+   * 1 for each neuron that the predictor takes for active and that earlier tokens loaded, where there are such; else 0.
+   * `residual`: what the FFN's norm is given.
+   */
+  foreseen(layer: number, x: string, residual: string): SiteInput | undefined {
+    const [predicted, loaded] = [this.#predicted(layer, x, residual), this.#loaded(layer)];
     let foreseen = predicted ?? loaded;
     if (foreseen === undefined) return undefined;
     if (predicted && loaded) {
@@ -104,18 +107,17 @@ export class MaskedLayers {
     return out;
   }
 
-  #predicted(layer: number, x: string): string | undefined {
+  #predicted(layer: number, x: string, residual: string): string | undefined {
     const { predictor, intermediateSize } = this.#scope.spec;
     if (predictor === undefined || !predictsAt(this.#scope.spec, layer)) return undefined;
     const of = `layers.${layer}.predictor`;
     const scores = this.#scope.activation(`predictor.scores.${layer}`, intermediateSize);
     if (predictor.kind === 'signs') {
       this.#products.signs(layer, `${of}.signs`, x, scores);
-      this.#scope.taps.set(`agreeingSigns.${layer}`, scores);
     } else {
       const rank = predictor.rank[layer] as number;
       let inner = this.#scope.activation(`predictor.${layer}`, rank);
-      this.#products.product('predictor', layer, `${of}.a`, { x }, inner);
+      this.#products.product('predictor', layer, `${of}.a`, { x: predictor.input ? residual : x }, inner);
       if (predictor.relu) {
         const out = this.#scope.activation(`predictor.relu.${layer}`, rank);
         this.#scope.builder.op('activate', { x: inner, out }, { kind: activationCodes.relu, threshold: 0 });
@@ -123,6 +125,8 @@ export class MaskedLayers {
       }
       this.#products.product('predictor', layer, `${of}.b`, { x: inner }, scores);
     }
+    this.#scope.taps.set(`predictorScores.${layer}`, scores);
+    if (predictor.perNeuron) this.#products.readWhole(layer, `${of}.threshold`);
     const predicted = this.#scope.activation(`predicted.${layer}`, intermediateSize);
     this.#threshold('step', scores, of, predicted);
     return predicted;

@@ -62,13 +62,18 @@ export class Products {
     this.#read('predictor', layer, signs);
   }
 
+  /** A predictor's numbers that are no product's: read whole. */
+  readWhole(layer: number, name: string): void {
+    this.#read('predictor', layer, this.#scope.use(name));
+  }
+
   #inputOf(weight: string, x: string): Readonly<Record<string, string>> {
     return this.#scope.builder.inputOf(this.#scope.buffers.get(weight) as BufferDecl, x);
   }
 
   #read(site: ReadSite, layer: number, weight: string, activeCount?: string): void {
     const { shape, dtype } = this.#scope.buffers.get(weight) as BufferDecl;
-    const [rows, columns] = shape as [number, number];
+    const [rows, columns = 1] = shape as [number, number?];
     this.reads.push({
       weight,
       site,

@@ -17,7 +17,8 @@ export interface ProgramOptions {
   readonly sparsity: 'exact' | 'dense';
   /**
    * Activations to keep: `hidden.k`, `preActivation.k`; what goes into `qkv.k`, `o.k`, `upGate.k` (that of q and of gate
-   * where masks differ) and `down.k`; and, by the places of a mask, what it left, as `kv.k`, `gateUp.k`, `neurons.k`.
+   * where masks differ) and `down.k`; by the places of a mask, what it left, as `kv.k`, `gateUp.k`, `neurons.k`; what a
+   * predictor may be given, `ffnInput.k` and `ffnResidual.k` (before the norm), and what it says, `predictorScores.k`.
    */
   readonly taps?: readonly string[];
   /**

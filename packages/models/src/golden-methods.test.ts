@@ -28,7 +28,7 @@ describeShared('golden methods', 'golden/methods', () => {
         const { counted } = one.measured;
         const capture = one.layers.flatMap((_, layer) => counted.map((key) => `${method.taps[key]}.${layer}`));
         const signs = one.layers.flatMap((_, layer) =>
-          one.method === 'sparseinfer' ? [`agreeingSigns.${layer}`] : [],
+          one.method === 'sparseinfer' ? [`predictorScores.${layer}`] : [],
         );
         const taps = [...new Set([...capture, ...signs])];
         const windows = method.reuse && { reuse: method.reuse };

@@ -6,7 +6,7 @@ export type { JsonSchema } from './constrained/json-schema.js';
 export { type Tool, type ToolCallFormat, type ToolChoice, toolCallFormats } from './constrained/tool-calls.js';
 export { type Conversion, type ConversionOptions, planConversion, searchedDTypes } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
-export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';
+export { type DecoderOptions, type KvCacheDType, planBuffers, planValues } from './decoder-buffers.js';
 export {
   type DecoderForward,
   type DecoderProgram,
@@ -40,8 +40,10 @@ export {
   maskAt,
   maskPlaces,
   type Predictor,
+  type PredictorDType,
   placesName,
   placeWidth,
+  predictorDTypes,
   predictsAt,
   sparsePlaces,
   withNormRelu,

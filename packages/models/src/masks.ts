@@ -46,28 +46,43 @@ export interface LowRank {
   readonly input: 'all' | 'remainder';
 }
 
+/** How a predictor's matrices may be held. */
+export const predictorDTypes = ['f32', 'bf16', 'int8'] as const;
+export type PredictorDType = (typeof predictorDTypes)[number];
+
+interface PredictorThresholds {
+  /**
+   * A threshold a neuron instead of one a layer: what a trained bias comes to, and, where it is -Infinity, a hot neuron,
+   * which is always computed (PowerInfer, 2312.12456).
+   */
+  readonly perNeuron?: true;
+}
+
 /** What says which neurons are computed, before the gate (in a plain FFN: `up`) is read; x is the FFN's input. */
 export type Predictor =
   /** Those where b f(a x) > threshold: Deja Vu (2310.17157), PowerInfer (2312.12456). */
-  | {
+  | ({
       readonly kind?: undefined;
       /** One a layer; 0: no predictor there. */
       readonly rank: readonly number[];
       /** f is a ReLU; absent: nothing between the two products. */
       readonly relu?: true;
-      /** How a and b are held; default f32. In bf16 they cost half, and may propose otherwise right at the threshold. */
-      readonly dtype?: 'f32' | 'bf16';
-    }
+      /** x is what the FFN's norm is given, the residual stream: PowerInfer's predictors. Absent: what the norm gives. */
+      readonly input?: 'residual';
+      /** How a and b are held; default f32. Narrower ones cost less, and may propose otherwise right at the threshold. */
+      readonly dtype?: PredictorDType;
+    } & PredictorThresholds)
   /**
    * All but those where 100 negative > alpha positive, the numbers of channels in which the signs of x and of the neuron's
    * weights differ and agree, as a product of the two would be negative or positive: SparseInfer (2411.12692). 0 counts as
-   * positive. The sign bits are taken from the weights when the plan is loaded.
+   * positive. The sign bits are taken from the weights when the plan is loaded. With `perNeuron`, the plan's thresholds
+   * say how many signs have to agree, and alpha only in which layers there is a predictor.
    */
-  | {
+  | ({
       readonly kind: 'signs';
       /** In percent, one a layer, larger: more careful; 0: no predictor there. */
       readonly alpha: readonly number[];
-    };
+    } & PredictorThresholds);
 
 type Masked = Pick<ModelSpec, 'masks'>;
 

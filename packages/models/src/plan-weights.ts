@@ -68,7 +68,7 @@ function checkTensors(name: string, spec: ModelSpec, weights: Checkpoint | undef
     known.add(tensor);
     const info = weights?.tensors.get(tensor);
     const expected = `F32 [${shape.join(', ')}]`;
-    const stored = info?.dtype === 'F32' || (dtype === 'bf16' && info?.dtype === 'BF16');
+    const stored = info?.dtype === 'F32' || (dtype !== 'f32' && info?.dtype === 'BF16');
     if (!stored || info.shape.join() !== shape.join())
       fail(tensor, expected, info ? `${info.dtype} [${info.shape.join(', ')}]` : 'none');
   }

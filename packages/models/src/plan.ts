@@ -19,7 +19,15 @@ import {
   parseJson as readAsPython,
   show,
 } from '@relufy/tensor';
-import { checkMasks, type LowRank, type Mask, type MaskPlace, maskPlaces, type Predictor } from './masks.js';
+import {
+  checkMasks,
+  type LowRank,
+  type Mask,
+  type MaskPlace,
+  maskPlaces,
+  type Predictor,
+  predictorDTypes,
+} from './masks.js';
 import type { ReuseOptions } from './reuse.js';
 import type { ModelSpec } from './spec.js';
 
@@ -63,6 +71,8 @@ export interface SparsityPlan {
     readonly modelSparsity?: number;
     readonly perplexity?: number;
     readonly densePerplexity?: number;
+    /** Of a predictor: share of the active neurons that it proposes. */
+    readonly recall?: number;
     readonly text?: string;
   };
 }
@@ -92,15 +102,26 @@ const rules = {
   magnitude: { at: places, kind: oneOf('magnitude'), per_channel: aBoolean, keeps_ties: aBoolean },
   top: { at: places, kind: oneOf('top'), k: layerNumbers, scaled: aBoolean, group_size: size, within: size },
   low_rank: { at: places, rank: layerNumbers, input: oneOf('all', 'remainder') },
-  predictor: { rank: layerNumbers, relu: yes, dtype: oneOf('f32', 'bf16') },
+  predictor: {
+    rank: layerNumbers,
+    relu: yes,
+    input: oneOf('residual'),
+    dtype: oneOf(...predictorDTypes),
+    per_neuron: yes,
+  },
   reuse: { interval: size },
-  signs: { kind: oneOf('signs'), alpha: listOf(aNumber(0), 'a list of numbers from 0 on, one a layer') },
+  signs: {
+    kind: oneOf('signs'),
+    alpha: listOf(aNumber(0), 'a list of numbers from 0 on, one a layer'),
+    per_neuron: yes,
+  },
   calibration: { text: aText, tokens: aWhole(0), seed: aWhole(), dtype: aText, options: anObject },
   expected: {
     density: anObject,
     model_sparsity: aNumber(0, 1),
     perplexity: aNumber(0),
     dense_perplexity: aNumber(0),
+    recall: aNumber(0, 1),
     text: aText,
   },
 } as const satisfies Record<string, OptionRules<Json>>;

@@ -32,13 +32,13 @@ test.each(['f32', 'bf16', 'int8', 'int4', 'uint4'] as const)(
       await convertModel(files, join(out, 'm'), { dtype, plan: folder, layout: 'packed' });
       const run = async (source: ModelFiles, backend: 'reference' | 'wasm') => {
         const model = await loadModel(source, { backend, dtype, plan: folder });
-        const { captured } = await model.forward(ids, { capture: ['agreeingSigns.0', 'agreeingSigns.1'] });
+        const { captured } = await model.forward(ids, { capture: ['predictorScores.0', 'predictorScores.1'] });
         await model.dispose();
         return captured;
       };
       const packed = await run(await folderFiles(join(out, 'm')), 'wasm');
       expect(packed).toEqual(await run(files, 'wasm'));
-      expect(packed['agreeingSigns.0']).toEqual((await run(files, 'reference'))['agreeingSigns.0']);
+      expect(packed['predictorScores.0']).toEqual((await run(files, 'reference'))['predictorScores.0']);
     } finally {
       await rm(out, { recursive: true });
     }

@@ -19,18 +19,20 @@ import type { ModelSpec } from './spec.js';
 const chunkBytes = 4 << 20;
 
 /**
- * The buffers of a predictor of sign bits: `layers.k.predictor.signs`, those of the gate (of `up` in a plain FFN), and
- * `layers.k.predictor.threshold`, what `signThreshold` gives, which may be written between steps.
+ * The buffers of a predictor of sign bits: `layers.k.predictor.signs`, those of the gate (of `up` in a plain FFN), and,
+ * unless the plan has thresholds of its own, `layers.k.predictor.threshold`, what `signThreshold` gives, which may be
+ * written between steps.
  */
 export function signBuffers(spec: ModelSpec): BufferDecl[] {
-  if (spec.predictor?.kind !== 'signs') return [];
-  const { hiddenSize, intermediateSize } = spec;
+  const { predictor, hiddenSize, intermediateSize } = spec;
+  if (predictor?.kind !== 'signs') return [];
   return signLayers(spec).flatMap((layer): BufferDecl[] => {
     const of = `layers.${layer}.predictor`;
     const shape = [intermediateSize, signWords(hiddenSize)];
+    const threshold: BufferDecl = { name: `${of}.threshold`, kind: 'constant', dtype: 'f32', shape: [1] };
     return [
       { name: `${of}.signs`, kind: 'constant', dtype: 'i32', shape },
-      { name: `${of}.threshold`, kind: 'constant', dtype: 'f32', shape: [1] },
+      ...(predictor.perNeuron ? [] : [threshold]),
     ];
   });
 }
@@ -68,6 +70,7 @@ export async function fillSigns(
       await yieldToEventLoop();
       signal?.throwIfAborted();
     }
+    if (predictor.perNeuron) continue;
     const threshold = signThreshold(predictor.alpha[layer] as number, hiddenSize);
     await session.write(`layers.${layer}.predictor.threshold`, [threshold]);
   }

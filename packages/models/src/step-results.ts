@@ -9,7 +9,8 @@ export interface ForwardOptions {
   readonly logits?: 'all' | 'last';
   /**
    * `hidden.k` (what enters block k; the last one is what the head reads); inputs of layers: `qkv.k`, `o.k`, `upGate.k`,
-   * `down.k`; `preActivation.k`, what the FFN's activation is applied to; and what each mask leaves, by its places, as
+   * `down.k`; `ffnInput.k` and `ffnResidual.k`, after and before the FFN's norm; `predictorScores.k`; `preActivation.k`,
+   * what the FFN's activation is applied to; and what each mask leaves, by its places, as
    * `kv.k`, `gateUp.k` or `neurons.k`.
    */
   readonly capture?: readonly string[];

@@ -1,18 +1,10 @@
 // Calibration from end to end: opens the model, reads the text once, and finds the plan that meets a target by trying plans
 // on text of their own. Several targets share what was read. Does not own methods (methods.ts), how sparsity is shared out
 // (allocation.ts, site-costs.ts), the search for a knob (knob.ts), or running the model (subject.ts).
-import {
-  formatFreeFingerprint,
-  type ModelFiles,
-  type ModelSource,
-  openModelFiles,
-  placesName,
-  planModel,
-  type SparsityPlan,
-  TokenLoss,
-} from '@relufy/models';
+import { type ModelSource, openModelFiles, placesName, type SparsityPlan, TokenLoss } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { type Allocate, blockTables, greedy, uniform } from './allocation.js';
+import { baseModelOf } from './base-model.js';
 import type { Calibration, PlanDraft, Trial } from './calibration.js';
 import { evolve } from './evolution.js';
 import { remembered } from './journal.js';
@@ -84,7 +76,7 @@ export class Calibrator {
   ): Promise<Calibrator> {
     const { window = 512, tokens = 4096, trialTokens = 2048, load = {}, signal } = options;
     const files = await openModelFiles(source, { ...(signal && { signal }) });
-    const base = await baseOf(files, load.relufy, signal);
+    const base = await baseModelOf(files, load.relufy, signal);
     const own = Math.min(window, base.positions);
     const { contextLength = own } = options;
     const subject = await Subject.open(files, Math.min(Math.max(own, contextLength), base.positions), options);
@@ -354,25 +346,5 @@ function methodOptions({ method, norms, select, attention, kappa, rho, within }:
       return { within: within ?? 32 };
     default:
       return {};
-  }
-}
-
-async function baseOf(
-  files: ModelFiles,
-  relufy: NonNullable<CalibrationOptions['load']>['relufy'],
-  signal: AbortSignal | undefined,
-): Promise<{ model: NonNullable<SparsityPlan['baseModel']>; positions: number }> {
-  const plan = await planModel(files, { ...(relufy && { relufy }), ...(signal && { signal }) });
-  try {
-    return {
-      model: {
-        // a path is of one machine
-        name: files.name.split('/').at(-1) as string,
-        anyFormat: await formatFreeFingerprint(plan.spec, plan.checkpoint, signal),
-      },
-      positions: plan.spec.maxPositionEmbeddings,
-    };
-  } finally {
-    await plan.close();
   }
 }

@@ -2,10 +2,13 @@
 // folder. Does not own how it is found nor the format (@relufy/models).
 import { encodeSafetensors, type ModelFiles, memoryFiles, planWeightsFile } from '@relufy/checkpoint';
 import { planConfigFile, planJson, type SparsityPlan } from '@relufy/models';
+import { narrowToBf16 } from '@relufy/tensor';
 
 export interface PlanTensor {
   readonly shape: readonly number[];
   readonly values: Float32Array;
+  /** How the file holds it; default F32. */
+  readonly stored?: 'BF16';
 }
 
 /** A plan with its numbers. */
@@ -34,11 +37,11 @@ export interface Calibration extends PlanDraft {
 /** The files of a plan's folder. */
 export async function planContents({ plan, tensors }: PlanDraft): Promise<Map<string, string | Uint8Array>> {
   const files = new Map<string, string | Uint8Array>([[planConfigFile, planJson(plan)]]);
-  const written = [...tensors].map(([name, { shape, values }]) => ({
+  const written = [...tensors].map(([name, { shape, values, stored }]) => ({
     name,
-    dtype: 'F32' as const,
+    dtype: stored ?? ('F32' as const),
     shape: [...shape],
-    data: values,
+    data: stored ? narrowToBf16(values) : values,
   }));
   if (written.length > 0) files.set(planWeightsFile, await encodeSafetensors(written));
   return files;

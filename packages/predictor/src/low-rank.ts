@@ -18,8 +18,8 @@ export interface LowRankFactors {
   readonly right: Float32Array;
 }
 
-/** `rank` is cut to what the matrix has. Deterministic. */
-export function lowRankFactors({ rows, columns, values }: Matrix, wanted: number): LowRankFactors {
+/** `rank` is cut to what the matrix has. Deterministic. `rounds`: at most so many, where a beginning is enough. */
+export function lowRankFactors({ rows, columns, values }: Matrix, wanted: number, rounds = mostRounds): LowRankFactors {
   const rank = Math.min(wanted, rows, columns);
   const width = Math.min(rank + spare, rows, columns);
   const random = new Random(rows, columns);
@@ -28,7 +28,7 @@ export function lowRankFactors({ rows, columns, values }: Matrix, wanted: number
     Array.from({ length: width }, () => Float64Array.from({ length: columns }, () => random.normal())),
   );
   let energy = 0;
-  for (let round = 0; round < mostRounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     const left = orthogonal(right.map((direction) => times(values, rows, columns, direction)));
     right = left.map((direction) => timesTransposed(values, rows, columns, direction));
     const before = energy;

@@ -13,6 +13,7 @@ import {
   type Model,
   type ModelFiles,
   type ModelSpec,
+  planValues,
   TokenLoss,
 } from '@relufy/models';
 import { weightRows } from '@relufy/sparsity';
@@ -68,6 +69,8 @@ export class Subject {
   readonly #load: NonNullable<CalibrationOptions['load']>;
   readonly #contextLength: number;
   readonly #signal: AbortSignal | undefined;
+  /** For sessions beside the model's. */
+  readonly backend: HostBackend;
   readonly #backend: HostBackend;
   readonly #ownsBackend: boolean;
   #session: HostSession | undefined;
@@ -97,6 +100,7 @@ export class Subject {
     this.#contextLength = contextLength;
     this.#signal = signal;
     this.#ownsBackend = owns;
+    this.backend = backend;
     this.#backend = {
       name: backend.name,
       description: backend.description,
@@ -151,7 +155,8 @@ export class Subject {
   async use(draft: PlanDraft): Promise<void> {
     if (this.#opened?.layout !== layoutOf(draft)) return this.#reload(draft);
     const now = this.#now;
-    for (const [name, { values }] of draft.tensors) now.session.write(name, values);
+    for (const [name, { values }] of draft.tensors)
+      now.session.write(name, planValues(now.buffers.get(name) as BufferDecl, values));
     if (now.structure === structureOf(draft)) return;
     now.spec = applyPlan('calibrate', this.#plain as ModelSpec, draft.plan);
     now.structure = structureOf(draft);
@@ -231,6 +236,11 @@ export class Subject {
       hear((loaded.program.view(name) as Float32Array).subarray(0, outputs * vocabSize), at, outputs);
       at += rows;
     });
+  }
+
+  /** What each product of an exact step reads of its weights. */
+  get reads(): DecoderProgram['reads'] {
+    return this.#program('exact', []).built.reads;
   }
 
   /** What enters and leaves every block, [tokens, hidden] each: layers + 1 of them. */
@@ -350,6 +360,13 @@ export class Subject {
       onStep?.(step.rows, step.outputs);
     }
     return logprobs;
+  }
+
+  /** The bias of one linear layer of an FFN, where it has one. */
+  bias(layer: number, place: 'gate' | 'up'): Float32Array | undefined {
+    const { buffers, session } = this.#now;
+    const name = `layers.${layer}.${place}.bias`;
+    return buffers.has(name) ? (session.view(name) as Float32Array) : undefined;
   }
 
   /** The weight of one linear layer, dequantised: what is run. */

@@ -49,7 +49,7 @@ async function createProgram(args: readonly string[]): Promise<Command> {
   const wanted = args.find((arg) => !arg.startsWith('-') && arg !== 'help');
   for (const { name, summary, load } of subcommands) {
     const command = prepare(program.command(name).description(summary).usage('[options]'));
-    if (name === wanted) (await load()).define(command);
+    if (name === wanted) (await load()).define(command, prepare);
   }
   return program;
 }

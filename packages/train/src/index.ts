@@ -17,7 +17,7 @@ export {
   type ProgramTrainingOptions,
   type TrainedProgram,
 } from './program-trainer.js';
-export { Random } from './random.js';
+export { permutation, Random } from './random.js';
 export { predictSparsity, type RelufyModelOptions, relufyModel, sampleSequences } from './relufy-model.js';
 export { runTraining } from './run.js';
 export type { Metrics, StartMetrics } from './run-folder.js';

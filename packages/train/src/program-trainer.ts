@@ -110,8 +110,13 @@ export class ProgramTrainer<Memory extends Session = Session> {
 
   /** Forward and backward of a part of a batch, of what is in the inputs: gradients are added to what there is. */
   async accumulate(step: Step): Promise<LossValue> {
-    await this.#program.run(step, 0, this.trained.accumulated);
+    await this.differentiate(step);
     return this.#loss(step);
+  }
+
+  /** The same without the loss as a number, whose sum the host would compute. */
+  async differentiate(step: Step): Promise<void> {
+    await this.#program.run(step, 0, this.trained.accumulated);
   }
 
   /** The loss of what is in the inputs, and no gradients. */

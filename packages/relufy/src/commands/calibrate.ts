@@ -1,11 +1,11 @@
 // `relufy calibrate`: a sparsity plan for a model as it is, from a text: options, targets, the folder that is written, and
 // what was measured so far beside it, so that the same command goes on. Does not own methods or searches
 // (@relufy/predictor).
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
 import { writeFolder } from '@relufy/checkpoint/node';
-import { fingerprint, type ModelFiles, maskPlaces, planModel, readTokenizer } from '@relufy/models';
+import { fingerprint, type ModelFiles, maskPlaces, planModel } from '@relufy/models';
 import {
   allocations,
   type Calibration,
@@ -15,7 +15,6 @@ import {
   calibrationMethods,
   calibrationPage,
   checkCalibrationOptions,
-  planContents,
 } from '@relufy/predictor';
 import { jsonText, RelufyError, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
@@ -23,8 +22,9 @@ import { openJournal } from '../calibration-journal.js';
 import { usageError } from '../failure.js';
 import { addBackendOptions, choice, modelHelp, numberOf, numeric } from '../options.js';
 import { print } from '../output.js';
+import { firstTokenIds, percentOf, refuseExisting, writePlan } from '../plan-output.js';
 import { untilInterrupted } from '../signals.js';
-import { openText, sequencesOf, textIds, whileWanted } from '../text-ids.js';
+import { openText } from '../text-ids.js';
 import { openShown } from '../with-model.js';
 import { workLine } from '../work-line.js';
 
@@ -81,7 +81,11 @@ export function define(command: Command): void {
     .addOption(choice('--method <method>', 'what is left out', calibrationMethods).makeOptionMandatory())
     .addOption(numeric('--sparsity <share>', "share of the blocks' weights that a token skips", share))
     .option('--density <place=share,...>', 'share kept, by place, such as down=0.3,q=0.5,k=0.5,v=0.5', densityOf)
-    .option('--max-perplexity-increase <percent>', 'the most that perplexity may rise, such as 1%', percentOf)
+    .option(
+      '--max-perplexity-increase <percent>',
+      'the most that perplexity may rise, such as 1%',
+      percentOf('--max-perplexity-increase'),
+    )
     .addOption(numeric('--cett <error>', 'of the method cett: the error that leaving out may make', shareOrEnds))
     .option('--sweep <shares>', 'a plan for each sparsity, such as 0.25,0.4,0.5', sharesOf)
     .addOption(
@@ -118,7 +122,7 @@ async function calibrateModel(source: string, values: CalibrateValues): Promise<
     const line = workLine(process.stderr);
     const onProgress = (what: string, share: number) => line.hear({ what, share });
     const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
-    const tokenIds = await idsOf(files, text, values.tokens + values.trialTokens, signal);
+    const tokenIds = await firstTokenIds(files, text, values.tokens + values.trialTokens, signal);
     const journal = await openJournal(`${values.out}.partial.jsonl`, {
       ...{ model: await fingerprintOf(files, signal), tokenIds, options: { ...options, load: savedLoad(values) } },
     });
@@ -182,23 +186,6 @@ function optionsOf(values: CalibrateValues): Omit<CalibrationOptions, keyof Cali
 /** What of loading changes numbers: a run may go on with another number of threads. */
 const savedLoad = ({ dtype, backend }: CalibrateValues) => ({ dtype, backend });
 
-async function idsOf(
-  files: ModelFiles,
-  text: Awaited<ReturnType<typeof openText>>,
-  most: number,
-  signal: AbortSignal,
-): Promise<readonly number[]> {
-  const tokenizer = await readTokenizer(files, signal);
-  if (tokenizer === undefined)
-    throw new RelufyError(
-      'input',
-      `${files.name}: expected a tokenizer.json (or vocab.json and merges.txt) beside the weights, got none. Add the files.`,
-    );
-  const pieces = textIds(whileWanted(text(), signal), async (...asked) => tokenizer.encode(...asked));
-  for await (const ids of sequencesOf(pieces, most, most)) return ids;
-  return [];
-}
-
 async function fingerprintOf(files: ModelFiles, signal: AbortSignal): Promise<string> {
   const { spec, checkpoint, close } = await planModel(files, { signal });
   return fingerprint(spec, checkpoint, signal).finally(close);
@@ -238,19 +225,6 @@ async function writePlans({ out, sweep }: CalibrateValues, made: readonly Calibr
   );
 }
 
-async function writePlan(folder: string, calibration: Calibration): Promise<void> {
-  for (const [name, content] of await planContents(calibration)) await writeFile(join(folder, name), content);
-}
-
-/** Before anything long is done for it. */
-async function refuseExisting(path: string): Promise<void> {
-  const exists = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  if (exists) throw usageError(`--out: expected a folder that does not exist yet, got ${JSON.stringify(path)}.`);
-}
-
 function densityOf(text: string): NonNullable<CalibrationTarget['density']> {
   const wrong = () =>
     usageError(
@@ -263,11 +237,5 @@ function densityOf(text: string): NonNullable<CalibrationTarget['density']> {
   });
   return Object.fromEntries(entries);
 }
-
-const percentOf = (text: string): number =>
-  numberOf('--max-perplexity-increase', text.replace(/\s*%$/, ''), {
-    fits: (value) => value > 0,
-    expected: 'a number of percent above 0',
-  }) / 100;
 
 const sharesOf = (text: string): number[] => text.split(',').map((one) => numberOf('--sweep', one, share));

@@ -1,9 +1,12 @@
 // The subcommands: what `relufy --help` says of each, and where the rest of it lies. Only the one that runs is imported.
 import type { Command } from 'commander';
 
-/** What a subcommand's file exports: it adds arguments, options, help and action to its own Command. */
+/**
+ * What a subcommand's file exports: it adds arguments, options, help and action to its own Command; `prepare` makes one that
+ * it adds behave as all do.
+ */
 export interface Subcommand {
-  readonly define: (command: Command) => void;
+  readonly define: (command: Command, prepare: (command: Command) => Command) => void;
 }
 
 export interface SubcommandEntry {
@@ -27,6 +30,7 @@ export const subcommands: readonly SubcommandEntry[] = [
   { name: 'eval', summary: 'score a model on tasks, as lm-evaluation-harness does', load: () => import('./eval.js') },
   { name: 'measure', summary: "measure what a model's neurons do over a text", load: () => import('./measure.js') },
   { name: 'calibrate', summary: 'choose weights to skip, from a text', load: () => import('./calibrate.js') },
+  { name: 'predictor', summary: 'fit, import and judge predictors of neurons', load: () => import('./predictor.js') },
   { name: 'relufy', summary: 'turn a model into a ReLU model', load: () => import('./relufy.js') },
   { name: 'train', summary: 'train or fine-tune a model', load: () => import('./train.js') },
 ];

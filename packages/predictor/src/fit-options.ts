@@ -1,0 +1,137 @@
+// What `fitPredictors` is asked for, and the rules that options have to keep. Does not own the fit (fit.ts).
+import { type LoadOptions, type PredictorDType, predictorDTypes } from '@relufy/models';
+import {
+  aBoolean,
+  aFunction,
+  aNumber,
+  anObject,
+  aSignal,
+  aText,
+  aWhole,
+  checkOptions,
+  either,
+  type OptionRules,
+  oneOf,
+  RelufyError,
+} from '@relufy/tensor';
+import type { PredictorInput } from './capture.js';
+
+/**
+ * `low-rank`: two small matrices a layer, trained (Deja Vu, arXiv 2310.17157; PowerInfer, 2312.12456). `signs`: the sign bits
+ * of the model's own weights, whose alpha is set (SparseInfer, 2411.12692).
+ */
+export const predictorKinds = ['low-rank', 'signs'] as const;
+export type PredictorKind = (typeof predictorKinds)[number];
+
+export interface FitOptions {
+  /** Default: low-rank. */
+  readonly kind?: PredictorKind;
+  /** Of every layer; `auto` (default): as much as each layer gains by, within the budget. */
+  readonly rank?: number | 'auto';
+  /** With `auto`: the most that all predictors may take, over the bytes of the FFNs. Default 0.06, as PowerInfer's. */
+  readonly budget?: number;
+  /** Share of the active neurons of held-out tokens that each layer's thresholds let through. Default 0.95. */
+  readonly recall?: number;
+  /** Neurons that are active in more than this share of tokens are always computed. Default: none. */
+  readonly hot?: number;
+  /** Of sign bits: a threshold a neuron, weighed by how far its counts tell, instead of an alpha a layer. */
+  readonly perNeuron?: boolean;
+  /** A ReLU between the two matrices, as PowerInfer has it. Default: nothing, as Deja Vu. */
+  readonly relu?: boolean;
+  /** What predictors are fed. Default: normed. */
+  readonly input?: PredictorInput;
+  /** How the predictors' matrices are held. Default bf16. */
+  readonly predictorDType?: PredictorDType;
+  /** Keep predictors in layers where they read more than they save. Default: those layers get none. */
+  readonly keepAll?: boolean;
+  /** Of a model without ReLU: the error that leaving out inactive neurons may make (CETT). Default 0.2. */
+  readonly cett?: number;
+  /** Tokens of the text that predictors are fitted to. Default 65,536. */
+  readonly tokens?: number;
+  /** Tokens behind them on which thresholds are set. Default 4,096. */
+  readonly heldOutTokens?: number;
+  /** Tokens behind those on which the plan is tried. Default 4,096. */
+  readonly trialTokens?: number;
+  /** Tokens of a sequence; each begins at position 0. Default 512. */
+  readonly window?: number;
+  /** Passes over the captured tokens. Default 8. */
+  readonly epochs?: number;
+  /** Tokens of an update. Default 128. */
+  readonly batch?: number;
+  /** Falls to a tenth along a cosine. Default 0.002. */
+  readonly learningRate?: number;
+  /** What captured tokens may take in memory: a longer text is read and used in chunks. Default 512 MiB. */
+  readonly captureBytes?: number;
+  /** Of the order of tokens. Default 1. */
+  readonly seed?: number;
+  /** Names the text in the plan. */
+  readonly text?: string;
+  /** How the model is loaded: predictors are fitted to what will be run. */
+  readonly load?: Omit<LoadOptions, 'plan' | 'sparsity' | 'slots' | 'contextLength' | 'signal' | 'onProgress'>;
+  readonly signal?: AbortSignal;
+  /** Hears what is done, and the share of it that is. */
+  readonly onProgress?: (what: string, share: number) => void;
+}
+
+const positive = {
+  expected: 'a number above 0',
+  fits: (value: unknown) => typeof value === 'number' && value > 0 && value < 1e6,
+};
+
+const rules: OptionRules<FitOptions> = {
+  kind: oneOf(...predictorKinds),
+  rank: either('auto or a whole number from 1 on', oneOf('auto'), aWhole(1, 1 << 14)),
+  budget: aNumber(0, 1),
+  recall: aNumber(0, 1),
+  hot: aNumber(0, 1),
+  perNeuron: aBoolean,
+  relu: aBoolean,
+  input: oneOf('normed', 'residual'),
+  predictorDType: oneOf(...predictorDTypes),
+  keepAll: aBoolean,
+  cett: aNumber(0, 1),
+  tokens: aWhole(2),
+  heldOutTokens: aWhole(2),
+  trialTokens: aWhole(2),
+  window: aWhole(2),
+  epochs: aWhole(1),
+  batch: aWhole(1, 1 << 12),
+  learningRate: positive,
+  captureBytes: aWhole(1),
+  seed: aWhole(0),
+  text: aText,
+  load: anObject,
+  signal: aSignal,
+  onProgress: aFunction,
+};
+
+const ofOneKind = {
+  rank: 'low-rank',
+  budget: 'low-rank',
+  relu: 'low-rank',
+  input: 'low-rank',
+  predictorDType: 'low-rank',
+  epochs: 'low-rank',
+  batch: 'low-rank',
+  learningRate: 'low-rank',
+  perNeuron: 'signs',
+} as const satisfies Partial<Record<keyof FitOptions, PredictorKind>>;
+
+/** @throws RelufyError `option` for options that do not exist, do not fit, or belong to the other kind. */
+export function checkFitOptions(options: FitOptions): void {
+  checkOptions('fitPredictors', options, rules);
+  const { kind = 'low-rank', rank = 'auto', budget } = options;
+  for (const [name, wanted] of Object.entries(ofOneKind))
+    if (options[name as keyof typeof ofOneKind] !== undefined && kind !== wanted)
+      throw new RelufyError('option', `fitPredictors option "${name}": expected the kind ${wanted}, got ${kind}.`);
+  if (budget !== undefined && rank !== 'auto')
+    throw new RelufyError(
+      'option',
+      `fitPredictors option "budget": expected it with rank auto, which it is for, got rank ${rank}. Leave one out.`,
+    );
+  if (options.relu && rank === 'auto')
+    throw new RelufyError(
+      'option',
+      'fitPredictors option "relu": expected a rank, since ranks are read off a predictor without ReLU, got rank auto. Name a rank.',
+    );
+}

@@ -1,0 +1,181 @@
+// Predictors from end to end: opens the model, captures what its FFNs are fed while it reads a text, fits or sets a predictor
+// a layer, puts thresholds where held-out tokens have the recall that is asked for, and tries the plan on further text.
+// Does not own capturing (capture.ts), the fit of a layer (layer-fit.ts), ranks (rank-allocation.ts), thresholds
+// (operating-point.ts) or statistics (predictor-statistics.ts).
+import { type ModelSource, openModelFiles, type SparsityPlan } from '@relufy/models';
+import { RelufyError } from '@relufy/tensor';
+import { activityOf, isRelu } from './activity.js';
+import { baseModelOf } from './base-model.js';
+import type { Calibration } from './calibration.js';
+import { type FitContext, hotNeurons, noneSaves, samplesOf, type Unset, unsetThreshold } from './fit-context.js';
+import { checkFitOptions, type FitOptions } from './fit-options.js';
+import { lowRank } from './low-rank-fit.js';
+import { alphaOf, type Margin, neuronThresholds, operatingPoints, signMargins } from './operating-point.js';
+import { judgedBytes } from './predictor-bytes.js';
+import { type LayerPrediction, predictorStatistics, predictorTotals } from './predictor-statistics.js';
+import { type PredictorDraft, thresholdName } from './proposals.js';
+import type { RankPoint } from './rank-allocation.js';
+import { everyLayer } from './sites.js';
+import { Subject } from './subject.js';
+import { type CalibrationTexts, cutWindows, firstIds, firstWindows } from './windows.js';
+
+/** A plan of predictors, what it costs, and how good each layer's is on the trial text. */
+export interface FittedPredictors extends Calibration {
+  readonly layers: readonly LayerPrediction[];
+  /** With rank auto, by layer: what each rank would have proposed. */
+  readonly rankCurves?: readonly (readonly RankPoint[])[];
+}
+
+/** Tokens that sign bits are weighed by. */
+const signTokens = 8192;
+/**
+ * Predictors of the active neurons of every FFN, as a sparsity plan. The same inputs and seed give the same plan.
+ * @throws RelufyError `input` for a text that is too short, `option` for options that contradict each other or a budget
+ * that holds no predictor, and where no layer's predictor saves more than it reads. Nothing is left allocated.
+ * @example
+ * const { plan, tensors, layers } = await fitPredictors('./model', [text], { recall: 0.95, budget: 0.06 });
+ */
+export async function fitPredictors(
+  source: ModelSource,
+  texts: CalibrationTexts,
+  options: FitOptions = {},
+): Promise<FittedPredictors> {
+  checkFitOptions(options);
+  const { window = 512, tokens = 65_536, heldOutTokens = 4096, trialTokens = 4096, load = {}, signal } = options;
+  const files = await openModelFiles(source, { ...(signal && { signal }) });
+  const base = await baseModelOf(files, load.relufy, signal);
+  const own = Math.min(window, base.positions);
+  const subject = await Subject.open(files, own, { load, ...(signal && { signal }) });
+  try {
+    const wanted = tokens + heldOutTokens + trialTokens;
+    const ids = await firstIds(subject.model, texts, wanted, signal);
+    if (ids.length < wanted)
+      throw new RelufyError(
+        'input',
+        `fitPredictors: expected a text of ${tokens} tokens to fit to, ${heldOutTokens} for thresholds and ${trialTokens} for the trial, got ${ids.length}. Give a longer text, or ask for fewer tokens.`,
+      );
+    const cut = (from: number, count: number) => cutWindows(ids.slice(from, from + count), own);
+    const windows = cut(0, tokens);
+    const heldOut = cut(tokens, heldOutTokens);
+    const trialWindows = cut(tokens + heldOutTokens, trialTokens);
+    const hear = (what: string) => (share: number) => options.onProgress?.(what, share);
+    const dense = await subject.trial(trialWindows, hear('scoring the model as it is'));
+    const activity = await activityOf(subject, windows, options.cett ?? 0.2, hear('adding up neurons'));
+    const context: FitContext = { subject, options, activity, windows, heldOut, hear };
+    const unset = options.kind === 'signs' ? await signBits(context) : await lowRank(context);
+    const draft = await withoutIdle(context, await withThresholds(context, unset));
+    await subject.use(draft);
+    const trial = await subject.trial(trialWindows, hear('trying the plan'));
+    const layers = await predictorStatistics(subject, draft, trialWindows, activity, hear('looking at the predictors'));
+    const { text, seed = 1 } = options;
+    const plan: SparsityPlan = {
+      ...draft.plan,
+      baseModel: base.model,
+      calibration: {
+        ...(text !== undefined && { text }),
+        ...{ tokens, seed, dtype: load.dtype ?? 'auto', options: planOptions(subject, options, own) },
+      },
+      expected: {
+        density: trial.density,
+        modelSparsity: trial.sparsity,
+        perplexity: trial.perplexity,
+        densePerplexity: dense.perplexity,
+        recall: predictorTotals(layers).recall,
+        ...(text !== undefined && { text }),
+      },
+    };
+    return {
+      ...{ plan, tensors: draft.tensors, trial, densePerplexity: dense.perplexity, layers },
+      ...(unset.rankCurves && { rankCurves: unset.rankCurves }),
+    };
+  } finally {
+    await subject.dispose();
+  }
+}
+
+function planOptions({ spec }: Subject, options: FitOptions, window: number): Record<string, unknown> {
+  const { kind = 'low-rank', rank = 'auto', budget = 0.06, recall = 0.95, hot, epochs = 8, cett = 0.2 } = options;
+  return {
+    ...{ kind, recall, window },
+    ...(kind === 'low-rank' && { rank, epochs, ...(rank === 'auto' && { budget }) }),
+    ...(hot !== undefined && { hot }),
+    ...(!isRelu(spec) && { cett }),
+  };
+}
+/** Sign bits: nothing is fitted but how much each count tells. */
+async function signBits(context: FitContext): Promise<Unset> {
+  const { subject, options, activity, windows, hear } = context;
+  const { perNeuron = false, hot } = options;
+  const { numHiddenLayers, intermediateSize: neurons } = subject.spec;
+  const alpha = Array<number>(numHiddenLayers).fill(100);
+  const none = everyLayer(subject.spec, (): ReadonlySet<number> => new Set());
+  if (!perNeuron) {
+    const plain: Margin = { offset: new Float32Array(neurons) };
+    const predictor = { kind: 'signs', alpha } as const;
+    return { predictor, tensors: new Map(), margins: everyLayer(subject.spec, () => plain), hot: none };
+  }
+  const predictor = { kind: 'signs', alpha, perNeuron } as const;
+  const tensors = new Map(alpha.map((_, layer) => unsetThreshold(layer, neurons)));
+  const some = firstWindows(windows, signTokens);
+  const draft = { plan: { method: methodName('signs'), predictor }, tensors };
+  const margins = await signMargins(subject, draft, some, activity, hear('counting signs'));
+  const chosen = async () => {
+    for await (const samples of samplesOf(context, some, 'counting neurons')) return hotNeurons(samples, neurons, hot);
+    return none;
+  };
+  return { predictor, tensors, margins, hot: hot === undefined ? none : await chosen() };
+}
+
+const methodName = (kind: 'low-rank' | 'signs'): string => (kind === 'signs' ? 'sparseinfer' : 'predictor');
+
+/** With each layer's threshold where the held-out tokens have the recall. */
+async function withThresholds(
+  context: FitContext,
+  { predictor, tensors, margins, hot }: Unset,
+): Promise<PredictorDraft> {
+  const { subject, options, activity, heldOut, hear } = context;
+  const { recall = 0.95 } = options;
+  const plan = { method: methodName(predictor.kind ?? 'low-rank'), predictor };
+  const unset: PredictorDraft = { plan, tensors };
+  const points = { activity, margins, hot, recall };
+  const least = await operatingPoints(subject, unset, heldOut, points, hear('setting thresholds'));
+  if (predictor.kind === 'signs' && !predictor.perNeuron) {
+    const { hiddenSize } = subject.spec;
+    return {
+      plan: { ...plan, predictor: { ...predictor, alpha: least.map((one) => alphaOf(one, hiddenSize)) } },
+      tensors,
+    };
+  }
+  const set = new Map(tensors);
+  for (const [layer, margin] of margins.entries()) {
+    const name = thresholdName(layer);
+    const tensor = tensors.get(name);
+    if (tensor) set.set(name, { ...tensor, values: neuronThresholds(margin, hot[layer]!, least[layer]!) });
+  }
+  return { plan, tensors: set };
+}
+
+/** Layers without those predictors that read more than they save. */
+async function withoutIdle(context: FitContext, draft: PredictorDraft): Promise<PredictorDraft> {
+  const { subject, options, activity, heldOut, hear } = context;
+  if (options.keepAll) return draft;
+  const hearing = hear('weighing predictors');
+  const layers = await predictorStatistics(subject, draft, heldOut, activity, hearing);
+  const judged = judgedBytes(subject);
+  const isIdle = layers.map(
+    ({ hasPredictor, proposed, bytes, layer }) => !hasPredictor || proposed * judged[layer]! + bytes >= judged[layer]!,
+  );
+  if (isIdle.every(Boolean)) throw noneSaves(options);
+  const kept = (list: readonly number[]) => list.map((one, layer) => (isIdle[layer] ? 0 : one));
+  const { predictor } = draft.plan;
+  return {
+    plan: {
+      ...draft.plan,
+      predictor:
+        predictor.kind === 'signs'
+          ? { ...predictor, alpha: kept(predictor.alpha) }
+          : { ...predictor, rank: kept(predictor.rank) },
+    },
+    tensors: new Map([...draft.tensors].filter(([name]) => !isIdle[Number(name.split('.')[1])])),
+  };
+}
