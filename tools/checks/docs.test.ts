@@ -59,6 +59,8 @@ function readersFolder(page: string): string {
   const at = join(folder, page.replaceAll('/', '-'));
   mkdirSync(join(at, 'node_modules'), { recursive: true });
   symlinkSync(`${root}packages/relufy`, join(at, 'node_modules', 'relufy'), 'junction');
+  // what npm installs beside it
+  symlinkSync(`${root}packages/relufy/node_modules/@relufy`, join(at, 'node_modules', '@relufy'), 'junction');
   writeFileSync(join(at, 'story.txt'), story);
   writeFileSync(join(at, 'question.txt'), 'Tell me a story about a fox.\n');
   return at;

@@ -38,6 +38,7 @@ export default {
           page('Relufy a model', '/docs/guides/relufy'),
           page('Measure activity', '/docs/guides/measure'),
           page('Sparsity plans', '/docs/plans'),
+          page('Predict active neurons', '/docs/guides/predictor'),
           page('Train', '/docs/guides/train'),
           page('Evaluate', '/docs/guides/evaluate'),
           page('Serve', '/docs/serve'),

@@ -1,4 +1,4 @@
-// What predictors are fitted to: FFN inputs and the bits of active neurons, captured layer by layer while the model reads a
+// What predictors are fitted to: FFN inputs and what active neurons add, captured layer by layer while the model reads a
 // text. A chunk holds as many tokens as its bytes allow, is used and dropped, so memory does not grow with the text.
 // Does not own which neurons are active (activity.ts) nor the fit (layer-fit.ts).
 import { type Activity, activeNeuron } from './activity.js';
@@ -11,13 +11,15 @@ export type PredictorInput = 'normed' | 'residual';
 export interface LayerSamples {
   /** [tokens, hidden] */
   readonly x: Float32Array;
-  /** [tokens, bytesPerToken], bit i % 8 of byte i / 8: neuron i is active. */
+  /** [tokens, neurons]: 0 of an inactive neuron, else what it adds in sixteenths of the layer's mean, from 1 to 255. */
   readonly active: Uint8Array;
 }
 
+/** A neuron that adds as much as the mean of those that are active. */
+export const meanContribution = 16;
+
 export interface Samples {
   readonly tokens: number;
-  readonly bytesPerToken: number;
   readonly layers: readonly LayerSamples[];
 }
 
@@ -37,35 +39,44 @@ export async function* captureChunks(
   { activity, input, bytes, hear }: CaptureOptions,
 ): AsyncGenerator<Samples> {
   const { hiddenSize, intermediateSize, numHiddenLayers } = subject.spec;
-  const perToken = numHiddenLayers * (4 * hiddenSize + Math.ceil(intermediateSize / 8));
+  const perToken = numHiddenLayers * (4 * hiddenSize + intermediateSize);
   const most = Math.max(1, Math.floor(bytes / perToken));
+  const means: Means = [];
   let at = 0;
   while (at < windows.length) {
     let [to, tokens] = [at, 0];
     while (to < windows.length && (to === at || tokens + windows[to]!.length <= most)) tokens += windows[to++]!.length;
     const first = at;
-    yield await capture(subject, windows.slice(at, to), tokens, {
-      ...{ activity, input, bytes },
-      hear: (share) => hear((first + share * (to - first)) / windows.length),
-    });
+    yield await capture(
+      subject,
+      windows.slice(at, to),
+      { tokens, means },
+      {
+        ...{ activity, input, bytes },
+        hear: (share) => hear((first + share * (to - first)) / windows.length),
+      },
+    );
     at = to;
   }
 }
 
+/** What an active neuron adds, a layer each: of the first rows that have one, and kept. */
+type Means = (number | undefined)[];
+
 async function capture(
   subject: Subject,
   windows: readonly (readonly number[])[],
-  tokens: number,
+  { tokens, means }: { readonly tokens: number; readonly means: Means },
   { activity, input, hear }: CaptureOptions,
 ): Promise<Samples> {
   const { spec } = subject;
   const { hiddenSize, intermediateSize: neurons } = spec;
-  const bytesPerToken = Math.ceil(neurons / 8);
   const layers = everyLayer(spec, () => ({
     x: new Float32Array(tokens * hiddenSize),
-    active: new Uint8Array(tokens * bytesPerToken),
+    active: new Uint8Array(tokens * neurons),
   }));
   const isActive = everyLayer(spec, (layer) => activeNeuron(activity, layer));
+  const adds = new Float32Array(neurons * 128);
   const inputTap = input === 'residual' ? 'ffnResidual' : 'ffnInput';
   const taps = everyLayer(spec, (layer) => [`${inputTap}.${layer}`, `down.${layer}`]).flat();
   let done = 0;
@@ -76,21 +87,35 @@ async function capture(
       x.set(tap(`${inputTap}.${layer}`), done * hiddenSize);
       const h = tap(`down.${layer}`);
       const isOn = isActive[layer]!;
-      for (let row = 0; row < rows; row++) {
-        const [from, to] = [row * neurons, (done + row) * bytesPerToken];
-        for (let i = 0; i < neurons; i++) if (isOn(h[from + i]!, i)) active[to + (i >> 3)]! |= 1 << (i & 7);
-      }
+      const norms = activity.norms[layer]!;
+      const own = adds.length < h.length ? new Float32Array(h.length) : adds;
+      for (let row = 0, at = 0; row < rows; row++)
+        for (let i = 0; i < neurons; i++, at++) own[at] = isOn(h[at]!, i) ? Math.abs(h[at]!) * norms[i]! : 0;
+      means[layer] ??= meanOfPositive(own.subarray(0, h.length));
+      const scale = meanContribution / (means[layer] ?? 1);
+      for (let at = 0, to = done * neurons; at < h.length; at++, to++)
+        if (own[at] !== 0) active[to] = Math.min(255, Math.max(1, Math.round(own[at]! * scale)));
       if (layer === layers.length - 1) done += rows;
     });
   }
-  return { tokens, bytesPerToken, layers };
+  return { tokens, layers };
+}
+
+function meanOfPositive(values: Float32Array): number | undefined {
+  let [sum, count] = [0, 0];
+  for (const value of values)
+    if (value > 0) {
+      sum += value;
+      count++;
+    }
+  return count === 0 ? undefined : sum / count;
 }
 
 /** Share of tokens in which each neuron is active: [neurons]. */
-export function activeShares({ tokens, bytesPerToken, layers }: Samples, layer: number, neurons: number): Float64Array {
+export function activeShares({ tokens, layers }: Samples, layer: number, neurons: number): Float64Array {
   const counts = new Float64Array(neurons);
   const { active } = layers[layer]!;
   for (let token = 0; token < tokens; token++)
-    for (let i = 0; i < neurons; i++) counts[i]! += (active[token * bytesPerToken + (i >> 3)]! >> (i & 7)) & 1;
+    for (let i = 0; i < neurons; i++) if (active[token * neurons + i] !== 0) counts[i]!++;
   return counts.map((count) => count / tokens);
 }

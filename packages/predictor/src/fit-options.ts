@@ -36,6 +36,11 @@ export interface FitOptions {
   readonly hot?: number;
   /** Of sign bits: a threshold a neuron, weighed by how far its counts tell, instead of an alpha a layer. */
   readonly perNeuron?: boolean;
+  /**
+   * What finding an active neuron counts in the fit: by what it adds, |h_i| ||W_down[:, i]|| over the layer's mean
+   * (`contribution`, the default), or 1 (`count`, as Deja Vu).
+   */
+  readonly weigh?: 'contribution' | 'count';
   /** A ReLU between the two matrices, as PowerInfer has it. Default: nothing, as Deja Vu. */
   readonly relu?: boolean;
   /** What predictors are fed. Default: normed. */
@@ -85,6 +90,7 @@ const rules: OptionRules<FitOptions> = {
   recall: aNumber(0, 1),
   hot: aNumber(0, 1),
   perNeuron: aBoolean,
+  weigh: oneOf('contribution', 'count'),
   relu: aBoolean,
   input: oneOf('normed', 'residual'),
   predictorDType: oneOf(...predictorDTypes),
@@ -108,6 +114,7 @@ const rules: OptionRules<FitOptions> = {
 const ofOneKind = {
   rank: 'low-rank',
   budget: 'low-rank',
+  weigh: 'low-rank',
   relu: 'low-rank',
   input: 'low-rank',
   predictorDType: 'low-rank',
@@ -128,6 +135,11 @@ export function checkFitOptions(options: FitOptions): void {
     throw new RelufyError(
       'option',
       `fitPredictors option "budget": expected it with rank auto, which it is for, got rank ${rank}. Leave one out.`,
+    );
+  if (options.hot !== undefined && kind === 'signs' && !options.perNeuron)
+    throw new RelufyError(
+      'option',
+      'fitPredictors option "hot": expected perNeuron, since hot neurons are thresholds of their own, got one alpha a layer.',
     );
   if (options.relu && rank === 'auto')
     throw new RelufyError(

@@ -12,7 +12,7 @@ import {
   yieldToEventLoop,
 } from '@relufy/tensor';
 import { appendLoss, buildTrainedProgram, ProgramTrainer, permutation } from '@relufy/train';
-import type { LayerSamples, Samples } from './capture.js';
+import { type LayerSamples, meanContribution, type Samples } from './capture.js';
 
 /** A predictor's numbers, in f32. */
 export interface Factors {
@@ -59,11 +59,13 @@ export class LayerFit {
    * there is nothing else.
    */
   async pass(
-    { tokens, bytesPerToken, layers }: Pick<Samples, 'tokens' | 'bytesPerToken' | 'layers'>,
+    { tokens, layers }: Samples,
     layer: number,
     pass: {
       /** What an inactive neuron counts. */
       readonly negativeWeight: number;
+      /** An active neuron counts by what it adds; else 1. */
+      readonly byContribution: boolean;
       readonly seeds: readonly number[];
       readonly learningRate: (step: number) => number;
       readonly signal: AbortSignal | undefined;
@@ -75,7 +77,7 @@ export class LayerFit {
     for (let step = 0; step < steps; step++) {
       pass.signal?.throwIfAborted();
       const chosen = order.subarray(step * batch, (step + 1) * batch);
-      this.#fill(layers[layer]!, bytesPerToken, chosen, pass.negativeWeight);
+      this.#fill(layers[layer]!, chosen, pass);
       await this.#trainer.differentiate({ rows: chosen.length, outputs: 0 });
       const update = { learningRate: pass.learningRate(step), maxGradNorm: 0 };
       await this.#trainer.gradientNorm(update);
@@ -93,7 +95,11 @@ export class LayerFit {
     return this.#trainer.dispose();
   }
 
-  #fill({ x, active }: LayerSamples, bytesPerToken: number, chosen: Uint32Array, negativeWeight: number): void {
+  #fill(
+    { x, active }: LayerSamples,
+    chosen: Uint32Array,
+    { negativeWeight, byContribution }: { readonly negativeWeight: number; readonly byContribution: boolean },
+  ): void {
     const { hiddenSize, neurons } = this.#options;
     const view = (name: string) => this.#trainer.session.view(name) as Float32Array;
     const [inputs, target, weight] = [view('x'), view('target'), view('weight')];
@@ -101,11 +107,10 @@ export class LayerFit {
     const [one, other] = [1 / chosen.length, negativeWeight / chosen.length];
     for (const [row, token] of chosen.entries()) {
       inputs.set(x.subarray(token * hiddenSize, (token + 1) * hiddenSize), row * hiddenSize);
-      const bits = token * bytesPerToken;
-      for (let i = 0, at = row * neurons; i < neurons; i++, at++) {
-        const isActive = (active[bits + (i >> 3)]! >> (i & 7)) & 1;
-        target[at] = isActive;
-        weight[at] = isActive ? one : other;
+      for (let i = token * neurons, at = row * neurons; at < (row + 1) * neurons; i++, at++) {
+        const adds = active[i]!;
+        target[at] = adds === 0 ? 0 : 1;
+        weight[at] = adds === 0 ? other : byContribution ? (one * adds) / meanContribution : one;
       }
     }
   }

@@ -28,6 +28,7 @@ export async function lowRank(context: FitContext): Promise<Unset> {
   const { subject, options, windows, hear } = context;
   const { intermediateSize: neurons, hiddenSize } = subject.spec;
   const { hot: hotShare, epochs = 8, seed = 1, predictorDType: dtype = 'bf16', relu = false, input, signal } = options;
+  const byContribution = options.weigh !== 'count';
   let fits: LayerFit[] = [];
   let [ranks, curves, hot]: [readonly number[], Unset['rankCurves'], readonly ReadonlySet<number>[]] = [
     [],
@@ -55,7 +56,7 @@ export async function lowRank(context: FitContext): Promise<Unset> {
           const done = (chunk + epoch / epochs) * samples.tokens;
           const share = Math.min(1, done / (total / epochs / subject.spec.numHiddenLayers));
           await fits[at]!.pass(samples, layer, {
-            ...{ negativeWeight, signal, seeds: [seed, layer, chunk, epoch] },
+            ...{ negativeWeight, byContribution, signal, seeds: [seed, layer, chunk, epoch] },
             learningRate: () => learningRateAt(options, share),
           });
           trained += samples.tokens;
@@ -167,6 +168,7 @@ async function pilotFactors(context: FitContext, samples: Samples, rank: number)
   const { subject, options, hear } = context;
   const { hiddenSize, intermediateSize: neurons, numHiddenLayers } = subject.spec;
   const { batch = 128, seed = 1, signal } = options;
+  const byContribution = options.weigh !== 'count';
   const pilots: Factors[] = [];
   for (let layer = 0; layer < numHiddenLayers; layer++) {
     hear('choosing ranks')(layer / numHiddenLayers);
@@ -177,7 +179,7 @@ async function pilotFactors(context: FitContext, samples: Samples, rank: number)
       const negativeWeight = negativeWeightOf(samples, layer, neurons);
       for (let epoch = 0; epoch < pilotEpochs; epoch++)
         await fit.pass(samples, layer, {
-          ...{ negativeWeight, signal, seeds: [seed, layer, epoch] },
+          ...{ negativeWeight, byContribution, signal, seeds: [seed, layer, epoch] },
           learningRate: () => learningRateAt(options, epoch / pilotEpochs),
         });
       pilots.push(ordered(fit.factors(), inputSizes(samples.layers[layer]!, hiddenSize)));

@@ -16,7 +16,7 @@ export interface RankPoint {
 export function rankCurve(
   factors: Factors,
   ranks: readonly number[],
-  { tokens, bytesPerToken, layers }: Samples,
+  { tokens, layers }: Samples,
   layer: number,
   recall: number,
 ): RankPoint[] {
@@ -39,7 +39,7 @@ export function rankCurve(
     for (let token = 0, at = 0; token < tokens; token++)
       for (let n = 0; n < neurons; n++, at++) {
         all.add(scores[at]!);
-        if ((active[token * bytesPerToken + (n >> 3)]! >> (n & 7)) & 1) on.add(scores[at]!);
+        if (active[at] !== 0) on.add(scores[at]!);
       }
     return { rank, proposed: shareAbove(all.sorted(), thresholdFor(on.sorted(), recall)) };
   });

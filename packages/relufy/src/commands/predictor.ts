@@ -65,6 +65,7 @@ interface FitValues extends TextValues {
   readonly hot?: number;
   readonly perNeuron?: true;
   readonly relu?: true;
+  readonly weigh?: FitOptions['weigh'];
   readonly predictorDtype?: FitOptions['predictorDType'];
   readonly keepAll?: true;
   readonly tokens: number;
@@ -140,6 +141,12 @@ function defineFit(command: Command): void {
     .addOption(numeric('--recall <share>', 'of the active neurons that are proposed', share).default(0.95))
     .addOption(numeric('--hot <share>', 'neurons active in more of the tokens are always computed', share))
     .option('--per-neuron', 'of sign bits: a threshold a neuron instead of an alpha a layer')
+    .addOption(
+      choice('--weigh <how>', 'active neurons in the fit, by what they add or each as 1 (default: contribution)', [
+        'contribution',
+        'count',
+      ]),
+    )
     .option('--relu', 'a ReLU between the two matrices; needs a --rank')
     .addOption(predictorDTypeOption())
     .option('--keep-all', 'keep predictors that read more than they save')
@@ -188,7 +195,7 @@ const loadOf = ({ dtype, threads, backend }: TextValues): NonNullable<FitOptions
 });
 
 function fitOptionsOf(values: FitValues): FitOptions {
-  const { kind, rank, budget, recall, hot, perNeuron, relu, predictorDtype, keepAll, cett } = values;
+  const { kind, rank, budget, recall, hot, perNeuron, relu, weigh, predictorDtype, keepAll, cett } = values;
   const { tokens, heldOutTokens, trialTokens, window, epochs, learningRate, seed, data } = values;
   return {
     ...{ kind, recall, tokens, heldOutTokens, trialTokens, window, seed, text: basename(data), load: loadOf(values) },
@@ -197,6 +204,7 @@ function fitOptionsOf(values: FitValues): FitOptions {
     ...(hot !== undefined && { hot }),
     ...(perNeuron && { perNeuron }),
     ...(relu && { relu }),
+    ...(weigh && { weigh }),
     ...(predictorDtype && { predictorDType: predictorDtype }),
     ...(keepAll && { keepAll }),
     ...(cett !== undefined && { cett }),

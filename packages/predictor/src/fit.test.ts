@@ -1,0 +1,147 @@
+// Predictors from end to end on small models of each kind of FFN: recall where it was asked for, plans that run, the same plan
+// from the same inputs, budgets, layers without predictor, and what is refused.
+import { createBackend, loadModel } from '@relufy/models';
+import { expect, it } from 'vitest';
+import { describeShared, shared } from '../../../tools/testing/shared.js';
+import { evaluatePredictors, type FitOptions, fitPredictors, planFolder } from './index.js';
+
+const load = { dtype: 'f32', backend: 'wasm', threads: 1 } as const;
+const sizes = { tokens: 512, heldOutTokens: 256, trialTokens: 128, window: 64, load } as const;
+const training = { epochs: 2, batch: 64 } as const;
+
+const ids = Array.from({ length: 896 }, (_, at) => (at * at * 31 + at * 7 + (at >> 3) * 113) % 509);
+
+const fit = (model: string, options: FitOptions = {}) =>
+  fitPredictors(shared(`golden/${model}`), [ids], {
+    ...sizes,
+    ...(options.kind !== 'signs' && training),
+    ...options,
+  });
+
+describeShared('fitPredictors', 'golden/llama-relu', () => {
+  it.each(['llama-relu', 'llama-relu2', 'llama-fatrelu', 'llama-shifted-relu', 'opt-pre-norm', 'falcon-7b-shape-relu'])(
+    '%s: held-out recall, and fewer neurons than all',
+    async (model) => {
+      const { layers, plan, tensors, trial, densePerplexity } = await fit(model, { rank: 32, keepAll: true });
+      for (const one of layers) {
+        expect(one.recall).toBeGreaterThan(0.9);
+        expect(one.proposed).toBeLessThan(0.97);
+        expect(one.proposed).toBeGreaterThan(one.active);
+        expect(one.precision).toBeCloseTo((one.recall * one.active) / one.proposed, 5);
+      }
+      expect(Math.abs(trial.perplexity / densePerplexity - 1)).toBeLessThan(0.1);
+      expect(plan.expected?.recall).toBeGreaterThan(0.92);
+      const run = await loadModel(shared(`golden/${model}`), { ...load, plan: await planFolder({ plan, tensors }) });
+      try {
+        const { logits } = await run.forward(ids.slice(0, 32), { logits: 'all' });
+        expect(logits.every(Number.isFinite)).toBe(true);
+      } finally {
+        await run.dispose();
+      }
+    },
+  );
+
+  it('finds more by fitting than it begins with', async () => {
+    const proposed = async (options: FitOptions) => {
+      const { layers } = await fit('llama-relu', { rank: 16, keepAll: true, ...options });
+      return layers.reduce((sum, one) => sum + one.proposed, 0);
+    };
+    expect(await proposed({ epochs: 12 })).toBeLessThan(await proposed({ epochs: 1, learningRate: 1e-9 }));
+  });
+
+  it('the same inputs give the same plan, at any number of threads, in chunks of any size that hold all', async () => {
+    const options = { rank: 8, keepAll: true } as const;
+    const [one, other] = [
+      await fit('llama-relu', options),
+      await fit('llama-relu', { ...options, load: { ...load, threads: 2 } }),
+    ];
+    expect([...other.tensors]).toEqual([...one.tensors]);
+    expect(other.plan).toEqual(one.plan);
+    const seeded = await fit('llama-relu', { ...options, seed: 2 });
+    expect([...seeded.tensors]).not.toEqual([...one.tensors]);
+    // chunk after chunk of two windows: other updates, the same kind of plan
+    const chunked = await fit('llama-relu', { ...options, captureBytes: 3 * (4 * 64 + 192) * 128 });
+    expect(chunked.plan.predictor).toEqual(one.plan.predictor);
+    expect(chunked.plan.expected?.recall).toBeGreaterThan(0.9);
+  });
+
+  it('keeps within a budget, and tells what ranks would have given', async () => {
+    const { layers, rankCurves, plan } = await fit('llama-relu', { budget: 0.2, recall: 0.7 });
+    const sum = (of: 'bytes' | 'ffnBytes') => layers.reduce((all, one) => all + one[of], 0);
+    expect(sum('bytes')).toBeGreaterThan(0);
+    expect(sum('bytes')).toBeLessThanOrEqual(0.2 * sum('ffnBytes'));
+    for (const curve of rankCurves ?? []) {
+      expect(curve.length).toBeGreaterThan(2);
+      expect(curve.at(-1)!.proposed).toBeLessThan(curve[0]!.proposed);
+    }
+    expect(plan.calibration?.options).toMatchObject({ rank: 'auto', budget: 0.2 });
+  });
+
+  it('says what a report says, and hot neurons are always proposed', async () => {
+    const made = await fit('llama-relu', { rank: 16, hot: 0.6, keepAll: true });
+    const hot = [...made.tensors].filter(([name]) => name.endsWith('.threshold')).map(([, { values }]) => values);
+    expect(hot.some((values) => values.includes(Number.NEGATIVE_INFINITY))).toBe(true);
+    const trial = ids.slice(768);
+    const folder = await planFolder(made);
+    const judged = await evaluatePredictors(shared('golden/llama-relu'), folder, [trial], { window: 64, load });
+    expect(judged.layers).toEqual(made.layers);
+    expect(judged.trial).toEqual(made.trial);
+    expect(judged.densePerplexity).toBe(made.densePerplexity);
+  });
+
+  it('sets the alpha of sign bits, or a threshold a neuron', async () => {
+    const plain = await fit('llama-relu', { kind: 'signs', recall: 0.9, keepAll: true });
+    expect(plain.tensors.size).toBe(0);
+    for (const { recall, alpha, proposed } of plain.layers) {
+      expect(recall).toBeGreaterThan(0.85);
+      expect(proposed).toBeLessThan(0.95);
+      expect(alpha).toBeGreaterThan(50);
+    }
+    const own = await fit('llama-relu', { kind: 'signs', perNeuron: true, recall: 0.9, keepAll: true });
+    const share = (of: typeof own) => of.layers.reduce((sum, one) => sum + one.proposed, 0);
+    expect(share(own)).toBeLessThan(share(plain) + 0.05);
+    for (const { recall } of own.layers) expect(recall).toBeGreaterThan(0.8);
+  });
+
+  it('a model without ReLU is judged by what neurons add', async () => {
+    const { layers, plan } = await fit('llama-silu', { rank: 32, cett: 0.3, keepAll: true });
+    expect(plan.calibration?.options).toMatchObject({ cett: 0.3 });
+    for (const { active, recall, missed } of layers) {
+      expect(active).toBeLessThan(0.9);
+      expect(recall).toBeGreaterThan(0.88);
+      expect(missed).toBeLessThan(0.1);
+    }
+  });
+
+  it.each<[FitOptions, string]>([
+    [{ recall: 1.5 }, 'fitPredictors option "recall"'],
+    [{ rank: 8, budget: 0.1 }, 'fitPredictors option "budget": expected it with rank auto'],
+    [{ kind: 'signs', rank: 8 }, 'fitPredictors option "rank": expected the kind low-rank, got signs.'],
+    [{ relu: true }, 'fitPredictors option "relu": expected a rank'],
+    [{ kind: 'signs', hot: 0.5 }, 'fitPredictors option "hot": expected perNeuron'],
+    [{ budget: 0.001 }, 'fitPredictors option "budget": expected at least 0.'],
+    [{ rank: 8, recall: 0.9999 }, 'expected a layer whose predictor saves more than it reads at a recall of 0.9999'],
+    [{ tokens: 4000 }, 'expected a text of 4000 tokens to fit to, 256 for thresholds and 128 for the trial, got 896.'],
+  ])('refuses %j', async (options, message) => {
+    await expect(fit('llama-relu', options)).rejects.toThrow(message);
+  });
+
+  it('refuses a report of a plan without predictor', async () => {
+    const folder = await planFolder({ plan: { method: 'top' }, tensors: new Map() });
+    await expect(evaluatePredictors(shared('golden/llama-relu'), folder, [ids], { load })).rejects.toThrow(
+      'plan plan: expected one with a predictor, got one of the method top without.',
+    );
+  });
+
+  it('ends when it is aborted, and leaves the backend usable', async () => {
+    const abort = new AbortController();
+    const { backend } = await createBackend({ backend: 'wasm', threads: 1 });
+    const onProgress = (what: string) => {
+      if (what === 'fitting predictors') abort.abort(new Error('enough'));
+    };
+    const options = { rank: 8, keepAll: true, load: { dtype: 'f32', backend } } as const;
+    await expect(fit('llama-relu', { ...options, signal: abort.signal, onProgress })).rejects.toThrow('enough');
+    expect((await fit('llama-relu', options)).layers).toHaveLength(3);
+    await backend.dispose();
+  });
+});
