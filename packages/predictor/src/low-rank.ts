@@ -2,7 +2,7 @@
 // multiplying with W and its transpose in turn. Plain loops in f64; ranks are small. Does not own where it stands in for a
 // weight (methods.ts).
 import { Random } from '@relufy/train';
-import type { Matrix } from './subject.js';
+import type { Matrix } from './linear-weight.js';
 
 /** Directions beyond the rank, which make the last ones converge. */
 const spare = 8;

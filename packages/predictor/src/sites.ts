@@ -11,6 +11,7 @@ import {
 } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import type { PlanTensor } from './calibration.js';
+import type { LinearPlace } from './linear-weight.js';
 import type { Subject } from './subject.js';
 
 export interface Site {
@@ -29,12 +30,10 @@ export type Shares = readonly (readonly number[])[];
 
 export const tapOf = ({ at }: Pick<Site, 'at'>, layer: number): string => `${placesName(at)}.${layer}`;
 
-type MatrixPlace = Exclude<MaskPlace, 'neurons'>;
-
-const matricesOf = (place: MaskPlace): readonly MatrixPlace[] => (place === 'neurons' ? ['up', 'down'] : [place]);
+const matricesOf = (place: MaskPlace): readonly LinearPlace[] => (place === 'neurons' ? ['up', 'down'] : [place]);
 
 /** [out, in] of a linear layer. */
-export function matrixShape(spec: ModelSpec, place: MatrixPlace): { readonly rows: number; readonly columns: number } {
+export function matrixShape(spec: ModelSpec, place: LinearPlace): { readonly rows: number; readonly columns: number } {
   const { hiddenSize, intermediateSize } = spec;
   const { q, kv } = headRows(spec);
   const rows = { q, k: kv, v: kv, o: hiddenSize, gate: intermediateSize, up: intermediateSize, down: hiddenSize }[
@@ -44,8 +43,8 @@ export function matrixShape(spec: ModelSpec, place: MatrixPlace): { readonly row
 }
 
 export function siteAt(spec: ModelSpec, at: readonly MaskPlace[], more: Pick<Site, 'scale' | 'keepsTies'> = {}): Site {
-  const matrices: readonly MatrixPlace[] = ['q', 'k', 'v', 'o', 'up', 'down'];
-  const weights = (places: readonly MatrixPlace[]) =>
+  const matrices: readonly LinearPlace[] = ['q', 'k', 'v', 'o', 'up', 'down'];
+  const weights = (places: readonly LinearPlace[]) =>
     places.reduce((sum, place) => {
       const { rows, columns } = matrixShape(spec, place);
       return sum + rows * columns;

@@ -7,16 +7,13 @@ import {
   createBackend,
   type Decoder,
   type DecoderProgram,
-  headRows,
   loadModel,
-  type MaskPlace,
   type Model,
   type ModelFiles,
   type ModelSpec,
   planValues,
   TokenLoss,
 } from '@relufy/models';
-import { weightRows } from '@relufy/sparsity';
 import {
   type BufferDecl,
   type DType,
@@ -27,6 +24,7 @@ import {
   type StepLimits,
 } from '@relufy/tensor';
 import { type PlanDraft, planFolder, type Trial } from './calibration.js';
+import { type LinearPlace, linearWeight, type Matrix } from './linear-weight.js';
 import type { CalibrationOptions } from './options.js';
 import { readShares } from './reads.js';
 
@@ -56,13 +54,6 @@ export type LayerHook = (layer: number, tap: Tap, rows: number) => void;
 
 /** The model as it is. */
 export const nothingLeftOut: PlanDraft = { plan: { method: 'dense' }, tensors: new Map() };
-
-/** A weight in f32, [out, in]. */
-export interface Matrix {
-  readonly rows: number;
-  readonly columns: number;
-  readonly values: Float32Array;
-}
 
 export class Subject {
   readonly #files: ModelFiles;
@@ -370,22 +361,8 @@ export class Subject {
   }
 
   /** The weight of one linear layer, dequantised: what is run. */
-  weight(layer: number, place: Exclude<MaskPlace, 'neurons'>): Matrix {
-    const { buffers, session } = this.#now;
-    const roles = place.length === 1 && place !== 'o' ? ['qkv', 'qk', 'kv', place] : [place];
-    const role = roles.find((one) => one.includes(place) && buffers.has(`layers.${layer}.${one}.weight`));
-    const name = `layers.${layer}.${role}.weight`;
-    const decl = buffers.get(name) as BufferDecl;
-    const whole = weightRows(decl, session.view(name));
-    const { q, kv } = headRows(this.spec);
-    const parts = role === place || place === 'o' ? [place] : [...(role as string)];
-    const sizes = parts.map((part) => (part === 'q' ? q : kv));
-    if (parts.length === 1) return whole;
-    const at = parts.indexOf(place);
-    const first = sizes.slice(0, at).reduce((sum, size) => sum + size, 0);
-    const rows = sizes[at] as number;
-    const values = whole.values.slice(first * whole.columns, (first + rows) * whole.columns);
-    return { rows, columns: whole.columns, values };
+  weight(layer: number, place: LinearPlace): Matrix {
+    return linearWeight(this.#now, layer, place);
   }
 }
 
