@@ -36,9 +36,10 @@ export async function makeInputPlan(folder, model, shape, density) {
 
 /**
  * The gate is b·A of unit length plus a weight on channel 0: a predictor of one rank more knows it.
- * @param {string} folder @param {import('./shapes.mjs').Shape} shape @param {number} density
+ * @param {string} folder @param {import('./shapes.mjs').Shape} shape @param {number} density of the gate
+ * @param {number} [shift] of the ReLU behind it
  */
-export async function makePredictorPlan(folder, shape, density) {
+export async function makePredictorPlan(folder, shape, density, shift = 0) {
   if (existsSync(folder)) return folder;
   log(`writing ${folder}`);
   const { hidden, ffn, layers } = shape;
@@ -59,7 +60,7 @@ export async function makePredictorPlan(folder, shape, density) {
     const name = `layers.${layer}.predictor`;
     tensors.push({ name: `${name}.a`, values: a, shape: [ranks, hidden] });
     tensors.push({ name: `${name}.b`, values: b, shape: [ffn, ranks] });
-    tensors.push({ name: `${name}.threshold`, values: Float32Array.of(-margin), shape: [1] });
+    tensors.push({ name: `${name}.threshold`, values: Float32Array.of(shift - margin), shape: [1] });
   }
   return writePlan(
     folder,

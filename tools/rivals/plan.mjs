@@ -58,11 +58,10 @@ export function syntheticGroups(files, machine, { vocab, label, powerinfer }) {
 }
 
 /**
- * Sparsity plans on the synthetic model: masks at the inputs of every projection under SiLU, a predictor of the ReLU's
- * neurons, beside what they are compared with.
+ * Masks at the inputs of every projection of the synthetic model, under SiLU, beside what they are compared with.
  * @param {import('./make-model.mjs').Files} files
- * @param {{ inputs: string, inputsOf: (dtype: string) => string, predictor: string }} plans folders; and of the weights
- *   that are laid out for the masks
+ * @param {{ inputs: string, inputsOf: (dtype: string) => string }} plans a folder; and of the weights that are laid out for
+ *   the masks
  * @returns {Group[]}
  */
 export function planGroups(files, plans, machine, { vocab, label }) {
@@ -73,7 +72,7 @@ export function planGroups(files, plans, machine, { vocab, label }) {
       return {
         id: `plans-${dtype}`,
         title: `${label}, sparsity plans: ${dtype} and ${type}`,
-        note: 'Inputs: half of the inputs of every projection masked, under SiLU. Predictor: of the gate, under ReLU.',
+        note: 'Inputs: half of the inputs of every projection masked, under SiLU.',
         ids: [259, vocab],
         measures: ['prefill', 'decode'],
         contenders: [
@@ -85,12 +84,44 @@ export function planGroups(files, plans, machine, { vocab, label }) {
               plan: plans.inputs,
               ...exact,
             }),
-            relufy(`${backend} ${dtype} sparse`, files, 'sparse', { backend, ...exact }),
-            relufy(`${backend} ${dtype} predictor`, files, 'sparse', { backend, plan: plans.predictor, ...exact }),
           ]),
         ],
       };
     });
+}
+
+/** Shares of active neurons at which predictors are timed; the first is the model's own, a shift of its ReLU gives the other. */
+export const predictorDensities = [0.1, 0.03];
+
+/**
+ * A predictor of the gate, in front of it, at two shares of active neurons.
+ * @param {import('./make-model.mjs').Files} files
+ * @param {{ density: number, shift?: number, plan: string }[]} points by share, the plan's folder each
+ * @returns {Group[]}
+ */
+export function predictorGroups(files, points, machine, { vocab, label }) {
+  return pairs
+    .filter(({ dtype }) => dtype !== 'bf16')
+    .map(({ dtype, type }) => ({
+      id: `predictor-${dtype}`,
+      title: `${label}, with a predictor of neurons: ${dtype} and ${type}`,
+      note: `Predictor: low rank, in bf16, before the gate is read; sparse: the gate whole. llama.cpp: the same bytes under SiLU.`,
+      ids: [259, vocab],
+      measures: ['decode'],
+      contenders: [
+        { name: `llama.cpp ${type}`, spec: { adapter: 'llama.cpp', model: files.gguf(type), ...machine } },
+        ...backends.flatMap((backend) =>
+          points.flatMap(({ density, shift, plan }) => {
+            const spec = { backend, dtype, sparsity: 'exact', ...(shift !== undefined && { shift }), ...machine };
+            const at = `${backend} ${dtype}`;
+            return [
+              relufy(`${at} sparse ${density * 100} %`, files, 'sparse', spec),
+              relufy(`${at} predictor ${density * 100} %`, files, 'sparse', { ...spec, plan }),
+            ];
+          }),
+        ),
+      ],
+    }));
 }
 
 /** AFM-4.5B's shape: llama.cpp runs the very same model, ReLU² and all. @returns {Group} */
@@ -270,20 +301,33 @@ export const bars = [
     ),
     metric: 'prefill',
   },
-  bar('plans-int8', 'native decode with a predictor, int8 / q8_0', 'native int8 predictor', 'llama.cpp q8_0', 2.7, 3.2),
-  bar('plans-int4', 'native decode with a predictor, int4 / q4_0', 'native int4 predictor', 'llama.cpp q4_0', 3.5, 4.2),
+  ...[
+    ['int8', 'q8_0', 10, 2.7, 3.2],
+    ['int4', 'q4_0', 10, 3.5, 4.2],
+    ['int8', 'q8_0', 3, 3.2, 3.6],
+    ['int4', 'q4_0', 3, 4.2, 5],
+  ].map(([dtype, type, active, goal, stretch]) =>
+    bar(
+      `predictor-${dtype}`,
+      `native decode with a predictor, ${active} % active, ${dtype} / ${type}`,
+      `native ${dtype} predictor ${active} %`,
+      `llama.cpp ${type}`,
+      goal,
+      stretch,
+    ),
+  ),
   bar(
-    'plans-int8',
-    'native decode, predictor / exact sparse, int8',
-    'native int8 predictor',
-    'native int8 sparse',
+    'predictor-int8',
+    'native decode, predictor / exact sparse, 10 % active, int8',
+    'native int8 predictor 10 %',
+    'native int8 sparse 10 %',
     1.3,
     1.45,
   ),
   bar(
-    'plans-int8',
-    'WASM decode with a predictor, int8 / native q8_0',
-    'wasm int8 predictor',
+    'predictor-int8',
+    'WASM decode with a predictor, 10 % active, int8 / native q8_0',
+    'wasm int8 predictor 10 %',
     'llama.cpp q8_0',
     1.8,
     2.2,

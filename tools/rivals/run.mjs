@@ -8,7 +8,16 @@ import { compareGreedy } from './answers.mjs';
 import { describeMachine, fileNameOf } from './machine.mjs';
 import { canConvert, convert, exportGguf, makeModel } from './make-model.mjs';
 import { makeInputPlan, makePredictorPlan } from './make-plan.mjs';
-import { afmGroup, busyGroups, planGroups, smolGroup, sweepGroup, syntheticGroups } from './plan.mjs';
+import {
+  afmGroup,
+  busyGroups,
+  planGroups,
+  predictorDensities,
+  predictorGroups,
+  smolGroup,
+  sweepGroup,
+  syntheticGroups,
+} from './plan.mjs';
 import { toSvg } from './plot.mjs';
 import { importKernels, root } from './relufy-packages.mjs';
 import { readBars, toMarkdown, verdict } from './report.mjs';
@@ -22,7 +31,7 @@ const usage = `node run.mjs [options]
   --prefill N          tokens of the long prompt (default 512), --decode N tokens decoded (default 32)
   --starts N           how often each engine is started, for the median of its loading (default 4)
   --density P          share of neurons active (default 0.1)
-  --only a,b           of int8, int4, bf16, plans-int8, plans-int4, sweep, afm, smollm2, busy
+  --only a,b           of int8, int4, bf16, plans-int8, plans-int4, predictor-int8, predictor-int4, sweep, afm, smollm2, busy
   --backends a,b       of native, wasm (default: both)
   --smollm2 PATH       folder of SmolLM2-135M (default: ../shared/models/smollm2-135m-instruct, if there)
   --powerinfer PATH    PowerInfer's main; --powerinfer-model PATH its file (default: one is written)
@@ -38,7 +47,10 @@ const { values } = parseArgs({
     decode: { type: 'string' },
     starts: { type: 'string' },
     density: { type: 'string', default: '0.1' },
-    only: { type: 'string', default: 'int8,int4,bf16,plans-int8,plans-int4,sweep,afm,smollm2,busy' },
+    only: {
+      type: 'string',
+      default: 'int8,int4,bf16,plans-int8,plans-int4,predictor-int8,predictor-int4,sweep,afm,smollm2,busy',
+    },
     backends: { type: 'string', default: 'native,wasm' },
     smollm2: { type: 'string' },
     powerinfer: { type: 'string' },
@@ -124,11 +136,26 @@ async function prepare(wanted, engine, density, out, quick) {
     // laid out for the plan, so that loading is no part of it
     if (canConvert())
       for (const dtype of planned) await convert(files.dense, `${inputs}-${dtype}`, dtype, ['--plan', inputs]);
-    const predictor = await makePredictorPlan(`${files.sparse}-predictor`, shapes[shape], density);
     const label = quick ? 'Tiny model' : `TinyLlama's shape, ${density * 100} % active`;
     const inputsOf = (dtype) =>
       existsSync(join(`${inputs}-${dtype}`, 'config.json')) ? `${inputs}-${dtype}` : files.dense;
-    const all = planGroups(files, { inputs, inputsOf, predictor }, engine, { vocab, label });
+    const all = planGroups(files, { inputs, inputsOf }, engine, { vocab, label });
+    groups.push(...all.filter(({ id }) => wanted.has(id)));
+  }
+  const predicted = ['int8', 'int4'].filter((dtype) => wanted.has(`predictor-${dtype}`));
+  if (predicted.length > 0) {
+    const types = { int8: 'q8_0', int4: 'q4_0' };
+    const [own, ...others] = predictorDensities;
+    const formats = predicted.flatMap((dtype) => [dtype, types[dtype]]);
+    const files = await makeModel({ out, shape, density: own, formats });
+    const points = [];
+    for (const at of [own, ...others]) {
+      const shift = at === own ? undefined : shiftFor(shapes[shape], own, at);
+      const folder = `${files.sparse}-predictor-${at * 100}pc`;
+      points.push({ density: at, shift, plan: await makePredictorPlan(folder, shapes[shape], own, shift) });
+    }
+    const label = quick ? 'Tiny model' : "TinyLlama's shape";
+    const all = predictorGroups(files, points, engine, { vocab: shapes[shape].vocab, label });
     groups.push(...all.filter(({ id }) => wanted.has(id)));
   }
   if (wanted.has('sweep')) {
