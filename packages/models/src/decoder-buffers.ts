@@ -1,16 +1,8 @@
 // The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
 // Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
-import {
-  type BufferDecl,
-  blockRowBytes,
-  type Dim,
-  type DType,
-  isBlockDType,
-  narrowToBf16,
-  quantizeRow,
-  type StepLimits,
-} from '@relufy/tensor';
+import type { BufferDecl, Dim, DType, StepLimits } from '@relufy/tensor';
 import { type MaskPlace, type PredictorDType, placesName, placeWidth, predictsAt } from './masks.js';
+import { partialBuffers } from './partial-predictor.js';
 import { projections, type Role } from './projections.js';
 import { signBuffers } from './sign-predictor.js';
 import { headRows, type ModelSpec } from './spec.js';
@@ -90,7 +82,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   if (!options.trained)
     for (let i = 0; i < spec.numHiddenLayers; i++)
       add('state', `layers.${i}.loaded`, 'f32', [options.slots, intermediateSize]);
-  buffers.push(...planBuffers(spec), ...signBuffers(spec));
+  buffers.push(...planBuffers(spec), ...signBuffers(spec), ...partialBuffers(spec));
   if (spec.denseTokens !== undefined) add('input', 'maskStrength', 'f32', ['rows']);
   for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
   for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);
@@ -99,7 +91,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
 
 /**
  * What a plan brings, f32 unless it says otherwise: thresholds and scales of masks, low-rank factors, predictors. Shapes as
- * in its file; whoever calibrates may write them between steps (`planValues`).
+ * in its file; whoever calibrates may write them between steps (plan-values.ts).
  */
 export function planBuffers(spec: ModelSpec): BufferDecl[] {
   const buffers: BufferDecl[] = [];
@@ -128,24 +120,10 @@ export function planBuffers(spec: ModelSpec): BufferDecl[] {
       addAs(dtype, `layers.${layer}.predictor.b`, spec.intermediateSize, rank);
     }
     // one threshold for sign bits follows from alpha: sign-predictor.ts
-    if (predictor.perNeuron || predictor.kind === undefined)
+    if (predictor.perNeuron || predictor.kind !== 'signs')
       add(`layers.${layer}.predictor.threshold`, predictor.perNeuron ? spec.intermediateSize : 1);
   }
   return buffers;
-}
-
-/** Numbers as a buffer of the plan holds them. */
-export function planValues({ name, dtype, shape }: BufferDecl, numbers: ArrayLike<number>): ArrayLike<number> {
-  if (dtype === 'bf16') return narrowToBf16(Float32Array.from(numbers));
-  if (!isBlockDType(dtype)) return numbers;
-  const [rows, columns] = shape as [number, number];
-  const stride = blockRowBytes(dtype, columns);
-  const bytes = new Uint8Array(rows * stride);
-  for (let row = 0; row < rows; row++) {
-    const values = Float32Array.from({ length: columns }, (_, column) => numbers[row * columns + column] as number);
-    quantizeRow(dtype, values, bytes.subarray(row * stride, (row + 1) * stride), name);
-  }
-  return bytes;
 }
 
 export function hasOneNorm({ block }: ModelSpec): boolean {

@@ -114,6 +114,11 @@ export class MaskedLayers {
     const scores = this.#scope.activation(`predictor.scores.${layer}`, intermediateSize);
     if (predictor.kind === 'signs') {
       this.#products.signs(layer, `${of}.signs`, x, scores);
+    } else if (predictor.kind === 'partial') {
+      const kept = this.#scope.activation(`predictor.inputs.${layer}`, this.#scope.widthOf(x));
+      const k = predictor.inputs[layer] as number;
+      this.#scope.builder.op('keepTop', { x, strength: this.#scope.maybe('maskStrength'), out: kept }, { k });
+      this.#products.product('predictor', layer, `${of}.gate`, this.#scope.select(kept), scores);
     } else {
       const rank = predictor.rank[layer] as number;
       let inner = this.#scope.activation(`predictor.${layer}`, rank);

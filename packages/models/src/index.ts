@@ -6,7 +6,7 @@ export type { JsonSchema } from './constrained/json-schema.js';
 export { type Tool, type ToolCallFormat, type ToolChoice, toolCallFormats } from './constrained/tool-calls.js';
 export { type Conversion, type ConversionOptions, planConversion, searchedDTypes } from './convert.js';
 export { buildDecoder, type Decoder } from './decoder.js';
-export { type DecoderOptions, type KvCacheDType, planBuffers, planValues } from './decoder-buffers.js';
+export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';
 export {
   type DecoderForward,
   type DecoderProgram,
@@ -39,11 +39,14 @@ export {
   type MaskRule,
   maskAt,
   maskPlaces,
+  type PartialDType,
   type Predictor,
   type PredictorDType,
+  partialDTypes,
   placesName,
   placeWidth,
   predictorDTypes,
+  predictorSizes,
   predictsAt,
   sparsePlaces,
   withNormRelu,
@@ -55,6 +58,7 @@ export { notFiniteError } from './not-finite.js';
 export { type PerplexityOptions, perplexity, TokenLoss } from './perplexity.js';
 export { applyPlan, parsePlan, planConfigFile, planJson, type SparsityPlan } from './plan.js';
 export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
+export { planValues } from './plan-values.js';
 export { type OpenedPlan, openPlan } from './plan-weights.js';
 export { alibiTable, ropeTable } from './positions.js';
 export {

@@ -18,6 +18,7 @@ import { readGenerationConfig } from './generation-config.js';
 import { checkLoadOptions } from './load-options.js';
 import { Model } from './model.js';
 import { ParkedSlots } from './parked-slots.js';
+import { fillPartial } from './partial-predictor.js';
 import { type ModelPlan, planModel } from './plan-model.js';
 import { fillPlan } from './plan-weights.js';
 import { alibiTable, ropeTable } from './positions.js';
@@ -167,6 +168,7 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadFil
     });
     if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, spec, session, options.signal);
     await fillSigns(spec, decoder.buffers, session, options.signal);
+    await fillPartial(spec, decoder.buffers, session, options.signal);
     const { positions, attention } = spec;
     if (positions.kind === 'rope') await session.write('ropeTable', ropeTable(positions, contextLength));
     if (positions.kind === 'alibi')

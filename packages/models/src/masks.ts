@@ -46,6 +46,10 @@ export interface LowRank {
   readonly input: 'all' | 'remainder';
 }
 
+/** How the copy of the gate that partial scores read may be held. */
+export const partialDTypes = ['bf16', 'int8', 'int4'] as const;
+export type PartialDType = (typeof partialDTypes)[number];
+
 /** How a predictor's matrices may be held. */
 export const predictorDTypes = ['f32', 'bf16', 'int8'] as const;
 export type PredictorDType = (typeof predictorDTypes)[number];
@@ -82,6 +86,17 @@ export type Predictor =
       readonly kind: 'signs';
       /** In percent, one a layer, larger: more careful; 0: no predictor there. */
       readonly alpha: readonly number[];
+    } & PredictorThresholds)
+  /**
+   * Those whose row of the gate (of `up` in a plain FFN), times the largest |x_i| alone, is above the threshold: exact scores
+   * in part. They are read from a copy of the gate, by inputs, that is made when the plan is loaded.
+   */
+  | ({
+      readonly kind: 'partial';
+      /** How many of the inputs, one a layer; 0: no predictor there. */
+      readonly inputs: readonly number[];
+      /** Of the copy. Default int4. */
+      readonly dtype?: PartialDType;
     } & PredictorThresholds);
 
 type Masked = Pick<ModelSpec, 'masks'>;
@@ -92,10 +107,21 @@ export const maskAt = ({ masks }: Masked, place: MaskPlace): Mask | undefined =>
 export const lowRankAt = ({ lowRank }: Pick<ModelSpec, 'lowRank'>, place: MaskPlace): LowRank | undefined =>
   lowRank?.find(({ at }) => at.includes(place));
 
+/** One number a layer, 0 where there is no predictor: ranks, alphas or inputs. */
+export function predictorSizes(predictor: Predictor): readonly number[] {
+  switch (predictor.kind) {
+    case 'signs':
+      return predictor.alpha;
+    case 'partial':
+      return predictor.inputs;
+    default:
+      return predictor.rank;
+  }
+}
+
 /** Whether the predictor says anything in a layer. */
 export function predictsAt({ predictor }: Pick<ModelSpec, 'predictor'>, layer: number): boolean {
-  const size = predictor?.kind === 'signs' ? predictor.alpha[layer] : predictor?.rank[layer];
-  return (size ?? 0) > 0;
+  return predictor !== undefined && (predictorSizes(predictor)[layer] ?? 0) > 0;
 }
 
 /** Of its buffers and taps: `qkv`, `kv`, `gateUp`, `down`. */
@@ -241,6 +267,8 @@ export function checkMasks(where: string, spec: ModelSpec): void {
     if (place === 'up' && gated && sparsePlaces(spec).has('neurons'))
       fail(what, 'neurons that are all computed', 'neurons that are masked');
   }
-  if (spec.predictor?.kind === 'signs') onePerLayer('predictor alpha', spec.predictor.alpha);
-  else if (spec.predictor) perLayer('predictor rank', spec.predictor.rank, spec.hiddenSize * 4);
+  const { predictor } = spec;
+  if (predictor?.kind === 'signs') onePerLayer('predictor alpha', predictor.alpha);
+  else if (predictor?.kind === 'partial') perLayer('predictor inputs', predictor.inputs, spec.hiddenSize);
+  else if (predictor) perLayer('predictor rank', predictor.rank, spec.hiddenSize * 4);
 }

@@ -20,7 +20,7 @@ import {
 } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
 import { Constraints } from './constrained/constraint.js';
-import { planBuffers, planValues } from './decoder-buffers.js';
+import { planBuffers } from './decoder-buffers.js';
 import type { DecoderProgram } from './decoder-program.js';
 import {
   type GenerateOptions,
@@ -33,6 +33,7 @@ import {
 } from './generate.js';
 import { listIds, listItems, wholeBelow } from './lists.js';
 import type { ParkedSlots } from './parked-slots.js';
+import { planValues } from './plan-values.js';
 import { reuseOf } from './reuse.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';

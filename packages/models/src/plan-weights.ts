@@ -3,9 +3,10 @@
 // (decoder-buffers.ts).
 import { type Checkpoint, type ModelFiles, openPlanWeights, planWeightsFile } from '@relufy/checkpoint';
 import { isFiniteBuffer, RelufyError, type Session, show, widen } from '@relufy/tensor';
-import { planBuffers, planValues } from './decoder-buffers.js';
+import { planBuffers } from './decoder-buffers.js';
 import { fingerprint, formatFreeFingerprint } from './fingerprint.js';
 import { applyPlan, parsePlan, planConfigFile, type SparsityPlan } from './plan.js';
+import { planValues } from './plan-values.js';
 import type { ModelSpec } from './spec.js';
 
 const maxConfigBytes = 1 << 24;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { nativeAvailability } from '@relufy/native';
+import { widen } from '@relufy/tensor';
 import { expect, test } from 'vitest';
 import {
   convertModel,
@@ -141,6 +142,14 @@ const plans: Readonly<Record<string, { config: object; plan: Omit<SparsityPlan, 
     config: falcon,
     plan: { predictor: { rank: each(4), input: 'residual', perNeuron: true } },
   },
+  'partial scores, not in every layer': {
+    config: { ...silu, hidden_act: 'relu' },
+    plan: { predictor: { kind: 'partial', inputs: [12, 0] }, denseTokens: 2 },
+  },
+  'partial scores of a plain FFN, a threshold a neuron': {
+    config: opt,
+    plan: { predictor: { kind: 'partial', inputs: each(20), dtype: 'bf16', perNeuron: true } },
+  },
   'sign bits with a threshold a neuron': {
     config: { ...silu, hidden_act: 'relu' },
     plan: { predictor: { kind: 'signs', alpha: each(100), perNeuron: true } },
@@ -175,6 +184,14 @@ const filesOf = async (config: object, rest: Omit<SparsityPlan, 'method'>) => {
 
 const backends = ['reference', 'wasm', ...(nativeAvailability().available ? (['native'] as const) : [])] as const;
 
+/** The gate of the first layer, [neurons, hidden]. */
+async function gateOf(config: object): Promise<Float32Array> {
+  const { checkpoint, close } = await planModel(await randomModel(config));
+  const { dtype, data } = await checkpoint.readRows('model.layers.0.mlp.gate_proj.weight', 0, 48);
+  await close();
+  return widen(dtype, data);
+}
+
 test.each(Object.entries(plans))('%s: exact equals dense on every backend, and less is read', async (_, given) => {
   const { model: files, folder, plan } = await filesOf(given.config, given.plan);
   expect(parsePlan('p', planJson(plan))).toEqual(plan);
@@ -203,6 +220,36 @@ test.each(Object.entries(plans))('%s: exact equals dense on every backend, and l
   for (const other of logits.slice(1))
     for (const [i, logit] of other.entries()) expect(logit).toBeCloseTo(logits[0]?.[i] as number, 4);
 });
+
+test.each(['f32', 'int8'] as const)(
+  '%s: partial scores are those of the gate over the largest inputs',
+  async (dtype) => {
+    const config = { ...silu, hidden_act: 'relu' };
+    const plan = (dtype: 'bf16' | 'int8', inputs: number) =>
+      ({ predictor: { kind: 'partial', inputs: each(inputs), dtype } }) as const;
+    const scores = async (given: ReturnType<typeof plan>) => {
+      const { model: files, folder } = await filesOf(config, given);
+      const model = await loadModel(files, { backend: 'wasm', dtype, sparsity: 'dense', plan: folder });
+      const { captured } = await model.forward(ids, {
+        capture: ['ffnInput.0', 'predictorScores.0', 'preActivation.0'],
+      });
+      await model.dispose();
+      return captured;
+    };
+    const [half, other] = [await scores(plan('bf16', 16)), await scores(plan('int8', 16))];
+    const gate = await gateOf(config);
+    for (let row = 0; row < ids.length; row++) {
+      const x = half['ffnInput.0']!.subarray(row * 32, (row + 1) * 32);
+      const largest = new Set([...x.keys()].sort((a, b) => Math.abs(x[b]!) - Math.abs(x[a]!) || a - b).slice(0, 16));
+      for (let neuron = 0; neuron < 48; neuron++) {
+        let sum = 0;
+        for (const i of largest) sum += x[i]! * gate[neuron * 32 + i]!;
+        expect(half['predictorScores.0']![row * 48 + neuron]).toBeCloseTo(sum, 1);
+        expect(other['predictorScores.0']![row * 48 + neuron]).toBeCloseTo(sum, 1);
+      }
+    }
+  },
+);
 
 test('a plan changes answers, and none is taken up unasked', async () => {
   const { model: files, folder } = await filesOf(silu, { masks: [{ at: ['down'], kind: 'magnitude' }] });

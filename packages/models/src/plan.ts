@@ -26,6 +26,7 @@ import {
   type MaskPlace,
   maskPlaces,
   type Predictor,
+  partialDTypes,
   predictorDTypes,
 } from './masks.js';
 import type { ReuseOptions } from './reuse.js';
@@ -113,6 +114,12 @@ const rules = {
   signs: {
     kind: oneOf('signs'),
     alpha: listOf(aNumber(0), 'a list of numbers from 0 on, one a layer'),
+    per_neuron: yes,
+  },
+  partial: {
+    kind: oneOf('partial'),
+    inputs: layerNumbers,
+    dtype: oneOf(...partialDTypes),
     per_neuron: yes,
   },
   calibration: { text: aText, tokens: aWhole(0), seed: aWhole(), dtype: aText, options: anObject },
@@ -249,8 +256,9 @@ function maskOf(where: string, json: Json): Mask {
 function predictorOf(where: string, json: unknown): Predictor {
   if ((json as Json).kind === undefined) check(where, json, rules.predictor, ['rank']);
   else {
-    checkValue(`${where} "kind"`, (json as Json).kind, oneOf('signs'));
-    check(where, json, rules.signs, ['kind', 'alpha']);
+    checkValue(`${where} "kind"`, (json as Json).kind, oneOf('signs', 'partial'));
+    if ((json as Json).kind === 'signs') check(where, json, rules.signs, ['kind', 'alpha']);
+    else check(where, json, rules.partial, ['kind', 'inputs']);
   }
   return camelKeys(json);
 }

@@ -1,5 +1,11 @@
 // What `fitPredictors` is asked for, and the rules that options have to keep. Does not own the fit (fit.ts).
-import { type LoadOptions, type PredictorDType, predictorDTypes } from '@relufy/models';
+import {
+  type LoadOptions,
+  type PartialDType,
+  type PredictorDType,
+  partialDTypes,
+  predictorDTypes,
+} from '@relufy/models';
 import {
   aBoolean,
   aFunction,
@@ -18,9 +24,10 @@ import type { PredictorInput } from './capture.js';
 
 /**
  * `low-rank`: two small matrices a layer, trained (Deja Vu, arXiv 2310.17157; PowerInfer, 2312.12456). `signs`: the sign bits
- * of the model's own weights, whose alpha is set (SparseInfer, 2411.12692).
+ * of the model's own weights, whose alpha is set (SparseInfer, 2411.12692). `partial`: the gate's own products over the largest
+ * inputs alone, from a copy of it in few bits.
  */
-export const predictorKinds = ['low-rank', 'signs'] as const;
+export const predictorKinds = ['low-rank', 'signs', 'partial'] as const;
 export type PredictorKind = (typeof predictorKinds)[number];
 
 export interface FitOptions {
@@ -45,8 +52,10 @@ export interface FitOptions {
   readonly relu?: boolean;
   /** What predictors are fed. Default: normed. */
   readonly input?: PredictorInput;
-  /** How the predictors' matrices are held. Default bf16. */
-  readonly predictorDType?: PredictorDType;
+  /** Of partial scores: the share of the inputs that are multiplied. Default 0.5. */
+  readonly inputs?: number;
+  /** How the predictors' matrices are held. Default bf16; of partial scores int4 (bf16, int8, int4). */
+  readonly predictorDType?: PredictorDType | PartialDType;
   /** Keep predictors in layers where they read more than they save. Default: those layers get none. */
   readonly keepAll?: boolean;
   /** Of a model without ReLU: the error that leaving out inactive neurons may make (CETT). Default 0.2. */
@@ -83,6 +92,11 @@ const positive = {
   fits: (value: unknown) => typeof value === 'number' && value > 0 && value < 1e6,
 };
 
+const share = {
+  expected: 'a number above 0, at most 1',
+  fits: (value: unknown) => positive.fits(value) && (value as number) <= 1,
+};
+
 const rules: OptionRules<FitOptions> = {
   kind: oneOf(...predictorKinds),
   rank: either('auto or a whole number from 1 on', oneOf('auto'), aWhole(1, 1 << 14)),
@@ -93,7 +107,8 @@ const rules: OptionRules<FitOptions> = {
   weigh: oneOf('contribution', 'count'),
   relu: aBoolean,
   input: oneOf('normed', 'residual'),
-  predictorDType: oneOf(...predictorDTypes),
+  inputs: share,
+  predictorDType: oneOf(...new Set([...predictorDTypes, ...partialDTypes])),
   keepAll: aBoolean,
   cett: aNumber(0, 1),
   tokens: aWhole(2),
@@ -117,7 +132,7 @@ const ofOneKind = {
   weigh: 'low-rank',
   relu: 'low-rank',
   input: 'low-rank',
-  predictorDType: 'low-rank',
+  inputs: 'partial',
   epochs: 'low-rank',
   batch: 'low-rank',
   learningRate: 'low-rank',
@@ -140,6 +155,17 @@ export function checkFitOptions(options: FitOptions): void {
     throw new RelufyError(
       'option',
       'fitPredictors option "hot": expected perNeuron, since hot neurons are thresholds of their own, got one alpha a layer.',
+    );
+  const dtypes: Readonly<Record<PredictorKind, readonly string[]>> = {
+    'low-rank': predictorDTypes,
+    signs: [],
+    partial: partialDTypes,
+  };
+  const { predictorDType } = options;
+  if (predictorDType !== undefined && !dtypes[kind].includes(predictorDType))
+    throw new RelufyError(
+      'option',
+      `fitPredictors option "predictorDType": expected ${dtypes[kind].join(', ') || 'none'} for the kind ${kind}, got ${predictorDType}.`,
     );
   if (options.relu && rank === 'auto')
     throw new RelufyError(

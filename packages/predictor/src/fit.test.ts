@@ -14,7 +14,7 @@ const ids = Array.from({ length: 896 }, (_, at) => (at * at * 31 + at * 7 + (at 
 const fit = (model: string, options: FitOptions = {}) =>
   fitPredictors(shared(`golden/${model}`), [ids], {
     ...sizes,
-    ...(options.kind !== 'signs' && training),
+    ...((options.kind ?? 'low-rank') === 'low-rank' && training),
     ...options,
   });
 
@@ -103,6 +103,18 @@ describeShared('fitPredictors', 'golden/llama-relu', () => {
     for (const { recall } of own.layers) expect(recall).toBeGreaterThan(0.8);
   });
 
+  it('sets the thresholds of partial scores, which tell most with many inputs', async () => {
+    const proposed = async (inputs: number) => {
+      const { layers } = await fit('llama-relu', { kind: 'partial', inputs, predictorDType: 'int8', keepAll: true });
+      for (const { recall } of layers) expect(recall).toBeGreaterThan(0.88);
+      expect(layers[0]?.inputs).toBe(64 * inputs);
+      return layers.reduce((sum, one) => sum + one.proposed, 0) / layers.length;
+    };
+    const [quarter, most] = [await proposed(0.25), await proposed(0.875)];
+    expect(most).toBeLessThan(0.6);
+    expect(most).toBeLessThan(quarter - 0.1);
+  });
+
   it('a model without ReLU is judged by what neurons add', async () => {
     const { layers, plan } = await fit('llama-silu', { rank: 32, cett: 0.3, keepAll: true });
     expect(plan.calibration?.options).toMatchObject({ cett: 0.3 });
@@ -117,6 +129,7 @@ describeShared('fitPredictors', 'golden/llama-relu', () => {
     [{ recall: 1.5 }, 'fitPredictors option "recall"'],
     [{ rank: 8, budget: 0.1 }, 'fitPredictors option "budget": expected it with rank auto'],
     [{ kind: 'signs', rank: 8 }, 'fitPredictors option "rank": expected the kind low-rank, got signs.'],
+    [{ kind: 'signs', predictorDType: 'bf16' }, 'option "predictorDType": expected none for the kind signs, got bf16.'],
     [{ relu: true }, 'fitPredictors option "relu": expected a rank'],
     [{ kind: 'signs', hot: 0.5 }, 'fitPredictors option "hot": expected perNeuron'],
     [{ budget: 0.001 }, 'fitPredictors option "budget": expected at least 0.'],

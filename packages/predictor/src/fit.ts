@@ -2,15 +2,22 @@
 // a layer, puts thresholds where held-out tokens have the recall that is asked for, and tries the plan on further text.
 // Does not own capturing (capture.ts), the fit of a layer (layer-fit.ts), ranks (rank-allocation.ts), thresholds
 // (operating-point.ts) or statistics (predictor-statistics.ts).
-import { type ModelSource, openModelFiles, type SparsityPlan } from '@relufy/models';
+import {
+  type ModelSource,
+  openModelFiles,
+  type PartialDType,
+  type Predictor,
+  predictorSizes,
+  type SparsityPlan,
+} from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { activityOf, isRelu } from './activity.js';
 import { baseModelOf } from './base-model.js';
 import type { Calibration } from './calibration.js';
 import { type FitContext, hotNeurons, noneSaves, samplesOf, type Unset, unsetThreshold } from './fit-context.js';
-import { checkFitOptions, type FitOptions } from './fit-options.js';
+import { checkFitOptions, type FitOptions, type PredictorKind } from './fit-options.js';
 import { lowRank } from './low-rank-fit.js';
-import { alphaOf, type Margin, neuronThresholds, operatingPoints, signMargins } from './operating-point.js';
+import { alphaOf, type Margin, neuronThresholds, operatingPoints, scoreMargins } from './operating-point.js';
 import { judgedBytes } from './predictor-bytes.js';
 import { type LayerPrediction, predictorStatistics, predictorTotals } from './predictor-statistics.js';
 import { type PredictorDraft, thresholdName } from './proposals.js';
@@ -26,8 +33,8 @@ export interface FittedPredictors extends Calibration {
   readonly rankCurves?: readonly (readonly RankPoint[])[];
 }
 
-/** Tokens that sign bits are weighed by. */
-const signTokens = 8192;
+/** Tokens that scores are weighed by. */
+const scoreTokens = 8192;
 /**
  * Predictors of the active neurons of every FFN, as a sparsity plan. The same inputs and seed give the same plan.
  * @throws RelufyError `input` for a text that is too short, `option` for options that contradict each other or a budget
@@ -62,7 +69,7 @@ export async function fitPredictors(
     const dense = await subject.trial(trialWindows, hear('scoring the model as it is'));
     const activity = await activityOf(subject, windows, options.cett ?? 0.2, hear('adding up neurons'));
     const context: FitContext = { subject, options, activity, windows, heldOut, hear };
-    const unset = options.kind === 'signs' ? await signBits(context) : await lowRank(context);
+    const unset = await (options.kind === undefined ? lowRank : fits[options.kind])(context);
     const draft = await withoutIdle(context, await withThresholds(context, unset));
     await subject.use(draft);
     const trial = await subject.trial(trialWindows, hear('trying the plan'));
@@ -104,8 +111,8 @@ function planOptions({ spec }: Subject, options: FitOptions, window: number): Re
 }
 /** Sign bits: nothing is fitted but how much each count tells. */
 async function signBits(context: FitContext): Promise<Unset> {
-  const { subject, options, activity, windows, hear } = context;
-  const { perNeuron = false, hot } = options;
+  const { subject, options } = context;
+  const { perNeuron = false } = options;
   const { numHiddenLayers, intermediateSize: neurons } = subject.spec;
   const alpha = Array<number>(numHiddenLayers).fill(100);
   const none = everyLayer(subject.spec, (): ReadonlySet<number> => new Set());
@@ -114,19 +121,46 @@ async function signBits(context: FitContext): Promise<Unset> {
     const predictor = { kind: 'signs', alpha } as const;
     return { predictor, tensors: new Map(), margins: everyLayer(subject.spec, () => plain), hot: none };
   }
-  const predictor = { kind: 'signs', alpha, perNeuron } as const;
-  const tensors = new Map(alpha.map((_, layer) => unsetThreshold(layer, neurons)));
-  const some = firstWindows(windows, signTokens);
-  const draft = { plan: { method: methodName('signs'), predictor }, tensors };
-  const margins = await signMargins(subject, draft, some, activity, hear('counting signs'));
-  const chosen = async () => {
-    for await (const samples of samplesOf(context, some, 'counting neurons')) return hotNeurons(samples, neurons, hot);
-    return none;
-  };
-  return { predictor, tensors, margins, hot: hot === undefined ? none : await chosen() };
+  return weighed(context, { kind: 'signs', alpha, perNeuron });
 }
 
-const methodName = (kind: 'low-rank' | 'signs'): string => (kind === 'signs' ? 'sparseinfer' : 'predictor');
+/** The gate's products over the largest inputs: nothing is fitted but how much each score tells. */
+function partialScores(context: FitContext): Promise<Unset> {
+  const { spec } = context.subject;
+  const { inputs = 0.5, predictorDType } = context.options;
+  const count = Math.max(1, Math.round(inputs * spec.hiddenSize));
+  return weighed(context, {
+    kind: 'partial',
+    inputs: everyLayer(spec, () => count),
+    ...(predictorDType !== undefined && { dtype: predictorDType as PartialDType }),
+    perNeuron: true,
+  });
+}
+
+/** A threshold a neuron, by what its scores tell on the first tokens. */
+async function weighed(context: FitContext, predictor: Predictor): Promise<Unset> {
+  const { subject, options, activity, windows, hear } = context;
+  const { intermediateSize: neurons, numHiddenLayers } = subject.spec;
+  const tensors = new Map(Array.from({ length: numHiddenLayers }, (_, layer) => unsetThreshold(layer, neurons)));
+  const some = firstWindows(windows, scoreTokens);
+  const draft = { plan: { method: methodName(predictor.kind ?? 'low-rank'), predictor }, tensors };
+  const margins = await scoreMargins(subject, draft, some, activity, hear('looking at scores'));
+  let hot: readonly ReadonlySet<number>[] = everyLayer(subject.spec, () => new Set());
+  if (options.hot !== undefined)
+    for await (const samples of samplesOf(context, some, 'counting neurons')) {
+      hot = hotNeurons(samples, neurons, options.hot);
+      break;
+    }
+  return { predictor, tensors, margins, hot };
+}
+
+const fits = { 'low-rank': lowRank, signs: signBits, partial: partialScores } as const satisfies Record<
+  PredictorKind,
+  (context: FitContext) => Promise<Unset>
+>;
+
+const methodName = (kind: PredictorKind): string =>
+  ({ 'low-rank': 'predictor', signs: 'sparseinfer', partial: 'partial-scores' })[kind];
 
 /** With each layer's threshold where the held-out tokens have the recall. */
 async function withThresholds(
@@ -155,6 +189,18 @@ async function withThresholds(
   return { plan, tensors: set };
 }
 
+/** Other ranks, alphas or inputs, one a layer. */
+function withSizes(predictor: Predictor, sizes: readonly number[]): Predictor {
+  switch (predictor.kind) {
+    case 'signs':
+      return { ...predictor, alpha: sizes };
+    case 'partial':
+      return { ...predictor, inputs: sizes };
+    default:
+      return { ...predictor, rank: sizes };
+  }
+}
+
 /** Layers without those predictors that read more than they save. */
 async function withoutIdle(context: FitContext, draft: PredictorDraft): Promise<PredictorDraft> {
   const { subject, options, activity, heldOut, hear } = context;
@@ -171,10 +217,7 @@ async function withoutIdle(context: FitContext, draft: PredictorDraft): Promise<
   return {
     plan: {
       ...draft.plan,
-      predictor:
-        predictor.kind === 'signs'
-          ? { ...predictor, alpha: kept(predictor.alpha) }
-          : { ...predictor, rank: kept(predictor.rank) },
+      predictor: withSizes(predictor, kept(predictorSizes(predictor))),
     },
     tensors: new Map([...draft.tensors].filter(([name]) => !isIdle[Number(name.split('.')[1])])),
   };

@@ -22,7 +22,7 @@ export {
   checkCalibrationOptions,
 } from './options.js';
 export { type PowerInferOptions, powerInferPlan } from './powerinfer.js';
-export { type PredictorReport, predictorCharts, predictorPage } from './predictor-report.js';
+export { type PredictorReport, predictorCharts, predictorPage, predictorText } from './predictor-report.js';
 export {
   type CurvePoint,
   type LayerPrediction,

@@ -1,7 +1,7 @@
 // Low-rank predictors of all layers: ranks by a pilot within the budget, then the fit, chunk by chunk of what the model was
 // seen to do. Does not own the fit of one layer (layer-fit.ts), how ranks are shared out (rank-allocation.ts) or thresholds
 // (operating-point.ts).
-import type { Predictor } from '@relufy/models';
+import type { Predictor, PredictorDType } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { isRelu } from './activity.js';
 import type { PlanTensor } from './calibration.js';
@@ -27,7 +27,8 @@ const lastLearningRate = 0.1;
 export async function lowRank(context: FitContext): Promise<Unset> {
   const { subject, options, windows, hear } = context;
   const { intermediateSize: neurons, hiddenSize } = subject.spec;
-  const { hot: hotShare, epochs = 8, seed = 1, predictorDType: dtype = 'bf16', relu = false, input, signal } = options;
+  const { hot: hotShare, epochs = 8, seed = 1, relu = false, input, signal } = options;
+  const dtype = matrixDType(options);
   const byContribution = options.weigh !== 'count';
   let fits: LayerFit[] = [];
   let [ranks, curves, hot]: [readonly number[], Unset['rankCurves'], readonly ReadonlySet<number>[]] = [
@@ -89,6 +90,9 @@ export async function lowRank(context: FitContext): Promise<Unset> {
   }
 }
 
+/** checkFitOptions has seen to it that the kind has this format. */
+const matrixDType = ({ predictorDType = 'bf16' }: FitOptions): PredictorDType => predictorDType as PredictorDType;
+
 const learningRateAt = ({ learningRate = 0.002 }: FitOptions, share: number): number =>
   learningRate * (lastLearningRate + ((1 - lastLearningRate) * (1 + Math.cos(Math.PI * share))) / 2);
 
@@ -133,7 +137,7 @@ async function startOf(context: FitContext, samples: Samples): Promise<Start> {
     const factors = everyLayer(spec, (layer) => layerStart(context, samples, layer, rank));
     return { ranks: factors.map(() => rank), factors };
   }
-  const bytesOf = (one: number) => predictorBytes(subject, options.predictorDType ?? 'bf16', one);
+  const bytesOf = (one: number) => predictorBytes(subject, matrixDType(options), one);
   const budget = (options.budget ?? 0.06) * ffnBytes(subject).reduce((sum, one) => sum + one, 0);
   const even = Math.floor((budget / spec.numHiddenLayers - bytesOf(0)) / (bytesOf(2) - bytesOf(1)));
   if (even < 1)

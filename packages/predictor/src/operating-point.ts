@@ -1,6 +1,6 @@
 // Where a predictor's thresholds lie: each layer's so that a share of the active neurons of held-out tokens is proposed
-// (recall), hot neurons always. Scores of sign bits may be weighed a neuron at a time: a count of signs means more for one
-// neuron than for another. Does not own scores (proposals.ts) nor what thresholds cost (predictor-statistics.ts).
+// (recall), hot neurons always. Scores may be weighed a neuron at a time: the same score means more for one neuron than for
+// another. Does not own scores (proposals.ts) nor what thresholds cost (predictor-statistics.ts).
 import { signThreshold } from '@relufy/models';
 import { type Activity, activeNeuron } from './activity.js';
 import { Margins, thresholdFor } from './margins.js';
@@ -81,11 +81,11 @@ export function alphaOf(least: number, width: number): number {
 }
 
 /**
- * Margins of sign bits, by the log-odds that a neuron is active with so many agreeing signs, if counts of active and of
- * other tokens are normal around their own means, equally wide: linear in the count. Neurons that were never active, or
- * always, or whose counts do not tell, go by the layer's slope.
+ * Margins of scores that nothing was trained for, by the log-odds that a neuron is active with such a score, if scores of
+ * active and of other tokens are normal around their own means, equally wide: linear in the score. Means of neurons that were
+ * seldom seen active, or seldom not, lean towards the layer's.
  */
-export async function signMargins(
+export async function scoreMargins(
   subject: Subject,
   draft: PredictorDraft,
   windows: readonly (readonly number[])[],
@@ -144,9 +144,11 @@ function marginsOf(
     const meanOn = (sumOn[i]! + prior * (mean + layerOn - layerOff)) / (on[i]! + prior);
     const meanOff = (sum[i]! - sumOn[i]! + prior * mean) / (off + prior);
     const odds = (on[i]! + prior * share) / (off + prior * (1 - share));
-    const variance = Math.max(1e-6, squares[i]! / Math.max(1, tokens) - mean * mean - share * (meanOn - meanOff) ** 2);
-    const gap = Math.max(1e-3, meanOn - meanOff);
-    slope[i] = gap / Math.max(variance, gap * 0.25);
+    const variance = squares[i]! / Math.max(1, tokens) - mean * mean;
+    const gap = Math.max(1e-3 * Math.sqrt(variance) + 1e-12, meanOn - meanOff);
+    // of scores around their own means: what the two means do not explain
+    const own = (odds / (1 + odds) ** 2) * gap * gap;
+    slope[i] = gap / Math.max(0.05 * variance, variance - own, 1e-12);
     offset[i] = Math.log(odds) - (slope[i]! * (meanOn + meanOff)) / 2;
   }
   return { slope, offset };

@@ -93,9 +93,12 @@ function layerTable(layers: readonly LayerPrediction[]) {
   };
 }
 
-function predictorText({ hasPredictor, rank, alpha }: LayerPrediction): string {
+/** What a layer's predictor is, in a word. */
+export function predictorText({ hasPredictor, rank, alpha, inputs }: LayerPrediction): string {
   if (!hasPredictor) return 'none';
-  return rank === undefined ? `signs, alpha ${alpha}` : `rank ${rank}`;
+  if (rank !== undefined) return `rank ${rank}`;
+  if (inputs !== undefined) return `${inputs} inputs`;
+  return alpha === undefined ? 'signs' : `alpha ${alpha}`;
 }
 
 function layerCharts(layers: readonly LayerPrediction[]): string[] {

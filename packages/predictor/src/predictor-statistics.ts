@@ -1,7 +1,7 @@
 // How good a predictor is on a text: recall, precision, what it proposes and what its misses would have added, a layer
 // each, and what another threshold would do. Measured on the dense model's numbers, by the kernels that run the plan.
 // Does not own charts (predictor-report.ts) nor perplexity (subject.ts).
-import { predictsAt } from '@relufy/models';
+import { type Predictor, predictorSizes, predictsAt } from '@relufy/models';
 import { type Activity, activeNeuron } from './activity.js';
 import { Margins, shareAbove, thresholdFor } from './margins.js';
 import { type PredictorDraft, thresholdOf, visitProposals } from './proposals.js';
@@ -20,9 +20,10 @@ export interface CurvePoint {
 
 export interface LayerPrediction {
   readonly layer: number;
-  /** Absent: no predictor, everything is computed. Of low-rank ones. */
+  /** Of a low-rank predictor, of sign bits with one threshold, of partial scores. */
   readonly rank?: number;
   readonly alpha?: number;
+  readonly inputs?: number;
   readonly hasPredictor: boolean;
   /** Share of neurons that are active. */
   readonly active: number;
@@ -34,7 +35,7 @@ export interface LayerPrediction {
   readonly precision: number;
   /** Of what active neurons add, |h_i| ||W_down[:, i]||, the share of those that were missed. */
   readonly missed: number;
-  /** Bytes of the predictor, and of the layer's FFN, all of it. */
+  /** Bytes that a token reads of the predictor, and all of the layer's FFN. */
   readonly bytes: number;
   readonly ffnBytes: number;
   readonly curve: readonly CurvePoint[];
@@ -97,9 +98,7 @@ export async function predictorStatistics(
       };
     return {
       ...{ layer, hasPredictor: true },
-      ...(predictor.kind === 'signs'
-        ? { alpha: predictor.alpha[layer] as number }
-        : { rank: predictor.rank[layer] as number }),
+      ...sizeOf(predictor, layer),
       active: own.active / all,
       proposed: own.proposed / all,
       recall: own.active === 0 ? 1 : own.hits / own.active,
@@ -109,6 +108,12 @@ export async function predictorStatistics(
       curve: curveOf(own, all, signAlpha(draft, layer, hiddenSize)),
     };
   });
+}
+
+function sizeOf(predictor: Predictor, layer: number): Pick<LayerPrediction, 'rank' | 'alpha' | 'inputs'> {
+  const size = predictorSizes(predictor)[layer] as number;
+  if (predictor.kind === 'signs') return predictor.perNeuron ? {} : { alpha: size };
+  return predictor.kind === 'partial' ? { inputs: size } : { rank: size };
 }
 
 interface Counted {
@@ -148,10 +153,11 @@ async function layerBytes(
 ): Promise<{ readonly predictor: number; readonly ffn: number }[]> {
   await subject.use(draft);
   const sums = everyLayer(subject.spec, () => ({ predictor: 0, ffn: 0 }));
-  for (const { site, layer, rowBytes, rows } of subject.reads) {
+  const sizes = predictorSizes(draft.plan.predictor);
+  for (const { site, layer, rowBytes, rows, activeCount } of subject.reads) {
     const sum = sums[layer];
     if (sum === undefined) continue;
-    if (site === 'predictor') sum.predictor += rowBytes * rows;
+    if (site === 'predictor') sum.predictor += rowBytes * (activeCount === undefined ? rows : sizes[layer]!);
     if (site === 'upGate' || site === 'up' || site === 'down') sum.ffn += rowBytes * rows;
   }
   return sums;

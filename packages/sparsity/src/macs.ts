@@ -49,6 +49,7 @@ export function countMacs(
   // signs are compared, not multiplied
   const ranks = predictor?.kind === undefined ? (predictor?.rank ?? []) : [];
   for (const rank of ranks) blocks += rank * (hiddenSize + intermediateSize);
+  for (const inputs of predictor?.kind === 'partial' ? predictor.inputs : []) blocks += inputs * intermediateSize;
   return { blocks, withHead: blocks + spec.vocabSize * spec.hiddenSize };
 }
 

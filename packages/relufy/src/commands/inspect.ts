@@ -168,10 +168,17 @@ function ruleInWords(mask: Mask): string {
   }
 }
 
-const predictorInWords = (predictor: Predictor): string =>
-  predictor.kind === 'signs'
-    ? `those whose sign bits agree enough with the input's, alpha ${span(predictor.alpha)} %`
-    : `a predictor of rank ${span(predictor.rank)}`;
+function predictorInWords(predictor: Predictor): string {
+  const own = predictor.perNeuron ? ', a threshold a neuron' : '';
+  switch (predictor.kind) {
+    case 'signs':
+      return `those whose sign bits agree enough with the input's, ${predictor.perNeuron ? 'a threshold a neuron' : `alpha ${span(predictor.alpha)} %`}`;
+    case 'partial':
+      return `those whose gate is large over the ${span(predictor.inputs)} largest inputs, in ${predictor.dtype ?? 'int4'}${own}`;
+    default:
+      return `a predictor of rank ${span(predictor.rank)}${predictor.input ? ' over the residual stream' : ''}${own}`;
+  }
+}
 
 /** `4`, or `2 to 8` where layers differ. */
 function span(values: readonly number[]): string {

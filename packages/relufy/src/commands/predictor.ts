@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
 import { folderFiles, writeFolder } from '@relufy/checkpoint/node';
-import { type LoadOptions, predictorDTypes } from '@relufy/models';
+import { type LoadOptions, type PredictorDType, partialDTypes, predictorDTypes } from '@relufy/models';
 import {
   checkFitOptions,
   evaluatePredictors,
@@ -15,6 +15,7 @@ import {
   predictorCharts,
   predictorKinds,
   predictorPage,
+  predictorText,
   predictorTotals,
 } from '@relufy/predictor';
 import { jsonText, type WeightDType, weightDTypes } from '@relufy/tensor';
@@ -36,6 +37,7 @@ Examples:
   $ relufy predictor fit ./model --data wiki.txt --rank auto --budget 6% --recall 0.98 --dtype int8 --out ./plan
   $ relufy predictor fit ./model --data wiki.txt --rank 64 --hot 0.5 --out ./plan
   $ relufy predictor fit ./model --kind signs --recall 0.95 --data wiki.txt --out ./plan
+  $ relufy predictor fit ./model --kind partial --inputs 0.5 --data wiki.txt --out ./plan
   $ relufy chat ./model --plan ./plan`;
 
 const reportExamples = `
@@ -67,6 +69,7 @@ interface FitValues extends TextValues {
   readonly relu?: true;
   readonly weigh?: FitOptions['weigh'];
   readonly predictorDtype?: FitOptions['predictorDType'];
+  readonly inputs?: number;
   readonly keepAll?: true;
   readonly tokens: number;
   readonly heldOutTokens: number;
@@ -86,7 +89,7 @@ interface ReportValues extends TextValues {
 interface ImportValues {
   readonly model: string;
   readonly out: string;
-  readonly predictorDtype?: FitOptions['predictorDType'];
+  readonly predictorDtype?: PredictorDType;
   readonly threshold?: number;
   readonly revision?: string;
 }
@@ -125,8 +128,8 @@ function addTextOptions(command: Command): void {
   addBackendOptions(command);
 }
 
-const predictorDTypeOption = () =>
-  choice('--predictor-dtype <dtype>', "format of the predictors' matrices (default: bf16)", predictorDTypes);
+const predictorDTypeOption = (dtypes: readonly string[], standard: string) =>
+  choice('--predictor-dtype <dtype>', `format of the predictors' matrices (default: ${standard})`, dtypes);
 
 function defineFit(command: Command): void {
   command
@@ -134,7 +137,11 @@ function defineFit(command: Command): void {
     .argument('<model>', modelHelp)
     .requiredOption('-o, --out <folder>', 'where the plan goes, with a report')
     .addOption(
-      choice('--kind <kind>', 'trained matrices, or sign bits of the weights', predictorKinds).default('low-rank'),
+      choice(
+        '--kind <kind>',
+        'trained matrices, sign bits of the weights, or the gate over the largest inputs',
+        predictorKinds,
+      ).default('low-rank'),
     )
     .option('--rank <n>', 'of every layer, or auto: as each layer gains by it (default: auto)', rankOf)
     .option('--budget <percent>', 'with --rank auto: predictors over FFN bytes (default: 6%)', percentOf('--budget'))
@@ -148,7 +155,16 @@ function defineFit(command: Command): void {
       ]),
     )
     .option('--relu', 'a ReLU between the two matrices; needs a --rank')
-    .addOption(predictorDTypeOption())
+    .addOption(
+      numeric(
+        '--inputs <share>',
+        'of partial scores: the share of the inputs that are multiplied (default: 0.5)',
+        share,
+      ),
+    )
+    .addOption(
+      predictorDTypeOption([...new Set([...predictorDTypes, ...partialDTypes])], 'bf16; of partial scores int4'),
+    )
     .option('--keep-all', 'keep predictors that read more than they save')
     .addOption(numeric('--tokens <n>', 'tokens to fit to', wholeFrom(2)).default(65_536))
     .addOption(numeric('--held-out-tokens <n>', 'tokens behind them that set thresholds', wholeFrom(2)).default(4096))
@@ -178,7 +194,7 @@ function defineImport(command: Command): void {
     .argument('<folder>', 'model_0.pt and so on, fc1.weight and fc2.weight in each')
     .requiredOption('-m, --model <model>', modelHelp)
     .requiredOption('-o, --out <folder>', 'where the plan goes')
-    .addOption(predictorDTypeOption())
+    .addOption(predictorDTypeOption(predictorDTypes, 'bf16'))
     .addOption(
       numeric('--threshold <logit>', 'least logit of a neuron that is computed (default: config.json, or 0)', finite),
     )
@@ -195,7 +211,7 @@ const loadOf = ({ dtype, threads, backend }: TextValues): NonNullable<FitOptions
 });
 
 function fitOptionsOf(values: FitValues): FitOptions {
-  const { kind, rank, budget, recall, hot, perNeuron, relu, weigh, predictorDtype, keepAll, cett } = values;
+  const { kind, rank, budget, recall, hot, perNeuron, relu, weigh, predictorDtype, keepAll, cett, inputs } = values;
   const { tokens, heldOutTokens, trialTokens, window, epochs, learningRate, seed, data } = values;
   return {
     ...{ kind, recall, tokens, heldOutTokens, trialTokens, window, seed, text: basename(data), load: loadOf(values) },
@@ -206,6 +222,7 @@ function fitOptionsOf(values: FitValues): FitOptions {
     ...(relu && { relu }),
     ...(weigh && { weigh }),
     ...(predictorDtype && { predictorDType: predictorDtype }),
+    ...(inputs !== undefined && { inputs }),
     ...(keepAll && { keepAll }),
     ...(cett !== undefined && { cett }),
     ...(epochs !== undefined && { epochs }),
@@ -292,11 +309,11 @@ const percent = (value: number, digits = 1): string => `${(100 * value).toFixed(
 
 /** A line a layer, and one for all. */
 function told({ title, layers, perplexity, densePerplexity, sparsity }: PredictorReport): string {
-  const rows = layers.map(({ layer, hasPredictor, rank, alpha, active, proposed, recall, missed }) => {
+  const rows = layers.map((one) => {
+    const { layer, hasPredictor, active, proposed, recall, missed } = one;
     const at = `layer ${String(layer).padStart(2)}`;
-    if (!hasPredictor) return `${at}  none: it would read more than it saves`;
-    const kind = rank === undefined ? `alpha ${alpha}` : `rank ${rank}`;
-    return `${at}  ${kind.padEnd(12)}  active ${percent(active).padStart(6)}  proposed ${percent(proposed).padStart(6)}  recall ${percent(recall, 2).padStart(8)}  missed ${percent(missed, 2)}`;
+    if (!hasPredictor) return `${at}  none`;
+    return `${at}  ${predictorText(one).padEnd(12)}  active ${percent(active).padStart(6)}  proposed ${percent(proposed).padStart(6)}  recall ${percent(recall, 2).padStart(8)}  missed ${percent(missed, 2)}`;
   });
   const totals = predictorTotals(layers);
   return [
