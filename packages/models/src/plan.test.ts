@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { nativeAvailability } from '@relufy/native';
-import { widen } from '@relufy/tensor';
 import { expect, test } from 'vitest';
 import {
   convertModel,
@@ -18,33 +17,10 @@ import {
   planModel,
   type SparsityPlan,
 } from './node.js';
+import { each, plans, silu } from './testing/plan-cases.js';
 import { planFolder, planTensors } from './testing/plan-files.js';
 import { randomModel } from './testing/random-model.js';
-import { tinyConfig } from './testing/tiny-folder.js';
 
-const layers = 2;
-const silu = { ...tinyConfig, hidden_act: 'silu', num_hidden_layers: layers, intermediate_size: 48 };
-const falcon = {
-  model_type: 'falcon',
-  hidden_size: 32,
-  ffn_hidden_size: 64,
-  num_hidden_layers: layers,
-  num_attention_heads: 4,
-  vocab_size: 40,
-  max_position_embeddings: 32,
-};
-const opt = {
-  model_type: 'opt',
-  hidden_size: 32,
-  ffn_dim: 64,
-  num_hidden_layers: layers,
-  num_attention_heads: 4,
-  vocab_size: 40,
-  max_position_embeddings: 32,
-  do_layer_norm_before: true,
-  activation_function: 'relu',
-};
-const each = (value: number) => Array.from({ length: layers }, () => value);
 const ids = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3];
 
 /** Thresholds in the midst of the numbers of random models, factors that are small. */
@@ -59,121 +35,6 @@ const numbersOf =
     return buffer.endsWith('.scale') ? 0.5 + unit : unit - 0.5;
   };
 
-const plans: Readonly<Record<string, { config: object; plan: Omit<SparsityPlan, 'method'> }>> = {
-  'one threshold a site': {
-    config: silu,
-    plan: {
-      masks: [
-        { at: ['q', 'k', 'v'], kind: 'magnitude' },
-        { at: ['o'], kind: 'magnitude' },
-        { at: ['gate', 'up'], kind: 'magnitude' },
-        { at: ['down'], kind: 'magnitude' },
-      ],
-    },
-  },
-  'a mask for each projection': {
-    config: silu,
-    plan: {
-      masks: (['q', 'k', 'v', 'o', 'gate', 'up', 'down'] as const).map((place) => ({ at: [place], kind: 'magnitude' })),
-      denseTokens: 1,
-    },
-  },
-  'keys and values apart from queries, neurons by channel': {
-    config: silu,
-    plan: {
-      masks: [
-        { at: ['k', 'v'], kind: 'magnitude', perChannel: true },
-        { at: ['neurons'], kind: 'magnitude', perChannel: true, keepsTies: true },
-      ],
-    },
-  },
-  'the largest, of groups, of every eight': {
-    config: silu,
-    plan: {
-      masks: [
-        { at: ['q', 'k', 'v'], kind: 'top', k: [9, 32], scaled: true },
-        { at: ['gate', 'up'], kind: 'top', k: each(2), groupSize: 2, within: 8 },
-        { at: ['neurons'], kind: 'top', k: [5, 0] },
-      ],
-    },
-  },
-  'low rank beside what is left out': {
-    config: silu,
-    plan: {
-      masks: [
-        { at: ['q', 'k', 'v'], kind: 'magnitude' },
-        { at: ['down'], kind: 'magnitude' },
-      ],
-      lowRank: [
-        { at: ['q'], rank: each(3), input: 'remainder' },
-        { at: ['k', 'v'], rank: [0, 2], input: 'remainder' },
-        { at: ['down'], rank: each(2), input: 'remainder' },
-        { at: ['o'], rank: each(1), input: 'all' },
-      ],
-    },
-  },
-  'low rank beside the whole input, in a model that multiplies its branches': {
-    config: { ...silu, model_type: 'minicpm', scale_emb: 2, scale_depth: 1.4, dim_model_base: 16 },
-    plan: {
-      masks: [{ at: ['down'], kind: 'magnitude' }],
-      lowRank: [
-        { at: ['o'], rank: each(2), input: 'all' },
-        { at: ['down'], rank: each(2), input: 'remainder' },
-      ],
-    },
-  },
-  'a predictor, not in every layer': {
-    config: silu,
-    plan: { predictor: { rank: [4, 0], relu: true }, denseTokens: 2 },
-  },
-  'a predictor in bf16': {
-    config: { ...silu, hidden_act: 'relu' },
-    plan: { predictor: { rank: each(4), dtype: 'bf16' } },
-  },
-  'a predictor in int8, a threshold a neuron': {
-    config: { ...silu, hidden_act: 'relu' },
-    plan: { predictor: { rank: [40, 0], dtype: 'int8', perNeuron: true }, denseTokens: 2 },
-  },
-  'a predictor of the residual stream': {
-    config: { ...silu, hidden_act: 'relu' },
-    plan: { predictor: { rank: each(4), relu: true, input: 'residual' } },
-  },
-  'a predictor of the residual stream of a parallel block': {
-    config: falcon,
-    plan: { predictor: { rank: each(4), input: 'residual', perNeuron: true } },
-  },
-  'partial scores, not in every layer': {
-    config: { ...silu, hidden_act: 'relu' },
-    plan: { predictor: { kind: 'partial', inputs: [12, 0] }, denseTokens: 2 },
-  },
-  'partial scores of a plain FFN, a threshold a neuron': {
-    config: opt,
-    plan: { predictor: { kind: 'partial', inputs: each(20), dtype: 'bf16', perNeuron: true } },
-  },
-  'sign bits with a threshold a neuron': {
-    config: { ...silu, hidden_act: 'relu' },
-    plan: { predictor: { kind: 'signs', alpha: each(100), perNeuron: true } },
-  },
-  'a predictor of a plain FFN with masks': {
-    config: falcon,
-    plan: { predictor: { rank: each(4) }, masks: [{ at: ['q', 'k', 'v', 'up'], kind: 'magnitude' }] },
-  },
-  'a predictor before the ReLU of a stage 2 model': {
-    config: { ...silu, hidden_act: 'relu', model_type: 'relufy_llama', relufy: { stage: 2 } },
-    plan: { predictor: { rank: each(4) } },
-  },
-  'sign bits, not in every layer, before neurons that have a mask': {
-    config: silu,
-    plan: {
-      predictor: { kind: 'signs', alpha: [0, 95.5] },
-      masks: [{ at: ['neurons'], kind: 'magnitude' }],
-      denseTokens: 2,
-    },
-  },
-  'sign bits in a plain FFN': { config: falcon, plan: { predictor: { kind: 'signs', alpha: [100, 120] } } },
-  'sign bits before a ReLU': { config: opt, plan: { predictor: { kind: 'signs', alpha: each(100) } } },
-};
-
 const filesOf = async (config: object, rest: Omit<SparsityPlan, 'method'>) => {
   const plan: SparsityPlan = { method: 'test', ...rest };
   const { spec } = parseConfig(config);
@@ -183,14 +44,6 @@ const filesOf = async (config: object, rest: Omit<SparsityPlan, 'method'>) => {
 };
 
 const backends = ['reference', 'wasm', ...(nativeAvailability().available ? (['native'] as const) : [])] as const;
-
-/** The gate of the first layer, [neurons, hidden]. */
-async function gateOf(config: object): Promise<Float32Array> {
-  const { checkpoint, close } = await planModel(await randomModel(config));
-  const { dtype, data } = await checkpoint.readRows('model.layers.0.mlp.gate_proj.weight', 0, 48);
-  await close();
-  return widen(dtype, data);
-}
 
 test.each(Object.entries(plans))('%s: exact equals dense on every backend, and less is read', async (_, given) => {
   const { model: files, folder, plan } = await filesOf(given.config, given.plan);
@@ -220,36 +73,6 @@ test.each(Object.entries(plans))('%s: exact equals dense on every backend, and l
   for (const other of logits.slice(1))
     for (const [i, logit] of other.entries()) expect(logit).toBeCloseTo(logits[0]?.[i] as number, 4);
 });
-
-test.each(['f32', 'int8'] as const)(
-  '%s: partial scores are those of the gate over the largest inputs',
-  async (dtype) => {
-    const config = { ...silu, hidden_act: 'relu' };
-    const plan = (dtype: 'bf16' | 'int8', inputs: number) =>
-      ({ predictor: { kind: 'partial', inputs: each(inputs), dtype } }) as const;
-    const scores = async (given: ReturnType<typeof plan>) => {
-      const { model: files, folder } = await filesOf(config, given);
-      const model = await loadModel(files, { backend: 'wasm', dtype, sparsity: 'dense', plan: folder });
-      const { captured } = await model.forward(ids, {
-        capture: ['ffnInput.0', 'predictorScores.0', 'preActivation.0'],
-      });
-      await model.dispose();
-      return captured;
-    };
-    const [half, other] = [await scores(plan('bf16', 16)), await scores(plan('int8', 16))];
-    const gate = await gateOf(config);
-    for (let row = 0; row < ids.length; row++) {
-      const x = half['ffnInput.0']!.subarray(row * 32, (row + 1) * 32);
-      const largest = new Set([...x.keys()].sort((a, b) => Math.abs(x[b]!) - Math.abs(x[a]!) || a - b).slice(0, 16));
-      for (let neuron = 0; neuron < 48; neuron++) {
-        let sum = 0;
-        for (const i of largest) sum += x[i]! * gate[neuron * 32 + i]!;
-        expect(half['predictorScores.0']![row * 48 + neuron]).toBeCloseTo(sum, 1);
-        expect(other['predictorScores.0']![row * 48 + neuron]).toBeCloseTo(sum, 1);
-      }
-    }
-  },
-);
 
 test('a plan changes answers, and none is taken up unasked', async () => {
   const { model: files, folder } = await filesOf(silu, { masks: [{ at: ['down'], kind: 'magnitude' }] });
