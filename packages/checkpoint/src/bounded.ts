@@ -54,7 +54,7 @@ export async function readBounded(body: ReadableStream<Uint8Array> | null, bound
   const pieces: Uint8Array[] = [];
   let size = 0;
   if (body)
-    for await (const piece of watched(iterate(body), bounds)) {
+    for await (const piece of watched(chunksOf(body), bounds)) {
       size += piece.byteLength;
       if (size > bounds.limitBytes) throw bounds.tooLong();
       pieces.push(piece);
@@ -69,7 +69,7 @@ export async function readBounded(body: ReadableStream<Uint8Array> | null, bound
 }
 
 /** Streams are not iterable in every browser. */
-export async function* iterate(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   try {
     for (;;) {

@@ -1,5 +1,6 @@
 export { checkModelFiles, someFiles } from './arguments.js';
 export { blobFiles } from './blob-files.js';
+export { chunksOf } from './bounded.js';
 export type { ByteSource, ModelFiles, ReadTextOptions } from './byte-source.js';
 export type { Checkpoint, Rows, TensorInfo } from './checkpoint.js';
 export type { TensorFacts } from './gguf/architecture.js';

@@ -205,39 +205,48 @@ export class Steps {
     return elementsOf(loaded, 'logits', 0, rows * this.#parts.spec.vocabSize) as MaybePromise<Float32Array>;
   }
 
+  /** A whole sequence from position 0 in a slot of its own, a turn for each span; `each` runs the step. */
+  #sequence(
+    ids: readonly number[],
+    { chunkRows, reuse, ...options }: { chunkRows: number; reuse: SequenceReuse | undefined } & Partial<ProgramOptions>,
+    each: (program: Loaded, slot: number, span: StepSpan) => Promise<void>,
+  ): Promise<void> {
+    return this.#claims.hold({}, async ([held]) => {
+      const slot = held as number;
+      const { cache } = this.#parts;
+      cache.truncate(slot, 0);
+      if (reuse) cache.keepFromOthers(slot, reuse.prompt ?? 0);
+      for (const span of stepSpans(0, ids.length, chunkRows, reuse))
+        await this.#claims.turn(async () => each(await this.#begin(options, slot, span), slot, span));
+      if (reuse) cache.truncate(slot, reuse.prompt ?? 0);
+    });
+  }
+
   /** A whole sequence from position 0, with taps. */
-  forward(
+  async forward(
     ids: readonly number[],
     which: 'all' | 'last',
     capture: readonly string[],
     reuse?: SequenceReuse,
   ): Promise<ForwardResult> {
-    return this.#claims.hold({}, async ([slot]) => {
-      const { limits, cache } = this.#parts;
-      const { vocabSize } = this.#parts.spec;
-      const options = capture.length > 0 ? { taps: capture } : {};
-      // the last hidden state exists for output rows only, so whoever captures gets all of them
-      const every = which === 'all' || capture.length > 0;
-      const chunkRows = every ? Math.min(limits.maxRows, limits.maxOutputs) : limits.maxRows;
-      const logits = new Float32Array((which === 'all' ? ids.length : 1) * vocabSize);
-      const captured: Record<string, Float32Array> = {};
-      cache.truncate(slot as number, 0);
-      if (reuse) cache.keepFromOthers(slot as number, reuse.prompt ?? 0);
-      for (const span of stepSpans(0, ids.length, chunkRows, reuse))
-        await this.#claims.turn(async () => {
-          const program = await this.#begin(options, slot as number, span);
-          const at = span.from;
-          const chunk = ids.slice(at, span.to);
-          const last = span.to === ids.length;
-          const outputs = every ? chunk.map((_, row) => row) : last ? [chunk.length - 1] : [];
-          await this.#step(program, slot as number, chunk, at, outputs);
-          if (which === 'all') logits.set(await this.#logits(program, chunk.length), at * vocabSize);
-          else if (last) logits.set((await this.#logits(program, outputs.length)).subarray(-vocabSize));
-          for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
-        });
-      if (reuse) cache.truncate(slot as number, reuse.prompt ?? 0);
-      return { logits, shape: [which === 'all' ? ids.length : 1, vocabSize], captured };
+    const { limits } = this.#parts;
+    const { vocabSize } = this.#parts.spec;
+    // the last hidden state exists for output rows only, so whoever captures gets all of them
+    const every = which === 'all' || capture.length > 0;
+    const chunkRows = every ? Math.min(limits.maxRows, limits.maxOutputs) : limits.maxRows;
+    const logits = new Float32Array((which === 'all' ? ids.length : 1) * vocabSize);
+    const captured: Record<string, Float32Array> = {};
+    const options = { chunkRows, reuse, ...(capture.length > 0 && { taps: capture }) };
+    await this.#sequence(ids, options, async (program, slot, { from: at, to }) => {
+      const chunk = ids.slice(at, to);
+      const last = to === ids.length;
+      const outputs = every ? chunk.map((_, row) => row) : last ? [chunk.length - 1] : [];
+      await this.#step(program, slot, chunk, at, outputs);
+      if (which === 'all') logits.set(await this.#logits(program, chunk.length), at * vocabSize);
+      else if (last) logits.set((await this.#logits(program, outputs.length)).subarray(-vocabSize));
+      for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
     });
+    return { logits, shape: [which === 'all' ? ids.length : 1, vocabSize], captured };
   }
 
   /**
@@ -327,54 +336,49 @@ export class Steps {
    * A whole sequence from position 0: log-probabilities, no logits kept, with taps. Alternatives need the logits of a
    * chunk; then a token's number comes from the same floats as theirs, so that the best one equals its alternative.
    */
-  score(
+  async score(
     ids: readonly number[],
     capture: readonly string[] = [],
     topCount = 0,
     reuse?: SequenceReuse,
   ): Promise<ScoreResult> {
-    return this.#claims.hold({}, async ([slot]) => {
-      const { limits, cache } = this.#parts;
-      const { vocabSize } = this.#parts.spec;
-      const taps = capture.length > 0 && { taps: capture };
-      const options = { ...taps, ...(topCount === 0 && { head: 'logprobs' as const }) };
-      const topLogprobs: TokenLogprob[][] = ids.map(() => []);
-      const captured: Record<string, Float32Array> = {};
-      const chunkRows = Math.min(limits.maxRows, limits.maxOutputs);
-      const logprobs = new Float32Array(ids.length).fill(Number.NaN);
-      const isGreedy = ids.map(() => false);
-      cache.truncate(slot as number, 0);
-      if (reuse) cache.keepFromOthers(slot as number, reuse.prompt ?? 0);
-      for (const span of stepSpans(0, ids.length, chunkRows, reuse))
-        await this.#claims.turn(async () => {
-          const program = await this.#begin(options, slot as number, span);
-          const at = span.from;
-          const chunk = ids.slice(at, span.to);
-          const targets = ids.slice(at + 1, span.to + 1);
-          // whoever captures gets the last hidden state of the last id too; its target is of no interest
-          const outputs = [...(capture.length > 0 ? chunk : targets).keys()];
-          await this.#step(program, slot as number, chunk, at, outputs, targets);
-          for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
-          if (topCount > 0) {
-            const logits = await this.#logits(program, targets.length);
-            targets.forEach((target, row) => {
-              const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
-              const { logprob, topLogprobs: best } = tokenLogprobs(own, target, topCount);
-              logprobs[at + 1 + row] = logprob;
-              topLogprobs[at + 1 + row] = best.map((top) => ({ ...top, logprob: Math.fround(top.logprob) }));
-              isGreedy[at + 1 + row] = best[0]?.tokenId === target;
-            });
-            return;
-          }
-          logprobs.set(await elementsOf(program.loaded, 'logprob', 0, targets.length), at + 1);
-          const best = await elementsOf(program.loaded, 'best', 0, targets.length);
-          targets.forEach((target, row) => {
-            isGreedy[at + 1 + row] = best[row] === target;
-          });
+    const { limits } = this.#parts;
+    const { vocabSize } = this.#parts.spec;
+    const topLogprobs: TokenLogprob[][] = ids.map(() => []);
+    const captured: Record<string, Float32Array> = {};
+    const logprobs = new Float32Array(ids.length).fill(Number.NaN);
+    const isGreedy = ids.map(() => false);
+    const options = {
+      chunkRows: Math.min(limits.maxRows, limits.maxOutputs),
+      reuse,
+      ...(capture.length > 0 && { taps: capture }),
+      ...(topCount === 0 && { head: 'logprobs' as const }),
+    };
+    await this.#sequence(ids, options, async (program, slot, { from: at, to }) => {
+      const chunk = ids.slice(at, to);
+      const targets = ids.slice(at + 1, to + 1);
+      // whoever captures gets the last hidden state of the last id too; its target is of no interest
+      const outputs = [...(capture.length > 0 ? chunk : targets).keys()];
+      await this.#step(program, slot, chunk, at, outputs, targets);
+      for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
+      if (topCount > 0) {
+        const logits = await this.#logits(program, targets.length);
+        targets.forEach((target, row) => {
+          const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+          const { logprob, topLogprobs: best } = tokenLogprobs(own, target, topCount);
+          logprobs[at + 1 + row] = logprob;
+          topLogprobs[at + 1 + row] = best.map((top) => ({ ...top, logprob: Math.fround(top.logprob) }));
+          isGreedy[at + 1 + row] = best[0]?.tokenId === target;
         });
-      if (reuse) cache.truncate(slot as number, reuse.prompt ?? 0);
-      return { logprobs, isGreedy, captured, topLogprobs };
+        return;
+      }
+      logprobs.set(await elementsOf(program.loaded, 'logprob', 0, targets.length), at + 1);
+      const best = await elementsOf(program.loaded, 'best', 0, targets.length);
+      targets.forEach((target, row) => {
+        isGreedy[at + 1 + row] = best[row] === target;
+      });
     });
+    return { logprobs, isGreedy, captured, topLogprobs };
   }
 }
 

@@ -4,6 +4,7 @@
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
+import { chunksOf } from '@relufy/checkpoint';
 import type { LoadProgress } from '../engine/engine.js';
 import { fileName, incomplete, type WantedFile, wholeFile } from './model-store.js';
 
@@ -180,19 +181,6 @@ const hashOf = ({ sha256: wanted, gitSha1, size }: WantedFile) =>
   wanted !== undefined || gitSha1 === undefined
     ? sha256.create()
     : sha1.create().update(new TextEncoder().encode(`blob ${size}\0`));
-
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
-}
 
 async function openKept(folder: FileSystemDirectoryHandle, name: string): Promise<Sink> {
   const handle = (await folder.getFileHandle(fileName(name) + incomplete, { create: true })) as WorkerFileHandle;
