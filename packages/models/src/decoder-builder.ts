@@ -6,7 +6,7 @@ import { hasOneNorm } from './decoder-buffers.js';
 import { MaskedLayers } from './decoder-masks.js';
 import { Products } from './decoder-products.js';
 import { type DecoderForward, type DecoderProgram, ffnActivation, type ProgramOptions } from './decoder-program.js';
-import { DecoderScope } from './decoder-scope.js';
+import { DecoderScope, type SpecInLayout } from './decoder-scope.js';
 import { isQkv } from './projections.js';
 import { headRows, type ModelSpec } from './spec.js';
 
@@ -20,15 +20,15 @@ export class DecoderBuilder {
   readonly #masks: MaskedLayers;
 
   constructor(
-    spec: ModelSpec,
+    specs: SpecInLayout,
     buffers: ReadonlyMap<string, BufferDecl>,
     options: ProgramOptions,
     builder: ProgramBuilder,
   ) {
-    this.#scope = new DecoderScope(spec, buffers, builder, options);
+    this.#scope = new DecoderScope(specs, buffers, builder, options);
     this.#products = new Products(this.#scope, options.weights === 'all');
     this.#masks = new MaskedLayers(this.#scope, this.#products);
-    this.#spec = spec;
+    this.#spec = specs.spec;
     this.#options = options;
     this.#builder = builder;
     this.#taps = this.#scope.taps;

@@ -21,7 +21,7 @@ export class MaskedLayers {
   constructor(scope: DecoderScope, products: Products) {
     this.#scope = scope;
     this.#products = products;
-    this.projections = new Map(projections(scope.spec).map((one) => [one.role, one]));
+    this.projections = new Map(projections(scope.spec, scope.layout).map((one) => [one.role, one]));
   }
 
   /** What goes into a linear layer at a place: masked, rounded, its zeros listed. Made once for all that share a mask. */

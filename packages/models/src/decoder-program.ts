@@ -30,6 +30,8 @@ export interface ProgramOptions {
   readonly head?: 'logits' | 'logprobs';
   /** Of an exact program: products read what lists name (default), or all weights; lists are made and counted all the same. */
   readonly weights?: WeightsRead;
+  /** The program of a plan that drafts, where the model has one. */
+  readonly drafts?: boolean;
   /** Keep the lists of neurons that a step reads. */
   readonly neurons?: boolean;
 }

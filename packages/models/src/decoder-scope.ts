@@ -12,8 +12,15 @@ export interface SiteInput {
   readonly activeCount?: string;
 }
 
+export interface SpecInLayout {
+  readonly spec: ModelSpec;
+  readonly layout: ModelSpec;
+}
+
 export class DecoderScope {
   readonly spec: ModelSpec;
+  /** What the buffers were declared by: the spec, or it under a plan that drafts. */
+  readonly layout: ModelSpec;
   readonly buffers: ReadonlyMap<string, BufferDecl>;
   readonly builder: ProgramBuilder;
   /** Zeros are listed, so that what lies behind them is not read. */
@@ -25,12 +32,13 @@ export class DecoderScope {
   readonly taps = new Map<string, string>();
 
   constructor(
-    spec: ModelSpec,
+    { spec, layout }: SpecInLayout,
     buffers: ReadonlyMap<string, BufferDecl>,
     builder: ProgramBuilder,
     { sparsity, phase }: ProgramOptions,
   ) {
     this.spec = spec;
+    this.layout = layout;
     this.buffers = buffers;
     this.builder = builder;
     this.exact = sparsity === 'exact';

@@ -7,6 +7,8 @@ import type { DecoderForward, DecoderProgram, ProgramOptions } from './decoder-p
 import type { ModelSpec } from './spec.js';
 
 export interface Decoder {
+  /** What the buffers were declared by. */
+  readonly layout: ModelSpec;
   /** Everything that outlives a step: weights, KV cache, inputs. */
   readonly buffers: readonly BufferDecl[];
   /** Those of them that a checkpoint fills: weights, or state where they are trained. */
@@ -16,9 +18,10 @@ export interface Decoder {
   forward(name: string): DecoderForward;
 }
 
-export function buildDecoder(spec: ModelSpec, options: DecoderOptions): Decoder {
+/** `whole`: what programs compute that do not draft, where `layout` has a plan for those that do. */
+export function buildDecoder(layout: ModelSpec, options: DecoderOptions, whole: ModelSpec = layout): Decoder {
   const parameters: BufferDecl[] = [];
-  const declared = declareBuffers(spec, options).map((buffer): BufferDecl => {
+  const declared = declareBuffers(layout, options).map((buffer): BufferDecl => {
     if (buffer.kind !== 'weight') return buffer;
     const parameter: BufferDecl = options.trained ? { ...buffer, kind: 'state' } : buffer;
     parameters.push(parameter);
@@ -27,12 +30,13 @@ export function buildDecoder(spec: ModelSpec, options: DecoderOptions): Decoder 
   const buffers = new Map(declared.map((buffer) => [buffer.name, buffer]));
   const builder = (name: string, programOptions: ProgramOptions) =>
     new DecoderBuilder(
-      spec,
+      { layout, spec: programOptions.drafts ? layout : whole },
       buffers,
       programOptions,
       new ProgramBuilder(name, options.limits, { differentiable: options.trained ?? false }),
     );
   return {
+    layout,
     buffers: declared,
     parameters,
     build: (programOptions) => builder(`step ${programOptions.sparsity}`, programOptions).build(),

@@ -19,6 +19,7 @@ import type { Constraint, ConstraintOptions } from './constrained/constraint.js'
 import { toolCallFormats } from './constrained/tool-calls.js';
 import type { ReuseOptions } from './reuse.js';
 import { createSampler, type SamplingOptions, samplingRules, type TokenLogprob, tokenLogprobs } from './sampling.js';
+import type { Speculate } from './speculation/options.js';
 import type { ModelStats } from './statistics.js';
 import type { Advanced, StepActivity } from './step-activity.js';
 
@@ -39,6 +40,12 @@ export interface GenerateOptions extends SamplingOptions, ConstraintOptions {
    * changes answers, and later prompts compute anew what they have of one. Default: as the model's sparsity plan says.
    */
   readonly reuse?: ReuseOptions;
+  /**
+   * Draft tokens and verify several in one step: the same answer, token by token, in fewer steps. `prompt` drafts from the
+   * text, `plan` and `reuse` by the model itself in a sparser way, a smaller model of the same vocabulary by itself. How many is
+   * decided by what was measured, and none where drafting does not pay; beside other generations none are. Default: as loaded.
+   */
+  readonly speculate?: Speculate;
   /** Prompts given as text: put the tokenizer's special tokens around them. Default true. */
   readonly addSpecialTokens?: boolean;
   /** `dense`: read every weight, in a model that would skip some: the same bits, for comparison. Default: as loaded. */
@@ -60,6 +67,7 @@ function generateRules(vocabSize: number): OptionRules<GenerateOptions> {
     signal: aSignal,
     onAbort: oneOf('throw', 'return'),
     reuse: anything, // reuse.ts looks into it
+    speculate: anything, // speculation/options.ts looks into it
     addSpecialTokens: aBoolean,
     sparsity: oneOf('exact', 'dense'),
     activity: aBoolean,
@@ -124,9 +132,9 @@ export interface GenerationHost {
   promptIds(prompt: Prompt, options: GenerateOptions): readonly number[];
   /**
    * Computes ids behind what the cache holds of them; gives the logits of the last one (valid until the next call), or
-   * nothing when it was stopped on the way.
+   * nothing when it was stopped on the way. Always the same list, which grows; at most `most` tokens will come behind it.
    */
-  advance(ids: readonly number[]): Promise<Advanced | undefined>;
+  advance(ids: readonly number[], most: number): Promise<Advanced | undefined>;
   stats(): ModelStats;
 }
 
@@ -155,7 +163,7 @@ export async function runGeneration(
   let finishReason: GenerateResult['finishReason'] = 'length';
 
   for (let n = 0; n < limit; n++) {
-    const step = await host.advance(ids);
+    const step = await host.advance(ids, limit - n);
     if (step === undefined) {
       if (signal?.aborted && options.onAbort !== 'return') throw signal.reason;
       finishReason = 'abort';

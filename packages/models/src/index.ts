@@ -87,7 +87,8 @@ export {
 } from './source.js';
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RopeScaling } from './spec.js';
 export { headRows } from './spec.js';
-export type { ModelStats, Rate } from './statistics.js';
+export type { DraftSource, Speculate, SpeculateOptions } from './speculation/options.js';
+export type { ModelStats, Rate, SpeculationStats } from './statistics.js';
 export type { StepActivity } from './step-activity.js';
 export type {
   ContinuationScore,

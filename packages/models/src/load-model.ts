@@ -26,6 +26,7 @@ import type { RelufyOptions } from './relufy.js';
 import { fillSigns } from './sign-predictor.js';
 import { SlotCache } from './slots.js';
 import type { ModelSource } from './source.js';
+import type { Speculate } from './speculation/options.js';
 import { turnEnds } from './turn-ends.js';
 
 /** What loading tells about its progress, in the shape that transformers.js uses: downloads, then reading. */
@@ -69,6 +70,13 @@ export interface LoadOptions extends SourceOptions {
    * is taken up unasked, even one that lies beside the model. A path, URL, name on the hub, or an object that opens files.
    */
   readonly plan?: ModelSource;
+  /**
+   * A sparsity plan by which the model drafts for itself (`generate` with `speculate: 'plan'`). Answers are those of the whole
+   * model; weights lie as the plan wants them.
+   */
+  readonly draftPlan?: ModelSource;
+  /** Whether and from what answers draft that do not say so themselves (`generate`). Default: not. */
+  readonly speculate?: Speculate;
   /** Positions of the KV cache. Default: the model's limit, at most 4096. */
   readonly contextLength?: number;
   /** Format of the KV cache: f32 (default), or f16 for half the memory at a small loss. */
@@ -86,7 +94,10 @@ export interface LoadOptions extends SourceOptions {
 }
 
 /** The same with a plan that is open. */
-export type LoadFilesOptions = Omit<LoadOptions, 'plan'> & { readonly plan?: ModelFiles };
+export type LoadFilesOptions = Omit<LoadOptions, 'plan' | 'draftPlan'> & {
+  readonly plan?: ModelFiles;
+  readonly draftPlan?: ModelFiles;
+};
 
 const usualWaitingBytes = 256 << 20;
 
@@ -132,6 +143,8 @@ export async function loadModelFiles(
         ownsBackend: given === undefined,
         session,
         decoder,
+        draftsByPlan: options.draftPlan !== undefined,
+        speculate: options.speculate,
         limits,
         cache: new SlotCache(slots, shape),
         parked: new ParkedSlots(
@@ -166,9 +179,9 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadFil
       signal: options.signal,
       onBytes: progressOf(files.name, checkpoint, options.onProgress),
     });
-    if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, spec, session, options.signal);
-    await fillSigns(spec, decoder.buffers, session, options.signal);
-    await fillPartial(spec, decoder.buffers, session, options.signal);
+    if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, decoder.layout, session, options.signal);
+    await fillSigns(decoder.layout, decoder.buffers, session, options.signal);
+    await fillPartial(decoder.layout, decoder.buffers, session, options.signal);
     const { positions, attention } = spec;
     if (positions.kind === 'rope') await session.write('ropeTable', ropeTable(positions, contextLength));
     if (positions.kind === 'alibi')

@@ -20,7 +20,9 @@ import {
   weightDTypes,
 } from '@relufy/tensor';
 import type { LoadFilesOptions, LoadOptions } from './load-model.js';
+import { isModel } from './model.js';
 import { checkRelufyOptions } from './relufy.js';
+import { speculateOf } from './speculation/options.js';
 
 /** What makes a backend one of ours or a user's. */
 function isBackend(value: unknown): boolean {
@@ -44,6 +46,8 @@ const slotsByBytes: Rule = {
   },
 };
 
+const aPlan: Rule = { expected: 'a path, a URL, a name or an object that opens files', fits: isSource };
+
 const rules: OptionRules<LoadOptions> = {
   backend: either('auto, native, wasm, reference or a backend', oneOf('auto', 'native', 'wasm', 'reference'), {
     expected: 'a backend',
@@ -53,7 +57,9 @@ const rules: OptionRules<LoadOptions> = {
   threads: aWhole(1, 256),
   sparsity: oneOf('exact', 'dense'),
   relufy: anything, // relufy.ts looks into it
-  plan: { expected: 'a path, a URL, a name or an object that opens files', fits: isSource },
+  plan: aPlan,
+  draftPlan: aPlan,
+  speculate: anything, // speculation/options.ts looks into it
   contextLength: aWhole(1),
   kvCache: oneOf('f32', 'f16'),
   slots: either('a whole number from 1 to 1024, or { most, kvBytes }', slotCount, slotsByBytes),
@@ -74,6 +80,7 @@ const rules: OptionRules<LoadOptions> = {
 export function checkLoadOptions(call: string, options: LoadOptions | LoadFilesOptions): void {
   checkOptions(call, options, rules);
   if (options.relufy !== undefined) checkRelufyOptions(options.relufy);
+  if (options.speculate !== undefined) speculateOf('loadModel', options.speculate, isModel);
 }
 
 function isSource(value: unknown): boolean {

@@ -16,9 +16,8 @@ import {
   oneOf,
   printable,
   RelufyError,
-  show,
 } from '@relufy/tensor';
-import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
+import type { Tokenizer } from '@relufy/tokenizer';
 import { Constraints } from './constrained/constraint.js';
 import { planBuffers } from './decoder-buffers.js';
 import type { DecoderProgram } from './decoder-program.js';
@@ -34,12 +33,16 @@ import {
 import { listIds, listItems, wholeBelow } from './lists.js';
 import type { ParkedSlots } from './parked-slots.js';
 import { planValues } from './plan-values.js';
+import { checkIds, promptIds, tokenizerOf } from './prompt-ids.js';
 import { reuseOf } from './reuse.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';
 import { signBuffers } from './sign-predictor.js';
 import { SlotClaims } from './slot-claims.js';
 import type { ModelSpec } from './spec.js';
+import type { DraftLane } from './speculation/drafters.js';
+import { type Speculate, speculateOf } from './speculation/options.js';
+import type { Speculations } from './speculation/speculations.js';
 import { type ModelStats, StepStatistics } from './statistics.js';
 import type {
   ContinuationScore,
@@ -62,6 +65,10 @@ export interface ModelParts extends StepParts {
   /** What was taken, and why. */
   readonly backendDescription: string;
   readonly ownsBackend: boolean;
+  /** There is a plan by which it drafts. */
+  readonly draftsByPlan: boolean;
+  /** How answers come about that do not say so. */
+  readonly speculate: Speculate | undefined;
   /** Conversations that another one took a slot from. */
   readonly parked: ParkedSlots;
 }
@@ -86,6 +93,8 @@ export class Model implements AsyncDisposable {
   readonly #scheduler: Scheduler;
   readonly #constraints: Constraints;
   #statistics: StepStatistics;
+  /** Loaded with the first answer that speculates. */
+  #speculations: Speculations | undefined;
   /** What was called and has not ended. */
   readonly #work = new Set<Promise<unknown>>();
   /** Resolves when the memory is free; undefined while the model may be used. */
@@ -138,7 +147,7 @@ export class Model implements AsyncDisposable {
   async encode(text: string, options: { readonly addSpecialTokens?: boolean } = {}): Promise<number[]> {
     checkOptions('encode', options, { addSpecialTokens: aBoolean });
     checkValue('encode', text, aText, 'input');
-    return this.#tokenizer().encode(text, options);
+    return tokenizerOf(this).encode(text, options);
   }
 
   /** Token ids -> text. Special tokens are kept unless told otherwise. */
@@ -146,7 +155,7 @@ export class Model implements AsyncDisposable {
     checkOptions('decode', options, { skipSpecialTokens: aBoolean });
     const list = listIds('decode: ids', ids);
     checkItems('decode: ids', list, aWhole(0, this.spec.vocabSize - 1), wholeBelow(this.spec.vocabSize));
-    return this.#tokenizer().decode(list, options);
+    return tokenizerOf(this).decode(list, options);
   }
 
   /**
@@ -256,6 +265,16 @@ export class Model implements AsyncDisposable {
     return this.#steps.lanes;
   }
 
+  /** @internal A lane that drafts for another model; undefined while this one has something else to do. */
+  openDraftLane(stopped: () => boolean): DraftLane | undefined {
+    this.#check();
+    if (!this.#scheduler.isIdle || this.occupancy.running > 0) return undefined;
+    const statistics = new StepStatistics(this.spec.numHiddenLayers);
+    const isOver = () => stopped() || this.#disposal !== undefined;
+    const lane = this.#scheduler.open({ stopped: isOver, statistics, options: {} });
+    return { lane, contextLength: this.contextLength, track: (work) => this.#track(work) };
+  }
+
   /** Since the model was loaded, or since `resetStats`. */
   stats(): ModelStats {
     return this.#statistics.get();
@@ -307,63 +326,16 @@ export class Model implements AsyncDisposable {
     return tracked;
   }
 
-  #tokenizer(): Tokenizer {
-    if (this.tokenizer) return this.tokenizer;
-    throw new RelufyError(
-      'state',
-      `model "${this.name}": expected a tokenizer.json (or vocab.json and merges.txt) beside the weights, got none. Pass token ids, or add the files.`,
-    );
-  }
-
-  /** `name`: what they are to the user. */
-  #checkIds(given: Iterable<number>, name = 'input ids'): readonly number[] {
+  #checkIds(given: Iterable<number>): readonly number[] {
     this.#check();
-    const { vocabSize } = this.spec;
-    const ids = listIds(name, given, this.contextLength + 1);
-    if (ids.length === 0) throw new RelufyError('input', `${name}: expected at least one, got none.`);
-    if (ids.length > this.contextLength) {
-      const count = isList(given) ? given.length : `more than ${this.contextLength}`;
-      throw new RelufyError(
-        'input',
-        `${name}: expected at most ${this.contextLength} (the context), got ${count}. ${this.#shorter('prompt')}`,
-      );
-    }
-    checkItems(name, ids, aWhole(0, vocabSize - 1), wholeBelow(vocabSize));
-    return ids;
+    return checkIds(this, given);
   }
 
-  /** What helps against too many tokens; a context that is all the model was made for cannot grow. */
-  #shorter(what: string): string {
-    return this.contextLength < this.spec.maxPositionEmbeddings
-      ? `Shorten the ${what}, or load the model with a larger contextLength.`
-      : `Shorten the ${what}.`;
-  }
-
-  /** The ids of a chat: its length is told in a user's words. */
-  #checkChat(messages: readonly ChatMessage[], tools: GenerateOptions['tools']): readonly number[] {
-    for (const message of messages)
-      if (typeof message !== 'object' || message === null || typeof message.role !== 'string')
-        throw new RelufyError('input', `prompt: expected messages with a role and a content, got ${show(message)}.`);
-    const ids = this.#tokenizer().encodeChat(messages, { addGenerationPrompt: true, ...(tools && { tools }) });
-    if (ids.length > this.contextLength)
-      throw new RelufyError(
-        'input',
-        `${messages.length === 1 ? 'Your message is' : 'Your messages are'} too long: ${ids.length} tokens, this model holds ${this.contextLength}. ${this.#shorter(messages.length === 1 ? 'message' : 'conversation')}`,
-      );
-    return this.#checkIds(ids);
-  }
-
-  #promptIds(prompt: Prompt, options: GenerateOptions): readonly number[] {
-    if (typeof prompt === 'string')
-      return this.#checkIds(this.#tokenizer().encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true }));
-    if (ArrayBuffer.isView(prompt)) return this.#checkIds(prompt as unknown as Iterable<number>);
-    if (!Array.isArray(prompt))
-      throw new RelufyError('input', `prompt: expected a text, messages or token ids, got ${show(prompt)}.`);
-    if (prompt.some((item) => typeof item === 'object')) {
-      const tools = options.toolChoice === 'none' ? undefined : options.tools;
-      return this.#checkChat(prompt as readonly ChatMessage[], tools);
-    }
-    return this.#checkIds(prompt as readonly number[]);
+  async #speculationsOf(): Promise<Speculations> {
+    const { Speculations } = await import('./speculation/speculations.js');
+    const { draftsByPlan } = this.#parts;
+    this.#speculations ??= new Speculations(this, this.#scheduler, draftsByPlan, () => this.#statistics);
+    return this.#speculations;
   }
 
   async #generate(
@@ -375,21 +347,35 @@ export class Model implements AsyncDisposable {
     const own = new StepStatistics(this.spec.numHiddenLayers);
     const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined || left();
     const reuse = reuseOf('generate', options?.reuse, this.spec.reuse);
-    const lane = this.#scheduler.open({ stopped, statistics: own, options, reuse });
+    const asked = options?.speculate ?? (options?.reuse ? undefined : this.#parts.speculate);
+    const speculate = asked ? speculateOf('generate', asked, isModel) : undefined;
+    const call = { stopped, statistics: own, options, reuse };
+    const speculation = speculate && (await this.#speculationsOf()).open(speculate, call);
+    const lane = speculation?.lane ?? this.#scheduler.open(call);
     const host: GenerationHost = {
       vocabSize: this.spec.vocabSize,
       contextLength: this.contextLength,
       eosTokenIds: this.eosTokenIds,
       tokenizer: this.tokenizer,
       constraint: (form, stops) => this.#constraints.open(form, stops),
-      promptIds: () => this.#promptIds(prompt, options),
-      advance: async (ids) => (stopped() ? undefined : lane.advance(ids)),
-      stats: () => own.get(),
+      promptIds: () => promptIds(this, prompt, options),
+      advance: async (ids, most) => {
+        if (stopped()) return undefined;
+        return speculation ? speculation.advance(ids, most) : (await lane.advance(ids))?.rows[0];
+      },
+      stats: () => {
+        speculation?.settle();
+        return own.get();
+      },
     };
     try {
       return await runGeneration(host, prompt, options, push);
     } finally {
-      lane.leave();
+      if (speculation) speculation.close();
+      else lane.leave();
     }
   }
 }
+
+/** @internal */
+export const isModel = (value: unknown): value is Model => value instanceof Model;

@@ -44,7 +44,7 @@ export interface ModelPlan {
   readonly decoder: Decoder;
   readonly sources: WeightSources;
   readonly checkpoint: Checkpoint;
-  /** Where weights are not read, as asked for. */
+  /** Where weights are not read, as asked for: by the model, or by what it drafts. */
   readonly sparsityPlan?: OpenedPlan;
   /** Closes the files. Whoever made the plan does it. */
   close(): Promise<void>;
@@ -54,8 +54,9 @@ export type PlanOptions = Pick<
   LoadOptions,
   'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'kvCache' | 'slots' | 'signal'
 > & {
-  /** The folder of a sparsity plan. */
+  /** The folder of a sparsity plan, and of one that drafts. */
   readonly plan?: ModelFiles;
+  readonly draftPlan?: ModelFiles;
 };
 
 /**
@@ -65,6 +66,11 @@ export type PlanOptions = Pick<
 export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
   checkLoadOptions('planModel', options);
   checkModelFiles('planModel', files);
+  if (options.plan && options.draftPlan)
+    throw new RelufyError(
+      'option',
+      'loadModel options "plan" and "draftPlan": expected one of them, got both. A model that answers by a plan drafts from the prompt or by a smaller model.',
+    );
   const { dtype = 'auto', signal } = options;
   const config = parseConfig(await readJson(files, 'config.json', signal));
   const asked = options.relufy === undefined ? config.spec : relufy(config.spec, options.relufy);
@@ -84,11 +90,13 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     const ready = locatePacked(files.name, checkpoint);
     if (!ready && asked.roundedInputs) checkpoint = unpackTernary(files.name, checkpoint);
     const stored = config.gateIsOptional ? asStored(config.family, asked, checkpoint) : asked;
-    sparsityPlan = options.plan && (await openPlan(options.plan, signal));
+    const planFiles = options.plan ?? options.draftPlan;
+    sparsityPlan = planFiles && (await openPlan(planFiles, signal));
     const planned = sparsityPlan
       ? await usePlan(sparsityPlan, { name: files.name, spec: stored, checkpoint }, signal)
       : stored;
-    const { spec, map } = await resolveTying(config.family, planned, checkpoint, signal);
+    const { spec: layout, map } = await resolveTying(config.family, planned, checkpoint, signal);
+    const spec = options.draftPlan ? { ...stored, tieWordEmbeddings: layout.tieWordEmbeddings } : layout;
     const sources = ready ?? locateWeights(files.name, config.family, map, checkpoint);
     const matrixDType = (buffer: string, transposed: boolean): DType =>
       dtype === 'auto' ? sources.storedDType(buffer, transposed) : dtype;
@@ -100,7 +108,11 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       slots,
       limits,
       sparsity: options.sparsity ?? (isSparse(spec) ? 'exact' : 'dense'),
-      decoder: buildDecoder(spec, { limits, slots, contextLength, matrixDType, kvCache: options.kvCache ?? 'f32' }),
+      decoder: buildDecoder(
+        layout,
+        { limits, slots, contextLength, matrixDType, kvCache: options.kvCache ?? 'f32' },
+        spec,
+      ),
       sources,
       checkpoint,
       ...(sparsityPlan && { sparsityPlan }),

@@ -30,8 +30,11 @@ export interface Projection {
   readonly skips?: 'inputs' | 'outputs';
 }
 
-/** Every linear layer of a block, in the order in which a step comes to it. */
-export function projections(spec: ModelSpec): readonly Projection[] {
+/**
+ * Every linear layer of a block, in the order in which a step comes to it; cut as `layout` has them, whose masks may be
+ * more: a plan that another program goes by.
+ */
+export function projections(spec: ModelSpec, layout: ModelSpec = spec): readonly Projection[] {
   const { hiddenSize, intermediateSize, attention, ffn, predictor } = spec;
   const { q, kv } = headRows(spec);
   const gated = ffn.kind === 'gated';
@@ -44,7 +47,7 @@ export function projections(spec: ModelSpec): readonly Projection[] {
   const rows = { q, k: kv, v: kv };
   const intoFfn = { site: 'upGate', in: hiddenSize, out: intermediateSize, bias: ffn.bias } as const;
   return [
-    ...qkvGroups(spec).map((group): Projection => {
+    ...qkvGroups(layout).map((group): Projection => {
       const out = group.reduce((sum, one) => sum + rows[one], 0);
       const role = group.join('') as QkvRole;
       return { role, site: 'qkv', in: hiddenSize, out, bias: attention.qkvBias, ...at(group[0]) };

@@ -4,15 +4,40 @@
 //
 // A step holds one row of every sequence that decodes and, after them, parts of the prompts that came in, in equal shares:
 // as many rows as let a step take about twice the time of one without them, by what steps took so far. An answer beside
-// them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text.
+// them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text. The last ids of
+// a sequence may be guesses, which a step computes like a prompt and answers like tokens (speculation/).
 // Does not own slots (slot-claims.ts), a step (steps.ts) or the choice of tokens (generate.ts).
 import type { StepLimits } from '@relufy/tensor';
+import { commonPrefix } from './parked-slots.js';
 import { type ReuseOptions, type StepSpan, stepSpans } from './reuse.js';
 import type { SlotClaims, Stopped } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
-import type { StepStatistics } from './statistics.js';
+import type { ReadTogether, StepStatistics, TokenCost } from './statistics.js';
 import { type Advanced, type AdvanceOptions, activityOf } from './step-activity.js';
 import type { Row, StepParts, Steps } from './steps.js';
+
+/** What is special about the ids of one `advance`. */
+export interface LaneRequest {
+  /** So many of the last ids are guesses, at most `mostDrafted`: each is answered for, like the id before them. Default 0. */
+  readonly drafted?: number;
+  /**
+   * A guess is wanted: the step runs the program that drafts, and what it leaves of the ids from there on is computed anew by
+   * the next one that does not.
+   */
+  readonly draftsFrom?: number;
+}
+
+/** What a step gave a lane. */
+export interface LaneStep {
+  /** Of the last id and, where some are guesses, of the id before them and of each guess. */
+  readonly rows: readonly Advanced[];
+  /** What each of them cost by itself; none where the step was a prompt's. */
+  readonly costs: readonly TokenCost[];
+  /** Of all of them, where some are guesses. */
+  readonly together?: ReadTogether;
+  /** The share of the step's time. */
+  readonly ms: number;
+}
 
 /** A sequence: from its first `advance` to `leave` it holds a slot. */
 export interface Lane {
@@ -20,16 +45,29 @@ export interface Lane {
    * Computes the ids that its slot does not hold yet. Nothing where it was stopped on the way.
    * @throws RelufyError `backend` for numbers that are not finite; `state` when the model was disposed before its turn.
    */
-  advance(ids: readonly number[]): Promise<Advanced | undefined>;
-  /** Gives the slot back. Whoever was answered must call this or `advance` at once: the next step waits for it. */
-  leave(): void;
+  advance(ids: readonly number[], request?: LaneRequest): Promise<LaneStep | undefined>;
+  /** No other sequence generates on this model. */
+  readonly isAlone: boolean;
+  /** Guesses that fit into a step. */
+  readonly mostDrafted: number;
+  /** How many of these ids its slot holds. */
+  computed(ids: readonly number[]): number;
+  /** Keeps the slot and lets the steps of others go on: the next `advance` will take its time. What it was given is gone. */
+  rest(): void;
+  /**
+   * Gives the slot back, with no more than the first `length` ids in it. Whoever was answered must call this or `advance` at
+   * once: the next step waits for it.
+   */
+  leave(length?: number): void;
 }
 
-interface LaneParts {
+export interface LaneParts {
   readonly stopped: Stopped;
   /** Counts what the sequence costs, by itself. */
   readonly statistics: StepStatistics;
   readonly options: AdvanceOptions;
+  /** How steps that draft differ. */
+  readonly draft?: AdvanceOptions;
   /** Windows after its prompt that reuse neurons; steps of other phases are not shared. */
   readonly reuse?: ReuseOptions | undefined;
 }
@@ -40,12 +78,16 @@ interface Asking {
   readonly parts: LaneParts;
   readonly slot: number;
   readonly ids: readonly number[];
+  /** The last of them that are guesses. */
+  readonly drafted: number;
+  /** It asks for a guess. */
+  readonly isDraft: boolean;
   /** What the slot held when it asked. */
   readonly cached: number;
   /** What its slot loaded before counts no longer. */
   readonly forgets: boolean;
   readonly since: number;
-  readonly answer: (advanced: Advanced | undefined) => void;
+  readonly answer: (step: LaneStep | undefined) => void;
   readonly refuse: (error: unknown) => void;
 }
 
@@ -81,6 +123,8 @@ export class Scheduler {
   readonly #total: () => StepStatistics;
   /** In the order in which they are served: whoever was in a step asks anew, at the end. */
   #asking: Asking[] = [];
+  /** Lanes that have begun and not left. */
+  readonly #open = new Set<Lane>();
   /** Lanes that were answered and have neither asked again nor left. */
   readonly #choosing = new Set<Lane>();
   #chosen: () => void = () => {};
@@ -104,21 +148,38 @@ export class Scheduler {
     this.#total = total;
   }
 
+  /** No sequence generates. */
+  get isIdle(): boolean {
+    return this.#open.size === 0;
+  }
+
   /** A place for a sequence. */
   open(parts: LaneParts): Lane {
     let slot: number | undefined;
     let prompt: number | undefined;
+    const { maxRows, maxOutputs } = this.#limits;
+    const open = this.#open;
     const lane: Lane = {
-      advance: async (ids) => {
+      get isAlone() {
+        return open.size <= 1;
+      },
+      // a row is left for the id before them, and one for prompts
+      mostDrafted: Math.min(maxRows, maxOutputs) - 2,
+      computed: (ids) => (slot === undefined ? 0 : commonPrefix(this.#cache.ids(slot), ids)),
+      rest: () => this.#hasChosen(lane),
+      advance: async (ids, request = {}) => {
         prompt ??= ids.length;
+        open.add(lane);
         if (slot === undefined) {
           const claimed = await this.#claims.claim({ ids, isChat: true, stopped: parts.stopped });
           if (claimed === undefined) return undefined;
           slot = claimed[0] as number;
         }
-        return this.#ask(parts, lane, slot, ids, prompt);
+        return this.#ask(parts, lane, { slot, ids, prompt, ...request });
       },
-      leave: () => {
+      leave: (length) => {
+        open.delete(lane);
+        if (slot !== undefined && length !== undefined) this.#cache.truncate(slot, length);
         // what some of the neurons gave is no beginning of anything
         if (slot !== undefined && parts.reuse) this.#cache.truncate(slot, prompt as number);
         if (slot !== undefined) this.#claims.release([slot]);
@@ -132,20 +193,24 @@ export class Scheduler {
   #ask(
     parts: LaneParts,
     lane: Lane,
-    slot: number,
-    ids: readonly number[],
-    prompt: number,
-  ): Promise<Advanced | undefined> {
+    asked: LaneRequest & { readonly slot: number; readonly ids: readonly number[]; readonly prompt: number },
+  ): Promise<LaneStep | undefined> {
+    const { slot, ids, prompt, drafted = 0, draftsFrom } = asked;
     const [last] = stepSpans(ids.length - 1, ids.length, 1, parts.reuse && { ...parts.reuse, prompt });
     const { phase, forgets = false } = last as StepSpan;
-    const options = { ...parts.options, ...(phase && { phase }) };
-    // a lane's slot holds nothing but the beginning of its ids
-    const cached = Math.min(this.#cache.length(slot), ids.length - 1);
+    const options: AdvanceOptions = {
+      ...parts.options,
+      ...(phase && { phase }),
+      ...(drafted > 0 && { together: slot }),
+      ...(draftsFrom !== undefined && parts.draft),
+    };
+    const cached = Math.min(lane.computed(ids), ids.length - 1 - drafted);
     this.#cache.truncate(slot, cached);
     if (parts.reuse) this.#cache.keepFromOthers(slot, prompt);
+    if (draftsFrom !== undefined) this.#cache.keepFromOthers(slot, draftsFrom);
     return new Promise((answer, refuse) => {
-      const since = performance.now();
-      this.#asking.push({ lane, parts: { ...parts, options }, forgets, slot, ids, cached, since, answer, refuse });
+      const common = { lane, parts: { ...parts, options }, slot, ids, drafted, isDraft: draftsFrom !== undefined };
+      this.#asking.push({ ...common, forgets, cached, since: performance.now(), answer, refuse });
       this.#hasChosen(lane);
       if (!this.#running) void this.#run();
     });
@@ -183,12 +248,16 @@ export class Scheduler {
     const prompts = together.filter((asking) => !decodes(asking));
     // a row and an output are left for prompts: who decodes must not shut them out
     const most = Math.max(1, Math.min(maxRows, maxOutputs) - (prompts.length > 0 ? 1 : 0));
-    const parts = together
-      .filter(decodes)
-      .slice(0, most)
-      .map((asking): Part => ({ asking, from: asking.cached, to: asking.ids.length }));
-    let outputs = maxOutputs - parts.length;
-    let rows = parts.length === 0 ? maxRows : Math.min(maxRows - parts.length, this.#promptRows(parts.length));
+    const parts: Part[] = [];
+    let decoding = 0;
+    for (const asking of together.filter(decodes)) {
+      const own = asking.ids.length - asking.cached;
+      if (decoding + own > most) break;
+      decoding += own;
+      parts.push({ asking, from: asking.cached, to: asking.ids.length });
+    }
+    let outputs = maxOutputs - decoding;
+    let rows = decoding === 0 ? maxRows : Math.min(maxRows - decoding, this.#promptRows(decoding));
     for (const [i, asking] of prompts.entries()) {
       const from = this.#cache.length(asking.slot);
       let to = Math.min(asking.ids.length, from + Math.ceil(rows / (prompts.length - i)));
@@ -216,29 +285,43 @@ export class Scheduler {
         rows.push({ token: asking.ids[at] as number, position: at, slot: asking.slot });
       if (to < asking.ids.length) continue;
       done.push(asking);
-      outputRows.push(rows.length - 1);
+      for (let row = rows.length - 1 - asking.drafted; row < rows.length; row++) outputRows.push(row);
     }
-    const decoding = parts.filter(({ asking }) => decodes(asking)).length;
+    const decoding = parts.reduce((sum, { asking, from, to }) => sum + (decodes(asking) ? to - from : 0), 0);
     const { options } = (parts[0] as Part).asking.parts;
     for (const { asking } of parts) if (asking.forgets) await this.#steps.forgetLoaded(asking.slot);
-    const { logits, costs, neurons, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
-    const vocabSize = logits.length / Math.max(1, done.length);
-    this.#measure(ms, decoding, rows.length - decoding);
+    const { logits, costs, neurons, together, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
+    const vocabSize = logits.length / Math.max(1, outputRows.length);
+    const isUsual = parts.every(({ asking }) => asking.drafted === 0 && !asking.isDraft);
+    if (isUsual) this.#measure(ms, decoding, rows.length - decoding);
     const total = this.#total();
     const share = ms / rows.length;
     if (rows.length > decoding) total.prefill(rows.length - decoding, share * (rows.length - decoding));
     const now = performance.now();
-    for (const [i, asking] of done.entries()) {
-      const { ids, cached, since } = asking;
+    let output = 0;
+    for (const asking of done) {
+      const { ids, cached, since, drafted } = asking;
       const { statistics } = asking.parts;
-      const cost = costs[i];
-      if (cost) {
-        total.decode(share, cost);
+      const own = costs.slice(output, output + 1 + drafted);
+      const [first] = own;
+      const ownMs = share * (1 + drafted);
+      if (first && asking.isDraft) {
+        total.drafts(ms, first.bytes);
+        statistics.drafts(now - since, first.bytes);
+      } else if (first) {
+        const cost = together && drafted > 0 ? { ...first, bytes: together.bytes } : first;
+        total.decode(ownMs, cost);
         statistics.decode(now - since, cost);
       } else statistics.prefill(ids.length - cached, now - since);
-      const activity = cost && neurons[i] && activityOf(this.#layers, cost, neurons[i]);
-      const own = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
-      this.#answer(asking, { logits: own, cached, ...(activity && { activity }) });
+      const answers = Array.from({ length: 1 + drafted }, (_, i): Advanced => {
+        const at = output + i;
+        const cost = costs[at];
+        const activity = cost && neurons[at] && activityOf(this.#layers, cost, neurons[at]);
+        const row = logits.subarray(at * vocabSize, (at + 1) * vocabSize);
+        return { logits: row, cached, ...(activity && { activity }) };
+      });
+      output += 1 + drafted;
+      this.#answer(asking, { rows: answers, costs: own, ms: ownMs, ...(together && { together }) });
     }
     await this.#allChosen();
   }
@@ -254,10 +337,10 @@ export class Scheduler {
     else if (pace.decode > 0) pace.promptRow = mixed(pace.promptRow, Math.max(0.01, ms - pace.decode) / promptRows);
   }
 
-  #answer(asking: Asking, advanced: Advanced | undefined): void {
+  #answer(asking: Asking, step: LaneStep | undefined): void {
     this.#asking = this.#asking.filter((other) => other !== asking);
     this.#choosing.add(asking.lane);
-    asking.answer(advanced);
+    asking.answer(step);
   }
 
   #refuse(asking: Asking, error: unknown): void {
@@ -273,8 +356,12 @@ export class Scheduler {
   }
 }
 
-/** All but its last id was there: what it costs is what a token of an answer costs. */
-const decodes = ({ ids, cached }: Asking): boolean => ids.length - cached === 1;
+/** All but its last id, and guesses, was there: what it costs is what a token of an answer costs. */
+const decodes = ({ ids, cached, drafted }: Asking): boolean => ids.length - cached === 1 + drafted;
 
 const sameProgram = (a: AdvanceOptions, b: AdvanceOptions): boolean =>
-  a.sparsity === b.sparsity && (a.activity ?? false) === (b.activity ?? false) && a.phase === b.phase;
+  a.sparsity === b.sparsity &&
+  (a.activity ?? false) === (b.activity ?? false) &&
+  a.phase === b.phase &&
+  a.drafts === b.drafts &&
+  a.together === b.together;

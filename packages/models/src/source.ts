@@ -37,14 +37,17 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
   return loadModelFiles(await openModelFiles(source, options), await withOpenPlan(options, openModelFiles));
 }
 
-/** The options with the plan's files in place of its name; a plan on the hub is the newest of its repository. */
+/** The options with plans' files in place of their names; a plan on the hub is the newest of its repository. */
 export async function withOpenPlan(
-  { plan, ...options }: LoadOptions,
+  { plan, draftPlan, ...options }: LoadOptions,
   open: (source: ModelSource, options: SourceOptions) => Promise<ModelFiles>,
 ): Promise<LoadFilesOptions> {
-  if (plan === undefined) return options;
   const { revision: _, subfolder: __, ...reach } = options;
-  return { ...options, plan: await open(plan, reach) };
+  return {
+    ...options,
+    ...(plan !== undefined && { plan: await open(plan, reach) }),
+    ...(draftPlan !== undefined && { draftPlan: await open(draftPlan, reach) }),
+  };
 }
 
 /** The files after a source, without reading any. On a page the browser's own cache serves the hub's files. */

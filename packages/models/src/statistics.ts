@@ -2,6 +2,7 @@
 // exactly; in a prefill the backend may choose to run sparse layers dense, so bytes are a matter of decoding.
 import { elementsOf, type LoadedProgram, type MaybePromise } from '@relufy/tensor';
 import type { DecoderProgram, ReadSite, Site } from './decoder-program.js';
+import type { WeightsRead } from './product-choice.js';
 
 export interface Rate {
   readonly tokens: number;
@@ -24,6 +25,41 @@ export interface ModelStats {
    * is skipped; empty before the first decoded token, and where there is no such product.
    */
   readonly density: Readonly<Record<Site | 'up', readonly number[]> & Partial<Record<ReadSite, readonly number[]>>>;
+  /** Where tokens were drafted. Time and bytes of drafts are part of the numbers above. */
+  readonly speculation?: SpeculationStats;
+}
+
+/** What speculative decoding did. */
+export interface SpeculationStats {
+  /** Tokens that were drafted, and those of them that are in an answer. */
+  readonly drafted: number;
+  readonly accepted: number;
+  /** How often a drafted token was accepted whose predecessors were: alpha of the formulas. */
+  readonly acceptance: number;
+  /** Steps that verified drafts, and decoding steps without one. */
+  readonly steps: number;
+  readonly plainSteps: number;
+  /** Milliseconds of a drafted token, of a step that verified, and of a plain step; 0 where there was none. */
+  readonly draftMs: number;
+  readonly stepMs: number;
+  readonly plainMs: number;
+  /**
+   * Means over the steps that verified: the share of FFN neurons that their rows need together, and that one row needs by
+   * itself. Absent where all are read anyway.
+   */
+  readonly unionDensity?: number;
+  readonly rowDensity?: number;
+}
+
+/** One verification of drafts. */
+export interface Verification {
+  readonly drafted: number;
+  readonly accepted: number;
+  /** Drafted tokens whose predecessors were accepted. */
+  readonly compared: number;
+  readonly draftMs: number;
+  readonly stepMs: number;
+  readonly union?: { readonly density: number; readonly ofRow: number };
 }
 
 /** How many rows of each weight each of the first `count` rows of a step read: the counts that it left behind. */
@@ -79,6 +115,37 @@ export interface TokenCost {
   readonly shares: readonly { readonly site: ReadSite; readonly layer: number; readonly share: number }[];
 }
 
+/** What rows of one sequence read of the weights when each weight is read once for all of them. */
+export interface ReadTogether {
+  readonly bytes: number;
+  /** The share of FFN neurons that any of them needs, a mean over layers; absent where none are listed. */
+  readonly neurons?: number;
+}
+
+/**
+ * By how many rows of each weight every row read alone, and by how many neurons of each layer they marked together. Lists of
+ * inputs are not marked: of them the sum counts, at most all.
+ */
+export function readTogether(
+  { reads }: Pick<DecoderProgram, 'reads'>,
+  rowsOf: readonly (readonly number[])[],
+  { marked, way }: { readonly marked: readonly number[] | undefined; readonly way: WeightsRead },
+): ReadTogether {
+  const rowsReadOf = ({ site, layer, rows, activeCount }: DecoderProgram['reads'][number], i: number): number => {
+    if (activeCount === undefined || marked === undefined || way === 'all') return rows;
+    if (site === 'up' || site === 'down') return marked[layer] as number;
+    return Math.min(
+      rows,
+      rowsOf.reduce((sum, own) => sum + (own[i] as number), 0),
+    );
+  };
+  const bytes = reads.reduce((sum, read, i) => sum + read.rowBytes * rowsReadOf(read, i), 0);
+  if (marked === undefined) return { bytes };
+  const neurons = new Map(reads.filter(({ site }) => site === 'down').map(({ layer, rows }) => [layer, rows]));
+  const shares = marked.map((count, layer) => count / (neurons.get(layer) as number));
+  return { bytes, neurons: shares.reduce((sum, share) => sum + share, 0) / shares.length };
+}
+
 /** By how many rows of each weight it read: `rowsRead`. */
 export function costOf({ reads }: Pick<DecoderProgram, 'reads'>, rowsOf: readonly number[]): TokenCost {
   let [bytes, denseBytes] = [0, 0];
@@ -104,6 +171,9 @@ export class StepStatistics {
   #denseBytes = 0;
   readonly #density = new Map<ReadSite, Float64Array>();
   readonly #layers: number;
+  readonly #speculation = { drafted: 0, accepted: 0, compared: 0, steps: 0, draftMs: 0, stepMs: 0 };
+  readonly #plain = { steps: 0, ms: 0 };
+  readonly #union = { steps: 0, density: 0, ofRow: 0 };
 
   constructor(layers: number) {
     this.#layers = layers;
@@ -123,6 +193,28 @@ export class StepStatistics {
     for (const { site, layer, share } of shares) this.#site(site)[layer]! += share;
   }
 
+  /** Drafts took this much; no token comes of it. */
+  drafts(ms: number, bytes: number): void {
+    this.#decodeMs += ms;
+    this.#bytes += bytes;
+  }
+
+  /** A decoding step of one row where drafts might have been verified. */
+  plainStep(ms: number): void {
+    this.#plain.steps++;
+    this.#plain.ms += ms;
+  }
+
+  verified({ union, ...one }: Verification): void {
+    const sums = this.#speculation;
+    sums.steps++;
+    for (const key of Object.keys(one) as (keyof typeof one)[]) sums[key] += one[key];
+    if (union === undefined) return;
+    this.#union.steps++;
+    this.#union.density += union.density;
+    this.#union.ofRow += union.ofRow;
+  }
+
   get(): ModelStats {
     const tokens = Math.max(1, this.#decodeTokens);
     const density = Object.fromEntries(
@@ -135,6 +227,23 @@ export class StepStatistics {
       weightBytesPerToken: this.#bytes / tokens,
       denseWeightBytesPerToken: this.#denseBytes / tokens,
       density: { qkv: [], o: [], upGate: [], up: [], down: [], ...density },
+      ...(this.#speculation.steps > 0 && { speculation: this.#speculated() }),
+    };
+  }
+
+  #speculated(): SpeculationStats {
+    const { drafted, accepted, compared, steps, draftMs, stepMs } = this.#speculation;
+    const [plain, union] = [this.#plain, this.#union];
+    return {
+      drafted,
+      accepted,
+      acceptance: accepted / Math.max(1, compared),
+      steps,
+      plainSteps: plain.steps,
+      draftMs: draftMs / drafted,
+      stepMs: stepMs / steps,
+      plainMs: plain.ms / Math.max(1, plain.steps),
+      ...(union.steps > 0 && { unionDensity: union.density / union.steps, rowDensity: union.ofRow / union.steps }),
     };
   }
 

@@ -21,10 +21,14 @@ export interface AdvanceOptions {
   readonly activity?: boolean;
   /** Of a step whose tokens stand in a window that loads or reuses neurons. */
   readonly phase?: ProgramOptions['phase'];
+  /** By the plan that drafts. */
+  readonly drafts?: boolean;
+  /** All rows are of this slot, and what they read is counted together too. */
+  readonly together?: number;
 }
 
 export interface Advanced {
-  /** [vocab], of the last id. Valid until the next `advance`. */
+  /** [vocab], of one id. Valid until the next step. */
   readonly logits: Float32Array;
   /** Ids that were not computed again. */
   readonly cached: number;

@@ -11,6 +11,7 @@ import {
 } from '@relufy/tensor';
 import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
+import { countMarks, forgetMarks } from './neuron-marks.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
 import { commonPrefix } from './parked-slots.js';
 import { ProductChoice } from './product-choice.js';
@@ -19,7 +20,7 @@ import { type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { SlotClaims } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
 import type { ModelSpec } from './spec.js';
-import { costOf, rowsRead, type TokenCost } from './statistics.js';
+import { costOf, type ReadTogether, readTogether, rowsRead, type TokenCost } from './statistics.js';
 import { type AdvanceOptions, neuronsRead, type StepActivity } from './step-activity.js';
 import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
 import { keepTap } from './taps.js';
@@ -54,6 +55,8 @@ export interface StepOutputs {
   readonly costs: readonly TokenCost[];
   /** And where activity is wanted, which neurons, by layer. */
   readonly neurons: readonly StepActivity['neurons'][];
+  /** Of all of them, where that is wanted. */
+  readonly together?: ReadTogether;
   /** What the step took. */
   readonly ms: number;
 }
@@ -102,7 +105,7 @@ export class Steps {
    * @throws RelufyError as `#run`.
    */
   async advance(
-    { activity = false, sparsity = this.#parts.sparsity, phase }: AdvanceOptions,
+    { activity = false, sparsity = this.#parts.sparsity, phase, drafts, together: slot }: AdvanceOptions,
     rows: readonly Row[],
     outputRows: readonly number[],
     counted: number,
@@ -111,11 +114,15 @@ export class Steps {
       ...(activity && { neurons: true }),
       ...(sparsity !== this.#parts.sparsity && { sparsity }),
       ...(phase && { phase }),
+      ...(drafts && { drafts }),
     };
     let program = this.#program(options);
     const hasLists = program.built.reads.some(({ activeCount }) => activeCount !== undefined);
     const way = hasLists ? this.#choice.next(rows.length) : 'listed';
-    if (way === 'all') program = this.#program({ ...options, weights: way });
+    const marks = hasLists && slot !== undefined && phase !== 'reuse';
+    if (way === 'all' || marks)
+      program = this.#program({ ...options, ...(way === 'all' && { weights: way }), ...(marks && { phase: 'load' }) });
+    if (marks) await this.forgetLoaded(slot);
     const start = performance.now();
     await this.#run(program, rows, outputRows, []);
     const ms = performance.now() - start;
@@ -123,15 +130,15 @@ export class Steps {
     const counts = await rowsRead(program.built, program.loaded, counted);
     const costs = counts.map((rowsOf) => costOf(program.built, rowsOf));
     const neurons = activity ? await neuronsRead(program.built, program.loaded, counted) : [];
-    return { logits: await this.#logits(program, outputRows.length), costs, neurons, ms };
+    const marked = marks ? await countMarks(this.#parts, slot) : undefined;
+    const together = slot === undefined ? undefined : readTogether(program.built, counts, { marked, way });
+    const logits = await this.#logits(program, outputRows.length);
+    return { logits, costs, neurons, ms, ...(together && { together }) };
   }
 
   /** Takes the marks away from a slot whose tokens load anew. Within a turn. */
-  async forgetLoaded(slot: number): Promise<void> {
-    const { session, spec } = this.#parts;
-    const none = new Float32Array(spec.intermediateSize);
-    for (let layer = 0; layer < spec.numHiddenLayers; layer++)
-      await session.write(`layers.${layer}.loaded`, none, slot * none.length);
+  forgetLoaded(slot: number): Promise<void> {
+    return forgetMarks(this.#parts, slot);
   }
 
   /** The program of a span of a sequence, whose marks are gone where it forgets. */
@@ -176,7 +183,7 @@ export class Steps {
   ): Promise<void> {
     this.#closed();
     const { session, cache } = this.#parts;
-    const { denseTokens } = this.#parts.spec;
+    const { denseTokens } = this.#parts.decoder.layout;
     const inputs = {
       tokens: Int32Array.from(rows, ({ token }) => token),
       positions: Int32Array.from(rows, ({ position }) => position),

@@ -25,6 +25,12 @@ export interface LoadValues extends BackendValues {
   readonly plan?: string;
 }
 
+/** What commander gives for the options of `addSpeculateOptions`. */
+export interface SpeculateValues {
+  readonly speculate?: string;
+  readonly draftTokens?: number;
+}
+
 /** What names a model, for help texts. */
 export const modelHelp =
   'llama-tales or smollm2-135m-instruct (bundled), a path or URL of a folder or GGUF, or a name on the hub such as facebook/opt-125m';
@@ -68,6 +74,41 @@ export function addMemoryOptions(command: Command): void {
     )
     .addOption(choice('--kv-cache <dtype>', 'format of keys and values in memory', ['f32', 'f16']))
     .option('--plan <plan>', planHelp);
+}
+
+/** Who drafts tokens; `others`: further sources that a command knows. */
+export function addSpeculateOptions(command: Command, others = ''): void {
+  command
+    .option(
+      '--speculate <draft>',
+      `draft tokens and verify several in one step, for the same answer: prompt (from the text), reuse (by the neurons in use, of ReLU models), plan:PLAN (by a sparsity plan)${others}`,
+    )
+    .addOption(
+      numeric('--draft-tokens <n>', 'with --speculate: tokens drafted at a time at most (default: 8)', {
+        fits: (value) => Number.isInteger(value) && value >= 1 && value <= 64,
+        expected: 'a whole number from 1 to 64',
+      }),
+    );
+}
+
+/**
+ * How a model is loaded that drafts for itself; `model`: the name of another one that is to draft.
+ */
+export function speculationOf({ speculate: source, draftTokens }: SpeculateValues): {
+  readonly options: Pick<LoadOptions, 'draftPlan' | 'speculate'>;
+  readonly model?: string;
+} {
+  if (source === undefined) {
+    if (draftTokens !== undefined) throw usageError('--draft-tokens: expected --speculate with it, got none.');
+    return { options: {} };
+  }
+  const tokens = draftTokens === undefined ? {} : { tokens: draftTokens };
+  if (source === 'prompt' || source === 'reuse') return { options: { speculate: { draft: source, ...tokens } } };
+  const [, draftPlan] = /^plan:(.+)$/.exec(source) ?? [];
+  if (draftPlan !== undefined) return { options: { draftPlan, speculate: { draft: 'plan', ...tokens } } };
+  if (source === '' || source === 'plan' || source === 'plan:')
+    throw usageError(`--speculate: expected prompt, reuse, plan:PLAN or a model, got ${JSON.stringify(source)}.`);
+  return { options: {}, model: source };
 }
 
 /** What runs a step. */

@@ -2,6 +2,7 @@
 // comes in between (signals.ts).
 import type { LoadOptions, Model, ModelFiles, ModelSource, SourceOptions } from '@relufy/models';
 import { showProgress } from './load-progress.js';
+import { type SpeculateValues, speculationOf } from './options.js';
 import { untilInterrupted } from './signals.js';
 
 /**
@@ -23,6 +24,24 @@ export async function withModel<T>(
       await model.dispose();
     }
   });
+}
+
+/**
+ * The same with drafts, as `--speculate` asks for them: a model that drafts is loaded first, with the same format and threads.
+ */
+export async function withSpeculatingModel<T>(
+  source: string,
+  options: LoadOptions,
+  values: SpeculateValues,
+  use: (model: Model, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const speculation = speculationOf(values);
+  if (speculation.model === undefined) return withModel(source, { ...options, ...speculation.options }, use);
+  const { plan: _, revision: __, sparsity: ___, ...shared } = options;
+  const { draftTokens: tokens } = values;
+  return withModel(speculation.model, shared, (draft) =>
+    withModel(source, { ...options, speculate: { draft, ...(tokens !== undefined && { tokens }) } }, use),
+  );
 }
 
 /** Loads a model, showing progress. It is the caller's to dispose. */

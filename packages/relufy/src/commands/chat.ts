@@ -12,13 +12,16 @@ import {
   addLoadOptions,
   addModelArgument,
   addSettingOptions,
+  addSpeculateOptions,
   type LoadValues,
   loadOptionsOf,
   modelNamed,
+  type SpeculateValues,
   settingsOf,
+  speculationOf,
 } from '../options.js';
 import { bundledNames } from '../source.js';
-import { openModel, withModel } from '../with-model.js';
+import { openModel, withSpeculatingModel } from '../with-model.js';
 
 const examples = `
 Examples:
@@ -35,7 +38,7 @@ What was typed is kept for the arrow keys in $XDG_STATE_HOME/relufy/chat-history
 it in last-chat.json a conversation that Ctrl-C ended.
 "relufy models --chat" lists small models to chat with.`;
 
-interface ChatValues extends LoadValues, Settings {
+interface ChatValues extends LoadValues, SpeculateValues, Settings {
   readonly system?: string;
   readonly history: boolean;
 }
@@ -45,6 +48,7 @@ export function define(command: Command): void {
   command.option('-s, --system <text>', 'a system message, if the model knows them');
   command.option('--no-history', 'neither read nor keep what is typed (also RELUFY_HISTORY=0)');
   addLoadOptions(command, packagedModel);
+  addSpeculateOptions(command, ', or a smaller model of the same vocabulary');
   addSettingOptions(command);
   command
     .addHelpText('after', examples)
@@ -53,7 +57,7 @@ export function define(command: Command): void {
 
 async function chat(source: string, values: ChatValues): Promise<void> {
   const { stdin: input, stdout: output, stderr: error, env } = process;
-  await withModel(source, loadOptionsOf(values), async (first, signal) => {
+  await withSpeculatingModel(source, loadOptionsOf(values), values, async (first, signal) => {
     let current: Model | undefined;
     // however we end, the terminal does not go on marking what is pasted
     const unmark = () => output.write(pasteMarksOff);
@@ -78,7 +82,9 @@ async function chat(source: string, values: ChatValues): Promise<void> {
         modelNames: [packagedModel, ...bundledNames, ...chatModelIds],
         openModel: async (name, stop) => {
           const { revision: _, ...others } = loadOptionsOf(values);
-          const next = await openModel(name, { ...others, signal: AbortSignal.any([signal, stop]) });
+          // a plan or another model drafts for the first one only
+          const drafts = values.speculate === 'prompt' && speculationOf(values).options;
+          const next = await openModel(name, { ...others, ...drafts, signal: AbortSignal.any([signal, stop]) });
           try {
             requireChatTemplate(next, name);
           } catch (refusal) {

@@ -8,15 +8,17 @@ import {
   addLoadOptions,
   addModelArgument,
   addSettingOptions,
+  addSpeculateOptions,
   type LoadValues,
   loadOptionsOf,
   modelNamed,
   numberOf,
   numeric,
+  type SpeculateValues,
   settingsOf,
 } from '../options.js';
 import { printAnswer, printJson } from '../output.js';
-import { withModel } from '../with-model.js';
+import { withSpeculatingModel } from '../with-model.js';
 
 const examples = `
 Examples:
@@ -25,7 +27,7 @@ Examples:
   $ relufy generate --prompt - --json --seed 1 < prompt.txt
   $ relufy generate --messages --prompt '[{"role": "user", "content": "Tell me a story."}]'`;
 
-interface GenerateValues extends LoadValues, Settings {
+interface GenerateValues extends LoadValues, SpeculateValues, Settings {
   readonly prompt: string;
   readonly messages?: true;
   readonly specialTokens: boolean;
@@ -44,6 +46,7 @@ export function define(command: Command): void {
     .option('--no-special-tokens', 'put no special tokens (BOS) around the prompt')
     .option('--json', 'print one JSON object: text, tokenIds, finishReason, usage, seed, stats');
   addLoadOptions(command);
+  addSpeculateOptions(command, ', or a smaller model of the same vocabulary');
   addSettingOptions(command);
   command
     .option('--stop <text...>', 'texts that end the answer and are not part of it')
@@ -61,7 +64,7 @@ async function generate(values: GenerateValues): Promise<void> {
     throw usageError('--logprobs: expected together with --json, which has a place for them.');
   const prompt = await readPrompt(values);
   const { specialTokens, stop, stopTokenIds, logitBias, logprobs } = values;
-  await withModel(values.model, loadOptionsOf(values), (model, signal) => {
+  await withSpeculatingModel(values.model, loadOptionsOf(values), values, (model, signal) => {
     const options: GenerateOptions = {
       ...settingsOf(values),
       ...(stop && { stop }),

@@ -11,11 +11,14 @@ import { usageError } from '../failure.js';
 import {
   addBackendOptions,
   addMemoryOptions,
+  addSpeculateOptions,
   choice,
   type LoadValues,
   loadOptionsOf,
   modelHelp,
   numeric,
+  type SpeculateValues,
+  speculationOf,
 } from '../options.js';
 import { tell } from '../output.js';
 import { readTextFile } from '../read-text.js';
@@ -33,7 +36,7 @@ One model is loaded at the start; of several, each when it is first asked for, a
 With one model, every name in a request means it. NAME=MODEL gives a model another name.
 The log goes to standard error, a line of JSON for each event, without prompts and keys.`;
 
-interface ServeValues extends Omit<LoadValues, 'model'> {
+interface ServeValues extends Omit<LoadValues, 'model'>, SpeculateValues {
   readonly host: string;
   readonly port: number;
   readonly apiKey?: readonly string[];
@@ -103,6 +106,7 @@ export function define(command: Command): void {
     .option('--no-recommended', "leave sampling at OpenAI's defaults, not at what the model's author recommends");
   addBackendOptions(command);
   addMemoryOptions(command);
+  addSpeculateOptions(command);
   command.addHelpText('after', examples).action(serve);
 }
 
@@ -147,7 +151,11 @@ async function serve(sources: readonly string[], values: ServeValues): Promise<v
   await untilInterrupted(async (signal) => {
     const { createHandler, createLog, listen, staticPage } = await import('@relufy/server');
     const { sitePage } = await import('@relufy/web');
-    const models = await servedModels(sources, { ...loadOptionsOf(values), slots: values.slots ?? usualSlots }, signal);
+    const speculation = speculationOf(values);
+    if (speculation.model !== undefined)
+      throw usageError(`--speculate: expected prompt, reuse or plan:PLAN, got ${JSON.stringify(speculation.model)}.`);
+    const load = { ...loadOptionsOf(values), ...speculation.options, slots: values.slots ?? usualSlots };
+    const models = await servedModels(sources, load, signal);
     const local = ['127.0.0.1', 'localhost', '[::1]'];
     const hosts = values.allowHost ? [...local, ...values.allowHost] : isLocal ? local : undefined;
     const handler = createHandler({
@@ -214,7 +222,7 @@ async function servedModels(
 ): Promise<readonly ServedModel[]> {
   const { inspectModel } = await import('../inspection.js');
   const { loadModel, openSource } = await import('../node/load-model.js');
-  const { plan: _, ...planned } = options;
+  const { plan: _, draftPlan: __, speculate: ___, ...planned } = options;
   const served: ServedModel[] = [];
   for (const given of sources) {
     const { id, source } = named(given);
