@@ -14,6 +14,8 @@ export interface LoadedStep {
 export interface SyntheticOptions {
   /** Most rows of a step; default 1. */
   readonly maxRows?: number;
+  /** Rows whose logits are computed at most; default 1, the last one. */
+  readonly maxOutputs?: number;
   /** Rows of a buffer that are not random: so many, the rest repeats them; undefined for a buffer that is. */
   readonly rowsOf?: (
     decl: BufferDecl,
@@ -45,9 +47,9 @@ export class SyntheticModel {
     backend: HostBackend,
     spec: ModelSpec,
     dtype: DType,
-    { maxRows = 1, rowsOf }: SyntheticOptions = {},
+    { maxRows = 1, maxOutputs = 1, rowsOf }: SyntheticOptions = {},
   ): Promise<SyntheticModel> {
-    const limits = { maxRows, maxOutputs: 1 };
+    const limits = { maxRows, maxOutputs };
     const decoder = (one: ModelSpec) =>
       buildDecoder(one, { limits, slots: 1, contextLength: 512, matrixDType: () => dtype });
     const { buffers } = decoder(spec);
@@ -76,15 +78,16 @@ export class SyntheticModel {
   }
 
   /** Other tokens in every step, so that no set of neurons repeats; `again`: those of the step before. */
-  async run({ loaded }: LoadedStep, { rows = 1, again = false } = {}): Promise<void> {
+  async run({ loaded }: LoadedStep, { rows = 1, again = false, outputs = 1 } = {}): Promise<void> {
     const first = rows === 1 ? usualPosition : 0;
     if (!again) this.#steps += rows;
     const token = this.#steps;
     const each = (of: (row: number) => number) => Int32Array.from({ length: rows }, (_, row) => of(row));
     this.#session.view('tokens').set(each((row) => ((token + row) * 7919) % this.#vocabSize));
     this.#session.view('positions').set(each((row) => first + row));
-    this.#session.view('outputRows').fill(rows - 1);
-    await loaded.run({ rows, outputs: 1 });
+    const last = Int32Array.from({ length: outputs }, (_, i) => rows - outputs + i);
+    this.#session.view('outputRows').set(last);
+    await loaded.run({ rows, outputs });
   }
 
   /** @throws Error unless two programs give the same logits, bit for bit. */

@@ -14,6 +14,7 @@ import { parsePlans, plansTable } from '../bench/plans.js';
 import { describeMachine, percent, type Table, toMarkdown } from '../bench/report.js';
 import { benchServe } from '../bench/serve.js';
 import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/sparse-decode.js';
+import { forcedTable, speculatedTable } from '../bench/speculate.js';
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
 import { loadModel } from '../node/load-model.js';
@@ -37,6 +38,8 @@ Benches:
   serve      relufy serve with smollm2-135m-instruct, or --model: 1, 2, 4, 8 and 16 streams at once
   batch      1 to 16 streams on one model at the same time: SmolLM2 through generate, TinyLlama's shape (0.5 GB) by steps;
              and how long a token takes while a prompt of 2,000 tokens comes in
+  speculate  answers of SmolLM2 (or --model) with and without drafts, from the text and by a plan; and a draft model beside
+             TinyLlama's shape (1.1 GB in int8) at stated acceptances
 
 Examples:
   $ relufy bench
@@ -45,11 +48,23 @@ Examples:
   $ relufy bench decode --dtype bf16 --densities 0.35,0.3/0.5/0.5
   $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05
   $ relufy bench plans --dtype int8 --plans inputs:0.5,inputs:1,predictor:0.1
-  $ relufy bench serve --dtype int4 --threads 2`;
+  $ relufy bench serve --dtype int4 --threads 2
+  $ relufy bench speculate --dtype int8 --seconds 5`;
 
-const benches = ['bandwidth', 'kernels', 'decode', 'plans', 'ffn', 'steady', 'busy', 'batch', 'serve'] as const;
+const benches = [
+  'bandwidth',
+  'kernels',
+  'decode',
+  'plans',
+  'ffn',
+  'steady',
+  'busy',
+  'batch',
+  'serve',
+  'speculate',
+] as const;
 /** Of a model of 98 MB that not every installation has, or with gigabytes of weights: asked for by name. */
-const onlyByName: readonly string[] = ['batch', 'serve', 'plans'];
+const onlyByName: readonly string[] = ['batch', 'serve', 'plans', 'speculate'];
 type Bench = (typeof benches)[number];
 
 interface BenchValues {
@@ -80,7 +95,7 @@ export function define(command: Command): void {
     )
     .addOption(numeric('--layers <n>', 'with plans: layers of the model', wholeFrom(1)).default(22))
     .addOption(choice('--ffn <kind>', 'with --densities: the kind of FFN', ['gated', 'plain']).default('gated'))
-    .option('-m, --model <model>', 'with serve: the model to serve', packagedModel)
+    .option('-m, --model <model>', 'with serve and speculate: the model', packagedModel)
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
     .action(bench);
@@ -123,6 +138,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
     if (wanted.has('busy')) tables.push(await busyTable(values, backend.name));
     if (wanted.has('serve')) tables.push(await serveTable(values));
     if (wanted.has('batch')) tables.push(...(await batchTables(backend, formats, values)));
+    if (wanted.has('speculate')) tables.push(...(await speculateTables(backend, values)));
     if (values.json) printJson({ machine, backend: description, tables });
     else print(toMarkdown(machine, description, tables));
   } finally {
@@ -300,6 +316,29 @@ async function serveTable({ threads, backend, dtype, model: source, seconds }: B
       result.betweenP99Ms.toFixed(1),
     ]),
   };
+}
+
+/** Drafts by a plan where the model is the one that a plan comes ready-made for. */
+async function speculateTables(
+  backend: HostBackend,
+  { threads, backend: wanted, dtype, model: source, seconds }: BenchValues,
+): Promise<Table[]> {
+  const options = {
+    ...{ backend: wanted, contextLength: 512 },
+    ...(threads !== undefined && { threads }),
+    ...(dtype !== undefined && { dtype }),
+  };
+  const tables: Table[] = [];
+  {
+    await using model = await loadModel(source, options);
+    tables.push(await speculatedTable(model, { prompt: 'prompt' }, seconds));
+  }
+  if (source === packagedModel) {
+    await using model = await loadModel(source, { ...options, draftPlan: 'smollm2-135m-instruct-teal-40' });
+    tables.push(await speculatedTable(model, { 'plan teal-40': 'plan' }, seconds));
+  }
+  tables.push(await forcedTable(backend, dtype ?? 'int8', seconds));
+  return tables;
 }
 
 const streamCounts = [1, 2, 4, 8, 16] as const;
