@@ -35,6 +35,7 @@ export default {
           page('Run any model', '/docs/guides/models'),
           page('Choose a format', '/docs/guides/formats'),
           page('Speed and memory', '/docs/guides/speed'),
+          page('Speculative decoding', '/docs/guides/speculation'),
           page('Relufy a model', '/docs/guides/relufy'),
           page('Measure activity', '/docs/guides/measure'),
           page('Sparsity plans', '/docs/plans'),

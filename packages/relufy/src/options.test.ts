@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { define as chat, wantsColor } from './commands/chat.js';
 import { define as generate } from './commands/generate.js';
-import { addLoadOptions, addSettingOptions, loadOptionsOf, settingsOf } from './options.js';
+import { addLoadOptions, addSettingOptions, loadOptionsOf, settingsOf, speculationOf } from './options.js';
 
 function parse(args: readonly string[]): Record<string, unknown> {
   const command = new Command().exitOverride().configureOutput({ outputError: () => {} });
@@ -41,6 +41,21 @@ describe('options', () => {
   ])('%s %s is a usage error', (option, value, message) => {
     expect(() => parse([option, value])).toThrow(CommanderError);
     expect(() => parse([option, value])).toThrow(message);
+  });
+
+  test('who drafts: the text, the model itself by its neurons or a plan, or another model', () => {
+    expect(speculationOf({})).toEqual({ options: {} });
+    expect(speculationOf({ speculate: 'prompt' }).options).toEqual({ speculate: { draft: 'prompt' } });
+    expect(speculationOf({ speculate: 'reuse', draftTokens: 3 }).options).toEqual({
+      speculate: { draft: 'reuse', tokens: 3 },
+    });
+    expect(speculationOf({ speculate: 'plan:./teal' }).options).toEqual({
+      draftPlan: './teal',
+      speculate: { draft: 'plan' },
+    });
+    expect(speculationOf({ speculate: './small' })).toEqual({ options: {}, model: './small' });
+    expect(() => speculationOf({ speculate: 'plan' })).toThrow('--speculate: expected prompt, reuse, plan:PLAN or a model');
+    expect(() => speculationOf({ draftTokens: 3 })).toThrow('--draft-tokens: expected --speculate with it, got none.');
   });
 
   test('the subcommands define themselves without a clash', () => {

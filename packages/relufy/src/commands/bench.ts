@@ -1,5 +1,6 @@
 // `relufy bench`: what this machine does. Every answer is checked before it is timed, what is compared is interleaved, and
 // the streaming bandwidth that speeds are held against is measured in the same run.
+// Longer than 400 lines because each bench has its table here, in the words of its columns.
 
 import { wholeFrom } from '@relufy/chat';
 import { createBackend, type Model, type WeightDType } from '@relufy/models';
@@ -15,6 +16,7 @@ import { describeMachine, percent, type Table, toMarkdown } from '../bench/repor
 import { benchServe } from '../bench/serve.js';
 import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/sparse-decode.js';
 import { forcedTable, speculatedTable } from '../bench/speculate.js';
+import { formulaTable } from '../bench/speculation-formulas.js';
 import { benchSteady } from '../bench/steady.js';
 import { usageError } from '../failure.js';
 import { loadModel } from '../node/load-model.js';
@@ -40,6 +42,7 @@ Benches:
              and how long a token takes while a prompt of 2,000 tokens comes in
   speculate  answers of SmolLM2 (or --model) with and without drafts, from the text and by a plan; and a draft model beside
              TinyLlama's shape (1.1 GB in int8) at stated acceptances
+  formulas   what the formulas of sparse speculative decoding say of the bundled model, beside what was timed
 
 Examples:
   $ relufy bench
@@ -62,9 +65,10 @@ const benches = [
   'batch',
   'serve',
   'speculate',
+  'formulas',
 ] as const;
 /** Of a model of 98 MB that not every installation has, or with gigabytes of weights: asked for by name. */
-const onlyByName: readonly string[] = ['batch', 'serve', 'plans', 'speculate'];
+const onlyByName: readonly string[] = ['batch', 'serve', 'plans', 'speculate', 'formulas'];
 type Bench = (typeof benches)[number];
 
 interface BenchValues {
@@ -139,6 +143,7 @@ async function bench(named: readonly string[], values: BenchValues): Promise<voi
     if (wanted.has('serve')) tables.push(await serveTable(values));
     if (wanted.has('batch')) tables.push(...(await batchTables(backend, formats, values)));
     if (wanted.has('speculate')) tables.push(...(await speculateTables(backend, values)));
+    if (wanted.has('formulas')) tables.push(await formulasTable(values));
     if (values.json) printJson({ machine, backend: description, tables });
     else print(toMarkdown(machine, description, tables));
   } finally {
@@ -316,6 +321,11 @@ async function serveTable({ threads, backend, dtype, model: source, seconds }: B
       result.betweenP99Ms.toFixed(1),
     ]),
   };
+}
+
+async function formulasTable({ threads, backend }: BenchValues): Promise<Table> {
+  await using model = await loadModel('llama-tales', { backend, ...(threads !== undefined && { threads }) });
+  return await formulaTable(model, { prompt: 'prompt', reuse: 'reuse' }, [1, 2, 4, 8], 5);
 }
 
 /** Drafts by a plan where the model is the one that a plan comes ready-made for. */
