@@ -54,7 +54,9 @@ describe('options', () => {
       speculate: { draft: 'plan' },
     });
     expect(speculationOf({ speculate: './small' })).toEqual({ options: {}, model: './small' });
-    expect(() => speculationOf({ speculate: 'plan' })).toThrow('--speculate: expected prompt, reuse, plan:PLAN or a model');
+    expect(() => speculationOf({ speculate: 'plan' })).toThrow(
+      '--speculate: expected prompt, reuse, plan:PLAN or a model',
+    );
     expect(() => speculationOf({ draftTokens: 3 })).toThrow('--draft-tokens: expected --speculate with it, got none.');
   });
 
