@@ -13,15 +13,15 @@ const shared = process.env.RELUFY_SHARED ?? join(root, '../shared');
 const folder = join(root, 'build/experiments/reuse');
 const docs = join(root, 'docs/experiments');
 const gammas = [1, 2, 4, 8, 16, 32];
-/** 128 tokens of prompt, then windows; as many texts as make about 3,000 tokens. */
+/** Tokens of a text: 128 of prompt, then windows of gamma. */
 const window = 384;
-const tokens = 8 * window;
 
 const runs = [
-  { name: 'opt-tales', source: join(shared, 'models/opt-tales'), text: 'tales' },
-  { name: 'llama-tales', source: 'llama-tales', text: 'tales' },
-  { name: 'falcon-tales', source: join(shared, 'models/falcon-tales'), text: 'tales' },
-  { name: 'smollm2-135m-instruct', source: 'smollm2-135m-instruct', text: 'wikitext' },
+  { name: 'opt-tales', source: join(shared, 'models/opt-tales'), text: 'tales', texts: 8, gammas },
+  { name: 'llama-tales', source: 'llama-tales', text: 'tales', texts: 8, gammas },
+  { name: 'falcon-tales', source: join(shared, 'models/falcon-tales'), text: 'tales', texts: 8, gammas },
+  // the search for its thresholds takes minutes a text
+  { name: 'smollm2-135m-instruct', source: 'smollm2-135m-instruct', text: 'wikitext', texts: 2, gammas: [1, 4, 16] },
 ];
 
 /** Held-out texts, long enough for every model. */
@@ -36,9 +36,10 @@ function writeTexts() {
 function measureAll() {
   mkdirSync(folder, { recursive: true });
   writeTexts();
-  for (const { name, source, text } of runs) {
+  for (const { name, source, text, texts, gammas: asked } of runs) {
     if (existsSync(join(folder, name, 'measurement.json'))) continue;
-    const sizes = { tokens, window, 'calibration-tokens': tokens, 'decode-tokens': 32, reuse: gammas };
+    const tokens = texts * window;
+    const sizes = { tokens, window, 'calibration-tokens': tokens, 'decode-tokens': 32, reuse: asked };
     const options = Object.entries({ data: join(folder, `${text}.txt`), out: join(folder, name), name, ...sizes });
     const args = [source, ...options.flatMap(([option, value]) => [`--${option}`, String(value)])];
     const { status } = spawnSync(process.execPath, [join(root, 'packages/relufy/dist/cli.js'), 'measure', ...args], {
@@ -51,7 +52,7 @@ function measureAll() {
 const [begin, end] = ['<!-- results: written by node tools/experiments/reuse.mjs -->', '<!-- end of results -->'];
 
 async function writePage() {
-  const { comparisonCharts } = await import('../../packages/sparsity/dist/index.js');
+  const { measurementFiles } = await import('../../packages/sparsity/dist/index.js');
   const done = runs.flatMap(({ name }) => {
     const file = join(folder, name, 'measurement.json');
     return existsSync(file) ? [JSON.parse(readFileSync(file, 'utf8'))] : [];
@@ -80,7 +81,8 @@ async function writePage() {
   if (at.includes(-1)) throw new Error(`${page}: expected the two marks of results`);
   writeFileSync(page, before.slice(0, at[0]) + results + before.slice(at[1] + end.length));
   mkdirSync(dirname(page), { recursive: true });
-  writeFileSync(join(docs, 'reuse.svg'), `${comparisonCharts(done).get('reuse')}\n`);
+  const [, chart] = [...measurementFiles(done)].find(([file]) => /(^|\/)reuse\.svg$/.test(file));
+  writeFileSync(join(docs, 'reuse.svg'), `${chart}\n`);
 }
 
 if (!process.argv.includes('--report')) measureAll();

@@ -88,4 +88,38 @@ RELUFY_INLINE static float dotBlocks(const Blocks<F>& w, const char* weights, co
   return hsum(sum);
 }
 
+/** out[r] = dotBlocks of x[r], for n rows of x in one pass over the weights, which lie in order. */
+template <class F, int n>
+RELUFY_LOOP void dotBlocksRows(const Blocks<F>& w, const char* weights, const QuantizedRow* x, float* out) {
+  const uint16_t* scales = w.scales(weights);
+  const uint16_t* minima = w.minima(weights);
+  Vec sum[n];
+  for (int r = 0; r < n; r++) sum[r] = zero();
+  int b = 0;
+  for (; b + lanes <= w.blocks; b += lanes) {
+    askAhead<F>(weights, b);
+    const Vec wScales = loadHalf(scales + b);
+#pragma GCC unroll 4
+    for (int r = 0; r < n; r++) {
+      const Int sums = loadInt(x[r].sums + b);
+      const Vec xScales = load(x[r].scales + b);
+      const Int d = unbias<F>(dots<F, true>(weights + b * F::blockBytes, x[r].values + b * blockSize, lanes), sums);
+      sum[r] = fma(toFloat(d), mul(wScales, xScales), sum[r]);
+      if constexpr (F::hasMinimum) sum[r] = fma(toFloat(sums), mul(loadHalf(minima + b), xScales), sum[r]);
+    }
+  }
+  if (b < w.blocks) {
+    const int left = w.blocks - b;
+    const Vec wScales = loadHalfFirst(scales + b, left);
+    for (int r = 0; r < n; r++) {
+      const Int sums = loadIntFirst(x[r].sums + b, left);
+      const Vec xScales = loadFirst(x[r].scales + b, left);
+      const Int d = unbias<F>(dots<F, false>(weights + b * F::blockBytes, x[r].values + b * blockSize, left), sums);
+      sum[r] = fma(toFloat(d), mul(wScales, xScales), sum[r]);
+      if constexpr (F::hasMinimum) sum[r] = fma(toFloat(sums), mul(loadHalfFirst(minima + b, left), xScales), sum[r]);
+    }
+  }
+  for (int r = 0; r < n; r++) out[r] = hsum(sum[r]);
+}
+
 }  // namespace relufy::RELUFY_ISA
