@@ -131,7 +131,7 @@ describe('slots', () => {
     expect(JSON.parse(again.text)).toHaveProperty('age');
     const cut = await model.generate(tell('a fox'), { ...forms[0], seed: 1, maxNewTokens: 3 }).result;
     expect(cut.finishReason).toBe('length');
-    await expect(model.generate('x', { jsonSchema: { not: {} } }).result).rejects.toThrowError(/keyword "not"/);
+    await expect(model.generate('x', { jsonSchema: { not: {} } }).result).rejects.toThrowError(/leaves a value/);
   });
 
   it('are shared with scores and passes, which give what they give alone', async () => {
