@@ -60,7 +60,7 @@ export const settingTable: readonly Setting[] = [
     'minP',
     'p',
     { expected: 'a number from 0 to 1', fits: (value) => value >= 0 && value <= 1 },
-    'drop tokens less likely than this share of the likeliest',
+    'drop tokens less likely than this fraction of the likeliest',
   ),
   setting('typicalP', 'p', share, 'locally typical sampling: keep this mass of the least surprising tokens'),
   setting('repetitionPenalty', 'r', aboveZero, 'above 1: avoid tokens that prompt or answer already have'),

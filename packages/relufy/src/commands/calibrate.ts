@@ -79,8 +79,8 @@ export function define(command: Command): void {
     .requiredOption('-d, --data <file>', 'the text, plain or gzipped')
     .requiredOption('-o, --out <folder>', 'where the plan goes; with --sweep: a folder of plans and their curve')
     .addOption(choice('--method <method>', 'what is left out', calibrationMethods).makeOptionMandatory())
-    .addOption(numeric('--sparsity <share>', "share of the blocks' weights that a token skips", share))
-    .option('--density <place=share,...>', 'share kept, by place, such as down=0.3,q=0.5,k=0.5,v=0.5', densityOf)
+    .addOption(numeric('--sparsity <fraction>', "fraction of the blocks' weights that a token skips", share))
+    .option('--density <place=fraction,...>', 'fraction kept, by place, such as down=0.3,q=0.5,k=0.5,v=0.5', densityOf)
     .option(
       '--max-perplexity-increase <percent>',
       'the most that perplexity may rise, such as 1%',
@@ -89,10 +89,10 @@ export function define(command: Command): void {
     .addOption(numeric('--cett <error>', 'of the method cett: the error that leaving out may make', shareOrEnds))
     .option('--sweep <shares>', 'a plan for each sparsity, such as 0.25,0.4,0.5', sharesOf)
     .addOption(
-      choice('--allocation <rule>', 'how zeros are shared out among sites and blocks (default: uniform)', allocations),
+      choice('--allocation <rule>', 'how sparsity is allocated to sites and blocks (default: uniform)', allocations),
     )
-    .addOption(numeric('--tokens <n>', 'tokens that statistics are made of', wholeFrom(2)).default(4096))
-    .addOption(numeric('--trial-tokens <n>', 'tokens behind them on which plans are tried', wholeFrom(2)).default(2048))
+    .addOption(numeric('--tokens <n>', 'tokens from which statistics are taken', wholeFrom(2)).default(4096))
+    .addOption(numeric('--trial-tokens <n>', 'tokens after them, on which plans are tried', wholeFrom(2)).default(2048))
     .addOption(numeric('--window <n>', 'tokens of a sequence; each begins without context', wholeFrom(2)).default(512))
     .addOption(numeric('--seed <n>', 'of random channels and of evolution', wholeFrom(0)).default(1))
     .addOption(
@@ -100,7 +100,9 @@ export function define(command: Command): void {
     )
     .addOption(choice('--norms <whose>', 'of wina: whose columns make the norms', ['projection', 'site', 'release']))
     .addOption(choice('--select <how>', 'of wina: the k largest, or a threshold', ['top', 'threshold']))
-    .addOption(numeric('--rho <share>', 'of r-sparse: share of the budget for channels, not ranks', shareOrEnds))
+    .addOption(
+      numeric('--rho <fraction>', 'of r-sparse: fraction of the budget for channels, the rest for ranks', shareOrEnds),
+    )
     .addOption(
       choice('--dtype <dtype>', 'format of the weights: calibrate what will be run (default: auto)', [
         'auto',

@@ -62,7 +62,7 @@ export function define(command: Command): void {
     .option('-t, --tasks <names>', 'tasks, groups, patterns or YAML files, separated by commas', collectNames)
     .option('-o, --out <folder>', 'where the log and the results go')
     .option('-d, --data <folder>', 'where the data of the tasks lies')
-    .addOption(numeric('--limit <n>', 'the first n documents of each task; below 1 a share of them', positive))
+    .addOption(numeric('--limit <n>', 'the first n documents of each task; below 1 a fraction of them', positive))
     .addOption(numeric('--num-fewshot <n>', 'solved examples before each question', wholeFrom(0)))
     .addOption(numeric('--fewshot-seed <n>', 'which examples are drawn (default: 1234)', wholeFrom(0)))
     .option(

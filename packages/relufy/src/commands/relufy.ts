@@ -15,7 +15,7 @@ Stages (ReLU Strikes Back, arXiv 2310.04564):
   1  the activation of the FFN becomes ReLU
   2  and a ReLU follows every norm that feeds attention or an FFN
 
-The sparsity is predicted from the unmodified model: the share of its pre-activations at or below the threshold. The
+The sparsity is predicted from the unmodified model: the fraction of its pre-activations at or below the threshold. The
 perplexity right after relufication is that of a model that needs fine-tuning: relufy train --from FOLDER.
 
 Examples:
