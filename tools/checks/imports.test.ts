@@ -25,9 +25,10 @@ const mayImport: Readonly<Record<string, { statically: readonly string[]; dynami
     statically: ['@relufy/tensor', '@relufy/checkpoint', '@relufy/tokenizer'],
     dynamically: ['@relufy/kernels', '@relufy/native'],
   },
-  '@relufy/sparsity': { statically: ['@relufy/tensor', '@relufy/models'] },
+  '@relufy/charts': { statically: [] },
+  '@relufy/sparsity': { statically: ['@relufy/tensor', '@relufy/models', '@relufy/charts'] },
   '@relufy/train': {
-    statically: ['@relufy/tensor', '@relufy/checkpoint', '@relufy/tokenizer', '@relufy/models', '@relufy/sparsity'],
+    statically: ['@relufy/tensor', '@relufy/checkpoint', '@relufy/tokenizer', '@relufy/models', '@relufy/charts'],
   },
   '@relufy/predictor': {
     statically: [
@@ -35,6 +36,7 @@ const mayImport: Readonly<Record<string, { statically: readonly string[]; dynami
       '@relufy/checkpoint',
       '@relufy/tokenizer',
       '@relufy/models',
+      '@relufy/charts',
       '@relufy/sparsity',
       '@relufy/train',
     ],

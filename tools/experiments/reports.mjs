@@ -1,6 +1,7 @@
 // The four experiments as tables and charts. Owns which numbers are shown and how they are worded. Does not own reading
 // results (results.mjs), drawing (@relufy/sparsity) or files (report.mjs).
-import { barChart, criterionText, lineChart } from '@relufy/sparsity';
+import { barChart, lineChart } from '@relufy/charts';
+import { criterionText } from '@relufy/sparsity';
 import { deadShare, densityAt, finalLoss, validationLoss } from './results.mjs';
 
 /**

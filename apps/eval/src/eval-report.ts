@@ -1,15 +1,7 @@
 // Finished runs as one HTML page and its charts: scores with their standard errors, what each run costs, and paired
-// comparisons with the first. Does not own drawing (@relufy/sparsity) or the statistics (compare.ts).
-import {
-  barChart,
-  mixedFormats,
-  noteHtml,
-  type PageSection,
-  type PageTable,
-  page,
-  shortNames,
-  tableHtml,
-} from '@relufy/sparsity';
+// comparisons with the first. Does not own drawing (@relufy/charts) or the statistics (compare.ts).
+import { barChart, noteHtml, type PageSection, type PageTable, page, shortNames, tableHtml } from '@relufy/charts';
+import { mixedFormats } from '@relufy/sparsity';
 import { jsonText } from '@relufy/tensor';
 import { type Comparison, compareRuns, costRows } from './compare.js';
 import { type FinishedRun, weightsOf } from './result-files.js';

@@ -1,6 +1,6 @@
 // What calibrations cost, as charts and a page: perplexity over the share of weights that are skipped, and where each layer
 // reads less. Does not own how charts look (@relufy/sparsity).
-import { type Line, lineChart, page, tableHtml } from '@relufy/sparsity';
+import { type Line, lineChart, page, tableHtml } from '@relufy/charts';
 
 /** Plans of one method, of several sparsities. */
 export interface CalibrationCurve {

@@ -2,9 +2,9 @@
 // (@relufy/sparsity, @relufy/eval).
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withPngs } from '@relufy/charts/png';
 import { writeAtomically } from '@relufy/checkpoint/node';
 import { refuseReport } from '@relufy/eval';
-import { withPngs } from '@relufy/sparsity/png';
 import { RelufyError } from '@relufy/tensor';
 import { print } from './output.js';
 

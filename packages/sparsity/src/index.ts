@@ -1,8 +1,5 @@
 export { LayerUse, type LayerUseResult } from './active-sets.js';
 export { CettCurve, type CettPoint, neuronNorms } from './cett.js';
-export { shortNames } from './charts/labels.js';
-export { type BarChart, barChart, heatMap, type Line, lineChart } from './charts/marks.js';
-export { noteHtml, type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
 export { type Cell, csv } from './csv.js';
 export { type ActivationLaw, activationLaws, activationRatioAfter, proSparseSparsity } from './laws.js';
 export { countMacs, type Densities, densitiesOf, type MacCount, weightBytes } from './macs.js';

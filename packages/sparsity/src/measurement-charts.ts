@@ -1,8 +1,8 @@
 // The charts of measurements, each a whole SVG by file name: those that compare runs, and those of one run. Does not own
-// drawing (charts/) or tables (report.ts).
+// drawing (@relufy/charts) or tables (report.ts).
+
+import { barChart, heatMap, type Line, lineChart, shortNames } from '@relufy/charts';
 import { type Site, sites } from '@relufy/models';
-import { shortNames } from './charts/labels.js';
-import { barChart, heatMap, type Line, lineChart } from './charts/marks.js';
 import type { LayerMeasurement, Measurement } from './record.js';
 import { draftCost, overDenseSpeculation } from './speculative.js';
 

@@ -1,7 +1,7 @@
 // A measurement as something to look at: one HTML page of tables and charts that needs nothing else, and the files of a
 // report. Several measurements stand side by side in one page. Does not own the charts (measurement-charts.ts), CSV
 // (measurement-csv.ts) or writing files.
-import { noteHtml, type PageSection, type PageTable, page, tableHtml } from './charts/page.js';
+import { noteHtml, type PageSection, type PageTable, page, tableHtml } from '@relufy/charts';
 import { weightBytes } from './macs.js';
 import {
   comparisonCharts,

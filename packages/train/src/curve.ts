@@ -1,6 +1,6 @@
 // The loss curve of a run as an SVG: training loss, smoothed, and held-out loss over steps. Does not own the numbers, nor
-// how charts are drawn (@relufy/sparsity).
-import { lineChart } from '@relufy/sparsity';
+// how charts are drawn (@relufy/charts).
+import { lineChart } from '@relufy/charts';
 
 export interface CurvePoint {
   readonly step: number;

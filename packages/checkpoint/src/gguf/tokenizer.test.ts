@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
-import { messageOf } from '../../testing/craft.js';
+import { f32, messageOf } from '../../testing/craft.js';
+import { gguf, text, textField, u32, u32Field, u64 } from '../../testing/gguf.js';
 import { json, model, toGguf } from '../../testing/tiny-model.js';
 import { type GgufMetadata, type GgufValue, ggufTokenizer, memoryFiles } from '../index.js';
 import { folderFiles } from '../node.js';
@@ -63,6 +64,48 @@ it('a vocabulary without added tokens gets none, though every type of its is nor
   const tokenizer = { added_tokens: [], post_processor: null, model: { type: 'BPE', vocab, merges: [] } };
   const files = await model({ tokenizer, files: { 'tokenizer_config.json': '{}' } });
   expect((await json(await toGguf(files), 'tokenizer.json')).added_tokens).toEqual([]);
+});
+
+it('a GGUF with a vocabulary only gives config and tokenizer', async () => {
+  // as llama.cpp's ggml-vocab-falcon.gguf, which is older than the types of tokens: all are said to be normal
+  const tokens = ['>>TITLE<<', '>>ABSTRACT<<', '<|endoftext|>', '!', 'a', 'b', 'ab'];
+  const list = (values: readonly number[][], type: number) => [
+    ...u32(9, type),
+    ...u64(values.length),
+    ...values.flat(),
+  ];
+  const sizes = { context_length: 2048, embedding_length: 4544, feed_forward_length: 18176, block_count: 32 };
+  const bytes = gguf({
+    version: 2,
+    fields: [
+      textField('general.architecture', 'falcon'),
+      ...Object.entries(sizes).map(([key, value]) => u32Field(`falcon.${key}`, value)),
+      u32Field('falcon.attention.head_count', 71),
+      u32Field('falcon.attention.head_count_kv', 1),
+      ['falcon.attention.layer_norm_epsilon', [...u32(6), ...f32(1e-5)]],
+      textField('tokenizer.ggml.model', 'gpt2'),
+      ['tokenizer.ggml.tokens', list(tokens.map(text), 8)],
+      [
+        'tokenizer.ggml.token_type',
+        list(
+          tokens.map(() => u32(1)),
+          5,
+        ),
+      ],
+      ['tokenizer.ggml.merges', list([text('a b')], 8)],
+      u32Field('tokenizer.ggml.eos_token_id', 2),
+    ],
+  });
+  const files = memoryFiles('vocabulary', { 'ggml-vocab-falcon.gguf': bytes });
+  expect(JSON.parse((await files.readText('config.json')) as string)).toMatchObject({
+    model_type: 'falcon',
+    multi_query: true,
+    num_attention_heads: 71,
+    vocab_size: tokens.length,
+  });
+  const { added_tokens, pre_tokenizer } = JSON.parse((await files.readText('tokenizer.json')) as string);
+  expect(added_tokens.map(({ content }: { content: string }) => content)).toContain('>>TITLE<<');
+  expect(pre_tokenizer.pretokenizers[0].type).toBe('Punctuation');
 });
 
 describeShared('published tokenizers', 'tokenizers/smollm2', () => {

@@ -4,9 +4,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { constraints, stop, walk } from '../testing/form-walk.js';
 import { Constraints } from './constraint.js';
 import type { JsonSchema } from './json-schema.js';
-import { constraints, stop, walk } from './testing.js';
 
 // what a value inherits ("constructor") is none of its properties
 const ajv = new Ajv2020({ strict: false, ownProperties: true });

@@ -1,8 +1,8 @@
 // Calls of tools, without a model: what a form of calls lets through.
 import { createTokenizer } from '@relufy/tokenizer';
 import { describe, expect, it } from 'vitest';
+import { constraints, model, stop, tokenizer, vocabSize, walk } from '../testing/form-walk.js';
 import { type ConstraintOptions, Constraints } from './constraint.js';
-import { constraints, model, stop, tokenizer, vocabSize, walk } from './testing.js';
 
 describe('calls of tools', () => {
   const tools = [

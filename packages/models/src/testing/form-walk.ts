@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createTokenizer } from '@relufy/tokenizer';
 import { expect } from 'vitest';
-import { type ConstraintOptions, Constraints } from './constraint.js';
+import { type ConstraintOptions, Constraints } from '../constrained/constraint.js';
 
 export const model = (file: string) =>
   readFileSync(fileURLToPath(new URL(`../../../llama-tales/model/${file}`, import.meta.url)), 'utf8');
