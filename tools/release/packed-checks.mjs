@@ -69,8 +69,9 @@ export async function checkChangelog({ packages, clone }) {
   ];
 }
 
+/** MPL-2.0 binds the files of resvg alone, which we do not change; OFL-1.1 the font of PNG charts, which is not sold by itself. */
 const allowedLicences =
-  /^(Apache-2\.0|MIT|ISC|BSD-2-Clause|BSD-3-Clause|0BSD|CC0-1\.0|BlueOak-1\.0\.0|Python-2\.0|Unlicense)$/;
+  /^(Apache-2\.0|MIT|ISC|BSD-2-Clause|BSD-3-Clause|0BSD|CC0-1\.0|BlueOak-1\.0\.0|Python-2\.0|Unlicense|MPL-2\.0|OFL-1\.1)$/;
 
 /** What `npm install relufy` brings: every licence, and a bill of materials in CycloneDX by npm itself. */
 export async function checkInventory(release) {

@@ -1,7 +1,7 @@
 // Predictors as a page and charts: each layer's recall and what it proposes, what its misses would have added, and what other
 // thresholds, alphas or ranks would do. Does not own the numbers (predictor-statistics.ts) nor how charts look
 // (@relufy/sparsity).
-import { barChart, type Line, lineChart, noteHtml, page, tableHtml } from '@relufy/sparsity';
+import { barChart, type Line, lineChart, noteHtml, page, tableHtml } from '@relufy/charts';
 import type { LayerPrediction } from './predictor-statistics.js';
 import { predictorTotals } from './predictor-statistics.js';
 import type { RankPoint } from './rank-allocation.js';
