@@ -107,14 +107,14 @@ function keep(result) {
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 
 /** Of one model, the fits that were measured. */
-function tableOf(name, title) {
+function tableOf(name, { title, judged }) {
   const own = Object.keys(run.fits)
     .map((fit) => results.get(`${name} ${fit}`))
     .filter((result) => result !== undefined);
   const dense = own.find((result) => result.densePerplexity !== undefined)?.densePerplexity;
   const rows = own.map((result) =>
     result.missing
-      ? [result.fit, 'no layer gains by it', '', '', '', '', '', '']
+      ? [result.fit, 'no layer gains by it', '', '', '', '', '', '', '']
       : [
           result.fit,
           `${result.layers} of ${result.of}`,
@@ -123,13 +123,25 @@ function tableOf(name, title) {
           percent(result.proposed),
           percent(result.recall, 2),
           percent(result.missed, 2),
+          // of layers without a predictor all is read
+          percent(result.share + judged * ((result.layers * result.proposed + result.of - result.layers) / result.of)),
           `${result.perplexity.toFixed(2)} (${(100 * (result.perplexity / dense - 1)).toFixed(2)} %)`,
         ],
   );
-  const head = ['fit', 'layers', 'of FFN bytes', 'active', 'proposed', 'recall', 'missed', 'perplexity (rise)'];
+  const head = [
+    'fit',
+    'layers',
+    'of FFN bytes',
+    'active',
+    'proposed',
+    'recall',
+    'missed',
+    'read to decide',
+    'perplexity (rise)',
+  ];
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return [
-    `**${title}**, perplexity without a plan ${dense?.toFixed(2)}`,
+    `**${title}**, perplexity without a plan ${dense?.toFixed(2)}, without a predictor ${percent(judged)} read to decide`,
     '',
     line(head),
     line(head.map(() => '---')),
@@ -145,7 +157,7 @@ function report() {
   if (from < 0 || to < 0) throw new Error(`compare: expected the lines ${start} and ${end} in ${page}, found none.`);
   const tables = Object.entries(run.models)
     .filter(([name]) => [...results.values()].some((result) => result.model === name))
-    .map(([name, { title }]) => tableOf(name, title));
+    .map(([name, model]) => tableOf(name, model));
   writeFileSync(page, `${before.slice(0, from)}${start}\n\n${tables.join('\n\n')}\n\n${before.slice(to)}`);
 }
 

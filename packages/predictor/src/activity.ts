@@ -9,7 +9,7 @@ export interface Activity {
   /** By layer: ||W_down[:, i]|| of each neuron, so that |h_i| times it is what the neuron adds. */
   readonly norms: readonly Float32Array[];
   /** By layer: the least |h_i| ||W_down[:, i]|| of an active neuron; absent: whatever is not zero is active. */
-  readonly bars?: readonly number[];
+  readonly thresholds?: readonly number[];
 }
 
 /** Whether zeros of the model's own say which neurons are active. */
@@ -26,13 +26,13 @@ export async function activityOf(
   const norms = everyLayer(spec, (layer) => columnNorms(subject, layer, ['down']));
   if (isRelu(spec)) return { norms };
   const { sketches, tokens } = await collectCett(subject, windows, norms, hear);
-  return { norms, bars: sketches.map((sketch) => sketch.crossing(cett * tokens)) };
+  return { norms, thresholds: sketches.map((sketch) => sketch.crossing(cett * tokens)) };
 }
 
 /** Of one row h [neurons] of a layer. */
-export function activeNeuron({ norms, bars }: Activity, layer: number): (h: number, neuron: number) => boolean {
-  const bar = bars?.[layer];
-  if (bar === undefined) return (h) => h !== 0;
+export function activeNeuron({ norms, thresholds }: Activity, layer: number): (h: number, neuron: number) => boolean {
+  const threshold = thresholds?.[layer];
+  if (threshold === undefined) return (h) => h !== 0;
   const own = norms[layer] as Float32Array;
-  return (h, neuron) => Math.abs(h) * own[neuron]! >= bar;
+  return (h, neuron) => Math.abs(h) * own[neuron]! >= threshold;
 }

@@ -62,9 +62,9 @@ export interface FitOptions {
   readonly cett?: number;
   /** Tokens of the text that predictors are fitted to. Default 65,536. */
   readonly tokens?: number;
-  /** Tokens behind them on which thresholds are set. Default 4,096. */
+  /** Tokens after them on which thresholds are set. Default 4,096. */
   readonly heldOutTokens?: number;
-  /** Tokens behind those on which the plan is tried. Default 4,096. */
+  /** Tokens after those on which the plan is tried. Default 4,096. */
   readonly trialTokens?: number;
   /** Tokens of a sequence; each begins at position 0. Default 512. */
   readonly window?: number;

@@ -158,11 +158,10 @@ function layerStart({ subject, options }: FitContext, samples: Samples, layer: n
   const { spec } = subject;
   const place = spec.ffn.kind === 'gated' ? 'gate' : 'up';
   const bias = subject.bias(layer, place);
-  const { threshold } = spec.ffn.activation;
-  const bar = isRelu(spec) ? threshold : 0;
+  const threshold = isRelu(spec) ? spec.ffn.activation.threshold : 0;
   return startFactors(inputSizes(samples.layers[layer]!, spec.hiddenSize), {
     judged: subject.weight(layer, place),
-    offset: (neuron) => (bias?.[neuron] ?? 0) - bar,
+    offset: (neuron) => (bias?.[neuron] ?? 0) - threshold,
     ...{ rank, relu: options.relu ?? false, seed: options.seed ?? 1 },
   });
 }

@@ -167,8 +167,8 @@ function defineFit(command: Command): void {
     )
     .option('--keep-all', 'keep predictors that read more than they save')
     .addOption(numeric('--tokens <n>', 'tokens to fit to', wholeFrom(2)).default(65_536))
-    .addOption(numeric('--held-out-tokens <n>', 'tokens behind them that set thresholds', wholeFrom(2)).default(4096))
-    .addOption(numeric('--trial-tokens <n>', 'tokens behind those to try the plan on', wholeFrom(2)).default(4096))
+    .addOption(numeric('--held-out-tokens <n>', 'tokens after them that set thresholds', wholeFrom(2)).default(4096))
+    .addOption(numeric('--trial-tokens <n>', 'tokens after those to try the plan on', wholeFrom(2)).default(4096))
     .addOption(numeric('--epochs <n>', 'passes over the tokens (default: 8)', wholeFrom(1)))
     .addOption(numeric('--learning-rate <x>', 'at the start (default: 0.002)', above0))
     .addOption(numeric('--seed <n>', 'of the order of tokens', wholeFrom(0)).default(1));
