@@ -13,6 +13,9 @@ const leastGain = 0.02;
 /** Plain steps before anything is drafted, and steps after which one is plain again: what one takes grows with the context. */
 const firstPlain = 3;
 const plainEvery = 64;
+/** The first drafts and their steps compile and warm up: they are short, and their times say nothing. */
+const untimed = 2;
+const untimedTokens = 1;
 /** What the newest step counts in a mean; how fast old tokens are forgotten in the acceptance. */
 const newest = 0.2;
 const forgetting = 0.95;
@@ -37,6 +40,9 @@ export class Pace {
   #compared = assumed.compared;
   #credit: number | undefined;
   #sincePlain = 0;
+  #verified = 0;
+  /** The most tokens of a draft that was timed: twice as many at most come next, since what they take is a guess. */
+  #longest = 1;
 
   get figures(): PaceFigures {
     return { acceptance: this.#accepted / this.#compared, plainMs: this.#plainMs, draftMs: this.#draftMs };
@@ -45,7 +51,8 @@ export class Pace {
   /** Tokens to draft before the next step, 0 to `most`. */
   next(most: number): number {
     if (this.#plainSteps < firstPlain || this.#sincePlain >= plainEvery) return 0;
-    const { gamma, gain } = this.#best(most);
+    if (this.#verified < untimed) return (this.#credit ?? 0) >= 0 ? Math.min(most, untimedTokens) : 0;
+    const { gamma, gain } = this.#best(Math.min(most, 2 * this.#longest));
     const credit = this.#credit ?? 0;
     if (gain > leastGain) return credit >= 0 ? gamma : 0;
     // a try costs at most about a step of two rows with one token drafted
@@ -70,10 +77,16 @@ export class Pace {
   }): void {
     const { drafted, draftMs, stepMs, accepted, compared } = took;
     this.#sincePlain++;
-    this.#draftMs = mixed(this.#draftMs, draftMs / drafted);
-    this.#stepMs[drafted + 1] = mixed(this.#stepMs[drafted + 1] ?? 0, stepMs);
     this.#accepted = forgetting ** compared * this.#accepted + accepted;
     this.#compared = forgetting ** compared * this.#compared + compared;
+    if (this.#verified++ < untimed) {
+      // it costs what such a step might when it is warm
+      this.#earn(Math.max((accepted + 1) * this.#plainMs - draftMs - stepMs, -this.#plainMs));
+      return;
+    }
+    this.#longest = Math.max(this.#longest, drafted);
+    this.#draftMs = mixed(this.#draftMs, draftMs / drafted);
+    this.#stepMs[drafted + 1] = mixed(this.#stepMs[drafted + 1] ?? 0, stepMs);
     this.#earn((accepted + 1) * this.#plainMs - draftMs - stepMs);
   }
 
