@@ -1,7 +1,7 @@
 // Where bytes come from: one file (`ByteSource`) and a model's folder (`ModelFiles`), whatever lies behind them.
 // Owns: the two interfaces, the rule for file names, reading text. Does not own: the folders (memory-files.ts,
 // http-files.ts, node/folder-files.ts), nor any format.
-import { aSignal, aText, aWhole, checkOptions, checkValue, RelufyError, show } from '@relufy/tensor';
+import { aSignal, aText, aWhole, checkOptions, checkValue, RelufyError, type RowFile, show } from '@relufy/tensor';
 import { malformed } from './malformed.js';
 
 /** Random access to the bytes of one file, wherever it lies. */
@@ -11,6 +11,8 @@ export interface ByteSource {
   readonly size: number;
   /** Where it lies on this machine, for whoever maps it. */
   readonly path?: string;
+  /** Opens it a second time for reads in steps, where the place can. */
+  readonly openRows?: () => RowFile;
   /** Exactly `length` bytes from `offset` on, or an error with code 'io'. Calls may overlap. */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;

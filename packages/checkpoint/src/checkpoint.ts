@@ -1,7 +1,7 @@
 // What a checkpoint is to the rest of Relufy: named tensors, read row by row, whatever the format.
 // Owns: the interfaces, joining the files of one checkpoint, the checks on a caller's request.
 // Does not own: any format (each format's folder gives `OpenedFile`s), nor what tensors a model needs (models does).
-import { type BlockDType, type FloatDType, RelufyError, show } from '@relufy/tensor';
+import { type BlockDType, type FloatDType, RelufyError, type RowFile, show } from '@relufy/tensor';
 import type { ByteSource } from './byte-source.js';
 import type { GgufValue } from './gguf/metadata.js';
 import { malformed } from './malformed.js';
@@ -20,7 +20,12 @@ export interface TensorInfo {
   /** Bytes as stored. */
   readonly byteLength: number;
   /** Where they lie as one run in a file of this machine. Only safetensors files say it. */
-  readonly place?: { readonly path: string; readonly firstByte: number };
+  readonly place?: {
+    readonly path: string;
+    readonly firstByte: number;
+    /** Opens the file for reads in steps, where its place can. */
+    readonly openRows?: () => RowFile;
+  };
 }
 
 export interface Rows {

@@ -9,6 +9,7 @@
 //    2 threads (see dot.ts for the machine): 29 / 14; one row a pass 13 / 8, two 18 / 10, four 24 / 14, sixteen 26 / 13.
 // 2. A last pass of fewer rows is padded with the last row times 0, which changes nothing either.
 // Memory: `sums` is private to the thread (L1 holds it); columns beyond `columns` are neither read nor written.
+import { placeOf } from './lists';
 import { bytesOf, floats, high, load1, loadRaw, low, madd, madd1, splat } from './simd';
 
 /** The k at place i of the list; without a list (0) the rows follow each other. */
@@ -44,9 +45,9 @@ import { bytesOf, floats, high, load1, loadRaw, low, madd, madd1, splat } from '
   return madd1(sum, load1<T>(w3), f32x4.extract_lane(x3, 0));
 }
 
-/** `w` and `x` stand at row 0 (without a list: the first row), `w` at my first column; `stride` is a whole row in bytes. */
+/** `w` and `x` stand at row 0 (without a list: the first row), `w` at my first column; `stride` is a whole row in bytes. `table`: see placeOf. */
 export function axpyList<T>(
-  sums: usize, columns: i32, w: usize, stride: usize, x: usize, list: usize, count: i32,
+  sums: usize, columns: i32, w: usize, stride: usize, x: usize, list: usize, count: i32, table: usize = 0,
 ): void {
   const last = count - 1;
   for (let i = 0; i < count; i += 8) {
@@ -66,14 +67,14 @@ export function axpyList<T>(
     const x5 = splat(i + 5 < count ? load<f32>(x + floats(k5)) : 0);
     const x6 = splat(i + 6 < count ? load<f32>(x + floats(k6)) : 0);
     const x7 = splat(i + 7 < count ? load<f32>(x + floats(k7)) : 0);
-    let w0 = w + <usize>k0 * stride;
-    let w1 = w + <usize>k1 * stride;
-    let w2 = w + <usize>k2 * stride;
-    let w3 = w + <usize>k3 * stride;
-    let w4 = w + <usize>k4 * stride;
-    let w5 = w + <usize>k5 * stride;
-    let w6 = w + <usize>k6 * stride;
-    let w7 = w + <usize>k7 * stride;
+    let w0 = w + placeOf(table, k0) * stride;
+    let w1 = w + placeOf(table, k1) * stride;
+    let w2 = w + placeOf(table, k2) * stride;
+    let w3 = w + placeOf(table, k3) * stride;
+    let w4 = w + placeOf(table, k4) * stride;
+    let w5 = w + placeOf(table, k5) * stride;
+    let w6 = w + placeOf(table, k6) * stride;
+    let w7 = w + placeOf(table, k7) * stride;
     let at = sums;
     for (const end = sums + floats(columns & ~7); at < end; at += 32) {
       add8<T>(at, w0, w1, w2, w3, x0, x1, x2, x3);

@@ -13,6 +13,7 @@
 import {
   blockBytes, halves, hasMinimum, Int4, isInt8, nibbles, rawUnit, rawHigh, rawLow, Uint4, wordsHigh, wordsLow,
 } from './block-format';
+import { placeOf } from './lists';
 import { floats, madd, splat } from './simd';
 import { mostTouched, touch } from './touch';
 
@@ -151,11 +152,11 @@ const minimaAt: usize = 128;
 
 /**
  * `w` stands at row 0 (without a list: the first row), `stride` is a whole row, `scalesAt` where its scales begin. My
- * columns are the `blocks` blocks from `first` on.
+ * columns are the `blocks` blocks from `first` on. `table`: see placeOf.
  */
 export function axpyBlocks<F>(
   sums: usize, w: usize, stride: usize, scalesAt: usize, first: i32, blocks: i32, x: usize, list: usize, count: i32,
-  scratch: usize,
+  scratch: usize, table: usize,
 ): void {
   const last = count - 1;
   const addresses = scratch + 8 * rowCoefficients;
@@ -170,7 +171,7 @@ export function axpyBlocks<F>(
     for (let i = 0; i < count; i += 8) {
       if (scattered && i % together == 0) {
         const rows = min(together, count - i);
-        for (let j = 0; j < rows; j++) store<u32>(addresses + floats(j), <u32>(w + <usize>rowAt(list, i + j) * stride));
+        for (let j = 0; j < rows; j++) store<u32>(addresses + floats(j), <u32>(w + placeOf(table, rowAt(list, i + j)) * stride));
         const sum = touch(addresses, rows, scales, <usize>some << 1);
         store<i32>(addresses, sum + touch(addresses, rows, offset, min(touchedBytes, <usize>some * blockBytes<F>())));
       }
@@ -178,21 +179,21 @@ export function axpyBlocks<F>(
         const k = rowAt(list, min(i + j, last));
         const value: f32 = i + j < count ? load<f32>(x + floats(k)) : 0;
         const to = scratch + <usize>j * rowCoefficients;
-        const at = w + <usize>k * stride + scales;
+        const at = w + placeOf(table, k) * stride + scales;
         if (hasMinimum<F>()) {
           coefficients(to, at, 1, rawUnit<F>(), some);
           coefficients(to + minimaAt, at + (scalesAt >> 3), 1, 1, some); // sixteen bytes of values have two of a scale
           store<f32>(addresses + floats(j), value);
         } else coefficients(to, at, value, rawUnit<F>(), some);
       }
-      let w0 = w + <usize>rowAt(list, i) * stride + offset;
-      let w1 = w + <usize>rowAt(list, min(i + 1, last)) * stride + offset;
-      let w2 = w + <usize>rowAt(list, min(i + 2, last)) * stride + offset;
-      let w3 = w + <usize>rowAt(list, min(i + 3, last)) * stride + offset;
-      let w4 = w + <usize>rowAt(list, min(i + 4, last)) * stride + offset;
-      let w5 = w + <usize>rowAt(list, min(i + 5, last)) * stride + offset;
-      let w6 = w + <usize>rowAt(list, min(i + 6, last)) * stride + offset;
-      let w7 = w + <usize>rowAt(list, min(i + 7, last)) * stride + offset;
+      let w0 = w + placeOf(table, rowAt(list, i)) * stride + offset;
+      let w1 = w + placeOf(table, rowAt(list, min(i + 1, last))) * stride + offset;
+      let w2 = w + placeOf(table, rowAt(list, min(i + 2, last))) * stride + offset;
+      let w3 = w + placeOf(table, rowAt(list, min(i + 3, last))) * stride + offset;
+      let w4 = w + placeOf(table, rowAt(list, min(i + 4, last))) * stride + offset;
+      let w5 = w + placeOf(table, rowAt(list, min(i + 5, last))) * stride + offset;
+      let w6 = w + placeOf(table, rowAt(list, min(i + 6, last))) * stride + offset;
+      let w7 = w + placeOf(table, rowAt(list, min(i + 7, last))) * stride + offset;
       let c = scratch;
       let at = from;
       for (const end = from + (<usize>some << 7); at < end; at += 128, c += 4) {

@@ -13,7 +13,7 @@ import { gemmBlocks, gemmBlockScratch } from './block-gemm';
 import { linearTransposedBlocks } from './block-transposed';
 import { at, finish } from './finish';
 import { GemvRows, Linear } from './generated/ops';
-import { lines, lowerBound, setCursors } from './lists';
+import { lines, lowerBound, placeOf, setCursors } from './lists';
 import { floats, share } from './simd';
 import { touch, touchedRows } from './touch';
 
@@ -57,9 +57,10 @@ function prepareRows<F>(to: usize, x: usize, xScales: usize, xSums: usize, rows:
   return list ? load<i32>(list + floats(i)) : first + i;
 }
 
-/** out[n] = residual[n] + (w[n] . x + bias[n]) for n = list[0 .. count), or first .. first + count without a list (0). */
+/** out[n] = residual[n] + (w[n] . x + bias[n]) for n = list[0 .. count), or first .. first + count without a list (0). `table`: see placeOf. */
 function gemvBlocks<F>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, inWidth: i32, list: usize, first: i32, count: i32, scratch: usize,
+  table: usize = 0,
 ): void {
   if (count <= 0) return;
   const stride = blockRowBytes<F>(inWidth);
@@ -70,7 +71,7 @@ function gemvBlocks<F>(
   if (100 * <i64>count >= denseShare * <i64>span) {
     for (let i = 0; i < count; i++) {
       const n = output(list, first, i);
-      const row = w + <usize>n * stride;
+      const row = w + placeOf(table, n) * stride;
       finish(out + floats(n), at(residual, n), at(bias, n), dotBlocks<F>(row, row + scales, row + minima, x, groups, scratch));
     }
     return;
@@ -79,7 +80,7 @@ function gemvBlocks<F>(
   const addresses = scratch + addressesAt;
   for (let i = 0; i < count; i += together) {
     const rows = min(together, count - i);
-    for (let j = 0; j < rows; j++) store<u32>(addresses + floats(j), <u32>(w + <usize>output(list, first, i + j) * stride));
+    for (let j = 0; j < rows; j++) store<u32>(addresses + floats(j), <u32>(w + placeOf(table, output(list, first, i + j)) * stride));
     store<i32>(scratch + touchedAt, touch(addresses, rows, 0, stride));
     for (let j = 0; j < rows; j++) {
       const n = output(list, first, i + j);
@@ -125,6 +126,7 @@ export function gemvRowsBlocks<F>(op: usize, rows: i32, thread: i32, threads: i3
   const out = GemvRows.out(op);
   const active = GemvRows.active(op);
   const counts = GemvRows.activeCount(op);
+  const table = GemvRows.table(op);
   const cursors = scratch + cursorsAt;
   const x = cursors + lines(rows);
   startDots(scratch);
@@ -134,13 +136,14 @@ export function gemvRowsBlocks<F>(op: usize, rows: i32, thread: i32, threads: i3
     const to = share(count, listUnit, thread + 1, threads);
     if (from == to) return;
     prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), 1, inWidth, false);
-    return gemvBlocks<F>(x, w, bias, 0, out, inWidth, active + floats(from), 0, to - from, scratch);
+    return gemvBlocks<F>(x, w, bias, 0, out, inWidth, active + floats(from), 0, to - from, scratch, table);
   }
   const first = share(outWidth, 16, thread, threads);
   const last = share(outWidth, 16, thread + 1, threads);
   const total = setCursors(cursors, active, counts, outWidth, rows, first, last);
   if (total == 0) return;
-  const dense = rows >= gemmRows && <f32>total >= denseRows * <f32>(rows * (last - first));
+  // with a table, rows that are not listed are not there
+  const dense = rows >= gemmRows && !table && <f32>total >= denseRows * <f32>(rows * (last - first));
   prepareRows<F>(x, GemvRows.x(op), GemvRows.xScales(op), GemvRows.xSums(op), rows, inWidth, dense);
   if (dense)
     return gemmBlocks<F>(x, w, bias, 0, out, rows, inWidth, outWidth, first, last, scratch, active, counts, cursors);
@@ -153,6 +156,7 @@ export function gemvRowsBlocks<F>(op: usize, rows: i32, thread: i32, threads: i3
       store<i32>(cursors + floats(r), from + count);
       gemvBlocks<F>(
         x + <usize>r * preparedBytes(inWidth), w, bias, 0, out + floats(r * outWidth), inWidth, list, 0, count, scratch,
+        table,
       );
     }
 }

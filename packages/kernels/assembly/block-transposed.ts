@@ -53,31 +53,32 @@ export function transposedBlocksShared(inWidth: i32, outWidth: i32): usize {
 /** A product over a transposed weight, whatever op it belongs to: x, bias, residual and out are whole. */
 function transposedBlocks<F>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, rows: i32, inWidth: i32, outWidth: i32,
-  active: usize, counts: usize, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+  active: usize, counts: usize, table: usize, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
 ): void {
   if (rows == 1 && partsOf(inWidth) > 1)
-    return oneRow<F>(x, w, bias, residual, out, inWidth, outWidth, active, counts, thread, threads, scratch, shared, sync);
+    return oneRow<F>(x, w, bias, residual, out, inWidth, outWidth, active, counts, table, thread, threads, scratch, shared, sync);
   const blocks = blocksOf(outWidth);
   const first = share(blocks, 1, thread, threads);
   const last = share(blocks, 1, thread + 1, threads);
   if (first == last || rows == 0) return;
   let total = active ? 0 : rows * inWidth;
   if (active) for (let r = 0; r < rows; r++) total += load<i32>(counts + floats(r));
-  if (rows >= gemmRows && <f32>total >= denseRows * <f32>(rows * inWidth))
+  // with a table, rows that are not listed are not there
+  if (rows >= gemmRows && !table && <f32>total >= denseRows * <f32>(rows * inWidth))
     return gemmTransposedBlocks<F>(x, w, bias, residual, out, rows, inWidth, outWidth, first, last, scratch);
   // one row: all columns at once, since a weight row is read in one run
   const step = rows == 1 ? last - first : sumBlocks;
   for (let b = first; b < last; b += step)
     for (let r0 = 0; r0 < rows; r0 += sumRows)
       addRows<F>(
-        x, w, bias, residual, out, r0, min(rows, r0 + sumRows), inWidth, outWidth, active, counts, b, min(step, last - b), scratch,
+        x, w, bias, residual, out, r0, min(rows, r0 + sumRows), inWidth, outWidth, active, counts, table, b, min(step, last - b), scratch,
       );
 }
 
 /** One row, whose inputs have parts: this thread's parts, then its columns of all of them. */
 function oneRow<F>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, inWidth: i32, outWidth: i32, active: usize, counts: usize,
-  thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
+  table: usize, thread: i32, threads: i32, scratch: usize, shared: usize, sync: usize,
 ): void {
   const parts = partsOf(inWidth);
   const blocks = blocksOf(outWidth);
@@ -91,12 +92,12 @@ function oneRow<F>(
     const end = partStart(inWidth, part + 1);
     memory.fill(sums, 0, floats(columns));
     if (!active) {
-      axpyBlocks<F>(sums, w + <usize>k * stride, stride, scales, 0, blocks, x + floats(k), 0, end - k, scratch);
+      axpyBlocks<F>(sums, w + <usize>k * stride, stride, scales, 0, blocks, x + floats(k), 0, end - k, scratch, 0);
       continue;
     }
     const from = lowerBound(active, load<i32>(counts), k);
     const to = lowerBound(active, load<i32>(counts), end);
-    axpyBlocks<F>(sums, w, stride, scales, 0, blocks, x, active + floats(from), to - from, scratch);
+    axpyBlocks<F>(sums, w, stride, scales, 0, blocks, x, active + floats(from), to - from, scratch, table);
   }
   barrier(sync, threads);
   const c = share(blocks, 1, thread, threads) * blockSize;
@@ -109,7 +110,7 @@ function oneRow<F>(
 /** Rows [r0, r1), the columns of `blocks` blocks from `first` on. */
 function addRows<F>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, r0: i32, r1: i32, inWidth: i32, outWidth: i32,
-  active: usize, counts: usize, first: i32, blocks: i32, scratch: usize,
+  active: usize, counts: usize, table: usize, first: i32, blocks: i32, scratch: usize,
 ): void {
   const stride = blockRowBytes<F>(outWidth);
   const scales = scalesAt<F>(outWidth);
@@ -130,7 +131,7 @@ function addRows<F>(
         const mine = sums + floats((r - r0) * columns);
         const row = x + floats(r * inWidth);
         if (!active) {
-          axpyBlocks<F>(mine, w + <usize>k * stride, stride, scales, first, blocks, row + floats(k), 0, next - k, scratch);
+          axpyBlocks<F>(mine, w + <usize>k * stride, stride, scales, first, blocks, row + floats(k), 0, next - k, scratch, 0);
           continue;
         }
         const cursor = cursors + floats(r - r0);
@@ -139,7 +140,7 @@ function addRows<F>(
         const left = load<i32>(counts + floats(r)) - from;
         const some = next == inWidth ? left : lowerBound(list, left, next);
         store<i32>(cursor, from + some);
-        axpyBlocks<F>(mine, w, stride, scales, first, blocks, row, list, some, scratch);
+        axpyBlocks<F>(mine, w, stride, scales, first, blocks, row, list, some, scratch, table);
       }
     }
     addPart(sums, levels, part, parts, count);
@@ -251,7 +252,7 @@ export function linearTransposedBlocks<F>(
 ): void {
   transposedBlocks<F>(
     Linear.x(op), Linear.w(op), Linear.bias(op), Linear.residual(op), Linear.out(op), rows, Linear.inWidth(op),
-    Linear.outWidth(op), 0, 0, thread, threads, scratch, shared, sync,
+    Linear.outWidth(op), 0, 0, 0, thread, threads, scratch, shared, sync,
   );
 }
 
@@ -260,6 +261,6 @@ export function axpyRowsBlocks<F>(
 ): void {
   transposedBlocks<F>(
     AxpyRows.x(op), AxpyRows.w(op), AxpyRows.bias(op), AxpyRows.residual(op), AxpyRows.out(op), rows, AxpyRows.inWidth(op),
-    AxpyRows.outWidth(op), AxpyRows.active(op), AxpyRows.activeCount(op), thread, threads, scratch, shared, sync,
+    AxpyRows.outWidth(op), AxpyRows.active(op), AxpyRows.activeCount(op), AxpyRows.table(op), thread, threads, scratch, shared, sync,
   );
 }

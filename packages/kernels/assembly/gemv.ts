@@ -1,6 +1,7 @@
 // One row over listed or consecutive outputs of a row-major weight: which of the two ways of dot.ts to take.
 import { dot, dotEach, dotRows, rowAddress, rowSum } from './dot';
 import { at, finish } from './finish';
+import { placeOf } from './lists';
 import { bytesOf, floats } from './simd';
 
 /**
@@ -21,9 +22,10 @@ const oneRowBytes: usize = 24576;
   return list ? load<i32>(list + floats(i)) : first + i;
 }
 
-/** out[n] = residual[n] + (w[n] . x + bias[n]) for n = list[0 .. count), or first .. first + count without a list (0). */
+/** out[n] = residual[n] + (w[n] . x + bias[n]) for n = list[0 .. count), or first .. first + count without a list (0). `table`: see placeOf. */
 export function gemv<T>(
   x: usize, w: usize, bias: usize, residual: usize, out: usize, inWidth: i32, list: usize, first: i32, count: i32, scratch: usize,
+  table: usize = 0,
 ): void {
   if (count <= 0) return;
   const stride = bytesOf<T>(inWidth);
@@ -31,13 +33,13 @@ export function gemv<T>(
   if (floats(inWidth) + stride <= oneRowBytes && 100 * <i64>count >= denseShare<T>() * <i64>span) {
     for (let i = 0; i < count; i++) {
       const n = output(list, first, i);
-      finish(out + floats(n), at(residual, n), at(bias, n), dot<T>(x, w + <usize>n * stride, inWidth));
+      finish(out + floats(n), at(residual, n), at(bias, n), dot<T>(x, w + placeOf(table, n) * stride, inWidth));
     }
     return;
   }
   for (let i = 0; i < count; i += dotRows) {
     const rows = min(dotRows, count - i);
-    for (let j = 0; j < rows; j++) store<u32>(rowAddress(scratch, j), <u32>(w + <usize>output(list, first, i + j) * stride));
+    for (let j = 0; j < rows; j++) store<u32>(rowAddress(scratch, j), <u32>(w + placeOf(table, output(list, first, i + j)) * stride));
     dotEach<T>(x, inWidth, rows, scratch);
     for (let j = 0; j < rows; j++) {
       const n = output(list, first, i + j);

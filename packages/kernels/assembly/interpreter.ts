@@ -9,6 +9,7 @@ import { activate, multiply } from './activation';
 import { attention, storeKv } from './attention';
 import { stream, streamRead } from './bench';
 import { concat } from './concat';
+import { fetchRows } from './fetch';
 import { gather } from './gather';
 import {
   Activate,
@@ -17,6 +18,7 @@ import {
   AxpyRows,
   Concat,
   countRows,
+  FetchRows,
   Gather,
   GemvRows,
   HeadNorm,
@@ -89,6 +91,7 @@ export function step(
     case AgreeingSigns.code:
       return agreeingSigns(op, pick(AgreeingSigns.count(op), rows, outputs), t, threads, scratch);
     case MarkActive.code: return markActive(op, pick(MarkActive.count(op), rows, outputs), t, threads);
+    case FetchRows.code: return fetchRows(op, pick(FetchRows.count(op), rows, outputs), t, threads, sync);
     case RoundRow.code: return roundRow(op, pick(RoundRow.count(op), rows, outputs), t, threads);
     case Quantize.code: return quantize(op, pick(Quantize.count(op), rows, outputs), t, threads, scratch);
     case LogProb.code: return logProb(op, pick(LogProb.count(op), rows, outputs), t, threads);

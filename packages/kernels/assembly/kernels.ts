@@ -4,6 +4,7 @@ export { attention, expScores, storeKv } from './attention';
 export { tileBlocks } from './block-gemm';
 export { tileTransposedBlocks } from './block-transposed';
 export { concat } from './concat';
+export { fetchRows } from './fetch';
 export { gather } from './gather';
 export { tile } from './gemm';
 export { tileTransposed } from './gemm-transposed';

@@ -6,6 +6,11 @@ import { floats } from './simd';
   return (floats(count) + 63) & ~63;
 }
 
+/** Where row n of a weight lies: at n, or where a table says. */
+@inline export function placeOf(table: usize, n: i32): usize {
+  return <usize>(table ? load<i32>(table + floats(n)) : n);
+}
+
 /** The first place of an ascending list whose value is not below `bound`. */
 export function lowerBound(list: usize, count: i32, bound: i32): i32 {
   let low = 0;

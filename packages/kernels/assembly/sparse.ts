@@ -22,7 +22,7 @@ import { gemm, gemmScratch } from './gemm';
 import { AxpyRows, dtypeBf16, dtypeF32, dtypeInt4, dtypeInt8, dtypeUint4, GemvRows } from './generated/ops';
 import { gemv } from './gemv';
 import { denseTransposed, denseTransposedScratch, gemmPays } from './linear';
-import { lines, lowerBound, setCursors } from './lists';
+import { lines, lowerBound, placeOf, setCursors } from './lists';
 import { bytesOf, floats, largestShare, load1, load4, share } from './simd';
 
 /** Rows that want a weight, on average, from which on it pays to hold the weight and pass the rows. */
@@ -68,7 +68,7 @@ function gemvShared<T>(op: usize, rows: i32, first: i32, last: i32, scratch: usi
       store<i32>(members + floats(count++), r);
     }
     if (count == 0) continue;
-    let w = GemvRows.w(op) + <usize>n * bytesOf<T>(inWidth);
+    let w = GemvRows.w(op) + placeOf(GemvRows.table(op), n) * bytesOf<T>(inWidth);
     if (sizeof<T>() != 4) {
       widen<T>(row, w, inWidth);
       w = row;
@@ -95,18 +95,20 @@ function gemvRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
   const out = GemvRows.out(op);
   const active = GemvRows.active(op);
   const counts = GemvRows.activeCount(op);
+  const table = GemvRows.table(op);
   if (rows == 1) {
     const count = load<i32>(counts);
     const from = share(count, dotRows, thread, threads);
     const to = share(count, dotRows, thread + 1, threads);
-    return gemv<T>(x, w, bias, 0, out, inWidth, active + floats(from), 0, to - from, scratch);
+    return gemv<T>(x, w, bias, 0, out, inWidth, active + floats(from), 0, to - from, scratch, table);
   }
   const first = share(outWidth, 16, thread, threads);
   const last = share(outWidth, 16, thread + 1, threads);
   const cursors = scratch + extraAt;
   const total = setCursors(cursors, active, counts, outWidth, rows, first, last);
   if (gemmPays<T>(rows)) {
-    if (<f32>total >= denseGemv * <f32>(rows * (last - first)))
+    // with a table, rows that are not listed are not there
+    if (!table && <f32>total >= denseGemv * <f32>(rows * (last - first)))
       return gemm<T>(x, w, bias, 0, out, rows, inWidth, outWidth, first, last, scratch, active, counts, cursors);
     if (total >= sharedRows * (last - first)) return gemvShared<T>(op, rows, first, last, scratch, cursors);
   }
@@ -118,7 +120,7 @@ function gemvRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
       const list = active + floats(r * outWidth + from);
       const count = lowerBound(list, load<i32>(counts + floats(r)) - from, min(last, n + block));
       store<i32>(cursors + floats(r), from + count);
-      gemv<T>(x + floats(r * inWidth), w, bias, 0, out + floats(r * outWidth), inWidth, list, 0, count, scratch);
+      gemv<T>(x + floats(r * inWidth), w, bias, 0, out + floats(r * outWidth), inWidth, list, 0, count, scratch, table);
     }
 }
 
@@ -169,7 +171,7 @@ function axpyShared<T>(op: usize, rows: i32, first: i32, columns: i32, scratch: 
         store<i32>(cursor, from + count);
         axpyList<T>(
           scratch + floats((r - r0) * columns), columns, w, bytesOf<T>(outWidth), AxpyRows.x(op) + floats(r * inWidth),
-          list + floats(from), count,
+          list + floats(from), count, AxpyRows.table(op),
         );
       }
     for (let r = r0; r < r1; r++) {
@@ -191,12 +193,13 @@ function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
   const residual = AxpyRows.residual(op);
   const out = AxpyRows.out(op);
   const counts = AxpyRows.activeCount(op);
+  const table = AxpyRows.table(op);
   const first = share(outWidth, columnUnit, thread, threads);
   const columns = share(outWidth, columnUnit, thread + 1, threads) - first;
   if (columns == 0) return;
   let total = 0;
   for (let r = 0; r < rows; r++) total += load<i32>(counts + floats(r));
-  if (rows > 1 && <f32>total >= denseAxpy * <f32>(rows * inWidth))
+  if (rows > 1 && !table && <f32>total >= denseAxpy * <f32>(rows * inWidth))
     return denseTransposed<T>(x, w, bias, residual, out, rows, inWidth, outWidth, first, first + columns, scratch);
   if (rows > 1 && total >= inWidth) {
     for (let c = 0; c < columns; c += axpyBlockColumns)
@@ -207,7 +210,7 @@ function axpyRowsOf<T>(op: usize, rows: i32, thread: i32, threads: i32, scratch:
     memory.fill(scratch, 0, floats(columns));
     axpyList<T>(
       scratch, columns, w + bytesOf<T>(first), bytesOf<T>(outWidth), x + floats(r * inWidth),
-      AxpyRows.active(op) + floats(r * inWidth), load<i32>(counts + floats(r)),
+      AxpyRows.active(op) + floats(r * inWidth), load<i32>(counts + floats(r)), table,
     );
     const place = r * outWidth + first;
     finishRun(out + floats(place), at(residual, place), at(bias, first), scratch, columns);

@@ -65,7 +65,13 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
     const reason = sharing.available ? 'sharedMemory: false' : sharing.reason;
     const modules = modulesFor(platform, 'single', relaxed);
     const sizes = sizesOf(await modules('inference'), false);
-    return new Wasm(new LocalEngine(modules), sizes, 1, false, `wasm: ${simd}, 1 thread, the calling one (${reason})`);
+    return new Wasm(
+      new LocalEngine(modules, platform.readFile),
+      sizes,
+      1,
+      false,
+      `wasm: ${simd}, 1 thread, the calling one (${reason})`,
+    );
   } catch (error) {
     if (RelufyError.is(error)) throw error;
     const why = error instanceof Error ? error.message : String(error);

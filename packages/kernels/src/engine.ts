@@ -1,10 +1,13 @@
 // Where steps run: on a team of workers (team.ts), or on the calling thread where memory cannot be shared (here).
 import { RelufyError, yieldToEventLoop } from '@relufy/tensor';
+import type { ReadFile } from './fetch-rows.js';
 import type { KernelSet, Modules } from './modules.js';
 import { instantiate, profileOps, type RunKernel, type StepCall } from './protocol.js';
 
 /** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
 export interface Engine {
+  /** Whether a step can read rows of files. */
+  readonly readsFiles: boolean;
   /** Makes a session's memory, with its barrier at that address, known to a set of kernels; gives their number for steps. */
   open(memory: WebAssembly.Memory, kernels: KernelSet, barrier: number): Promise<number>;
   run(call: StepCall): Promise<void>;
@@ -18,17 +21,23 @@ export interface Engine {
 /** One thread, the caller's: a step blocks it, so the event loop gets a turn before each. */
 export class LocalEngine implements Engine {
   readonly #modules: Modules;
+  readonly #readFile: ReadFile | undefined;
   readonly #instances = new Map<number, RunKernel>();
   #opened = 0;
 
-  constructor(modules: Modules) {
+  constructor(modules: Modules, readFile?: ReadFile) {
     this.#modules = modules;
+    this.#readFile = readFile;
+  }
+
+  get readsFiles(): boolean {
+    return this.#readFile !== undefined;
   }
 
   async open(memory: WebAssembly.Memory, kernels: KernelSet): Promise<number> {
     const module = await this.#modules(kernels);
     const session = this.#opened++;
-    this.#instances.set(session, instantiate(module, memory));
+    this.#instances.set(session, instantiate(module, memory, this.#readFile));
     return session;
   }
 

@@ -6,8 +6,8 @@
 // largest need, a part for each thread), what threads share in an op, and one arena of activations (the largest plan).
 import {
   type BufferDecl,
-  byteCount,
   encodeProgram,
+  heldBytes,
   type Program,
   recordWords,
   type StepLimits,
@@ -34,7 +34,7 @@ export function layOutBuffers(buffers: readonly BufferDecl[], limits: StepLimits
   let unit = 1 + barrierUnits;
   for (const buffer of buffers) {
     offsets.set(buffer.name, unit);
-    unit += toUnits(byteCount(buffer, limits));
+    unit += toUnits(heldBytes(buffer, limits));
   }
   return { barrierUnit: 1, offsets, totalUnits: unit };
 }

@@ -1,5 +1,5 @@
 // Node: files, worker threads, and the number of physical cores.
-import { readFileSync } from 'node:fs';
+import { readFileSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import { setFlagsFromString } from 'node:v8';
@@ -22,6 +22,8 @@ export const nodePlatform: Platform = {
 
   // V8 11.3 (Node 20) takes the instructions with a flag, and computes wrong results
   relaxedSimd: !/^(\d|10|11\.[0-3])\./.test(process.versions.v8),
+
+  readFile: readSync,
 
   compile: async (build) => WebAssembly.compile(await readBeside(wasm[build])),
 

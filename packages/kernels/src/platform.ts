@@ -1,6 +1,8 @@
 // What the backend needs of the place it runs in. node-platform.ts and browser-platform.ts are the two; everything else
 // in this package is neutral.
 
+import type { ReadFile } from './fetch-rows.js';
+
 /** What build-wasm.mjs makes: shared memory or not, each for engines with relaxed SIMD too, and with training's kernels. */
 export type Build = `${'threads' | 'single'}${'' | '-relaxed'}` | `training-${'threads' | 'single'}`;
 
@@ -15,6 +17,8 @@ export interface Platform {
   processors(): number;
   /** `false` where relaxed SIMD hides after a flag because it computes wrong results. */
   readonly relaxedSimd: boolean;
+  /** Reads a file at a position, at once, where its number is known in every thread. */
+  readonly readFile?: ReadFile;
   compile(build: Build): Promise<WebAssembly.Module>;
   startWorker(events: WorkerEvents): WorkerHandle;
   /** Collects garbage now, where the place allows it. */

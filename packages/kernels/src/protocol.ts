@@ -5,6 +5,7 @@
 // words, then stores a new command (generation << 10 | participants) in both, or in word 0 where one worker is enough, and
 // notifies once. Workers 0 .. participants - 1 act, the others go back to sleep; they read nothing else, so that the host
 // may write the next command while they wake up.
+import { fetchImports, type ReadFile } from './fetch-rows.js';
 
 /** Words of the control block, an Int32Array. */
 export const controlWord = {
@@ -93,9 +94,13 @@ export type RunKernel = (
   barrier: number,
 ) => void;
 
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): RunKernel {
+export function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  readFile: ReadFile | undefined,
+): RunKernel {
   const now = () => performance.now();
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, now } });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, now, ...fetchImports(memory, readFile) } });
   return exports.run as RunKernel;
 }
 

@@ -43,6 +43,7 @@ interface Opened {
 
 /** Runs so many threads' shares one after the other, and looks at what lies behind each one's scratch. */
 class GuardedEngine implements Engine {
+  readonly readsFiles = false;
   readonly #threads: number;
   readonly #needs: readonly Need[];
   readonly #guardBytes: number;
@@ -55,7 +56,7 @@ class GuardedEngine implements Engine {
   }
 
   async open(memory: WebAssembly.Memory, kernels: 'inference' | 'training'): Promise<number> {
-    return this.#opened.push({ memory, run: instantiate(await modules(kernels), memory) }) - 1;
+    return this.#opened.push({ memory, run: instantiate(await modules(kernels), memory, undefined) }) - 1;
   }
 
   async run(call: StepCall): Promise<void> {

@@ -3,6 +3,7 @@
 import {
   type BufferDecl,
   type BufferView,
+  checkInMemory,
   checkProgram,
   checkStep,
   encodeProgram,
@@ -18,6 +19,8 @@ import {
   readElements,
   type Step,
   type StepLimits,
+  type StoredPlace,
+  StoredRows,
   show,
   trainingOpTable,
   unitBytes,
@@ -26,6 +29,7 @@ import {
   viewTypes,
 } from '@relufy/tensor';
 import type { Engine } from './engine.js';
+import { writePlace } from './fetch-rows.js';
 import {
   type BufferLayout,
   layOutBuffers,
@@ -73,6 +77,7 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
   /** The numbers by which the engine knows the memory, one a set of kernels that is open. */
   readonly #numbers = new Map<KernelSet, number>();
   readonly #opening = new Map<KernelSet, Promise<void>>();
+  readonly #stored = new StoredRows();
   #memory: WebAssembly.Memory | undefined;
   #running = 0;
   #scratchUnit = 0;
@@ -122,7 +127,20 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     const memory = this.#alive();
     const decl = this.#buffers.get(buffer);
     if (decl === undefined) throw new Error(`internal: no buffer ${show(buffer)}`);
+    checkInMemory(decl);
     return this.#viewAt(memory, decl, this.#layout.offsets.get(buffer) as number);
+  }
+
+  attach(buffer: string, place: StoredPlace): void {
+    const memory = this.#alive();
+    const { file, firstByte } = place;
+    this.#stored.attach(this.#buffers.get(buffer) as BufferDecl, place);
+    if (file.descriptor === undefined || !this.#engine.readsFiles)
+      throw new RelufyError(
+        'backend',
+        `wasm backend: expected Node, where a step can read rows of ${file.path}, got another engine. Load without memoryBudget.`,
+      );
+    writePlace(memory.buffer, (this.#layout.offsets.get(buffer) as number) * unitBytes, file.descriptor, firstByte);
   }
 
   load(program: Program): WasmProgram {
@@ -153,8 +171,10 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
       program,
       view,
       read: (buffer, from, to) => readElements(buffer, view(buffer), from, to),
-      run: (step, from = 0, to = program.ops.length) =>
-        this.#track(placed, () => this.#engine.run(call(step, from, to))),
+      run: async (step, from = 0, to = program.ops.length) => {
+        await this.#track(placed, () => this.#engine.run(call(step, from, to)));
+        if (this.#memory !== undefined) this.#stored.afterStep(program, (buffer) => this.view(buffer));
+      },
       profile: (step) => this.#track(placed, () => this.#engine.profile(call(step, 0, program.ops.length))),
     };
   }
@@ -172,6 +192,7 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     const large = this.memoryBytes >= worthCollecting;
     this.#memory = undefined;
     for (const number of this.#numbers.values()) await this.#engine.close(number, large).catch(() => {}); // a team that died has closed everything
+    this.#stored.close();
   }
 
   /** Lays out what follows the buffers anew with one program more, grows the memory, and writes all records. */

@@ -24,8 +24,9 @@ export function sizesOf(module: WebAssembly.Module, shared: boolean): KernelSize
   const before = known.get(module);
   if (before !== undefined) return before;
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared });
-  // a clock is imported by what runs steps; sizes need none
-  const env = { memory, now: () => 0 };
+  // what runs steps imports a clock and reads of files; sizes need none
+  const none = () => 0;
+  const env = { memory, now: none, readRows: none };
   const asked = new WebAssembly.Instance(module, { env }).exports as unknown as Exports;
   const words = new Uint32Array(memory.buffer, recordAt, recordWords);
   const sizes: KernelSizes = {

@@ -220,6 +220,7 @@ export async function joinTeam(
     throw error;
   }
   return {
+    readsFiles: platform.readFile !== undefined,
     open: async (memory, kernels, barrier) => joined.open(await modules(kernels), memory, barrier, threads),
     run: (call) => joined.run(call, threads, everyThread),
     profile: (call) => joined.profile(call, threads),

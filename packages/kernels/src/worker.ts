@@ -3,6 +3,7 @@
 // Owns its instances, one a session. A trap is not caught: the worker dies of it, and team.ts reports that.
 // Built as one file without imports or exports, which runs as a module and as a script alike: bundlers copy it as it is.
 import { findCollector } from './collect.js';
+import type { ReadFile } from './fetch-rows.js';
 import {
   action,
   barrierWord,
@@ -21,14 +22,16 @@ interface Port {
   post(message: WorkerMessage): void;
   listen(hear: (message: HostMessage) => void): void;
   readonly collect?: () => void;
+  readonly readFile?: ReadFile;
 }
 
-type BuiltIn = <Name extends 'worker_threads' | 'v8' | 'vm'>(
+type BuiltIn = <Name extends 'worker_threads' | 'v8' | 'vm' | 'fs'>(
   name: `node:${Name}`,
 ) => {
   worker_threads: typeof import('node:worker_threads');
   v8: typeof import('node:v8');
   vm: typeof import('node:vm');
+  fs: typeof import('node:fs');
 }[Name];
 
 /** The thread's line to the host; undefined where this is no thread of Node. Nothing is imported, so nothing is bundled. */
@@ -38,6 +41,7 @@ function nodePort(): Port | undefined {
   if (!getBuiltinModule || !parentPort) return undefined;
   return {
     collect: findCollector(getBuiltinModule('node:v8'), getBuiltinModule('node:vm')),
+    readFile: getBuiltinModule('node:fs').readSync,
     post: (message) => parentPort.postMessage(message),
     listen: (hear) => parentPort.on('message', hear),
   };
@@ -120,7 +124,7 @@ function serve(port: Port): void {
       barriers.delete(message.session);
       if (message.collect) port.collect?.();
     } else {
-      instances.set(message.session, instantiate(message.module, message.memory));
+      instances.set(message.session, instantiate(message.module, message.memory, port.readFile));
       barriers.set(message.session, new Int32Array(message.memory.buffer, message.barrier, barrierWords));
     }
     port.post(0);

@@ -1,9 +1,17 @@
 // The buffers of a decoder that outlive a step: weights, KV cache, inputs, with their layouts, from the spec alone.
 // Does not own what fills them (load-weights.ts) or the ops over them (decoder-builder.ts).
-import type { BufferDecl, Dim, DType, StepLimits } from '@relufy/tensor';
+import {
+  type BufferDecl,
+  type Dim,
+  type DType,
+  fetchCounters,
+  RelufyError,
+  type StepLimits,
+  slotFields,
+} from '@relufy/tensor';
 import { type MaskPlace, type PredictorDType, placesName, placeWidth, predictsAt } from './masks.js';
 import { partialBuffers } from './partial-predictor.js';
-import { projections, type Role } from './projections.js';
+import { listedNeuronRoles, projections, type Role } from './projections.js';
 import { signBuffers } from './sign-predictor.js';
 import { headRows, type ModelSpec } from './spec.js';
 
@@ -18,6 +26,8 @@ export interface DecoderOptions {
   readonly matrixDType: (buffer: string, transposed: boolean) => DType;
   /** The format of keys and values. Default: f32. */
   readonly kvCache?: KvCacheDType;
+  /** Rows of neurons stay in the checkpoint's file, but for those in so many slots, which all layers share. */
+  readonly neuronSlots?: number | undefined;
   /** Weights are state, which programs may write, and programs can be differentiated. */
   readonly trained?: boolean;
 }
@@ -28,14 +38,15 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   const buffers: BufferDecl[] = [];
   const add = (kind: BufferDecl['kind'], name: string, dtype: DType, shape: readonly Dim[], transposed = false) =>
     buffers.push({ name, kind, dtype, shape, ...(transposed && { transposed }) });
-  const matrix = (name: string, out: number, input: number, transposed = false) =>
-    add('weight', name, options.matrixDType(name, transposed), transposed ? [input, out] : [out, input], transposed);
+  const matrix = (name: string, out: number, input: number, transposed = false, kind: BufferDecl['kind'] = 'weight') =>
+    add(kind, name, options.matrixDType(name, transposed), transposed ? [input, out] : [out, input], transposed);
   const vector = (name: string, size: number) => add('weight', name, 'f32', [size]);
   const normOf = (name: string) => {
     if (norm.weight) vector(`${name}.weight`, hiddenSize);
     if (norm.bias) vector(`${name}.bias`, hiddenSize);
   };
   const linears = projections(spec);
+  const stored = options.neuronSlots === undefined ? [] : listedNeuronRoles(spec);
 
   matrix('embedTokens', spec.vocabSize, embeddingSize);
   if (!spec.tieWordEmbeddings) matrix('lmHead', spec.vocabSize, embeddingSize);
@@ -53,7 +64,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     const linear = (...roles: readonly Role[]) => {
       for (const { role, in: input, out, bias, skips } of linears) {
         if (!roles.includes(role)) continue;
-        matrix(`${layer}.${role}.weight`, out, input, skips === 'inputs');
+        matrix(`${layer}.${role}.weight`, out, input, skips === 'inputs', stored.includes(role) ? 'stored' : 'weight');
         if (bias) vector(`${layer}.${role}.bias`, out);
       }
     };
@@ -69,6 +80,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     if (!hasOneNorm(spec)) normOf(`${layer}.ffnNorm`);
     linear('gate', 'up', 'down');
   }
+  if (options.neuronSlots !== undefined) buffers.push(...neuronBuffers(spec, options.neuronSlots, buffers));
   if (spec.embeddingNorm) normOf('embeddingNorm');
   if (spec.finalNorm) normOf('finalNorm');
   const cache = [
@@ -87,6 +99,39 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
   for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);
   return buffers;
+}
+
+/** Where the rows of a role's neurons lie that are in memory. */
+export const fetchedName = (role: Role): string => `neurons.${role}`;
+
+/** What `fetchRows` works on; see the op table. */
+function neuronBuffers(spec: ModelSpec, slots: number, weights: readonly BufferDecl[]): BufferDecl[] {
+  const { intermediateSize, hiddenSize, numHiddenLayers } = spec;
+  const layers = Array.from({ length: numHiddenLayers }, (_, layer) => layer);
+  const rows = listedNeuronRoles(spec).map((role): BufferDecl => {
+    const of = weights.filter(({ kind, name }) => kind === 'stored' && name.endsWith(`.${role}.weight`));
+    const { dtype, transposed } = of[0] as BufferDecl;
+    const other = of.find((decl) => decl.dtype !== dtype);
+    if (other)
+      throw new RelufyError(
+        'option',
+        `memoryBudget: expected one format for all layers, got ${dtype} of ${of[0]?.name} and ${other.dtype} of ${other.name}. Convert the model to one dtype.`,
+      );
+    const shape = [slots, hiddenSize];
+    return { name: fetchedName(role), kind: 'state', dtype, shape, ...(transposed && { transposed }) };
+  });
+  const words = (name: string, ...shape: readonly number[]): BufferDecl => ({
+    name,
+    kind: 'state',
+    dtype: 'i32',
+    shape,
+  });
+  return [
+    ...rows,
+    words('neurons.slots', slots, slotFields),
+    words('neurons.counters', fetchCounters),
+    ...layers.map((layer) => words(`layers.${layer}.table`, intermediateSize)),
+  ];
 }
 
 /**

@@ -1,8 +1,10 @@
 // Products with weights in a decoder's program: dense, over listed inputs or for listed outputs, and what each one reads.
 // Does not own what is listed (decoder-masks.ts) nor where a product stands (decoder-builder.ts).
-import { type BufferDecl, rowBytes } from '@relufy/tensor';
+import { type BufferDecl, RelufyError, rowBytes } from '@relufy/tensor';
+import { fetchedName } from './decoder-buffers.js';
 import type { NeuronList, ReadSite, WeightRead } from './decoder-program.js';
 import type { DecoderScope, SiteInput } from './decoder-scope.js';
+import { listedNeuronRoles, type Role } from './projections.js';
 
 export class Products {
   readonly reads: WeightRead[] = [];
@@ -10,6 +12,8 @@ export class Products {
   readonly neurons = new Map<number, NeuronList>();
   readonly #scope: DecoderScope;
   readonly #readsAll: boolean;
+  /** Layers whose listed neurons are in memory. */
+  readonly #fetched = new Set<number>();
 
   /** `readsAll`: products read all weights, whatever lists there are. */
   constructor(scope: DecoderScope, readsAll: boolean) {
@@ -20,14 +24,14 @@ export class Products {
   /** A linear layer: input channels that are listed as active, or all. */
   product(site: ReadSite, layer: number, name: string, input: SiteInput, out: string, residual?: string): void {
     const weight = this.#scope.maybe(`${name}.weight`) ?? this.#scope.use(name);
+    const { active, activeCount } = input;
     const operands = {
       ...this.#inputOf(weight, input.x),
-      w: weight,
+      ...this.#rowsOf(layer, weight, input),
       bias: this.#scope.maybe(`${name}.bias`),
       residual,
       out,
     };
-    const { active, activeCount } = input;
     if (active !== undefined && this.#scope.buffers.get(weight)?.transposed) {
       if (this.#readsAll) this.#scope.builder.op('linear', operands);
       else this.#scope.builder.op('axpyRows', { ...operands, active, activeCount });
@@ -42,12 +46,48 @@ export class Products {
   /** Outputs of the neurons that are listed, or of all. Others are left as they are: what follows does not read them. */
   rows(site: ReadSite, layer: number, name: string, x: string, neurons: SiteInput | undefined, out: string): void {
     const weight = this.#scope.use(`${name}.weight`);
-    const operands = { ...this.#inputOf(weight, x), w: weight, bias: this.#scope.maybe(`${name}.bias`), out };
     const { active, activeCount } = neurons ?? {};
+    const operands = {
+      ...this.#inputOf(weight, x),
+      ...this.#rowsOf(layer, weight, neurons),
+      bias: this.#scope.maybe(`${name}.bias`),
+      out,
+    };
     if (active === undefined || this.#readsAll) this.#scope.builder.op('linear', operands);
     else this.#scope.builder.op('gemvRows', { ...operands, active, activeCount });
     this.#read(site, layer, weight, activeCount);
     if (site === 'up') this.#listed(layer, active, activeCount);
+  }
+
+  /** A weight as operands of a product: in memory, or the rows of listed neurons, which come from a file before. */
+  #rowsOf(layer: number, weight: string, list: SiteInput | undefined): Readonly<Record<string, string>> {
+    const { builder, buffers, spec } = this.#scope;
+    if (buffers.get(weight)?.kind !== 'stored') return { w: weight };
+    if (list?.active === undefined || this.#readsAll)
+      throw new RelufyError(
+        'option',
+        'sparsity: expected exact for a model that was loaded with a memoryBudget, whose neurons stay in its file, got dense.',
+      );
+    const roles = listedNeuronRoles(spec);
+    const nameOf = (role: Role) => `layers.${layer}.${role}.weight`;
+    const table = this.#scope.use(`layers.${layer}.table`);
+    if (!this.#fetched.has(layer)) {
+      this.#fetched.add(layer);
+      const { active, activeCount } = list;
+      const parts = roles.flatMap((role, i) => {
+        const part = 'abc'[i] as string;
+        return [
+          [part, this.#scope.use(nameOf(role))],
+          [`${part}Rows`, this.#scope.use(fetchedName(role))],
+        ];
+      });
+      const missing = builder.activation(`missing.${layer}`, [spec.intermediateSize], 'i32');
+      const [slots, counters] = [this.#scope.use('neurons.slots'), this.#scope.use('neurons.counters')];
+      const operands = { active, activeCount, ...Object.fromEntries(parts), table, slots, counters, missing };
+      builder.op('fetchRows', operands, { layer });
+    }
+    const role = roles.find((one) => nameOf(one) === weight) as Role;
+    return { w: this.#scope.use(fetchedName(role)), table };
   }
 
   #listed(layer: number, active: string | undefined, activeCount: string | undefined): void {

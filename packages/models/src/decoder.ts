@@ -13,6 +13,8 @@ export interface Decoder {
   readonly buffers: readonly BufferDecl[];
   /** Those of them that a checkpoint fills: weights, or state where they are trained. */
   readonly parameters: readonly BufferDecl[];
+  /** Neurons of all layers whose rows are in memory; undefined: all are. */
+  readonly neuronSlots: number | undefined;
   build(options: ProgramOptions): DecoderProgram;
   /** The dense ops of `build`, for a training step. Keeps nothing. */
   forward(name: string): DecoderForward;
@@ -39,6 +41,7 @@ export function buildDecoder(layout: ModelSpec, options: DecoderOptions, whole: 
     layout,
     buffers: declared,
     parameters,
+    neuronSlots: options.neuronSlots,
     build: (programOptions) => builder(`step ${programOptions.sparsity}`, programOptions).build(),
     forward: (name) => builder(name, { sparsity: 'dense' }).forward(),
   };

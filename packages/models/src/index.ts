@@ -88,7 +88,7 @@ export {
 export type { Activation, ModelSpec, NormSpec, PositionSpec, RopeScaling } from './spec.js';
 export { headRows } from './spec.js';
 export type { DraftSource, Speculate, SpeculateOptions } from './speculation/options.js';
-export type { ModelStats, Rate, SpeculationStats } from './statistics.js';
+export type { ModelStats, NeuronStats, Rate, SpeculationStats } from './statistics.js';
 export type { StepActivity } from './step-activity.js';
 export type {
   ContinuationScore,

@@ -16,6 +16,7 @@ import type { KvCacheDType } from './decoder-buffers.js';
 import type { ParsedConfig } from './families/index.js';
 import { readGenerationConfig } from './generation-config.js';
 import { checkLoadOptions } from './load-options.js';
+import type { MemoryBudget } from './memory-budget.js';
 import { Model } from './model.js';
 import { ParkedSlots } from './parked-slots.js';
 import { fillPartial } from './partial-predictor.js';
@@ -87,8 +88,15 @@ export interface LoadOptions extends SourceOptions {
    */
   readonly slots?: number | { readonly most: number; readonly kvBytes: number };
   /**
+   * The most memory that weights, KV cache and activations may take: bytes, or a text such as `600MB`. Where that is not
+   * enough for all of the weights, the rows of FFN neurons stay in the model's file, and steps read those that they need and
+   * that are not among the latest ones; the bits are the same. It takes a converted model on a disk of this machine, whose
+   * neurons can be skipped (a ReLU, or a plan), and the file must not change.
+   */
+  readonly memoryBudget?: MemoryBudget;
+  /**
    * Bytes for conversations that wait for their turn: who comes back finds what was computed for it, until others need
-   * the room. 0: none. Default: 256 MiB, or a quarter of what the model takes where that is more.
+   * the room. 0: none. Default: 256 MiB, or a quarter of what the model takes where that is more; none with a memoryBudget.
    */
   readonly waitingBytes?: number;
 }
@@ -149,7 +157,8 @@ export async function loadModelFiles(
         cache: new SlotCache(slots, shape),
         parked: new ParkedSlots(
           shape,
-          options.waitingBytes ?? Math.max(usualWaitingBytes, Math.floor(session.memoryBytes / 4)),
+          options.waitingBytes ??
+            (options.memoryBudget === undefined ? Math.max(usualWaitingBytes, Math.floor(session.memoryBytes / 4)) : 0),
         ),
         sparsity,
       });
@@ -195,7 +204,7 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadFil
 
 function refuseFormats({ files, decoder }: ModelPlan, backend: Backend): void {
   for (const { name, kind, dtype } of decoder.buffers)
-    if (kind === 'weight' && !backend.weightDTypes.includes(dtype))
+    if ((kind === 'weight' || kind === 'stored') && !backend.weightDTypes.includes(dtype))
       throw new RelufyError(
         'option',
         `${files.name} "${name}": expected ${backend.weightDTypes.join(', ')} for the ${backend.name} backend, got ${dtype}. Choose another dtype or backend.`,

@@ -20,6 +20,7 @@ import {
   weightDTypes,
 } from '@relufy/tensor';
 import type { LoadFilesOptions, LoadOptions } from './load-model.js';
+import { aBudget } from './memory-budget.js';
 import { isModel } from './model.js';
 import { checkRelufyOptions } from './relufy.js';
 import { speculateOf } from './speculation/options.js';
@@ -63,6 +64,7 @@ const rules: OptionRules<LoadOptions> = {
   contextLength: aWhole(1),
   kvCache: oneOf('f32', 'f16'),
   slots: either('a whole number from 1 to 1024, or { most, kvBytes }', slotCount, slotsByBytes),
+  memoryBudget: aBudget,
   waitingBytes: aWhole(0),
   revision: aText,
   subfolder: aText,

@@ -277,11 +277,13 @@ export class Model implements AsyncDisposable {
 
   /** Since the model was loaded, or since `resetStats`. */
   stats(): ModelStats {
-    return this.#statistics.get();
+    const neurons = this.#steps.neurons?.stats();
+    return { ...this.#statistics.get(), ...(neurons && { neurons }) };
   }
 
   resetStats(): void {
     this.#statistics = new StepStatistics(this.spec.numHiddenLayers);
+    this.#steps.neurons?.reset();
   }
 
   /**

@@ -10,6 +10,7 @@ import {
   elementsOf,
   isBlockDType,
   RelufyError,
+  type RowFile,
   rowBytes,
   type Session,
   show,
@@ -100,8 +101,11 @@ async function loadPacked(
   { name, session, buffers, signal, onBytes }: LoadWeightsOptions,
 ): Promise<void> {
   const stored = buffers.filter(({ kind }) => kind === 'weight');
-  for (const decl of stored) check(name, checkpoint, formats, decl);
-  const mapped = adopt(checkpoint, session, stored);
+  const byRows = buffers.filter(({ kind }) => kind === 'stored');
+  for (const decl of [...stored, ...byRows]) check(name, checkpoint, formats, decl);
+  attach(name, checkpoint, session, byRows);
+  // within a budget nothing is mapped: pages of a file come and go as the system likes
+  const mapped = byRows.length > 0 ? new Set<BufferDecl>() : adopt(checkpoint, session, stored);
   for (const decl of mapped) {
     const { file, byteLength } = checkpoint.tensors.get(decl.name) as TensorInfo;
     // this reads the file once, at the speed of memory; the first step would do so too
@@ -132,6 +136,24 @@ function elementsIn(dtype: DType, bytes: Uint8Array): BufferView {
   const empty = new Elements(0);
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice(); // words are read, of block formats too
   return new Elements(aligned.buffer, aligned.byteOffset, bytes.byteLength / empty.BYTES_PER_ELEMENT);
+}
+
+/** Tells the session where the rows lie that stay in files. Their numbers are looked at in steps alone. */
+function attach(name: string, checkpoint: Checkpoint, session: Session, byRows: readonly BufferDecl[]): void {
+  const files = new Map<string, RowFile>();
+  for (const decl of byRows) {
+    const { place } = checkpoint.tensors.get(decl.name) as TensorInfo;
+    if (place?.openRows === undefined || session.attach === undefined)
+      throw new RelufyError(
+        'option',
+        `${name} memoryBudget: expected a model on a disk of this machine, and a backend that reads rows in a step, got ${
+          place?.openRows === undefined ? 'other files' : 'another backend'
+        }. Download the model, and load its folder.`,
+      );
+    const file = files.get(place.path) ?? place.openRows();
+    files.set(place.path, file);
+    session.attach(decl.name, { file, firstByte: place.firstByte });
+  }
 }
 
 /** Maps what lies in files of this machine, where the backend can; gives the buffers that need no reading. */

@@ -16,6 +16,7 @@ import type { LoadOptions } from './load-model.js';
 import { checkLoadOptions } from './load-options.js';
 import { locateWeights, tensorOf, type WeightSources } from './load-weights.js';
 import { withoutGate } from './masks.js';
+import { neuronSlotsWithin } from './memory-budget.js';
 import { hasPacked, locatePacked } from './packed.js';
 import { type OpenedPlan, openPlan, usePlan } from './plan-weights.js';
 import { isSparse } from './projections.js';
@@ -42,6 +43,8 @@ export interface ModelPlan {
   readonly limits: StepLimits;
   readonly sparsity: 'exact' | 'dense';
   readonly decoder: Decoder;
+  /** The same decoder with rows of neurons in so many slots, or all in memory. */
+  readonly build: (neuronSlots?: number) => Decoder;
   readonly sources: WeightSources;
   readonly checkpoint: Checkpoint;
   /** Where weights are not read, as asked for: by the model, or by what it drafts. */
@@ -52,7 +55,7 @@ export interface ModelPlan {
 
 export type PlanOptions = Pick<
   LoadOptions,
-  'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'kvCache' | 'slots' | 'signal'
+  'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'kvCache' | 'slots' | 'memoryBudget' | 'signal'
 > & {
   /** The folder of a sparsity plan, and of one that drafts. */
   readonly plan?: ModelFiles;
@@ -100,6 +103,19 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     const sources = ready ?? locateWeights(files.name, config.family, map, checkpoint);
     const matrixDType = (buffer: string, transposed: boolean): DType =>
       dtype === 'auto' ? sources.storedDType(buffer, transposed) : dtype;
+    const sparsity = options.sparsity ?? (isSparse(spec) ? 'exact' : 'dense');
+    const { kvCache = 'f32', memoryBudget } = options;
+    const build = (neuronSlots?: number) =>
+      buildDecoder(layout, { limits, slots, contextLength, matrixDType, kvCache, neuronSlots }, spec);
+    const source = {
+      name: files.name,
+      spec,
+      limits,
+      isPacked: ready !== undefined,
+      dense: sparsity === 'dense',
+      drafts: options.draftPlan !== undefined,
+    };
+    const neuronSlots = memoryBudget === undefined ? undefined : neuronSlotsWithin(memoryBudget, source, build);
     return {
       files,
       config,
@@ -107,12 +123,9 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       contextLength,
       slots,
       limits,
-      sparsity: options.sparsity ?? (isSparse(spec) ? 'exact' : 'dense'),
-      decoder: buildDecoder(
-        layout,
-        { limits, slots, contextLength, matrixDType, kvCache: options.kvCache ?? 'f32' },
-        spec,
-      ),
+      sparsity,
+      decoder: build(neuronSlots),
+      build,
       sources,
       checkpoint,
       ...(sparsityPlan && { sparsityPlan }),

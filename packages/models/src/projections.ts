@@ -3,7 +3,7 @@
 // new reason to skip is stated here alone. Does not own what makes a zero (masks.ts), layouts in memory
 // (decoder-buffers.ts) or ops (decoder-builder.ts).
 import type { Site } from './decoder-program.js';
-import { type LowRank, lowRankAt, type Mask, type MaskPlace, maskAt, sparsePlaces } from './masks.js';
+import { type LowRank, lowRankAt, type Mask, type MaskPlace, maskAt, predictsAt, sparsePlaces } from './masks.js';
 import { headRows, type ModelSpec } from './spec.js';
 
 /** Queries, keys and values: one matrix, or cut where masks or low-rank products differ. */
@@ -57,6 +57,28 @@ export function projections(spec: ModelSpec, layout: ModelSpec = spec): readonly
     { role: 'up', ...intoFfn, ...at('up', gated ? sparse.has('neurons') : predictor !== undefined) },
     { role: 'down', site: 'down', in: intermediateSize, out: hiddenSize, bias: ffn.bias, ...at('down') },
   ];
+}
+
+/**
+ * The matrices whose rows are neurons, of which a step reads none but the listed ones: those that may stay in a file. The
+ * first list of a layer holds all that follow.
+ */
+export function listedNeuronRoles(spec: ModelSpec): readonly Role[] {
+  const { ffn, predictor, numHiddenLayers } = spec;
+  const layers = Array.from({ length: numHiddenLayers }, (_, layer) => layer);
+  // sign bits, and copies in few bits, are taken from the weights; and a ReLU that is not zero at zero computes neurons that were not foreseen
+  const { kind, threshold } = ffn.activation;
+  const foreseen =
+    layers.every((layer) => predictsAt(spec, layer)) &&
+    predictor?.kind === undefined &&
+    !(kind === 'relu' && threshold < 0);
+  const judged: Role = ffn.kind === 'gated' ? 'gate' : 'up';
+  return projections(spec)
+    .filter(({ role, skips }) => {
+      if (role === judged) return skips === 'outputs' && foreseen;
+      return (role === 'up' && skips === 'outputs') || (role === 'down' && skips === 'inputs');
+    })
+    .map(({ role }) => role);
 }
 
 type QkvPart = 'q' | 'k' | 'v';

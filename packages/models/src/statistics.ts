@@ -27,6 +27,8 @@ export interface ModelStats {
   readonly density: Readonly<Record<Site | 'up', readonly number[]> & Partial<Record<ReadSite, readonly number[]>>>;
   /** Where tokens were drafted. Time and bytes of drafts are part of the numbers above. */
   readonly speculation?: SpeculationStats;
+  /** Of `model.stats()`, where neurons stay in a file. */
+  readonly neurons?: NeuronStats;
 }
 
 /** What speculative decoding did. */
@@ -60,6 +62,21 @@ export interface Verification {
   readonly draftMs: number;
   readonly stepMs: number;
   readonly union?: { readonly density: number; readonly ofRow: number };
+}
+
+/** Neurons whose rows stay in a file (option memoryBudget): those that steps listed, prompts included. */
+export interface NeuronStats {
+  /** Neurons of all layers that there is room for, and that there are. */
+  readonly slots: number;
+  readonly neurons: number;
+  /** Neurons that steps needed, each once a step, and those of them that had to be read. */
+  readonly needed: number;
+  readonly read: number;
+  /** The share that was in memory; 1 before the first step. */
+  readonly hitShare: number;
+  /** Rows and bytes read. */
+  readonly rowsRead: number;
+  readonly bytesRead: number;
 }
 
 /** How many rows of each weight each of the first `count` rows of a step read: the counts that it left behind. */

@@ -11,6 +11,7 @@ import {
 } from '@relufy/tensor';
 import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
+import { NeuronCache } from './neuron-cache.js';
 import { countMarks, forgetMarks } from './neuron-marks.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
 import { commonPrefix } from './parked-slots.js';
@@ -75,12 +76,19 @@ export class Steps {
   readonly #programs = new Map<string, Loaded>();
   readonly #choice = new ProductChoice();
   readonly #closed: () => void;
+  readonly #neurons: NeuronCache | undefined;
 
   /** `closed` throws where no step may run any more; long work asks it before each step. */
   constructor(parts: StepParts, claims: SlotClaims, closed: () => void) {
     this.#parts = parts;
     this.#claims = claims;
     this.#closed = closed;
+    if (parts.decoder.neuronSlots !== undefined) this.#neurons = new NeuronCache(parts.spec, parts.decoder);
+  }
+
+  /** Of a model whose neurons stay in a file: what was read. */
+  get neurons(): NeuronCache | undefined {
+    return this.#neurons;
   }
 
   /** The program that decoding runs. */
@@ -117,7 +125,10 @@ export class Steps {
       ...(drafts && { drafts }),
     };
     let program = this.#program(options);
-    const hasLists = program.built.reads.some(({ activeCount }) => activeCount !== undefined);
+    // what stays in a file is read by lists alone
+    const hasLists =
+      this.#parts.decoder.neuronSlots === undefined &&
+      program.built.reads.some(({ activeCount }) => activeCount !== undefined);
     const way = hasLists ? this.#choice.next(rows.length) : 'listed';
     const marks = hasLists && slot !== undefined && phase !== 'reuse';
     if (way === 'all' || marks)
@@ -198,6 +209,7 @@ export class Steps {
     if (written) await written;
     const step = { rows: rows.length, outputs: outputRows.length };
     await loaded.run(step);
+    await this.#neurons?.afterStep(session);
     if (await isFiniteStep(this.#parts, loaded, rows, outputRows.length)) {
       for (const { slot, token } of rows) cache.append(slot, [token]);
       return;

@@ -13,6 +13,7 @@
 #include "isa.h"
 #include "library.h"
 #include "memory.h"
+#include "row-file.h"
 #include "team.h"
 
 namespace relufy {
@@ -168,6 +169,18 @@ napi_value detachView(napi_env env, napi_callback_info info) {
 napi_value closeMemory(napi_env env, napi_callback_info info) {
   const auto args = arguments(env, info, 1);
   unwrap<Memory>(env, args[0])->close();
+  return undefined(env);
+}
+
+/** openForRows(file): a file that the steps read rows of; false where this system cannot. */
+napi_value prepareRows(napi_env env, napi_callback_info info) {
+  openForRows(integer(env, arguments(env, info, 1)[0]));
+  return boolean(env, canReadRows);
+}
+
+/** forgetPages(file): see row-file.h. */
+napi_value forgetFilePages(napi_env env, napi_callback_info info) {
+  forgetPages(integer(env, arguments(env, info, 1)[0]));
   return undefined(env);
 }
 
@@ -330,6 +343,8 @@ napi_value start(napi_env env, napi_value exports) {
   define(env, exports, "commit", commitMemory);
   define(env, exports, "map", mapFile);
   define(env, exports, "settle", settleMemory);
+  define(env, exports, "openForRows", prepareRows);
+  define(env, exports, "forgetPages", forgetFilePages);
   define(env, exports, "view", viewMemory);
   define(env, exports, "detach", detachView);
   define(env, exports, "close", closeMemory);

@@ -36,7 +36,7 @@ const systems = {
   win32: { compiling: '', linking: words('-shared -s') },
 };
 
-const sources = ['binding', 'isa', 'library', 'memory', 'pages-posix', 'pages-windows', 'team', 'turns'];
+const sources = ['binding', 'isa', 'library', 'memory', 'pages-posix', 'pages-windows', 'row-file', 'team', 'turns'];
 
 /** The folder of node-api-headers: Node-API's headers, and the names that node.exe exports. */
 export function nodeApi() {

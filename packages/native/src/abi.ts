@@ -14,7 +14,7 @@ import {
 } from '@relufy/tensor';
 
 /** Counts changes of the calls between JavaScript and the binary. */
-const calls = 4;
+const calls = 5;
 
 /** For example `1-9f86d081`. */
 export function abiName(): string {

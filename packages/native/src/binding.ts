@@ -30,6 +30,10 @@ export interface Binding {
   map(memory: NativeMemory, path: string): number;
   /** Moves mapped files into large pages, in the background; they are not written from now on. */
   settle(memory: NativeMemory): void;
+  /** Whether steps can read rows of files here; prepares this one for it. */
+  openForRows(file: number): boolean;
+  /** Gives up what the system keeps of a file in its own cache. */
+  forgetPages(file: number): void;
   view(memory: NativeMemory, offset: number, bytes: number): ArrayBuffer | undefined;
   detach(view: ArrayBuffer): void;
   close(memory: NativeMemory): void;

@@ -1,6 +1,7 @@
 // The contract suite at 1, 2 and 3 threads, for every instruction set that this processor runs.
 import { runBackendSuite } from '@relufy/tensor/contract';
 import { describe, it } from 'vitest';
+import { rowFileOf } from '../../../tools/testing/row-file.js';
 import { createNativeBackend, nativeAvailability } from '../dist/index.js';
 import { provideBinary } from '../testing/binary.mjs';
 
@@ -27,6 +28,7 @@ for (const isa of isas[process.arch] ?? []) {
       create: (threads) => create(isa, threads),
       threads: [1, 2, 3],
       tolerance: 2e-6,
+      makeRowFile: rowFileOf,
     });
   else describe.skip(`backend contract: native ${isa} (${missing})`, () => it('is skipped', () => {}));
 }

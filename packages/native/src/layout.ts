@@ -3,7 +3,7 @@
 //   unit 0: reserved, so that offset 0 means "absent" | buffers | arena of activations, the largest plan of any program
 //
 // Nothing ever moves: the arena is last and grows in place. Records and scratch are not in here; the binary owns them.
-import { type BufferDecl, byteCount, type StepLimits, toUnits } from '@relufy/tensor';
+import { type BufferDecl, heldBytes, type StepLimits, toUnits } from '@relufy/tensor';
 
 export interface BufferLayout {
   readonly offsets: ReadonlyMap<string, number>;
@@ -16,7 +16,7 @@ export function layOutBuffers(buffers: readonly BufferDecl[], limits: StepLimits
   let unit = 1;
   for (const buffer of buffers) {
     offsets.set(buffer.name, unit);
-    unit += toUnits(byteCount(buffer, limits));
+    unit += toUnits(heldBytes(buffer, limits));
   }
   return { offsets, totalUnits: unit };
 }

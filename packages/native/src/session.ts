@@ -6,6 +6,7 @@ import {
   type BufferDecl,
   type BufferView,
   byteCount,
+  checkInMemory,
   checkProgram,
   checkStep,
   encodeProgram,
@@ -20,6 +21,8 @@ import {
   readElements,
   type Step,
   type StepLimits,
+  type StoredPlace,
+  StoredRows,
   show,
   unitBytes,
   validateProgram,
@@ -64,6 +67,7 @@ export class MemorySession extends HostMemory implements NativeSession, RecordSe
   /** By first byte and length: the one ArrayBuffer over a part of the memory, to be detached in the end. */
   readonly #shown = new Map<string, ArrayBuffer>();
   readonly #running = new Set<Promise<unknown>>();
+  readonly #stored = new StoredRows();
   #memory: NativeMemory | undefined;
   #units: number;
   #mappedBytes = 0;
@@ -95,7 +99,24 @@ export class MemorySession extends HostMemory implements NativeSession, RecordSe
     this.#alive();
     const decl = this.#buffers.get(buffer);
     if (decl === undefined) throw new Error(`internal: no buffer ${show(buffer)}`);
+    checkInMemory(decl);
     return this.#viewAt(decl, this.#unitOf(buffer));
+  }
+
+  attach(buffer: string, place: StoredPlace): void {
+    this.#alive();
+    const { file, firstByte } = place;
+    const decl = this.#buffers.get(buffer) as BufferDecl;
+    this.#stored.attach(decl, place);
+    const { descriptor } = file;
+    if (descriptor === undefined || !this.#engine.binding.openForRows(descriptor))
+      throw new RelufyError(
+        'backend',
+        `native backend: this system does not read rows of ${file.path} in a step. Use the wasm backend.`,
+      );
+    const line: BufferDecl = { name: buffer, kind: 'state', dtype: 'int8', shape: [1, 1] };
+    const bytes = this.#viewAt(line, this.#unitOf(buffer));
+    new BigInt64Array(bytes.buffer, bytes.byteOffset, 2).set([BigInt(descriptor), BigInt(firstByte)]);
   }
 
   adopt(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void {
@@ -152,6 +173,7 @@ export class MemorySession extends HostMemory implements NativeSession, RecordSe
         this.#alive();
         checkStep(program, step, from, to);
         await this.#run(native, step, from, to, false);
+        this.#afterStep(program);
       },
       profile: async (step) => {
         this.#alive();
@@ -180,7 +202,14 @@ export class MemorySession extends HostMemory implements NativeSession, RecordSe
     await Promise.allSettled(this.#running);
     for (const view of this.#shown.values()) binding.detach(view);
     this.#shown.clear();
+    this.#stored.close();
     binding.close(memory);
+  }
+
+  #afterStep(program: Program): void {
+    if (this.#stored.files.size === 0 || this.#memory === undefined) return;
+    for (const { descriptor } of this.#stored.files) this.#engine.binding.forgetPages(descriptor as number);
+    this.#stored.afterStep(program, (buffer) => this.view(buffer));
   }
 
   /** At the first load: weights are complete, and mapped ones read faster from large pages (a twentieth of a sparse step). */

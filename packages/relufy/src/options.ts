@@ -3,7 +3,7 @@
 // Does not own the settings of an answer (a table of @relufy/chat) nor what loading makes of an option (@relufy/models).
 import { type NumberRule, parseNumber, type Settings, settingTable, wholeFrom } from '@relufy/chat';
 import type { LoadOptions } from '@relufy/models';
-import { RelufyError, show, type WeightDType, weightDTypes } from '@relufy/tensor';
+import { parseBytes, RelufyError, show, type WeightDType, weightDTypes } from '@relufy/tensor';
 import { type Command, Option } from 'commander';
 import { usageError } from './failure.js';
 import { defaultModel } from './source.js';
@@ -22,6 +22,7 @@ export interface LoadValues extends BackendValues {
   readonly sparsity?: 'exact' | 'dense';
   readonly contextLength?: number;
   readonly kvCache?: 'f32' | 'f16';
+  readonly memoryBudget?: string;
   readonly plan?: string;
 }
 
@@ -73,6 +74,12 @@ export function addMemoryOptions(command: Command): void {
       numeric('--context-length <n>', 'tokens that the context holds (default: the model, at most 4096)', wholeFrom(1)),
     )
     .addOption(choice('--kv-cache <dtype>', 'format of keys and values in memory', ['f32', 'f16']))
+    .addOption(
+      new Option(
+        '--memory-budget <size>',
+        'the most memory for weights, KV cache and activations, such as 600MB: neurons of a converted model that do not fit are read from its file when a token needs them',
+      ).argParser(sizeText),
+    )
     .option('--plan <plan>', planHelp);
 }
 
@@ -111,6 +118,11 @@ export function speculationOf({ speculate: source, draftTokens }: SpeculateValue
   return { options: {}, model: source };
 }
 
+function sizeText(text: string): string {
+  if (parseBytes(text) !== undefined) return text;
+  throw usageError(`--memory-budget: expected a size such as 600MB or 1.5GiB, got ${JSON.stringify(text)}.`);
+}
+
 /** What runs a step. */
 export function addBackendOptions(command: Command): void {
   command
@@ -126,7 +138,7 @@ export function addLoadOptions(command: Command, standard?: string): void {
 }
 
 export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
-  const { threads, backend, dtype, sparsity, contextLength, kvCache, revision, plan } = values;
+  const { threads, backend, dtype, sparsity, contextLength, kvCache, revision, plan, memoryBudget } = values;
   return {
     ...(revision !== undefined && { revision }),
     ...(threads !== undefined && { threads }),
@@ -135,6 +147,7 @@ export function loadOptionsOf(values: Omit<LoadValues, 'model'>): LoadOptions {
     ...(sparsity !== undefined && { sparsity }),
     ...(contextLength !== undefined && { contextLength }),
     ...(kvCache !== undefined && { kvCache }),
+    ...(memoryBudget !== undefined && { memoryBudget }),
     ...(plan !== undefined && { plan }),
   };
 }

@@ -3,6 +3,7 @@
 import type { BufferDecl, StepLimits } from './buffer.js';
 import type { DType } from './dtype.js';
 import type { Program } from './program.js';
+import type { StoredPlace } from './stored-rows.js';
 
 /** f32 buffers are seen as Float32Array, bf16 and f16 as their bits, i32 as Int32Array, i8 as Int8Array, block formats as bytes. */
 export type BufferView = Float32Array | Uint16Array | Int32Array | Int8Array | Uint8Array;
@@ -64,6 +65,13 @@ export interface Session {
    * @throws RelufyError `checkpoint` when a buffer does not lie within the file; `io` when it cannot be mapped.
    */
   adopt?(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void;
+  /**
+   * Says where the rows of a `stored` buffer lie, before the first `load` of a program that fetches them, where a backend can
+   * read rows in a step. The session closes the file when it is disposed. A step whose rows cannot be read whole rejects with
+   * an `io` error.
+   * @throws RelufyError `checkpoint` when the buffer does not lie within the file; `backend` when this system cannot.
+   */
+  attach?(buffer: string, place: StoredPlace): void;
   /** Validates, plans and encodes a program. Programs of a session share its buffers and do not run at the same time. */
   load(program: Program): LoadedProgram;
   /** Frees the memory; every later call throws a `state` error. */

@@ -11,12 +11,13 @@ export type Dim = number | 'rows' | 'outputs';
 
 /**
  * - `weight`: comes from a checkpoint, written once, when a model is loaded;
+ * - `stored`: a weight whose rows stay in a file of this machine; `fetchRows` alone reads them (stored-rows.ts);
  * - `constant`: computed when a model is loaded (tables of positions);
  * - `state`: lives between steps (the KV cache);
  * - `input`: written by the host before a step (token ids, positions);
  * - `activation`: lives within one step, planned into an arena.
  */
-export type BufferKind = 'weight' | 'constant' | 'state' | 'input' | 'activation';
+export type BufferKind = 'weight' | 'stored' | 'constant' | 'state' | 'input' | 'activation';
 
 /** Formats of weight matrices. */
 export const weightDTypes = ['f32', 'bf16', ...blockDTypes] as const;
@@ -56,6 +57,14 @@ export function rowBytes(dtype: DType, columns: number): number {
 export function byteCount(buffer: Pick<BufferDecl, 'shape' | 'dtype'>, limits: StepLimits): number {
   const columns = dimSize(buffer.shape.at(-1) ?? 1, limits);
   return elementCount({ shape: buffer.shape.slice(0, -1) }, limits) * rowBytes(buffer.dtype, columns);
+}
+
+/** What a session holds of a stored buffer: a cache line that says where its rows lie. */
+const storedBytes = 64;
+
+/** Bytes of a buffer in a session's memory. */
+export function heldBytes(buffer: BufferDecl, limits: StepLimits): number {
+  return buffer.kind === 'stored' ? storedBytes : byteCount(buffer, limits);
 }
 
 /** `bf16 [1024, 256]T`, as programs print it. */

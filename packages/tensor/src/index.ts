@@ -34,11 +34,13 @@ export {
   describeBuffer,
   dimSize,
   elementCount,
+  heldBytes,
   rowBytes,
   type StepLimits,
   type WeightDType,
   weightDTypes,
 } from './buffer.js';
+export { parseBytes } from './byte-size.js';
 export {
   aBoolean,
   aFunction,
@@ -75,6 +77,7 @@ export {
 } from './dtype.js';
 export { encodeProgram, type RecordField, recordFields, recordWords } from './encode.js';
 export { type ErrorCode, RelufyError, show } from './errors.js';
+export { fetchCounter, fetchCounters, SlotCacheState, slotFields } from './fetch-rows.js';
 export { areFinite, isFiniteBuffer } from './finite.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';
 export { elementsOf, HostMemory, pendingOf, readElements } from './host-memory.js';
@@ -100,6 +103,7 @@ export { activationFunctions } from './reference/kernels.js';
 export { checkProgram, checkStep, viewLength, viewTypes } from './session-checks.js';
 export { countCodes, dtypeCodes } from './shapes.js';
 export { packSigns, signWords } from './signs.js';
+export { checkInMemory, type RowFile, type StoredPlace, StoredRows } from './stored-rows.js';
 export { measureStreaming, type RecordSession, type StreamingOptions } from './streaming.js';
 export { decodeText, decodeWhole, LineSplitter, withoutMark } from './text.js';
 export { partSize, scheduleFields, trainingOpTable } from './training-ops.js';

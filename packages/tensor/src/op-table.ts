@@ -1,10 +1,12 @@
 // The op table: every op's name, code, operands, attributes, shape rule and formula, in one place. The validator, the
 // encoder, the printer, the generated accessors of the kernels and the contract suite are all derived from it.
 // Ops are mathematics: no tile sizes, thread counts or devices here. The reference executor defines what each computes.
+// Longer than 400 lines because every op is defined here, once.
 import { inferActivation } from './activations.js';
 import { blockSize, blocksOf } from './block-format.js';
 import { weightDTypes } from './buffer.js';
-import { f32, i8, i32, maybe, type OpDefinition, read, update, write } from './op-rules.js';
+import { fetchCounters, slotFields } from './fetch-rows.js';
+import { f32, i8, i32, maybe, maybeUpdate, type OpDefinition, read, update, write } from './op-rules.js';
 import { signWords } from './signs.js';
 import { trainingOpTable } from './training-ops.js';
 
@@ -93,12 +95,14 @@ export const opTable = {
   },
   gemvRows: {
     code: 8,
-    formula: 'out[r][n] = w[n] . x[r] + bias[n] for n in active[r]; other outputs are left as they are; x as in linear',
+    formula:
+      'out[r][n] = w[n] . x[r] + bias[n] for n in active[r]; other outputs are left as they are; x as in linear. With a table, w[table[n]] in the place of w[n]',
     operands: {
       x: read(activation),
       xScales: maybe(f32),
       xSums: maybe(i32),
       w: read(matrix),
+      table: maybe(i32),
       active: read(i32),
       activeCount: read(i32),
       bias: maybe(f32),
@@ -118,10 +122,11 @@ export const opTable = {
     code: 9,
     // so a kernel may sum over any set of inputs that holds the list: the list where it is short, all of x where it is long
     formula:
-      'out[r] = residual[r] + (sum over k in active[r] of x[r][k] * w[k] + bias); x[r][k] is zero for every k that is not listed, while a listed one may be zero too',
+      'out[r] = residual[r] + (sum over k in active[r] of x[r][k] * w[k] + bias); x[r][k] is zero for every k that is not listed, while a listed one may be zero too. With a table, w[table[k]] in the place of w[k], of listed k alone',
     operands: {
       x: read(f32),
       w: read(matrix),
+      table: maybe(i32),
       active: read(i32),
       activeCount: read(i32),
       bias: maybe(f32),
@@ -335,6 +340,48 @@ export const opTable = {
       s.expect('slots', [count]);
       s.expect('marks', [s.dim('marks', 0), width]);
       return { count: s.count(count), width: s.fixed('x', width) };
+    },
+  },
+  fetchRows: {
+    code: 41,
+    formula:
+      'every listed n gets a slot s, table[n] = s, where aRows[s] = a[n], bRows[s] = b[n], cRows[s] = c[n]; who keeps a slot and who loses one: see fetch-rows.ts. What lies in slots of no listed n is left as it is',
+    operands: {
+      active: read(i32),
+      activeCount: read(i32),
+      a: read(matrix),
+      b: maybe(matrix),
+      c: maybe(matrix),
+      aRows: update(matrix),
+      bRows: maybeUpdate(matrix),
+      cRows: maybeUpdate(matrix),
+      table: update(i32),
+      slots: update(i32),
+      counters: update(i32),
+      missing: write(i32),
+    },
+    attributes: { layer: 'int' },
+    derived: ['count', 'neurons', 'slotCount', 'aBytes', 'bBytes', 'cBytes'],
+    infer: (s) => {
+      const [count, width] = s.matrix('active');
+      const neurons = s.fixed('active', width);
+      const slotCount = s.fixed('slots', s.dim('slots', 0));
+      s.expect('activeCount', [count]);
+      s.expect('table', [neurons]);
+      s.expect('slots', [slotCount, slotFields]);
+      s.expect('counters', [fetchCounters]);
+      s.expect('missing', [neurons]);
+      s.require(slotCount >= neurons, 'slots', `at least ${neurons} slots, one for each neuron of a layer`);
+      for (const part of ['a', 'b', 'c'] as const) {
+        const rows = `${part}Rows`;
+        s.require(s.has(part) === s.has(rows), rows, `a place for the rows of "${part}"`);
+        if (!s.has(part)) continue;
+        s.require(s.dtype(part) === s.dtype(rows), rows, 'the format of what is fetched');
+        s.require(s.dim(part, 0) === neurons, part, `${neurons} rows`);
+        s.expect(rows, [slotCount, s.dim(part, 1)]);
+      }
+      const [aBytes, bBytes, cBytes] = ['a', 'b', 'c'].map((part) => s.rowBytes(part)) as [number, number, number];
+      return { count: s.count(count), neurons, slotCount, aBytes, bBytes, cBytes };
     },
   },
   roundRow: {

@@ -156,7 +156,7 @@ export function validateProgram(program: Program): void {
         throw opError(program, op, index, `"${operand}": buffer "${name}" is read before an op writes it`);
       if (rule.access !== 'read') {
         const kind = program.buffers.get(name)?.kind;
-        if (kind === 'weight' || kind === 'constant' || kind === 'input')
+        if (kind === 'weight' || kind === 'stored' || kind === 'constant' || kind === 'input')
           throw opError(
             program,
             op,
@@ -164,7 +164,13 @@ export function validateProgram(program: Program): void {
             `"${operand}": expected an activation or state to write, got ${kind} "${name}"`,
           );
         written.add(name);
-      }
+      } else if (program.buffers.get(name)?.kind === 'stored' && op.kind !== 'fetchRows')
+        throw opError(
+          program,
+          op,
+          index,
+          `"${operand}": expected a buffer in memory, got stored "${name}"; fetch its rows first`,
+        );
     }
   });
   for (const name of program.kept)
@@ -219,7 +225,7 @@ function f32Attributes({ kind, attributes }: Op): OpFields {
 /** The program as text, one line an op, for people and for reviewed snapshots. */
 export function printProgram(program: Program): string {
   const lines = [`program ${program.name} (rows <= ${program.maxRows}, outputs <= ${program.maxOutputs})`];
-  for (const kind of ['weight', 'constant', 'state', 'input', 'activation'] as const) {
+  for (const kind of ['weight', 'stored', 'constant', 'state', 'input', 'activation'] as const) {
     const buffers = [...program.buffers.values()].filter((buffer) => buffer.kind === kind);
     if (buffers.length === 0) continue;
     lines.push(`${kind}s`);

@@ -1,7 +1,7 @@
 // The vocabulary in which the op table states its shape rules, and the check of products, rows and caches.
 // Owns comparing declarations. Every check words its own error through `problem`; what a rule demands is the op table's.
 import { blockSize, blocksOf, isBlockDType } from './block-format.js';
-import type { BufferDecl, Dim } from './buffer.js';
+import { type BufferDecl, type Dim, rowBytes } from './buffer.js';
 import type { DType } from './dtype.js';
 
 /** What a shape rule sees of an op: its operands' declarations and its attributes. */
@@ -101,6 +101,11 @@ export class Shapes {
     return dtypeCodes[this.#get(operand).dtype];
   }
 
+  /** Bytes of a row of a matrix as it is stored; 0 where there is none. */
+  rowBytes(operand: string): number {
+    return this.has(operand) ? rowBytes(this.#get(operand).dtype, this.fixed(operand, this.dim(operand, -1))) : 0;
+  }
+
   /** x and out share their shape; the vectors have its width. */
   rowwise(x: string, out: string, vectors: readonly string[]): { count: number; width: number } {
     const [count, width] = this.matrix(x);
@@ -116,7 +121,10 @@ export class Shapes {
     this.require(outCount === count, out, `[${count}, ...]`);
     const quantized = isBlockDType(this.#get(w).dtype) && !this.transposed(w);
     const inWidth = quantized ? this.matrix(w)[1] : xWidth;
-    this.expect(w, this.transposed(w) ? [inWidth, outWidth] : [outWidth, inWidth]);
+    // with a table of places, w holds some of the rows, in any order
+    const rows = this.has('table') ? this.dim(w, 0) : this.transposed(w) ? inWidth : outWidth;
+    this.expect(w, this.transposed(w) ? [rows, outWidth] : [rows, inWidth]);
+    this.expect('table', [this.transposed(w) ? inWidth : outWidth]);
     if (quantized) {
       const blocks = blocksOf(this.fixed(w, inWidth));
       this.require(this.#get(x).dtype === 'i8', x, 'quantised activations (i8)');

@@ -9,6 +9,7 @@ import { checkPath } from '../arguments.js';
 import { type ByteSource, checkFileName, checkRange, type ModelFiles, readTextThrough } from '../byte-source.js';
 import { withGguf } from '../gguf/folder.js';
 import { malformed } from '../malformed.js';
+import { openRowFile } from './row-file.js';
 
 export interface FolderOptions {
   /** Follow links that leave the folder too: only for folders whose links you made yourself. Default: refuse them. */
@@ -72,6 +73,7 @@ export async function fileSource(name: string, path: string): Promise<ByteSource
     name,
     size,
     path,
+    openRows: () => openRowFile(path),
     async read(offset, length, signal) {
       signal?.throwIfAborted();
       checkRange({ name, size }, offset, length);

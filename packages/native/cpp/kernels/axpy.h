@@ -58,12 +58,17 @@ struct Inputs {
 template <class W>
 struct Floats {
   const char* data;
+  /** Where row r lies among the rows that are there; null: at r. */
+  const int32_t* table;
   size_t rowBytes;
 
   static constexpr bool inBlocks = false;
 
-  Floats(const char* at, int columns) : data(at), rowBytes(static_cast<size_t>(columns) * sizeof(W)) {}
-  RELUFY_INLINE const char* row(int r) const { return data + static_cast<size_t>(r) * rowBytes; }
+  Floats(const char* at, int columns, const int32_t* places = nullptr)
+      : data(at), table(places), rowBytes(static_cast<size_t>(columns) * sizeof(W)) {}
+  RELUFY_INLINE const char* row(int r) const {
+    return data + static_cast<size_t>(table != nullptr ? table[r] : r) * rowBytes;
+  }
 };
 
 template <class W>

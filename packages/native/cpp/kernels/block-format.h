@@ -51,15 +51,20 @@ template <class F>
 struct Blocks {
   static constexpr bool inBlocks = true;
   const char* data;
+  /** Where row r lies among the rows that are there; null: at r. */
+  const int32_t* table;
   int blocks;
   size_t rowBytes;
 
-  Blocks(const char* at, int columns)
+  Blocks(const char* at, int columns, const int32_t* places = nullptr)
       : data(at),
+        table(places),
         blocks(blocksOf(columns)),
         rowBytes((static_cast<size_t>(blocks) * wholeBlockBytes<F> + 63) & ~size_t{63}) {}
 
-  RELUFY_INLINE const char* row(int r) const { return data + static_cast<size_t>(r) * rowBytes; }
+  RELUFY_INLINE const char* row(int r) const {
+    return data + static_cast<size_t>(table != nullptr ? table[r] : r) * rowBytes;
+  }
   RELUFY_INLINE const uint16_t* scales(const char* row) const {
     return reinterpret_cast<const uint16_t*>(row + static_cast<size_t>(blocks) * F::blockBytes);
   }

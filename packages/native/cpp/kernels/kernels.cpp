@@ -6,6 +6,7 @@
 #include "attention.h"
 #include "concat.h"
 #include "cross-entropy.h"
+#include "fetch.h"
 #include "gather.h"
 #include "linear-backward.h"
 #include "linear.h"
@@ -54,6 +55,7 @@ static constexpr Kernels listKernels() {
   k.byCode[Concat::code] = concat;
   k.byCode[AgreeingSigns::code] = agreeingSigns;
   k.byCode[MarkActive::code] = markActive;
+  k.byCode[FetchRows::code] = fetchRows;
   k.byCode[RoundRow::code] = roundRow;
   k.byCode[LinearBackward::code] = linearBackward;
   k.byCode[LinearGradient::code] = linearGradient;
@@ -80,6 +82,7 @@ static size_t scratchBytes(Record op, int maxRows, int threads) {
     case Linear::code: return linearScratch(op, maxRows, threads);
     case GemvRows::code: return gemvRowsScratch(op, maxRows);
     case AxpyRows::code: return axpyRowsScratch(op, maxRows, threads);
+    case FetchRows::code: return fetchRowsScratch;
     case Attention::code: return attentionScratch(op);
     case KeepTop::code: return keepTopScratch(op);
     case AgreeingSigns::code: return agreeingSignsScratch(op, maxRows);

@@ -3,7 +3,7 @@
 //   gemvRows:      the listed outputs only; a weight row is an output: here
 //   axpyRows:      the listed inputs only; a weight row is an input: transposed.h
 //
-// The orders of summation are those of the dense products (dot.h, block-dot.h, axpy.h): sparse equals dense, bit for bit.
+// With a table of places, the rows of w are some of the rows, anywhere (fetch.h). The orders of summation are those of the dense products (dot.h, block-dot.h, axpy.h): sparse equals dense, bit for bit.
 //
 // gemvRows, few rows of x: the list is split across the threads. Its rows lie anywhere; what reads them fast was measured (one
 // thread, rows of 2 KB, 10 to 30 % of them; the same memory streams at 33 GB/s):
@@ -141,7 +141,7 @@ template <class W>
 static inline void gemvRowsOf(const Call& call) {
   const int inWidth = GemvRows::inWidth(call.op);
   const int outWidth = GemvRows::outWidth(call.op);
-  const Matrix<W> w(GemvRows::w(call.op), inWidth);
+  const Matrix<W> w(GemvRows::w(call.op), inWidth, GemvRows::table(call.op));
   if (call.rows >= manyRows) {
     const int first = share(outWidth, outputUnit, call.thread, call.threads);
     const int last = share(outWidth, outputUnit, call.thread + 1, call.threads);
@@ -183,7 +183,7 @@ static inline void axpyRowsOf(const Call& call) {
       AxpyRows::x(call.op), AxpyRows::bias(call.op), AxpyRows::residual(call.op), AxpyRows::out(call.op), call.rows,
       AxpyRows::inWidth(call.op), AxpyRows::outWidth(call.op)};
   const ActiveInputs inputs = {AxpyRows::active(call.op), AxpyRows::activeCount(call.op), p.inWidth};
-  transposedProduct<W>(call, p, Matrix<W>(AxpyRows::w(call.op), p.outWidth), inputs);
+  transposedProduct<W>(call, p, Matrix<W>(AxpyRows::w(call.op), p.outWidth, AxpyRows::table(call.op)), inputs);
 }
 
 static void axpyRows(const Call& call) {

@@ -186,7 +186,8 @@ template <class W, class M>
 static inline void transposedProduct(const Call& call, const Product& p, const M& w, const ActiveInputs& inputs) {
   if (p.rows == 0) return;
   if (p.rows < manyRows) return fewRows(call, p, w, inputs);
-  if (inputs.active == nullptr || hasLongLists(p, inputs)) return manyDenseRows<W>(call, p, w);
+  // with a table, rows that are not listed are not there
+  if (inputs.active == nullptr || (w.table == nullptr && hasLongLists(p, inputs))) return manyDenseRows<W>(call, p, w);
   const int first = share(p.outWidth, columnUnit, call.thread, call.threads);
   const int last = share(p.outWidth, columnUnit, call.thread + 1, call.threads);
   if (first < last) manySparseRows(p, w, inputs, first, last, call.scratch);

@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
 import type { LoadOptions } from '@relufy/models';
 import type { ServedModel } from '@relufy/server';
+import { parseBytes } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { usageError } from '../failure.js';
@@ -84,8 +85,8 @@ export function define(command: Command): void {
         duration,
       ),
     )
-    .addOption(parsed('--memory <bytes>', 'what the loaded models may take together, as 4GiB', bytes))
-    .addOption(parsed('--body-limit <bytes>', 'the largest request', bytes).default(8 << 20, '8MiB'))
+    .addOption(parsed('--memory <bytes>', 'what the loaded models may take together, as 4GiB', parseBytes))
+    .addOption(parsed('--body-limit <bytes>', 'the largest request', parseBytes).default(8 << 20, '8MiB'))
     .addOption(parsed('--deadline <time>', 'the longest that a request computes', duration).default(3_600_000, '1h'))
     .addOption(parsed('--drain <time>', 'how long SIGTERM waits for running answers', duration).default(30_000, '30s'))
     .option('--cors <origin...>', 'pages from elsewhere that may ask, such as https://chat.example (default: none)')
@@ -138,13 +139,6 @@ function duration(text: string): number | undefined {
   return amount === undefined ? undefined : Number(amount) * (units[unit] as number);
 }
 
-function bytes(text: string): number | undefined {
-  const units: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 1024, mi: 2 ** 20, gi: 2 ** 30 };
-  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(?:([kmg]i?)?b?)$/i.exec(text) ?? [];
-  const size = Number(amount) * (units[unit.toLowerCase()] as number);
-  return Number.isFinite(size) && size > 0 ? Math.floor(size) : undefined;
-}
-
 async function serve(sources: readonly string[], values: ServeValues): Promise<void> {
   const keys = await keysOf(values);
   const isLocal = ['127.0.0.1', 'localhost', '::1'].includes(values.host);
@@ -154,7 +148,7 @@ async function serve(sources: readonly string[], values: ServeValues): Promise<v
     const speculation = speculationOf(values);
     if (speculation.model !== undefined)
       throw usageError(`--speculate: expected prompt, reuse or plan:PLAN, got ${JSON.stringify(speculation.model)}.`);
-    const load = { ...loadOptionsOf(values), ...speculation.options, slots: values.slots ?? usualSlots };
+    const load = { ...loadOptionsOf(values), ...speculation.options, slots: values.slots ?? (values.memoryBudget === undefined ? usualSlots : 1) };
     const models = await servedModels(sources, load, signal);
     const local = ['127.0.0.1', 'localhost', '[::1]'];
     const hosts = values.allowHost ? [...local, ...values.allowHost] : isLocal ? local : undefined;

@@ -1,5 +1,6 @@
 // The contract suite: what every backend owes, run against the reference executor. A backend's own test calls
-// `runBackendSuite` once; what it cannot do it skips by name, with a reason.
+// `runBackendSuite` once; what it cannot do it skips by name, with a reason. Longer than 400 lines because what a backend
+// owes is one list.
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -14,6 +15,7 @@ import {
 } from '../index.js';
 import { buffer, type OpCase, sentinel } from './case.js';
 import { opCases, quantizable } from './cases.js';
+import { checkFetches, type MakeRowFile } from './fetch-rows.js';
 import { backendGradients, finiteDifferences } from './gradient-case.js';
 import { gradientCases } from './gradient-cases.js';
 import { chosenArbitrary, maskCases } from './mask-cases.js';
@@ -32,6 +34,8 @@ export interface BackendSuite {
   readonly skip?: readonly { readonly reason: string; readonly cases: RegExp }[];
   /** Whether wide products are run too (default): too slow for the reference, which they would compare with itself. */
   readonly wide?: boolean;
+  /** Makes files whose rows steps read. Absent: the backend reads none. */
+  readonly makeRowFile?: MakeRowFile;
 }
 
 export function runBackendSuite(suite: BackendSuite): void {
@@ -164,6 +168,12 @@ export function runBackendSuite(suite: BackendSuite): void {
             }
           }
         });
+
+    const { makeRowFile } = suite;
+    it.skipIf(makeRowFile === undefined)(
+      'fetched rows give the bits of rows in memory, in the slots that the reference gives them; a step that fails spoils no other',
+      () => checkFetches(reference, backends, makeRowFile as MakeRowFile, expectSameBits),
+    );
 
     it('a number that is not finite shows in what is computed from it', async () => {
       for (const stray of strayCases(opCases)) {

@@ -6,6 +6,7 @@ import type { BufferDecl } from '../buffer.js';
 import { rowBytes } from '../buffer.js';
 import { bf16ToF32, type DType, f16ToF32, f32ToF16 } from '../dtype.js';
 import type { OpFields } from '../program.js';
+import type { StoredPlace } from '../stored-rows.js';
 
 /** An operand: its numbers whatever the format, and its own storage. */
 export class Operand {
@@ -13,9 +14,12 @@ export class Operand {
   readonly dtype: DType;
   /** Numbers in a row. */
   readonly columns: number;
+  readonly #place: StoredPlace | undefined;
 
-  constructor(decl: BufferDecl, storage: BufferView) {
+  /** `place`: where its rows lie, of a buffer that has no storage. */
+  constructor(decl: BufferDecl, storage: BufferView, place?: StoredPlace) {
     this.storage = storage;
+    this.#place = place;
     this.dtype = decl.dtype;
     const columns = decl.shape.at(-1);
     this.columns = typeof columns === 'number' ? columns : 1;
@@ -32,6 +36,17 @@ export class Operand {
 
   set(index: number, value: number): void {
     this.storage[index] = this.dtype === 'f16' ? f32ToF16(value) : value;
+  }
+
+  /** Puts a stored row into a row of another operand of the same format. */
+  fetch(row: number, to: Operand, toRow: number): void {
+    if (this.#place === undefined) throw new Error('internal: rows are fetched from stored buffers');
+    const bytes = rowBytes(this.dtype, this.columns);
+    const { buffer, byteOffset } = to.storage;
+    this.#place.file.read(
+      this.#place.firstByte + row * bytes,
+      new Uint8Array(buffer, byteOffset + toRow * bytes, bytes),
+    );
   }
 
   /** The bytes of one row of a block format. */

@@ -7,6 +7,7 @@ import { HostMemory, readElements } from '../host-memory.js';
 import { opFields, type Program, validateProgram } from '../program.js';
 import { checkProgram, checkStep, viewLength, viewTypes } from '../session-checks.js';
 import { countCodes } from '../shapes.js';
+import { checkInMemory, type StoredPlace, StoredRows } from '../stored-rows.js';
 import { yieldToEventLoop } from '../yield.js';
 import { type OpCall, Operand } from './call.js';
 import { referenceKernels } from './kernels.js';
@@ -30,13 +31,15 @@ class ReferenceSession extends HostMemory implements HostSession {
   readonly #storage = new Map<string, BufferView>();
   readonly #buffers: ReadonlyMap<string, BufferDecl>;
   readonly #limits: StepLimits;
+  readonly #stored = new StoredRows();
   #disposed = false;
 
   constructor(buffers: readonly BufferDecl[], limits: StepLimits) {
     super();
     this.#buffers = new Map(buffers.map((buffer) => [buffer.name, buffer]));
     this.#limits = limits;
-    for (const buffer of buffers) this.#storage.set(buffer.name, allocate(buffer, limits));
+    for (const buffer of buffers)
+      if (buffer.kind !== 'stored') this.#storage.set(buffer.name, allocate(buffer, limits));
   }
 
   get memoryBytes(): number {
@@ -45,7 +48,14 @@ class ReferenceSession extends HostMemory implements HostSession {
 
   view(buffer: string): BufferView {
     this.#check();
+    const decl = this.#buffers.get(buffer);
+    if (decl) checkInMemory(decl);
     return find(this.#storage, buffer);
+  }
+
+  attach(buffer: string, place: StoredPlace): void {
+    this.#check();
+    this.#stored.attach(this.#buffers.get(buffer) as BufferDecl, place);
   }
 
   load(program: Program): HostProgram {
@@ -62,7 +72,7 @@ class ReferenceSession extends HostMemory implements HostSession {
       operands: Object.fromEntries(
         Object.entries(op.operands).map(([operand, buffer]) => [
           operand,
-          new Operand(program.buffers.get(buffer) as BufferDecl, find(storage, buffer)),
+          this.#operand(program.buffers.get(buffer) as BufferDecl, storage),
         ]),
       ),
     }));
@@ -84,13 +94,22 @@ class ReferenceSession extends HostMemory implements HostSession {
           const call: OpCall = { operands, fields, count };
           kernel(call);
         }
+        this.#stored.afterStep(program, (buffer) => this.view(buffer));
       },
     };
   }
 
   async dispose(): Promise<void> {
+    if (this.#disposed) return;
     this.#disposed = true;
     this.#storage.clear();
+    this.#stored.close();
+  }
+
+  #operand(decl: BufferDecl, storage: ReadonlyMap<string, BufferView>): Operand {
+    return decl.kind === 'stored'
+      ? new Operand(decl, new Uint8Array(0), this.#stored.placeOf(decl.name))
+      : new Operand(decl, find(storage, decl.name));
   }
 
   #check(): void {

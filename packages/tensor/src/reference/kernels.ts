@@ -2,6 +2,7 @@
 // of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned.
 import { type ActivationKind, activationCodes, isMaskCode } from '../activations.js';
 import { blockInteger, blockMinimum, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
+import { SlotCacheState } from '../fetch-rows.js';
 import type { OpKind } from '../op-table.js';
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
@@ -100,15 +101,17 @@ const selectActive: Kernel = (call) => {
   }
 };
 
-/** One output of a product, summed over the given input channels in order. */
+/** One output of a product, summed over the given input channels in order; a table says where the rows of w lie. */
 function output(call: OpCall, row: number, column: number, channels: Iterable<number>, transposed: boolean): number {
   const [x, w] = [operand(call, 'x'), operand(call, 'w')];
   const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  const { table } = call.operands;
+  const rowOf = (n: number): number => (table ? table.get(n) : n);
   let sum = 0;
-  if (x.dtype === 'i8') sum = quantizedDot(call, row, column);
+  if (x.dtype === 'i8') sum = quantizedDot(call, row, rowOf(column));
   else
     for (const k of channels)
-      sum += x.get(row * inWidth + k) * w.get(transposed ? k * outWidth + column : column * inWidth + k);
+      sum += x.get(row * inWidth + k) * w.get(transposed ? rowOf(k) * outWidth + column : rowOf(column) * inWidth + k);
   const { bias, residual } = call.operands;
   return (residual ? residual.get(row * outWidth + column) : 0) + (sum + (bias ? bias.get(column) : 0));
 }
@@ -117,11 +120,11 @@ function output(call: OpCall, row: number, column: number, channels: Iterable<nu
  * The dot product of quantised activations and a row of a block format: integers within a block, scales outside. A
  * block's minimum is multiplied by the sum of its activations.
  */
-function quantizedDot(call: OpCall, row: number, column: number): number {
+function quantizedDot(call: OpCall, row: number, weightRow: number): number {
   const [x, xScales, xSums] = [operand(call, 'x'), operand(call, 'xScales'), operand(call, 'xSums')];
   const w = operand(call, 'w');
   if (!isBlockDType(w.dtype)) throw new Error(`internal: quantised activations with ${w.dtype} weights`);
-  const weights = w.row(column);
+  const weights = w.row(weightRow);
   let sum = 0;
   for (let block = 0; block < xScales.columns; block++) {
     const first = block * blockSize;
@@ -173,6 +176,29 @@ const axpyRows: Kernel = (call) => {
     for (let n = 0; n < outWidth; n++) operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, true));
   }
 };
+
+const fetchRows: Kernel = (call) => {
+  const [table, missing] = [operand(call, 'table'), operand(call, 'missing')];
+  const cache = slotCacheOf(call);
+  const lists = Array.from({ length: call.count }, (_, r) => activeOf(call, r, field(call, 'neurons')));
+  const count = cache.admit(lists, field(call, 'layer'));
+  try {
+    for (let i = 0; i < count; i++)
+      for (const part of ['a', 'b', 'c']) {
+        const source = call.operands[part];
+        const n = missing.get(i);
+        source?.fetch(n, operand(call, `${part}Rows`), table.get(n));
+      }
+  } catch (error) {
+    cache.forget();
+    throw error;
+  }
+};
+
+function slotCacheOf(call: OpCall): SlotCacheState {
+  const words = (name: string) => operand(call, name).storage as Int32Array;
+  return new SlotCacheState(words('table'), words('slots'), words('counters'), words('missing'));
+}
 
 const rope: Kernel = (call) => {
   const [x, positions, table] = [operand(call, 'x'), operand(call, 'positions'), operand(call, 'table')];
@@ -325,6 +351,7 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   concat,
   agreeingSigns,
   markActive,
+  fetchRows,
   roundRow,
   ...trainingKernels,
 };

@@ -1,0 +1,58 @@
+// What the op fetchRows calls of its host: rows of files are read into a session's memory, by each thread for itself. Node
+// alone reads files in a step. Does not own which rows (assembly/fetch.ts).
+
+/** How files are read where this runs: Node's `readSync`, or undefined. */
+export type ReadFile = (file: number, into: Uint8Array, at: number, bytes: number, from: number) => number;
+
+/** What a session writes into the line of a stored buffer: the open file's number, and at byte 8 its first byte as an f64. */
+export function writePlace(memory: ArrayBufferLike, at: number, descriptor: number, firstByte: number): void {
+  const line = new DataView(memory, at, 16);
+  line.setInt32(0, descriptor, true);
+  line.setFloat64(8, firstByte, true);
+}
+
+/** An error that has no number of the system. */
+const unknownError = 5;
+/** As `fetchCounter.failure` of @relufy/tensor has it. */
+const endOfFile = -1;
+
+export function fetchImports(memory: WebAssembly.Memory, readFile: ReadFile | undefined) {
+  return {
+    /** Addresses are signed, as WebAssembly hands them over. */
+    readRows(
+      place: number,
+      to: number,
+      bytes: number,
+      table: number,
+      missing: number,
+      from: number,
+      end: number,
+      failure: number,
+    ): void {
+      const { buffer } = memory;
+      const line = new DataView(buffer, place >>> 0, 16);
+      const [file, firstByte] = [line.getInt32(0, true), line.getFloat64(8, true)];
+      const all = new Uint8Array(buffer);
+      const listed = new Int32Array(buffer, missing >>> 0, end);
+      const slotOf = new Int32Array(buffer, table >>> 0);
+      const fail = (what: number): void => new DataView(buffer).setInt32(failure >>> 0, what, true);
+      try {
+        for (let i = from; i < end; i++) {
+          const n = listed[i] as number;
+          const row = (to >>> 0) + (slotOf[n] as number) * bytes;
+          for (let done = 0; done < bytes; ) {
+            const place = firstByte + n * bytes + done;
+            const count = (readFile as ReadFile)(file, all, row + done, bytes - done, place);
+            if (count === 0) {
+              fail(endOfFile);
+              return;
+            }
+            done += count;
+          }
+        }
+      } catch (error) {
+        fail(Math.abs((error as { errno?: number }).errno ?? unknownError));
+      }
+    },
+  };
+}
