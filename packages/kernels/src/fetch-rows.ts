@@ -4,11 +4,9 @@
 /** How files are read where this runs: Node's `readSync`, or undefined. */
 export type ReadFile = (file: number, into: Uint8Array, at: number, bytes: number, from: number) => number;
 
-/** What a session writes into the line of a stored buffer: the open file's number, and at byte 8 its first byte as an f64. */
-export function writePlace(memory: ArrayBufferLike, at: number, descriptor: number, firstByte: number): void {
-  const line = new DataView(memory, at, 16);
-  line.setInt32(0, descriptor, true);
-  line.setFloat64(8, firstByte, true);
+/** What a session writes into the line of a stored buffer, as f64: the open file's number, its first byte, and its stride. */
+export function writePlace(memory: ArrayBufferLike, at: number, place: readonly [number, number, number]): void {
+  new Float64Array(memory, at, 3).set(place);
 }
 
 /** An error that has no number of the system. */
@@ -30,8 +28,7 @@ export function fetchImports(memory: WebAssembly.Memory, readFile: ReadFile | un
       failure: number,
     ): void {
       const { buffer } = memory;
-      const line = new DataView(buffer, place >>> 0, 16);
-      const [file, firstByte] = [line.getInt32(0, true), line.getFloat64(8, true)];
+      const [file, firstByte, stride] = new Float64Array(buffer, place >>> 0, 3) as unknown as [number, number, number];
       const all = new Uint8Array(buffer);
       const listed = new Int32Array(buffer, missing >>> 0, end);
       const slotOf = new Int32Array(buffer, table >>> 0);
@@ -41,7 +38,7 @@ export function fetchImports(memory: WebAssembly.Memory, readFile: ReadFile | un
           const n = listed[i] as number;
           const row = (to >>> 0) + (slotOf[n] as number) * bytes;
           for (let done = 0; done < bytes; ) {
-            const place = firstByte + n * bytes + done;
+            const place = firstByte + n * stride + done;
             const count = (readFile as ReadFile)(file, all, row + done, bytes - done, place);
             if (count === 0) {
               fail(endOfFile);

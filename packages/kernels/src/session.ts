@@ -22,6 +22,7 @@ import {
   type StoredPlace,
   StoredRows,
   show,
+  storedRowBytes,
   trainingOpTable,
   unitBytes,
   validateProgram,
@@ -140,7 +141,9 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
         'backend',
         `wasm backend: expected Node, where a step can read rows of ${file.path}, got another engine. Load without memoryBudget.`,
       );
-    writePlace(memory.buffer, (this.#layout.offsets.get(buffer) as number) * unitBytes, file.descriptor, firstByte);
+    const decl = this.#buffers.get(buffer) as BufferDecl;
+    const at = (this.#layout.offsets.get(buffer) as number) * unitBytes;
+    writePlace(memory.buffer, at, [file.descriptor, firstByte, place.stride ?? storedRowBytes(decl)]);
   }
 
   load(program: Program): WasmProgram {

@@ -9,6 +9,7 @@ import {
   type TensorToWrite,
 } from '@relufy/checkpoint';
 import {
+  aBoolean,
   aFunction,
   anything,
   aSignal,
@@ -32,10 +33,11 @@ import { parseConfig } from './families/index.js';
 import { fingerprint } from './fingerprint.js';
 import { checkFinite, checkShapes, convert, type FillOptions, fillBuffer, isFamilySources } from './load-weights.js';
 import { companionFiles, type ModelFolder, modelTexts, readTexts } from './model-folder.js';
-import { packedAlignment, packedMetadata, packedTensor } from './packed.js';
+import { bundledTensor, packedAlignment, packedMetadata, packedTensor } from './packed.js';
 import { planConfigFile, planJson } from './plan.js';
 import { planModel, readJson } from './plan-model.js';
 import type { OpenedPlan } from './plan-weights.js';
+import { listedNeuronRoles, type Role } from './projections.js';
 import { relufiedConfig } from './relufied-config.js';
 import { checkRelufyOptions, type RelufyOptions } from './relufy.js';
 import type { ModelSpec } from './spec.js';
@@ -48,6 +50,11 @@ export interface ConversionOptions {
   readonly relufy?: RelufyOptions;
   /** The folder of a sparsity plan, for which `packed` lays the weights out; the metadata records it. */
   readonly plan?: ModelFiles;
+  /**
+   * Of `packed`: what a neuron has in the matrices that a memoryBudget leaves in the file lies side by side, and is read at
+   * once. Such matrices are not mapped where all of the model is in memory.
+   */
+  readonly bundle?: boolean;
   /**
    * What `inputMeanSquares` gives for this model, for int4 and uint4: their blocks then err less where inputs are large.
    * Blocks that the file already has in this format stay as they are.
@@ -70,6 +77,7 @@ export function checkConversionOptions(options: ConversionOptions): void {
     layout: oneOf('hf', 'packed'),
     relufy: anything, // relufy.ts looks into it
     plan: anything, // an open one
+    bundle: aBoolean,
     importance: anything, // checked below
     onProgress: aFunction,
     signal: aSignal,
@@ -99,6 +107,8 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
       'option',
       `convert option "plan": expected the layout packed, which a plan decides, got hf. Other layouts need no plan.`,
     );
+  if (layout === 'hf' && options.bundle)
+    throw new RelufyError('option', 'convert option "bundle": expected the layout packed, got hf.');
   const plan = await planModel(files, {
     dtype,
     contextLength: 1,
@@ -132,21 +142,64 @@ export async function planConversion(files: ModelFiles, options: ConversionOptio
       const tensors = familyTensors(sources.map, checkpoint, dtype, fill);
       return { texts, tensors, metadata: { format: 'pt' }, alignment: 8, close };
     }
-    const tensors = decoder.buffers
-      .filter(({ kind }) => kind === 'weight')
-      .map((decl) =>
-        packedTensor(decl, () =>
-          bufferBytes(checkpoint, sources.map.get(decl.name) as readonly WeightPart[], decl, fill),
-        ),
-      );
+    const bytesOf = (decl: BufferDecl) =>
+      bufferBytes(checkpoint, sources.map.get(decl.name) as readonly WeightPart[], decl, fill);
+    const bundle = options.bundle ? bundledRoles(files.name, plan.spec) : [];
+    const tensors = bundledOrNot(decoder.buffers, bundle, bytesOf);
     const madeFrom = await fingerprint(plan.config.spec, checkpoint, signal);
-    const metadata = packedMetadata(decoder.buffers, madeFrom, plan.sparsityPlan?.plan);
+    const metadata = packedMetadata(decoder.buffers, madeFrom, plan.sparsityPlan?.plan, bundle);
     const conversion = { texts, tensors, metadata, alignment: packedAlignment, close };
     return plan.sparsityPlan ? withPlan(conversion, plan.sparsityPlan) : conversion;
   } catch (error) {
     await plan.close();
     throw error;
   }
+}
+
+function bundledRoles(name: string, spec: ModelSpec): readonly Role[] {
+  const roles = listedNeuronRoles(spec);
+  if (roles.length < 2)
+    throw new RelufyError(
+      'option',
+      `convert option "bundle": expected a model of which a token reads several rows a neuron and no others, got ${name}, where it is ${roles.length === 0 ? 'none' : `only those of ${roles[0]}`}. Convert it without.`,
+    );
+  return roles;
+}
+
+/** The weights as tensors, those of bundled roles a layer together. */
+function bundledOrNot(
+  buffers: readonly BufferDecl[],
+  bundle: readonly Role[],
+  bytesOf: (decl: BufferDecl) => AsyncGenerator<Uint8Array>,
+): TensorToWrite[] {
+  const bundles = new Map<string, BufferDecl[]>();
+  const tensors: TensorToWrite[] = [];
+  for (const decl of buffers.filter(({ kind }) => kind === 'weight')) {
+    const [, layer, role] = /^(layers\.\d+)\.(\w+)\.weight$/.exec(decl.name) ?? [];
+    if (layer === undefined || !bundle.includes(role as Role)) tensors.push(packedTensor(decl, () => bytesOf(decl)));
+    else bundles.set(layer, [...(bundles.get(layer) ?? []), decl]);
+  }
+  for (const decls of bundles.values()) {
+    const inOrder = bundle.map((role) => decls.find(({ name }) => name.endsWith(`.${role}.weight`)) as BufferDecl);
+    tensors.push(bundledTensor(inOrder, () => bundleBytes(inOrder, bytesOf)));
+  }
+  return tensors;
+}
+
+/** Row by row of several matrices of the same shape. */
+async function* bundleBytes(
+  decls: readonly BufferDecl[],
+  bytesOf: (decl: BufferDecl) => AsyncGenerator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let bundle = new Uint8Array(0);
+  for (const [index, decl] of decls.entries())
+    for await (const own of bytesOf(decl)) {
+      if (index === 0) bundle = new Uint8Array(own.length * decls.length);
+      const stride = own.length / (decl.shape[0] as number);
+      for (let row = 0; row * stride < own.length; row++)
+        bundle.set(own.subarray(row * stride, (row + 1) * stride), (row * decls.length + index) * stride);
+    }
+  yield bundle;
 }
 
 /** The plan comes along, beside the weights that are laid out for it. */

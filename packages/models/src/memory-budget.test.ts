@@ -57,7 +57,7 @@ async function budgetOf(
   more = 0,
   options: LoadOptions & { plan?: ModelFiles } = short,
 ): Promise<number> {
-  const plan = await planModel(await folderFiles(source), options as object);
+  const plan = await planModel(await folderFiles(source), { ...options, memoryBudget: 1e15 } as object);
   try {
     return sessionBytes(plan.build(plan.spec.intermediateSize + more), plan.limits) + 1024;
   } finally {
@@ -109,6 +109,24 @@ for (const [name, create] of Object.entries(backends))
     if (typeof backend !== 'string') await backend.dispose();
   });
 
+test('bundled rows give the same bits, in memory and within a budget, and hold the same numbers', async () => {
+  const source = join(folder, 'bundled');
+  await convertModel(await randomModel(config), source, { dtype: 'int8', bundle: true });
+  const plain = await loadModel(made.get('config int8') as string, { ...short, backend: 'wasm', threads: 1 });
+  await using expectedOf = plain;
+  const expected = await answer(expectedOf);
+  for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const)
+    for (const memoryBudget of ['1GB', await budgetOf(source, 100)]) {
+      await using model = await loadModel(source, { ...short, backend, threads: 2, memoryBudget });
+      expect(model.stats().neurons === undefined).toBe(memoryBudget === '1GB');
+      const found = await answer(model);
+      if (backend === 'wasm') expect(found).toEqual(expected);
+      else expect(found.tokenIds).toEqual(expected.tokenIds);
+    }
+  const refused = convertModel(await randomModel(opt), join(folder, 'refused'), { dtype: 'int8', bundle: true });
+  expect((await failure(refused)).message).toContain('only those of down');
+});
+
 test('a predictor leaves the rows of the gate in the file too', async () => {
   const plan = { method: 'test', predictor: { rank: [4, 4, 4] } };
   const files = await randomModel(config);
@@ -117,7 +135,7 @@ test('a predictor leaves the rows of the gate in the file too', async () => {
   const tensors = planTensors(spec, plan, (buffer, index) => (buffer.endsWith('threshold') ? 0 : unit(index)));
   const planned = await planFolder(plan, tensors);
   const out = join(folder, 'predicted');
-  await convertModel(files, out, { dtype: 'int8', plan: planned });
+  await convertModel(files, out, { dtype: 'int8', plan: planned, bundle: true });
   const options = { ...short, backend: 'wasm', threads: 1, plan: planned } as const;
   await using whole = await loadModel(out, options);
   const expected = await answer(whole);

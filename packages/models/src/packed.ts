@@ -20,6 +20,7 @@ import {
 import { fingerprintKey } from './fingerprint.js';
 import { checkFinite, type LoadWeightsOptions, type WeightSources } from './load-weights.js';
 import { parsePlan, planJson, type SparsityPlan } from './plan.js';
+import type { Role } from './projections.js';
 
 /** Every tensor begins at a multiple of this in the file: a cache line, and what buffers in memory are aligned to. */
 export const packedAlignment = 64;
@@ -28,14 +29,17 @@ const layoutKey = 'relufy.layout';
 const buffersKey = 'relufy.buffers';
 /** The description of the plan that the layout is for. */
 const planKey = 'relufy.plan';
+/** Roles whose rows lie side by side, a neuron a row of `layers.k.neurons`. */
+const bundleKey = 'relufy.bundle';
 const layoutVersion = '1';
 const chunkBytes = 4 << 20;
 
-/** `fingerprint` of what was converted, and the plan whose layout the weights have. */
+/** `fingerprint` of what was converted, the plan whose layout the weights have, and the roles that are bundled. */
 export function packedMetadata(
   buffers: readonly BufferDecl[],
   fingerprint: string,
   plan?: SparsityPlan,
+  bundle: readonly Role[] = [],
 ): Record<string, string> {
   const described = buffers.filter(({ kind }) => kind === 'weight').map((decl) => [decl.name, describeBuffer(decl)]);
   return {
@@ -44,7 +48,34 @@ export function packedMetadata(
     [buffersKey]: JSON.stringify(Object.fromEntries(described)),
     [fingerprintKey]: fingerprint,
     ...(plan && { [planKey]: planJson(plan) }),
+    ...(bundle.length > 0 && { [bundleKey]: bundle.join(' ') }),
   };
+}
+
+/** The rows of some buffers of one layer, those of a neuron side by side, as one tensor. */
+export function bundledTensor(decls: readonly BufferDecl[], data: () => AsyncGenerator<Uint8Array>): TensorToWrite {
+  const [{ name, shape }] = decls as readonly [BufferDecl];
+  const width = decls.reduce((sum, decl) => sum + strides(decl)[1], 0);
+  return { name: bundleOf(name), dtype: 'U8', shape: [shape[0] as number, width], data };
+}
+
+const bundleOf = (buffer: string): string => buffer.replace(/\.\w+\.weight$/, '.neurons');
+
+/** The tensor that holds a buffer's rows, and where in one of its rows they begin. */
+interface PackedRows {
+  readonly tensor: string;
+  readonly at: number;
+  /** Rows of a neuron in the tensor. */
+  readonly count: number;
+}
+
+function rowsIn({ metadata }: Checkpoint, buffer: string, bytes: number): PackedRows {
+  const roles = metadata[bundleKey]?.split(' ') ?? [];
+  const role = /^layers\.\d+\.(\w+)\.weight$/.exec(buffer)?.[1];
+  const index = role === undefined ? -1 : roles.indexOf(role);
+  return index < 0
+    ? { tensor: buffer, at: 0, count: 1 }
+    : { tensor: bundleOf(buffer), at: index * bytes, count: roles.length };
 }
 
 /** A buffer as a tensor of the file: block formats are bytes, a row a row. */
@@ -63,7 +94,7 @@ function storedShape({ dtype, shape }: BufferDecl): number[] {
 
 /** Whether the checkpoint is packed and holds this buffer. */
 export function hasPacked(checkpoint: Checkpoint, buffer: string): boolean {
-  return checkpoint.metadata[layoutKey] !== undefined && checkpoint.tensors.has(buffer);
+  return checkpoint.metadata[layoutKey] !== undefined && checkpoint.tensors.has(rowsIn(checkpoint, buffer, 0).tensor);
 }
 
 /** The sources of a packed checkpoint; undefined for any other. */
@@ -116,18 +147,30 @@ async function loadPacked(
   }
   for (const decl of stored) {
     if (mapped.has(decl)) continue;
-    const { file } = checkpoint.tensors.get(decl.name) as TensorInfo;
     const [rows, stride] = decl.shape.length === 1 ? [1, rowBytes(decl.dtype, decl.shape[0] as number)] : strides(decl);
-    const chunkRows = Math.max(1, Math.floor(chunkBytes / stride));
+    const held = rowsIn(checkpoint, decl.name, stride);
+    const { file } = checkpoint.tensors.get(held.tensor) as TensorInfo;
+    const chunkRows = Math.max(1, Math.floor(chunkBytes / (stride * held.count)));
     for (let row = 0; row < rows; row += chunkRows) {
       const count = Math.min(chunkRows, rows - row);
-      const bytes = await checkpoint.readStored(decl.name, row, count, signal);
+      const read = await checkpoint.readStored(held.tensor, row, count, signal);
+      const bytes = held.count === 1 ? read : apart(read, held, stride);
       const part = elementsIn(decl.dtype, bytes);
       checkFinite(name, decl.name, decl.dtype, part, decl.shape.at(-1) as number);
       await session.write(decl.name, part, (row * stride) / part.BYTES_PER_ELEMENT);
       onBytes?.(file, bytes.byteLength);
     }
   }
+}
+
+/** The rows of one buffer, out of those of a bundle. */
+function apart(bundle: Uint8Array, { at, count }: PackedRows, stride: number): Uint8Array {
+  const own = new Uint8Array(bundle.length / count);
+  for (let row = 0; row * stride < own.length; row++) {
+    const from = row * count * stride + at;
+    own.set(bundle.subarray(from, from + stride), row * stride);
+  }
+  return own;
 }
 
 /** Bytes of a file as a buffer of this format has them. */
@@ -142,7 +185,9 @@ function elementsIn(dtype: DType, bytes: Uint8Array): BufferView {
 function attach(name: string, checkpoint: Checkpoint, session: Session, byRows: readonly BufferDecl[]): void {
   const files = new Map<string, RowFile>();
   for (const decl of byRows) {
-    const { place } = checkpoint.tensors.get(decl.name) as TensorInfo;
+    const [, bytes] = strides(decl);
+    const { tensor, at, count } = rowsIn(checkpoint, decl.name, bytes);
+    const { place } = checkpoint.tensors.get(tensor) as TensorInfo;
     if (place?.openRows === undefined || session.attach === undefined)
       throw new RelufyError(
         'option',
@@ -152,7 +197,7 @@ function attach(name: string, checkpoint: Checkpoint, session: Session, byRows: 
       );
     const file = files.get(place.path) ?? place.openRows();
     files.set(place.path, file);
-    session.attach(decl.name, { file, firstByte: place.firstByte });
+    session.attach(decl.name, { file, firstByte: place.firstByte + at, stride: count * bytes });
   }
 }
 
@@ -162,7 +207,8 @@ function adopt(checkpoint: Checkpoint, session: Session, stored: readonly Buffer
   const mapped = new Set<BufferDecl>();
   if (session.adopt === undefined) return mapped;
   for (const decl of stored) {
-    const { place } = checkpoint.tensors.get(decl.name) as TensorInfo;
+    // rows that lie beside others are read into place
+    const place = checkpoint.tensors.get(decl.name)?.place;
     if (place === undefined || place.firstByte % packedAlignment !== 0) continue;
     if (!places.has(place.path)) places.set(place.path, []);
     places.get(place.path)?.push([decl.name, place.firstByte]);
@@ -186,17 +232,21 @@ function madeFor(name: string, { metadata }: Checkpoint): string {
 
 function check(name: string, checkpoint: Checkpoint, formats: ReadonlyMap<string, string>, decl: BufferDecl): void {
   const expected = describeBuffer(decl);
-  const info = checkpoint.tensors.get(decl.name);
+  const bytes = decl.shape.length === 2 ? strides(decl)[1] : 0;
+  const held = rowsIn(checkpoint, decl.name, bytes);
+  const info = checkpoint.tensors.get(held.tensor);
   const got = info && formats.get(decl.name);
   if (got !== expected)
     throw new RelufyError(
       'checkpoint',
       `${name} tensor "${decl.name}": expected ${expected}, got ${got === undefined ? 'none' : show(got).slice(1, -1)}. The weights were converted for ${madeFor(name, checkpoint)}.`,
     );
-  const shape = storedShape(decl);
-  if (info?.dtype !== storedAs(decl.dtype) || info.shape.join() !== shape.join())
+  const isBundled = held.count > 1;
+  const shape = isBundled ? [decl.shape[0] as number, held.count * bytes] : storedShape(decl);
+  const dtype = isBundled ? 'U8' : storedAs(decl.dtype);
+  if (info?.dtype !== dtype || info.shape.join() !== shape.join())
     throw new RelufyError(
       'checkpoint',
-      `${name} tensor "${decl.name}": expected ${storedAs(decl.dtype)} [${shape.join(', ')}], got ${info?.dtype} [${info?.shape.join(', ')}]. The file is damaged; convert the model again.`,
+      `${name} tensor "${decl.name}": expected ${dtype} [${shape.join(', ')}], got ${info?.dtype} [${info?.shape.join(', ')}]. The file is damaged; convert the model again.`,
     );
 }

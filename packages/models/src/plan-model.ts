@@ -27,6 +27,9 @@ import { resolveTying } from './tied-head.js';
 
 /** Tokens in one step of a prefill: enough for the tiled product, few enough to stay in the caches. */
 const maxRows = 128;
+/** The same, and logits of a step, within a memory budget: activations of 128 rows would take the room of neurons. */
+const fewRows = 32;
+const fewOutputs = 8;
 /** Logits of one step: at most 64 MiB. */
 const maxLogits = 1 << 24;
 /** The largest known config, with names of 21,000 classes, has 1 MB. */
@@ -80,8 +83,15 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
   const contextLength = contextOf(asked, options.contextLength);
   const slots = slotsOf(asked, contextLength, options);
   const limits = {
-    maxRows: Math.min(maxRows, contextLength),
-    maxOutputs: Math.max(1, Math.min(maxRows, contextLength, Math.floor(maxLogits / asked.vocabSize))),
+    maxRows: Math.min(options.memoryBudget === undefined ? maxRows : fewRows, contextLength),
+    maxOutputs: Math.max(
+      1,
+      Math.min(
+        options.memoryBudget === undefined ? maxRows : fewOutputs,
+        contextLength,
+        Math.floor(maxLogits / asked.vocabSize),
+      ),
+    ),
   };
   let checkpoint = await openCheckpoint(files, signal);
   let sparsityPlan: OpenedPlan | undefined;

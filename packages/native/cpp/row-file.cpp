@@ -1,4 +1,6 @@
-// Linux and macOS: preadv. The system's page cache would keep every row a second time, outside of anybody's budget, so
+// Linux and macOS: preadv. What a step will read is announced first: 3,000 rows of 2 KB at random places of a virtual disk,
+// cold, took 27 to 72 us a row so, by io_submit with 64 in flight 46 to 73, by preads of 16 threads 37 to 104, of one 177 to 302.
+// The system's page cache would keep every row a second time, outside of anybody's budget, so
 // what it read is given up after each step where the system lets us (Linux); and it reads nothing that was not asked for.
 // Windows: not supported.
 #include "row-file.h"

@@ -10,6 +10,8 @@ namespace relufy {
 struct StoredRows {
   int64_t file;
   int64_t firstByte;
+  /** Bytes from a row to the next; more than a row where several are bundled. */
+  int64_t stride;
 };
 
 /** A row's place in memory; laid out as the system's iovec. */

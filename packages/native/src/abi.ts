@@ -14,7 +14,7 @@ import {
 } from '@relufy/tensor';
 
 /** Counts changes of the calls between JavaScript and the binary. */
-const calls = 5;
+const calls = 6;
 
 /** For example `1-9f86d081`. */
 export function abiName(): string {

@@ -24,6 +24,7 @@ import {
   type StoredPlace,
   StoredRows,
   show,
+  storedRowBytes,
   unitBytes,
   validateProgram,
   viewLength,
@@ -116,7 +117,8 @@ export class MemorySession extends HostMemory implements NativeSession, RecordSe
       );
     const line: BufferDecl = { name: buffer, kind: 'state', dtype: 'int8', shape: [1, 1] };
     const bytes = this.#viewAt(line, this.#unitOf(buffer));
-    new BigInt64Array(bytes.buffer, bytes.byteOffset, 2).set([BigInt(descriptor), BigInt(firstByte)]);
+    const stride = place.stride ?? storedRowBytes(decl);
+    new BigInt64Array(bytes.buffer, bytes.byteOffset, 3).set([descriptor, firstByte, stride].map(BigInt));
   }
 
   adopt(path: string, places: Iterable<readonly [buffer: string, firstByte: number]>): void {

@@ -1,6 +1,6 @@
 // Weights whose rows stay in files: what a session needs of such a file, and what it looks at after each step that fetched.
 // Does not own which rows lie in memory (fetch-rows.ts), reading them in a step (each backend) nor opening files.
-import { type BufferDecl, byteCount } from './buffer.js';
+import { type BufferDecl, rowBytes } from './buffer.js';
 import { RelufyError, show } from './errors.js';
 import { fetchCounter } from './fetch-rows.js';
 import type { Program } from './program.js';
@@ -18,13 +18,16 @@ export interface RowFile {
   close(): void;
 }
 
-/** Where the rows of a buffer lie, one behind the other. */
+/** Where the rows of a buffer lie. */
 export interface StoredPlace {
   readonly file: RowFile;
   readonly firstByte: number;
+  /** Bytes from the beginning of a row to that of the next. Default: those of a row. */
+  readonly stride?: number;
 }
 
-const noSteps = { maxRows: 0, maxOutputs: 0 };
+/** Bytes of a row of a stored buffer. */
+export const storedRowBytes = ({ dtype, shape }: BufferDecl): number => rowBytes(dtype, shape[1] as number);
 
 /** The files behind the stored buffers of one session, which closes them. */
 export class StoredRows {
@@ -37,7 +40,8 @@ export class StoredRows {
   /** @throws RelufyError `checkpoint` when the rows do not lie within the file. */
   attach(decl: BufferDecl, place: StoredPlace): void {
     const { file, firstByte } = place;
-    const bytes = byteCount(decl, noSteps);
+    const rows = decl.shape[0] as number;
+    const bytes = (rows - 1) * (place.stride ?? storedRowBytes(decl)) + storedRowBytes(decl);
     if (decl.kind !== 'stored') throw new Error(`internal: buffer ${show(decl.name)} lies in memory`);
     this.#places.set(decl.name, place);
     if (!(firstByte >= 0 && firstByte + bytes <= file.size))

@@ -13,12 +13,14 @@ import { performance } from 'node:perf_hooks';
  * @property {'exact' | 'dense'} [sparsity] Relufy
  * @property {number} [shift] Relufy: b of max(0, x - b)
  * @property {string} [plan] Relufy: folder of a sparsity plan
+ * @property {number} [memoryBudget] Relufy: bytes
  * @property {string} [binary] PowerInfer
  *
  * @typedef {object} Measured
  * @property {number} ms
  * @property {number} [bytesPerToken] weights read for one decoded token
  * @property {number[]} [density] share of neurons active, per layer
+ * @property {import('@relufy/models').NeuronStats} [neurons] of a model whose neurons stay in its file
  * @property {number[]} [tokenMs] of each decoded token
  *
  * @typedef {object} Engine

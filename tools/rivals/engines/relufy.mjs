@@ -18,7 +18,7 @@ export async function createBackend({ backend, threads }) {
 
 /** @param {import('./engine.mjs').EngineSpec} spec @returns {Promise<import('./engine.mjs').Engine>} */
 export async function open(spec) {
-  const { model: source, dtype, sparsity, shift, plan, contextLength } = spec;
+  const { model: source, dtype, sparsity, shift, plan, memoryBudget, contextLength } = spec;
   const { loadModel } = await importModels();
   const begin = performance.now();
   const backend = await createBackend(spec);
@@ -33,6 +33,7 @@ export async function open(spec) {
     ...(sparsity && { sparsity }),
     ...(shift && { relufy: { stage: 1, shift } }),
     ...(plan && { plan }),
+    ...(memoryBudget && { memoryBudget }),
   });
   const loadMs = performance.now() - begin;
 
@@ -59,8 +60,8 @@ export async function open(spec) {
       },
       beforeDecode: () => model.resetStats(),
       afterDecode() {
-        const { weightBytesPerToken, density } = model.stats();
-        return { bytesPerToken: weightBytesPerToken, density: [...density.down] };
+        const { weightBytesPerToken, density, neurons } = model.stats();
+        return { bytesPerToken: weightBytesPerToken, density: [...density.down], ...(neurons && { neurons }) };
       },
     }),
     async greedy(prompt, count) {

@@ -2,7 +2,7 @@
 // fetch-rows.ts of @relufy/tensor, word for word; reading is row-file.h.
 //
 //   thread 0: gives each listed neuron a slot; lists those whose rows are not there yet
-//   all:      read the rows of a share of that list; neighbours in the file are one read
+//   all:      read the rows of a share of that list: what lies side by side in the file is one read
 //
 // A read that fails is noted in the counters, and the step goes on with whatever the slots hold: the host asks afterwards.
 #pragma once
@@ -74,21 +74,59 @@ static inline void admitListed(const Call& call) {
   counters[counterMissing] = count;
 }
 
-/** The rows of missing[from .. to) of one part. */
-static inline void readMissing(const Call& call, const char* place, char* rows, size_t bytes, int from, int to) {
-  if (place == nullptr) return;
-  const auto& file = *reinterpret_cast<const StoredRows*>(place);
+/** What a neuron has in the file: one row, or several that lie side by side. */
+struct Parts {
+  const StoredRows* first;
+  int count;
+  size_t sizes[3];
+  char* rows[3];
+  size_t bytes;
+};
+
+/** Reads what the neurons missing[from .. to) have, each to its slot; neighbours in one call. */
+static inline void readMissing(const Call& call, const Parts& parts, int from, int to) {
   const int32_t* missing = FetchRows::missing(call.op);
   const int32_t* table = FetchRows::table(call.op);
   RowPiece* pieces = reinterpret_cast<RowPiece*>(call.scratch);
+  const auto stride = static_cast<size_t>(parts.first->stride);
+  const int most = stride == parts.bytes ? mostPieces / parts.count : 1;
   for (int i = from; i < to;) {
-    int count = 0;
     const int32_t first = missing[i];
-    for (; i < to && count < mostPieces && missing[i] == first + count; i++, count++)
-      pieces[count] = {rows + static_cast<size_t>(table[missing[i]]) * bytes, bytes};
-    const int failure = readRows(file, static_cast<size_t>(first) * bytes, pieces, count);
+    int count = 0;
+    for (; i < to && count < most && missing[i] == first + count; i++, count++)
+      for (int part = 0; part < parts.count; part++) {
+        const size_t size = parts.sizes[part];
+        pieces[count * parts.count + part] = {parts.rows[part] + static_cast<size_t>(table[missing[i]]) * size, size};
+      }
+    const int failure = readRows(*parts.first, static_cast<size_t>(first) * stride, pieces, count * parts.count);
     if (failure != 0) FetchRows::counters(call.op)[counterFailure] = failure;
   }
+}
+
+/** A neuron's rows as they lie in the file: all together where they are bundled, else each by itself; gives how many. */
+static inline int storedParts(Record op, Parts* all) {
+  const char* places[] = {FetchRows::a(op), FetchRows::b(op), FetchRows::c(op)};
+  const size_t sizes[] = {
+      static_cast<size_t>(FetchRows::aBytes(op)), static_cast<size_t>(FetchRows::bBytes(op)),
+      static_cast<size_t>(FetchRows::cBytes(op))};
+  char* rows[] = {FetchRows::aRows(op), FetchRows::bRows(op), FetchRows::cRows(op)};
+  int count = 0;
+  for (int i = 0; i < 3; i++) {
+    if (places[i] == nullptr) continue;
+    const auto* place = reinterpret_cast<const StoredRows*>(places[i]);
+    Parts* last = count > 0 ? all + count - 1 : nullptr;
+    const bool beside = last != nullptr && place->file == last->first->file && place->stride == last->first->stride &&
+                        place->firstByte == last->first->firstByte + static_cast<int64_t>(last->bytes) &&
+                        last->bytes + sizes[i] <= static_cast<size_t>(place->stride);
+    if (!beside) {
+      last = all + count++;
+      *last = {place, 0, {}, {}, 0};
+    }
+    last->sizes[last->count] = sizes[i];
+    last->rows[last->count++] = rows[i];
+    last->bytes += sizes[i];
+  }
+  return count;
 }
 
 static void fetchRows(const Call& call) {
@@ -98,18 +136,14 @@ static void fetchRows(const Call& call) {
   const int from = share(count, 1, call.thread, call.threads);
   const int to = share(count, 1, call.thread + 1, call.threads);
   if (from == to) return;
-  const Record op = call.op;
-  const int32_t* missing = FetchRows::missing(op);
-  const size_t sizes[] = {
-      static_cast<size_t>(FetchRows::aBytes(op)), static_cast<size_t>(FetchRows::bBytes(op)),
-      static_cast<size_t>(FetchRows::cBytes(op))};
-  const char* places[] = {FetchRows::a(op), FetchRows::b(op), FetchRows::c(op)};
-  char* rows[] = {FetchRows::aRows(op), FetchRows::bRows(op), FetchRows::cRows(op)};
+  const int32_t* missing = FetchRows::missing(call.op);
+  Parts all[3];
+  const int kinds = storedParts(call.op, all);
   // the disk gets all of it at once, and works on many pieces at a time
-  for (int part = 0; part < 3; part++)
-    for (int i = from; i < to && places[part] != nullptr; i++)
-      announceRow(*reinterpret_cast<const StoredRows*>(places[part]), static_cast<size_t>(missing[i]) * sizes[part], sizes[part]);
-  for (int part = 0; part < 3; part++) readMissing(call, places[part], rows[part], sizes[part], from, to);
+  for (int kind = 0; kind < kinds; kind++)
+    for (int i = from; i < to; i++)
+      announceRow(*all[kind].first, static_cast<size_t>(missing[i]) * static_cast<size_t>(all[kind].first->stride), all[kind].bytes);
+  for (int kind = 0; kind < kinds; kind++) readMissing(call, all[kind], from, to);
 }
 
 }  // namespace relufy::RELUFY_ISA

@@ -38,6 +38,7 @@ interface ConvertValues {
   readonly to?: 'safetensors' | 'gguf';
   readonly dtype?: string;
   readonly layout?: 'hf' | 'packed';
+  readonly bundle?: true;
   readonly out: string;
   readonly revision?: string;
   readonly stage?: 1 | 2;
@@ -63,6 +64,7 @@ export function define(command: Command): void {
       `${weightDTypes.join(', ')} (default: bf16); for gguf ${ggufTypes.join(', ')} (default: f16)`,
     )
     .addOption(choice('--layout <layout>', 'packed: as Relufy holds it, to be loaded at once', ['hf', 'packed']))
+    .option('--bundle', 'packed, for --memory-budget: what is read of a neuron lies side by side')
     .option('--revision <revision>', 'branch, tag or commit of a model on the hub')
     .addOption(numeric('--stage <n>', 'relufy on the way: 1 or 2', wholeFrom(1)))
     .addOption(
@@ -93,8 +95,10 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
       const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
       const to = values.to ?? (/\.gguf$/i.test(values.out) ? 'gguf' : 'safetensors');
       if (to === 'gguf') {
-        if (relufy || values.layout || values.plan || values.calibrate)
-          throw usageError('--to gguf: expected no --stage, --shift, --layout, --plan or --calibrate, got one.');
+        if (relufy || values.layout || values.bundle || values.plan || values.calibrate)
+          throw usageError(
+            '--to gguf: expected no --stage, --shift, --layout, --bundle, --plan or --calibrate, got one.',
+          );
         const type = oneOf(values.dtype ?? 'f16', ggufTypes);
         await refuseExisting(values.out);
         await writeGguf(values.out, files, { type, onProgress, signal });
@@ -109,6 +113,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
           onProgress,
           signal,
           ...(layout && { layout }),
+          ...(values.bundle && { bundle: true }),
           ...(relufy && { relufy }),
           ...(importance && { importance }),
           ...(values.plan && { plan: await openShown(values.plan, { signal }) }),

@@ -44,7 +44,7 @@ export class Operand {
     const bytes = rowBytes(this.dtype, this.columns);
     const { buffer, byteOffset } = to.storage;
     this.#place.file.read(
-      this.#place.firstByte + row * bytes,
+      this.#place.firstByte + row * (this.#place.stride ?? bytes),
       new Uint8Array(buffer, byteOffset + toRow * bytes, bytes),
     );
   }
