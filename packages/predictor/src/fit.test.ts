@@ -6,7 +6,7 @@ import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { evaluatePredictors, type FitOptions, fitPredictors, planFolder } from './index.js';
 
 const load = { dtype: 'f32', backend: 'wasm', threads: 1 } as const;
-const sizes = { tokens: 512, heldOutTokens: 256, trialTokens: 128, window: 64, load } as const;
+const sizes = { tokens: 320, heldOutTokens: 256, trialTokens: 128, window: 64, load } as const;
 const training = { epochs: 2, batch: 64 } as const;
 
 const ids = Array.from({ length: 896 }, (_, at) => (at * at * 31 + at * 7 + (at >> 3) * 113) % 509);
@@ -19,7 +19,7 @@ const fit = (model: string, options: FitOptions = {}) =>
   });
 
 describeShared('fitPredictors', 'golden/llama-relu', () => {
-  it.each(['llama-relu', 'llama-relu2', 'llama-fatrelu', 'llama-shifted-relu', 'opt-pre-norm', 'falcon-7b-shape-relu'])(
+  it.each(['llama-relu', 'llama-relu2', 'llama-fatrelu', 'opt-pre-norm', 'falcon-7b-shape-relu'])(
     '%s: held-out recall, and fewer neurons than all',
     async (model) => {
       const { layers, plan, tensors, trial, densePerplexity } = await fit(model, { rank: 32, keepAll: true });
@@ -46,7 +46,7 @@ describeShared('fitPredictors', 'golden/llama-relu', () => {
       const { layers } = await fit('llama-relu', { rank: 16, keepAll: true, ...options });
       return layers.reduce((sum, one) => sum + one.proposed, 0);
     };
-    expect(await proposed({ epochs: 12 })).toBeLessThan(await proposed({ epochs: 1, learningRate: 1e-9 }));
+    expect(await proposed({ epochs: 8 })).toBeLessThan(await proposed({ epochs: 1, learningRate: 1e-9 }));
   });
 
   it('the same inputs give the same plan, at any number of threads, in chunks of any size that hold all', async () => {
@@ -81,7 +81,7 @@ describeShared('fitPredictors', 'golden/llama-relu', () => {
     const made = await fit('llama-relu', { rank: 16, hot: 0.6, keepAll: true });
     const hot = [...made.tensors].filter(([name]) => name.endsWith('.threshold')).map(([, { values }]) => values);
     expect(hot.some((values) => values.includes(Number.NEGATIVE_INFINITY))).toBe(true);
-    const trial = ids.slice(768);
+    const trial = ids.slice(576, 704);
     const folder = await planFolder(made);
     const judged = await evaluatePredictors(shared('golden/llama-relu'), folder, [trial], { window: 64, load });
     expect(judged.layers).toEqual(made.layers);

@@ -109,9 +109,6 @@ test("imports PowerInfer's files", async () => {
 test.each([
   [['--rank', 'many', '--out', 'OUT'], 2, /^--rank: expected a whole number/m],
   [['--kind', 'signs', '--rank', '8', '--out', 'OUT'], 1, /^fitPredictors option "rank": expected the kind low-rank/m],
-  [['--budget', '0.01%', '--out', 'OUT'], 1, /^fitPredictors option "budget": expected at least 0\./m],
-  [['--recall', '1.2', '--out', 'OUT'], 2, /^--recall: expected a number above 0, at most 1/m],
-  [['--tokens', '99999', '--out', 'OUT'], 1, /^fitPredictors: expected a text of 99999 tokens to fit to/m],
   [['--out', tmpdir()], 2, /^--out: expected a folder that does not exist yet/m],
 ] as [string[], number, RegExp][])('refuses fit %j', async (args, exitCode, message) => {
   const out = join(folder, 'refused');
