@@ -1,7 +1,7 @@
 // Steps over the slots of a session: what is run for rows of any sequences, a whole sequence, or continuations of a context.
 // Longer than 400 lines because scoring and forward share one slot of work with the steps that they run.
 // Owns programs and what a step leaves. Does not own slots (slot-claims.ts), who shares a step (scheduler.ts) nor the choice
-// of tokens.
+// of tokens. Longer than 400 lines because what runs a step is one class, whose parts are its programs and one slot cache.
 import {
   elementsOf,
   type LoadedProgram,

@@ -148,7 +148,11 @@ async function serve(sources: readonly string[], values: ServeValues): Promise<v
     const speculation = speculationOf(values);
     if (speculation.model !== undefined)
       throw usageError(`--speculate: expected prompt, reuse or plan:PLAN, got ${JSON.stringify(speculation.model)}.`);
-    const load = { ...loadOptionsOf(values), ...speculation.options, slots: values.slots ?? (values.memoryBudget === undefined ? usualSlots : 1) };
+    const load = {
+      ...loadOptionsOf(values),
+      ...speculation.options,
+      slots: values.slots ?? (values.memoryBudget === undefined ? usualSlots : 1),
+    };
     const models = await servedModels(sources, load, signal);
     const local = ['127.0.0.1', 'localhost', '[::1]'];
     const hosts = values.allowHost ? [...local, ...values.allowHost] : isLocal ? local : undefined;
