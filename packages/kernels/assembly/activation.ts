@@ -14,6 +14,7 @@ import {
   activationRelu,
   activationRelu2,
   activationScale,
+  activationSigmoid,
   activationSilu,
   activationSoftcap,
   Multiply,
@@ -28,6 +29,7 @@ import { share, splat } from './simd';
   if (kind == activationRelu2) return v128.andnot(f32x4.mul(x, x), f32x4.le(x, zero));
   if (kind == activationFatrelu) return v128.andnot(x, f32x4.le(x, t));
   if (kind == activationSilu) return f32x4.mul(x, sigmoid(x));
+  if (kind == activationSigmoid) return sigmoid(x);
   if (kind == activationGelu) return f32x4.mul(x, normalCdf(x));
   if (kind == activationScale) return f32x4.mul(t, x);
   if (kind == activationSoftcap) return f32x4.mul(t, tanh(f32x4.div(x, t)));
@@ -62,6 +64,7 @@ export function activate(op: usize, rows: i32, thread: i32, threads: i32): void 
     case activationGeluTanh: return map(activationGeluTanh, x, out, count, threshold);
     case activationSoftcap: return map(activationSoftcap, x, out, count, threshold);
     case activationScale: return map(activationScale, x, out, count, threshold);
+    case activationSigmoid: return map(activationSigmoid, x, out, count, threshold);
     default: mask(op, rows, thread, threads);
   }
 }
@@ -79,6 +82,16 @@ export function multiply(op: usize, rows: i32, thread: i32, threads: i32): void 
   let b = Multiply.b(op) + (<usize>first << 2);
   let out = Multiply.out(op) + (<usize>first << 2);
   const end = a + (<usize>(count >> 2) << 4);
+  if (Multiply.residual(op)) {
+    let residual = Multiply.residual(op) + (<usize>first << 2);
+    for (; a < end; a += 16, b += 16, residual += 16, out += 16)
+      v128.store(out, f32x4.add(v128.load(residual), masked(v128.load(a), v128.load(b))));
+    for (let i = 0; i < (count & 3); i++, a += 4, b += 4, residual += 4, out += 4) {
+      const product = masked(v128.load32_zero(a), v128.load32_zero(b));
+      store<f32>(out, load<f32>(residual) + f32x4.extract_lane(product, 0));
+    }
+    return;
+  }
   for (; a < end; a += 16, b += 16, out += 16) v128.store(out, masked(v128.load(a), v128.load(b)));
   for (let i = 0; i < (count & 3); i++, a += 4, b += 4, out += 4)
     store<f32>(out, f32x4.extract_lane(masked(v128.load32_zero(a), v128.load32_zero(b)), 0));

@@ -27,6 +27,7 @@ import {
   Linear,
   LogProb,
   MarkActive,
+  Mix,
   Multiply,
   Quantize,
   recordBytes,
@@ -35,12 +36,15 @@ import {
   RoundRow,
   SelectActive,
   StoreKv,
+  TokenShift,
+  Wkv,
 } from './generated/ops';
 import { linear } from './linear';
 import { logProb } from './logprob';
 import { markActive } from './marks';
 import { headNorm, layerNorm, rmsNorm } from './norm';
 import { quantize } from './quantize';
+import { mix, tokenShift, wkv } from './recurrent';
 import { rope } from './rope';
 import { roundRow } from './round';
 import { selectActive } from './select';
@@ -91,6 +95,9 @@ export function step(
     case AgreeingSigns.code:
       return agreeingSigns(op, pick(AgreeingSigns.count(op), rows, outputs), t, threads, scratch);
     case MarkActive.code: return markActive(op, pick(MarkActive.count(op), rows, outputs), t, threads);
+    case TokenShift.code: return tokenShift(op, pick(TokenShift.count(op), rows, outputs), t, threads);
+    case Mix.code: return mix(op, pick(Mix.count(op), rows, outputs), t, threads);
+    case Wkv.code: return wkv(op, pick(Wkv.count(op), rows, outputs), t, threads);
     case FetchRows.code: return fetchRows(op, pick(FetchRows.count(op), rows, outputs), t, threads, sync);
     case RoundRow.code: return roundRow(op, pick(RoundRow.count(op), rows, outputs), t, threads);
     case Quantize.code: return quantize(op, pick(Quantize.count(op), rows, outputs), t, threads, scratch);

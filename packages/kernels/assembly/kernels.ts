@@ -15,6 +15,7 @@ export { choose, mask } from './masks';
 export { layerNorm, rmsNorm } from './norm';
 export { rope } from './rope';
 export { quantize } from './quantize';
+export { mix, tokenShift, wkv } from './recurrent';
 export { roundRow } from './round';
 export { selectActive } from './select';
 export { agreeingSigns } from './signs';

@@ -21,6 +21,8 @@ const functionCodes = {
   softcap: 6,
   /** threshold * x: the multipliers of some models. */
   scale: 7,
+  /** 1 / (1 + exp(-x)): the gates of RWKV. */
+  sigmoid: 12,
 } as const;
 
 /**

@@ -237,9 +237,10 @@ const rules: Partial<Record<OpKind, Rule>> = {
     );
   },
   multiply: (op, tape) => {
-    const { a, b, out } = op.operands as { a: string; b: string; out: string };
+    const { a, b, residual, out } = op.operands as Record<'a' | 'b' | 'out', string> & { residual?: string };
     const dy = tape.of(out);
     if (dy === undefined) return;
+    if (residual !== undefined) tape.pass(residual, dy);
     for (const [value, other] of [
       [a, b],
       [b, a],

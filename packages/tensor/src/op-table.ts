@@ -7,6 +7,7 @@ import { blockSize, blocksOf } from './block-format.js';
 import { weightDTypes } from './buffer.js';
 import { fetchCounters, slotFields } from './fetch-rows.js';
 import { f32, i8, i32, maybe, maybeUpdate, type OpDefinition, read, update, write } from './op-rules.js';
+import { recurrentOpTable } from './recurrent-ops.js';
 import { signWords } from './signs.js';
 import { trainingOpTable } from './training-ops.js';
 
@@ -56,12 +57,13 @@ export const opTable = {
   },
   multiply: {
     code: 5,
-    formula: 'out[r] = a[r] == 0 ? +0 : a[r] * b[r] (so b may be stale where a is zero)',
-    operands: { a: read(f32), b: read(f32), out: write(f32) },
+    formula: 'out[r] = residual[r] + (a[r] == 0 ? +0 : a[r] * b[r]) (so b may be stale where a is zero)',
+    operands: { a: read(f32), b: read(f32), residual: maybe(f32), out: write(f32) },
     attributes: {},
     derived: ['count', 'width'],
     infer: (s) => {
       s.expect('b', s.matrix('a'));
+      s.expect('residual', s.matrix('a'));
       return s.rowwise('a', 'out', []);
     },
   },
@@ -392,6 +394,7 @@ export const opTable = {
     derived: ['count', 'width'],
     infer: (s) => s.rowwise('x', 'out', []),
   },
+  ...recurrentOpTable,
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpKind = keyof typeof opTable | keyof typeof trainingOpTable;

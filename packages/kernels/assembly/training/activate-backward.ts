@@ -14,6 +14,7 @@ import {
   activationRelu,
   activationRelu2,
   activationScale,
+  activationSigmoid,
   activationSilu,
   activationSoftcap,
   Penalty,
@@ -34,6 +35,10 @@ import { floats, hsum, share, splat } from '../simd';
   if (kind == activationSilu) {
     const s = sigmoid(x);
     return f32x4.mul(dy, f32x4.mul(s, f32x4.add(one, f32x4.mul(x, f32x4.sub(one, s)))));
+  }
+  if (kind == activationSigmoid) {
+    const s = sigmoid(x);
+    return f32x4.mul(dy, f32x4.mul(s, f32x4.sub(one, s)));
   }
   const square = f32x4.mul(x, x);
   if (kind == activationGelu) {
@@ -89,6 +94,7 @@ export function activateBackward(op: usize, rows: i32, thread: i32, threads: i32
     case activationGeluTanh: return map(activationGeluTanh, x, dy, residual, out, count, threshold);
     case activationSoftcap: return map(activationSoftcap, x, dy, residual, out, count, threshold);
     case activationScale: return map(activationScale, x, dy, residual, out, count, threshold);
+    case activationSigmoid: return map(activationSigmoid, x, dy, residual, out, count, threshold);
     default:
       choose(
         ActivateBackward.kind(op), ActivateBackward.x(op), ActivateBackward.dy(op), ActivateBackward.residual(op),

@@ -21,6 +21,10 @@ RELUFY_INLINE static Vec slopeOf(Vec x, Vec threshold) {
     const Vec s = sigmoid(x);
     return mul(s, fma(x, sub(one, s), one));
   }
+  if constexpr (kind == activationSigmoid) {
+    const Vec s = sigmoid(x);
+    return mul(s, sub(one, s));
+  }
   if constexpr (kind == activationGelu) {
     const Vec density = mul(exp(mul(mul(x, x), splat(-0.5f))), splat(0.3989422804014327f));
     return fma(x, density, normalCdf(x));
@@ -58,7 +62,7 @@ static inline float riseOf(float shift, float slack) {
 }
 
 static void activateBackward(const Call& call) {
-  static_assert(activationKinds == 12, "an activation has no case here, nor in masks.h");
+  static_assert(activationKinds == 13, "an activation has no case here, nor in masks.h");
   const int total = call.rows * ActivateBackward::width(call.op);
   const int first = share(total, 16, call.thread, call.threads);
   const int count = share(total, 16, call.thread + 1, call.threads) - first;
@@ -79,6 +83,7 @@ static void activateBackward(const Call& call) {
     case activationGeluTanh: return run(mapBackward<activationGeluTanh>, t);
     case activationSoftcap: return run(mapBackward<activationSoftcap>, t);
     case activationScale: return run(mapBackward<activationScale>, t);
+    case activationSigmoid: return run(mapBackward<activationSigmoid>, t);
     default:
       choose(
           ActivateBackward::kind(call.op),

@@ -18,6 +18,7 @@ RELUFY_INLINE static Vec activation(Vec x, Vec threshold) {
   if constexpr (kind == activationRelu2) return whereNotAtMost(x, zero(), mul(x, x));
   if constexpr (kind == activationFatrelu) return whereNotAtMost(x, threshold, x);
   if constexpr (kind == activationSilu) return mul(x, sigmoid(x));
+  if constexpr (kind == activationSigmoid) return sigmoid(x);
   if constexpr (kind == activationGelu) return mul(x, normalCdf(x));
   if constexpr (kind == activationScale) return mul(threshold, x);
   if constexpr (kind == activationSoftcap) {
@@ -41,7 +42,7 @@ static inline void map(const float* x, float* out, int64_t count, float threshol
 }
 
 static void activate(const Call& call) {
-  static_assert(activationKinds == 12, "an activation has no case here, nor in masks.h");
+  static_assert(activationKinds == 13, "an activation has no case here, nor in masks.h");
   const int width = Activate::width(call.op);
   const int total = call.rows * width;
   const int first = share(total, 16, call.thread, call.threads);
@@ -58,6 +59,7 @@ static void activate(const Call& call) {
     case activationGeluTanh: return map<activationGeluTanh>(x, out, count, threshold);
     case activationSoftcap: return map<activationSoftcap>(x, out, count, threshold);
     case activationScale: return map<activationScale>(x, out, count, threshold);
+    case activationSigmoid: return map<activationSigmoid>(x, out, count, threshold);
     default: mask(call);
   }
 }
@@ -67,8 +69,17 @@ static void multiply(const Call& call) {
   const int last = share(total, 16, call.thread + 1, call.threads);
   const float* a = Multiply::a(call.op);
   const float* b = Multiply::b(call.op);
+  const float* residual = Multiply::residual(call.op);
   float* out = Multiply::out(call.op);
   int i = share(total, 16, call.thread, call.threads);
+  if (residual != nullptr) {
+    for (; i < last; i += lanes) {
+      const int n = least(lanes, last - i);
+      const Vec va = take(a + i, n);
+      put(out + i, add(take(residual + i, n), whereNonZero(va, mul(va, take(b + i, n)))), n);
+    }
+    return;
+  }
   // b may hold anything where a is zero, NaN included
   for (; i + lanes <= last; i += lanes) {
     const Vec va = load(a + i);

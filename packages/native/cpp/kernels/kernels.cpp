@@ -16,6 +16,7 @@
 #include "norm.h"
 #include "optimizer.h"
 #include "quantize.h"
+#include "recurrent.h"
 #include "rope.h"
 #include "round.h"
 #include "scatter.h"
@@ -57,6 +58,9 @@ static constexpr Kernels listKernels() {
   k.byCode[MarkActive::code] = markActive;
   k.byCode[FetchRows::code] = fetchRows;
   k.byCode[RoundRow::code] = roundRow;
+  k.byCode[TokenShift::code] = tokenShift;
+  k.byCode[Mix::code] = mix;
+  k.byCode[Wkv::code] = wkv;
   k.byCode[LinearBackward::code] = linearBackward;
   k.byCode[LinearGradient::code] = linearGradient;
   k.byCode[NormBackward::code] = normBackward;

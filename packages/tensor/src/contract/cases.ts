@@ -15,6 +15,7 @@ import {
 } from '../index.js';
 import { buffer, type Fill, type OpCase, sentinel } from './case.js';
 import { maskCases } from './mask-cases.js';
+import { recurrentCases } from './recurrent-cases.js';
 import { trainingCases } from './training-cases.js';
 
 const normal: Fill = { kind: 'normal' };
@@ -77,6 +78,8 @@ function* rowwise(): Generator<OpCase> {
       const b = matrix('b', width);
       yield { ...base, name: `roundRow ${at}`, op: 'roundRow', operands: { x: a, out }, attributes: {} };
       yield { ...base, name: `multiply ${at}`, op: 'multiply', operands: { a, b, out }, attributes: {} };
+      const onto = { a, b, residual: matrix('residual', width), out };
+      yield { ...base, name: `multiply, residual ${at}`, op: 'multiply', operands: onto, attributes: {} };
     }
 }
 
@@ -429,5 +432,6 @@ export const opCases: readonly OpCase[] = [
   ...attentions(),
   ...logProbs(),
   ...quantizations(),
+  ...recurrentCases,
   ...trainingCases,
 ];

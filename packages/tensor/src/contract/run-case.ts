@@ -48,6 +48,45 @@ export async function runCase(backend: Backend, opCase: OpCase, seed: number): P
   }
 }
 
+/** The same rows, each in a step of its own: what they leave for each other goes through the session's state. */
+export async function runRowByRow(backend: Backend, opCase: OpCase, seed: number): Promise<CaseResult> {
+  const limits = { maxRows: opCase.maxRows, maxOutputs: 1 };
+  const operands = Object.entries(opCase.operands);
+  const session = await backend.createSession(
+    operands.map(([, { decl }]) => decl),
+    limits,
+  );
+  try {
+    const whole = new Map(operands.map(([name, each]) => [name, filled(each, limits, seed)]));
+    for (const [name, { decl }] of operands) await session.write(decl.name, whole.get(name) as BufferView);
+    const loaded = session.load(caseProgram(opCase, limits));
+    const byRow = operands.filter(([, { decl }]) => decl.shape[0] === 'rows');
+    const results = new Map(
+      byRow.filter(([name]) => opCase.results.includes(name)).map(([name]) => [name, whole.get(name) as BufferView]),
+    );
+    for (let r = 0; r < opCase.rows; r++) {
+      const width = (values: BufferView) => values.length / limits.maxRows;
+      for (const [name, { decl }] of byRow) {
+        const values = whole.get(name) as BufferView;
+        await session.write(decl.name, values.slice(r * width(values), (r + 1) * width(values)));
+      }
+      await loaded.run({ rows: 1, outputs: 0 });
+      for (const [name, values] of results)
+        values.set(
+          await session.read((opCase.operands[name] as CaseBuffer).decl.name, 0, width(values)),
+          r * width(values),
+        );
+    }
+    const read = async (name: string) =>
+      results.get(name) ?? (await session.read((opCase.operands[name] as CaseBuffer).decl.name));
+    return Object.fromEntries(
+      await Promise.all(opCase.results.map(async (name) => [name, await read(name)] as const)),
+    ) as CaseResult;
+  } finally {
+    await session.dispose();
+  }
+}
+
 export function caseProgram(opCase: OpCase, limits: StepLimits): Program {
   const builder = new ProgramBuilder(opCase.name, limits);
   const operands: Record<string, string> = {};

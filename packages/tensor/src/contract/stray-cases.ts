@@ -11,6 +11,8 @@ const ways: Readonly<Record<string, readonly [operand: string, result: string]>>
   headNorm: ['x', 'x'],
   activate: ['x', 'out'],
   multiply: ['a', 'out'],
+  mix: ['a', 'out'],
+  wkv: ['v', 'out'],
   roundRow: ['x', 'out'],
   quantize: ['x', 'xScales'],
   linear: ['x', 'out'],
@@ -37,8 +39,8 @@ export function strayCases(cases: readonly OpCase[]): StrayCase[] {
       );
   return [...largest.values()].flatMap((one) =>
     [Number.NaN, Number.POSITIVE_INFINITY]
-      // a cap bounds what has left f32 as it bounds what is large
-      .filter((value) => Number.isNaN(value) || !one.name.includes('softcap'))
+      // a cap, or a sigmoid, bounds what has left f32 as it bounds what is large
+      .filter((value) => Number.isNaN(value) || !/softcap|sigmoid/.test(one.name))
       .map((value) => withStray(one, value)),
   );
 }

@@ -19,7 +19,8 @@ import { checkFetches, type MakeRowFile } from './fetch-rows.js';
 import { backendGradients, finiteDifferences } from './gradient-case.js';
 import { gradientCases } from './gradient-cases.js';
 import { chosenArbitrary, maskCases } from './mask-cases.js';
-import { type CaseResult, runCase } from './run-case.js';
+import { recurrentArbitrary } from './recurrent-cases.js';
+import { type CaseResult, runCase, runRowByRow } from './run-case.js';
 import { strayCases } from './stray-cases.js';
 import { wideProducts, wideShapes } from './wide-products.js';
 
@@ -110,6 +111,21 @@ export function runBackendSuite(suite: BackendSuite): void {
           for (const backend of backends) expectSameBits(opCase.name, await runCase(backend, opCase, seed), expected);
         }),
         { numRuns: 150 },
+      );
+    });
+
+    it('random recurrences agree, and give a row at a time what they give all rows of a step', async () => {
+      await fc.assert(
+        fc.asyncProperty(recurrentArbitrary, fc.integer({ min: 0, max: 1e6 }), async (opCase, seed) => {
+          const expected = await runCase(reference, opCase, seed);
+          for (const backend of [reference, ...backends]) {
+            const result = await runCase(backend, opCase, seed);
+            if (opCase.exact) expectSameBits(opCase.name, result, expected);
+            else expectClose(opCase.name, result, expected, suite.tolerance);
+            expectSameBits(`${opCase.name}, row by row`, await runRowByRow(backend, opCase, seed), result);
+          }
+        }),
+        { numRuns: 60 },
       );
     });
 

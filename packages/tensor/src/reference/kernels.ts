@@ -7,6 +7,7 @@ import type { OpKind } from '../op-table.js';
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
 import { agreeingSigns, keepTop, markActive, mask } from './masks.js';
+import { mix, tokenShift, wkv } from './recurrent.js';
 import { trainingKernels } from './training-kernels.js';
 
 export const activationFunctions: Readonly<Record<ActivationKind, (x: number, threshold: number) => number>> = {
@@ -18,6 +19,7 @@ export const activationFunctions: Readonly<Record<ActivationKind, (x: number, th
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
   softcap: (x, cap) => cap * Math.tanh(x / cap),
   scale: (x, factor) => factor * x,
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
 };
 
@@ -87,8 +89,11 @@ const activate: Kernel = (call) => {
 };
 
 const multiply: Kernel = (call) => {
-  const [a, b, out] = [operand(call, 'a'), operand(call, 'b'), operand(call, 'out')];
-  for (let i = 0; i < call.count * field(call, 'width'); i++) out.set(i, a.get(i) === 0 ? 0 : a.get(i) * b.get(i));
+  const [a, b, out, { residual }] = [operand(call, 'a'), operand(call, 'b'), operand(call, 'out'), call.operands];
+  for (let i = 0; i < call.count * field(call, 'width'); i++) {
+    const product = a.get(i) === 0 ? 0 : a.get(i) * b.get(i);
+    out.set(i, residual ? residual.get(i) + product : product);
+  }
 };
 
 const selectActive: Kernel = (call) => {
@@ -353,5 +358,8 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   markActive,
   fetchRows,
   roundRow,
+  tokenShift,
+  mix,
+  wkv,
   ...trainingKernels,
 };

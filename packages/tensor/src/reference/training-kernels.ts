@@ -107,6 +107,10 @@ export const activationDerivatives: Readonly<Record<ActivationKind, Derivative>>
   },
   softcap: (x, cap) => 1 - Math.tanh(x / cap) ** 2,
   scale: (_, factor) => factor,
+  sigmoid: (x) => {
+    const sigmoid = 1 / (1 + Math.exp(-x));
+    return sigmoid * (1 - sigmoid);
+  },
 };
 
 const derivativeByCode = new Map(
