@@ -14,6 +14,7 @@ interface Case {
   readonly model: string;
   readonly options: {
     readonly sparsity?: number | Readonly<Record<string, number>>;
+    readonly keep?: Readonly<Record<string, number>>;
     readonly target?: number;
     readonly kappa?: 'rms' | 'mean';
     readonly attention?: boolean;
@@ -58,6 +59,24 @@ describeShared('calibration', 'golden/methods', () => {
         close(bar(made, layer, site === 'upGate' && !gated ? 'up' : (names[site] as string))[0], calibrated);
     const again = await run(name, { method: 'teal', density }, 3);
     expect(again).toEqual(made);
+  });
+
+  it('rwkv-hard-shrink', async () => {
+    const { layers, options } = read('rwkv-hard-shrink');
+    const places = {
+      ...{ 'att.key': 'k', 'att.rec': 'receptance', 'att.val': 'v', 'att.out': 'o' },
+      ...{ 'ffn.rec': 'ffnReceptance', 'ffn.key': 'up', 'ffn.val': 'down' },
+    } as const satisfies Record<string, MaskPlace>;
+    const sites = Object.entries(places);
+    const share = (site: string) => options.keep?.[site] ?? 1 - Number(options.sparsity);
+    const density = Object.fromEntries(sites.map(([site, place]) => [place, share(site)]));
+    const made = await run('rwkv-hard-shrink', { method: 'hard-shrink', density });
+    for (const [layer, each] of layers.entries())
+      for (const [site, place] of sites) {
+        const { calibrated } = each[site] as { calibrated?: number };
+        if (calibrated !== undefined) close(bar(made, layer, place)[0], calibrated);
+      }
+    expect(await run('rwkv-hard-shrink', { method: 'hard-shrink', density }, 3)).toEqual(made);
   });
 
   it('llama-silu-cats', async () => {
@@ -153,9 +172,9 @@ describeShared('calibration', 'golden/methods', () => {
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => read(name).method);
     // the oracle, what is not of a text, and what is learned
-    const others = ['topk', 'predictor', 'sparseinfer', 'reuse', 'hard-shrink'];
+    const others = ['topk', 'predictor', 'sparseinfer', 'reuse'];
     expect(new Set(methods.filter((method) => !others.includes(method)))).toEqual(
-      new Set(['teal', 'cats', 'chess', 'cett', 'wina', 'r-sparse']),
+      new Set(['teal', 'hard-shrink', 'cats', 'chess', 'cett', 'wina', 'r-sparse']),
     );
   });
 });

@@ -1,6 +1,6 @@
 // One linear layer's weight of a model in memory, in f32, whatever its format, its layout and the matrix that it is a part of.
 // Does not own the memory (subject.ts).
-import { headRows, type MaskPlace, type ModelSpec } from '@relufy/models';
+import { headRows, type InputPlace, type ModelSpec } from '@relufy/models';
 import { weightRows } from '@relufy/sparsity';
 import type { BufferDecl, HostSession } from '@relufy/tensor';
 
@@ -10,8 +10,6 @@ export interface Matrix {
   readonly columns: number;
   readonly values: Float32Array;
 }
-
-export type LinearPlace = Exclude<MaskPlace, 'neurons'>;
 
 /** What is run: dequantised. */
 export function linearWeight(
@@ -25,16 +23,16 @@ export function linearWeight(
     readonly session: Pick<HostSession, 'view'>;
   },
   layer: number,
-  place: LinearPlace,
+  place: InputPlace,
 ): Matrix {
   const roles = place.length === 1 && place !== 'o' ? ['qkv', 'qk', 'kv', place] : [place];
   const role = roles.find((one) => one.includes(place) && buffers.has(`layers.${layer}.${one}.weight`));
   const name = `layers.${layer}.${role}.weight`;
   const whole = weightRows(buffers.get(name) as BufferDecl, session.view(name));
-  const { q, kv } = headRows(spec);
   const parts = role === place || place === 'o' ? [place] : [...(role as string)];
-  const sizes = parts.map((part) => (part === 'q' ? q : kv));
   if (parts.length === 1) return whole;
+  const { q, kv } = headRows(spec);
+  const sizes = parts.map((part) => (part === 'q' ? q : kv));
   const at = parts.indexOf(place);
   const first = sizes.slice(0, at).reduce((sum, size) => sum + size, 0);
   const rows = sizes[at] as number;

@@ -19,7 +19,7 @@ import {
   thresholdMask,
   thresholdTensors,
 } from './sites.js';
-import { collectMagnitudes, type Hear, upSizes, useOpenMasks } from './statistics.js';
+import { collectMagnitudes, collectOrders, type Hear, upSizes, useOpenMasks } from './statistics.js';
 import type { Subject } from './subject.js';
 
 export interface Method {
@@ -47,6 +47,8 @@ export async function prepareMethod(context: MethodContext): Promise<Method> {
   switch (options.method) {
     case 'teal':
       return thresholdMethod(context, inputSites(spec));
+    case 'hard-shrink':
+      return hardShrink(context);
     case 'cats':
       checkGate('cats', spec);
       return thresholdMethod(context, [siteAt(spec, ['neurons'])]);
@@ -98,6 +100,24 @@ const barsOf =
     // all of it: whatever comes at run time
     return share >= 1 ? Number.POSITIVE_INFINITY : sketch.quantile(Math.max(0, share));
   };
+
+/** Sparse RWKV (2501.16337): one threshold a linear layer, the mean over tokens of each token's quantile. */
+async function hardShrink({ subject, windows, options, hear }: MethodContext): Promise<Method> {
+  const sites = inputPlaces(subject.spec, true).map((at) => siteAt(subject.spec, at));
+  await useOpenMasks(subject, sites, options.denseTokens ?? 0);
+  const statistics = await collectOrders(subject, windows, sites, hear('reading the text'));
+  return {
+    sites,
+    isThreshold: true,
+    draft: (shares) => ({
+      plan: { method: 'hard-shrink', masks: sites.map(thresholdMask) },
+      tensors: thresholdTensors(sites, statistics.length, (layer, site) => {
+        const share = shares[layer]?.[site] as number;
+        return share >= 1 ? Number.POSITIVE_INFINITY : (statistics[layer]?.[site]?.quantile(share) as number);
+      }),
+    }),
+  };
+}
 
 /** CHESS (2409.01366): a bar a channel, tau over the size of `up`, so that a channel counts by what it would add. */
 async function chess(context: MethodContext): Promise<Method> {

@@ -23,6 +23,7 @@ import type { Journal } from './journal.js';
 /** Papers and rules: docs of each method. */
 export const calibrationMethods = [
   'teal',
+  'hard-shrink',
   'wina',
   'r-sparse',
   'cats',

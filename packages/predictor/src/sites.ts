@@ -3,6 +3,8 @@
 import {
   hasNormRelu,
   headRows,
+  type InputPlace,
+  inputPlaces as inputPlacesOf,
   type Mask,
   type MaskPlace,
   type ModelSpec,
@@ -11,7 +13,6 @@ import {
 } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import type { PlanTensor } from './calibration.js';
-import type { LinearPlace } from './linear-weight.js';
 import type { Subject } from './subject.js';
 
 export interface Site {
@@ -30,41 +31,38 @@ export type Shares = readonly (readonly number[])[];
 
 export const tapOf = ({ at }: Pick<Site, 'at'>, layer: number): string => `${placesName(at)}.${layer}`;
 
-const matricesOf = (place: MaskPlace): readonly LinearPlace[] => (place === 'neurons' ? ['up', 'down'] : [place]);
+const matricesOf = (place: MaskPlace): readonly InputPlace[] => (place === 'neurons' ? ['up', 'down'] : [place]);
 
 /** [out, in] of a linear layer. */
-export function matrixShape(spec: ModelSpec, place: LinearPlace): { readonly rows: number; readonly columns: number } {
-  const { hiddenSize, intermediateSize } = spec;
+export function matrixShape(spec: ModelSpec, place: InputPlace): { readonly rows: number; readonly columns: number } {
+  return { rows: outputs(spec, place), columns: placeWidth(spec, place) };
+}
+
+function outputs(spec: ModelSpec, place: InputPlace): number {
+  const { hiddenSize, intermediateSize, mixer } = spec;
+  if (place === 'gate' || place === 'up') return intermediateSize;
+  if (place === 'o' || place === 'down' || place === 'ffnReceptance') return hiddenSize;
+  if (mixer.kind !== 'attention') return mixer.width;
   const { q, kv } = headRows(spec);
-  const rows = { q, k: kv, v: kv, o: hiddenSize, gate: intermediateSize, up: intermediateSize, down: hiddenSize }[
-    place
-  ];
-  return { rows, columns: placeWidth(spec, place) };
+  return place === 'q' ? q : kv;
 }
 
 export function siteAt(spec: ModelSpec, at: readonly MaskPlace[], more: Pick<Site, 'scale' | 'keepsTies'> = {}): Site {
-  const matrices: readonly LinearPlace[] = ['q', 'k', 'v', 'o', 'up', 'down'];
-  const weights = (places: readonly LinearPlace[]) =>
+  const weights = (places: readonly InputPlace[]) =>
     places.reduce((sum, place) => {
       const { rows, columns } = matrixShape(spec, place);
       return sum + rows * columns;
     }, 0);
   const own = weights(at.flatMap(matricesOf));
-  const all = weights(spec.ffn.kind === 'gated' ? [...matrices, 'gate'] : matrices);
+  const all = weights(inputPlacesOf(spec).flat());
   return { at, width: placeWidth(spec, at[0] as MaskPlace), share: own / all, ...more };
 }
 
 /** The inputs of linear layers, of all that read the same numbers together or each by itself. What a ReLU of the model's own
  * makes sparse is left to it. */
 export function inputPlaces(spec: ModelSpec, apart = false): readonly (readonly MaskPlace[])[] {
-  const gated = spec.ffn.kind === 'gated';
   const own = hasNormRelu(spec);
-  const places: readonly (readonly MaskPlace[])[] = [
-    ...(own ? [] : [['q', 'k', 'v'] as const]),
-    ['o'],
-    ...(own ? [] : [gated ? (['gate', 'up'] as const) : (['up'] as const)]),
-    ['down'],
-  ];
+  const places = inputPlacesOf(spec).filter(([first]) => !own || first === 'o' || first === 'down');
   return apart ? places.flatMap((at) => at.map((place) => [place])) : places;
 }
 

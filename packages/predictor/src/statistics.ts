@@ -3,6 +3,7 @@
 import { placesName } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { MagnitudeSketch } from './magnitude-sketch.js';
+import { OrderStatistics } from './order-statistics.js';
 import { everyLayer, type Site, tapOf, thresholdMask, thresholdTensors } from './sites.js';
 import type { LayerHook, Subject } from './subject.js';
 
@@ -56,6 +57,25 @@ export async function collectMagnitudes(
   };
   await passes(subject, windows, sites, look, hear);
   return sketches;
+}
+
+/** Of each layer's sites, the quantiles of each token. */
+export async function collectOrders(
+  subject: Subject,
+  windows: readonly (readonly number[])[],
+  sites: readonly Site[],
+  hear: Hear,
+): Promise<readonly (readonly OrderStatistics[])[]> {
+  const all = everyLayer(subject.spec, () => sites.map(({ width }) => new OrderStatistics(width)));
+  const look: LayerHook = (layer, tap) => {
+    for (const [index, site] of sites.entries()) {
+      const statistics = all[layer]?.[index] as OrderStatistics;
+      statistics.add(tap(tapOf(site, layer)));
+      if (statistics.isBroken) throw notFinite(layer, site);
+    }
+  };
+  await passes(subject, windows, sites, look, hear);
+  return all;
 }
 
 function notFinite(layer: number, { at }: Pick<Site, 'at'>): RelufyError {

@@ -7,6 +7,7 @@ import {
   createBackend,
   type Decoder,
   type DecoderProgram,
+  type InputPlace,
   loadModel,
   type Model,
   type ModelFiles,
@@ -24,7 +25,7 @@ import {
   type StepLimits,
 } from '@relufy/tensor';
 import { type PlanDraft, planFolder, type Trial } from './calibration.js';
-import { type LinearPlace, linearWeight, type Matrix } from './linear-weight.js';
+import { linearWeight, type Matrix } from './linear-weight.js';
 import type { CalibrationOptions } from './options.js';
 import { readShares } from './reads.js';
 
@@ -361,7 +362,7 @@ export class Subject {
   }
 
   /** The weight of one linear layer, dequantised: what is run. */
-  weight(layer: number, place: LinearPlace): Matrix {
+  weight(layer: number, place: InputPlace): Matrix {
     return linearWeight(this.#now, layer, place);
   }
 }

@@ -35,6 +35,7 @@ Methods (formulas and papers: docs/calibrate.md):
   r-sparse  by a threshold, a low-rank product for the rest cett      neurons by what they add
   top       the k largest inputs of each token              fatrelu   small neurons of a ReLU model
   groups    16 of 32 neighbours, as "top"                   random    the control
+  hard-shrink  as "teal", a threshold for each projection: the mean of each token's quantile (RWKV)
 
 Examples:
   $ relufy calibrate ./model --method teal --data wiki.txt --sparsity 0.4 --out ./plan
