@@ -64,6 +64,11 @@ CASES = {
     "zoo/persimmon": dict(model_type="persimmon", **SHAPE, intermediate_size=FFN, hidden_act="relu2", qk_layernorm=True, tie_word_embeddings=False, rope_parameters=PARTIAL),
     "zoo/qwen2": dict(model_type="qwen2", **GATED),
     "zoo/qwen3": dict(model_type="qwen3", **GATED, head_dim=12),
+    # the library halves weights and stream every second block, as f16 wants it; the numbers written are those without
+    "zoo/rwkv": dict(
+        model_type="rwkv", hidden_size=WIDTH, attention_hidden_size=40, intermediate_size=FFN, num_hidden_layers=LAYERS,
+        vocab_size=VOCAB, context_length=64, rescale_every=2, tie_word_embeddings=False,
+    ),
     "zoo/smollm3": dict(model_type="smollm3", **GATED, no_rope_layers=[1, 1, 1]),
     "zoo/stablelm": dict(model_type="stablelm", **GATED, rope_parameters=PARTIAL),
 }
@@ -103,7 +108,11 @@ def scale_parameter(name, parameter, generator):
     """Random, and scaled so that every part matters: no bias, norm or branch that could be left out unnoticed."""
     noise = torch.randn(parameter.shape, generator=generator)
     with torch.no_grad():
-        if parameter.dim() == 2 and "embed" not in name and "wte" not in name:
+        if "time_mix" in name:
+            parameter.copy_(torch.sigmoid(noise))
+        elif "time_decay" in name:
+            parameter.copy_(noise - 1.5)
+        elif parameter.dim() == 2 and "embed" not in name and "wte" not in name:
             parameter.copy_(noise * 1.2 / parameter.shape[1] ** 0.5)
         elif parameter.dim() == 2:
             parameter.copy_(noise * 0.7)
@@ -118,7 +127,7 @@ def scale_parameter(name, parameter, generator):
 def layers_of(model):
     base = getattr(model, model.base_model_prefix)
     for holder in (base, getattr(base, "decoder", None)):
-        for attribute in ("layers", "h"):
+        for attribute in ("layers", "h", "blocks"):
             if holder is not None and hasattr(holder, attribute):
                 return list(getattr(holder, attribute))
     raise ValueError(f"no layers in {type(model).__name__}")
@@ -126,10 +135,10 @@ def layers_of(model):
 
 def ffn_of(layer):
     """The FFN's linears: (gate or None, up, down)."""
-    mlp = getattr(layer, "mlp", layer)
+    mlp = getattr(layer, "mlp", getattr(layer, "feed_forward", layer))
     for gate, up, down in (
         ("gate_proj", "up_proj", "down_proj"), (None, "up_proj", "down_proj"), (None, "fc1", "fc2"),
-        (None, "dense_h_to_4h", "dense_4h_to_h"),
+        (None, "dense_h_to_4h", "dense_4h_to_h"), (None, "key", "value"),
     ):
         if hasattr(mlp, up) and hasattr(mlp, down) and (gate is None or hasattr(mlp, gate)):
             return (getattr(mlp, gate) if gate else None), getattr(mlp, up), getattr(mlp, down)

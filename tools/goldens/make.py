@@ -33,7 +33,9 @@ def golden_of(model, ids):
         handle.remove()
     tensors = {"logits": out.logits[0], "down_input": torch.stack(downs)}
     for k, hidden in enumerate(out.hidden_states):
-        tensors[f"hidden.{k}"] = hidden[0]
+        # RWKV's are what leaves a block, halved every so often, but for the last, which is normed
+        halvings = (k + 1) // model.config.rescale_every if model.config.model_type == "rwkv" and k < len(downs) else 0
+        tensors[f"hidden.{k}"] = hidden[0] * 2**halvings
     sequence = ids
     with torch.no_grad():
         for _ in range(GREEDY):

@@ -3,7 +3,7 @@
 Owns golden/methods/: thresholds and vectors in, logits out. Sites are the inputs of linears: qkv, o, upGate, down. A threshold
 lies in the middle of the widest gap near the quantile that was asked for, block after block, so that no rounding decides
 what is kept. Formulas: TEAL 2408.14690, CATS 2404.08763, CHESS 2409.01366, WINA 2505.19427, R-Sparse 2504.19449, CETT
-2402.03804, predictors 2310.17157 and 2312.12456.
+2402.03804, predictors 2310.17157 and 2312.12456, hard shrink of RWKV 2501.16337.
 """
 
 import json
@@ -27,6 +27,7 @@ CASES = {
     "opt-gelu-untied-cett": ("cett", "opt-gelu-untied", {"sparsity": 0.7}),
     "llama-relu-topk": ("topk", "llama-relu", {"k": 19}),
     "falcon-40b-shape-topk": ("topk", "falcon-40b-shape", {"k": 19}),
+    "rwkv-hard-shrink": ("hard-shrink", "zoo/rwkv", {"sparsity": 0.4}),
     "opt-pre-norm-predictor": ("predictor", "opt-pre-norm", {"rank": 4, "between": "none"}),
     "llama-relu-predictor-relu": ("predictor", "llama-relu", {"rank": 4, "between": "relu"}),
 }
@@ -106,7 +107,7 @@ class Run:
             getattr(self, self.method.replace("-", "_"))(index, layer)
         logits = self.logits()
         counted = list(self.kept[0])
-        widths = {"neurons": FFN, "down": FFN}
+        widths = {"neurons": FFN, "down": FFN, "ffn.val": FFN, "att.out": getattr(self.model.config, "attention_hidden_size", WIDTH)}
         kept = torch.stack([torch.stack([layer[site] for site in counted]) for layer in self.kept])
         nll = losses(logits, self.ids[0])
         change = (logits - self.dense).norm() / self.dense.norm()
@@ -142,6 +143,19 @@ class Run:
             threshold = gap_near(scores, self.options["sparsity"])
             self.described[index][site] = {"threshold": threshold}
             self.mask_inputs(index, site, linears.values(), lambda x, t=threshold: x.abs() > t)
+
+    def hard_shrink(self, index, layer):
+        attention, ffn = layer.attention, layer.feed_forward
+        sites = {
+            "att.key": attention.key, "att.rec": attention.receptance, "att.val": attention.value, "att.out": attention.output,
+            "ffn.rec": ffn.receptance, "ffn.key": ffn.key, "ffn.val": ffn.value,
+        }
+        for site, linear in sites.items():
+            scores = self.inputs_of(linear).abs()
+            # of numbers of which many are zero, some that are not
+            threshold = gap_near(scores[scores > 0] if site == "ffn.val" else scores, self.options["sparsity"])
+            self.described[index][site] = {"threshold": threshold}
+            self.mask_inputs(index, site, [linear], lambda x, t=threshold: x.abs() > t)
 
     def wina(self, index, layer):
         for site, linears in linears_of(layer).items():
