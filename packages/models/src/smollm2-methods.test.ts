@@ -1,6 +1,7 @@
 // A real model under plans, SmolLM2-135M. On ids chosen so that no decision is close (smollm2-short.json): kept counts are
 // equal, losses within f32. And, asked for by RELUFY_SMOLLM2 since it takes minutes, on 4,096 tokens of WikiText
-// (smollm2.json), where rounding turns some of 100 million decisions: the same densities, perplexities within 1 %.
+// (smollm2.json), where rounding turns some of 100 million decisions: densities within 0.5 points, and perplexities as far apart as
+// those of one program in f32, in f64 and in f32 with sums in another order (2.5 %: LOG.md).
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
@@ -60,6 +61,8 @@ interface LongRun extends SmolRun {
   readonly perplexity: number;
 }
 
+/** Of a sparse run, of the perplexity and of one window's loss; a dense run has no decisions. */
+const turned = { perplexity: 0.03, nll: 5e-2 };
 const asked = process.env.RELUFY_SMOLLM2;
 const whyNot = asked ? '' : ' (skipped: set RELUFY_SMOLLM2=all, or to the names of runs, for minutes of computing)';
 
@@ -96,7 +99,7 @@ describe.skipIf(!asked)(`SmolLM2 under plans on WikiText${whyNot}`, () => {
           const own = new TokenLoss();
           for (const each of [own, loss]) each.add(logprobs);
           const difference = Math.abs(own.mean - (run.nll[window] as number));
-          expect(difference, `nll of window ${window}`).toBeLessThan(2e-2);
+          expect(difference, `nll of window ${window}`).toBeLessThan(run.method === 'dense' ? 1e-4 : turned.nll);
           values += ids.length;
         }
         let furthest = 0;
@@ -110,8 +113,9 @@ describe.skipIf(!asked)(`SmolLM2 under plans on WikiText${whyNot}`, () => {
         console.log(
           `${name}: perplexity ${perplexity.toFixed(4)}, theirs ${run.perplexity}, densities differ by at most ${furthest.toExponential(1)}`,
         );
-        expect(Math.abs(perplexity / run.perplexity - 1)).toBeLessThan(0.01);
-        expect(furthest).toBeLessThan(2e-3);
+        const bound = run.method === 'dense' ? 1e-4 : turned.perplexity;
+        expect(Math.abs(perplexity / run.perplexity - 1)).toBeLessThan(bound);
+        expect(furthest).toBeLessThan(5e-3);
       } finally {
         await model.dispose();
       }
