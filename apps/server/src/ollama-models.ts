@@ -88,8 +88,10 @@ export function show(call: Call, body: Body): Promise<Response> {
         [`${modelType}.context_length`]: spec.maxPositionEmbeddings,
         [`${modelType}.embedding_length`]: spec.hiddenSize,
         [`${modelType}.block_count`]: spec.numHiddenLayers,
-        [`${modelType}.attention.head_count`]: spec.attention.numAttentionHeads,
-        [`${modelType}.attention.head_count_kv`]: spec.attention.numKeyValueHeads,
+        ...(spec.mixer.kind === 'attention' && {
+          [`${modelType}.attention.head_count`]: spec.mixer.numAttentionHeads,
+          [`${modelType}.attention.head_count_kv`]: spec.mixer.numKeyValueHeads,
+        }),
       },
       capabilities: ['completion', 'embedding', ...(model.tokenizer?.hasChatTemplate ? ['tools'] : []), ...thinks],
       modified_at: new Date(state.created * 1000).toISOString(),

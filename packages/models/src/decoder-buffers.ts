@@ -12,8 +12,9 @@ import {
 import { type MaskPlace, type PredictorDType, placesName, placeWidth, predictsAt } from './masks.js';
 import { partialBuffers } from './partial-predictor.js';
 import { listedNeuronRoles, projections, type Role } from './projections.js';
+import { recurrentState, recurrentWeights } from './recurrent.js';
 import { signBuffers } from './sign-predictor.js';
-import { headRows, type ModelSpec } from './spec.js';
+import { attentionOf, type ModelSpec, mixedWidth } from './spec.js';
 
 /** f16 halves the cache, and rounds keys and values to 11 bits. */
 export type KvCacheDType = 'f32' | 'f16';
@@ -26,6 +27,8 @@ export interface DecoderOptions {
   readonly matrixDType: (buffer: string, transposed: boolean) => DType;
   /** The format of keys and values. Default: f32. */
   readonly kvCache?: KvCacheDType;
+  /** Marks of the neurons that tokens used, for `reuse`: without them no program can load or reuse. Default: as the spec says. */
+  readonly reuse?: boolean;
   /** Rows of neurons stay in the checkpoint's file, but for those in so many slots, which all layers share. */
   readonly neuronSlots?: number | undefined;
   /** Weights are state, which programs may write, and programs can be differentiated. */
@@ -34,7 +37,7 @@ export interface DecoderOptions {
 
 /** Every buffer that outlives a step. */
 export function declareBuffers(spec: ModelSpec, options: DecoderOptions): BufferDecl[] {
-  const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm } = spec;
+  const { hiddenSize, intermediateSize, embeddingSize, mixer, ffn, norm } = spec;
   const buffers: BufferDecl[] = [];
   const add = (kind: BufferDecl['kind'], name: string, dtype: DType, shape: readonly Dim[], transposed = false) =>
     buffers.push({ name, kind, dtype, shape, ...(transposed && { transposed }) });
@@ -57,7 +60,8 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   const { positions } = spec;
   if (positions.kind === 'learned') add('weight', 'embedPositions', 'f32', [spec.maxPositionEmbeddings, hiddenSize]);
   if (positions.kind === 'rope') add('constant', 'ropeTable', 'f32', [options.contextLength, positions.rotaryDim]);
-  if (positions.kind === 'alibi') add('constant', 'alibi', 'f32', [attention.numAttentionHeads, options.contextLength]);
+  if (positions.kind === 'alibi')
+    add('constant', 'alibi', 'f32', [attentionOf(spec).numAttentionHeads, options.contextLength]);
   for (let i = 0; i < spec.numHiddenLayers; i++) {
     const layer = `layers.${i}`;
     // an input that is zero skips one contiguous row; dense and sparse programs share the weights
@@ -69,29 +73,30 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
       }
     };
     normOf(`${layer}.attentionNorm`);
-    linear('qkv', 'q', 'qk', 'k', 'kv', 'v');
-    const { headNorm } = attention;
-    const normedHeads = [attention.numAttentionHeads + attention.numKeyValueHeads, attention.headDim];
-    if (headNorm?.weight) add('weight', `${layer}.headNorm.weight`, 'f32', normedHeads);
-    if (headNorm?.bias) add('weight', `${layer}.headNorm.bias`, 'f32', normedHeads);
-    if (attention.outNorm) vector(`${layer}.outNorm.weight`, headRows(spec).q);
+    linear('qkv', 'q', 'qk', 'k', 'kv', 'receptance', 'v');
+    if (mixer.kind === 'attention') {
+      const { headNorm } = mixer;
+      const normedHeads = [mixer.numAttentionHeads + mixer.numKeyValueHeads, mixer.headDim];
+      if (headNorm?.weight) add('weight', `${layer}.headNorm.weight`, 'f32', normedHeads);
+      if (headNorm?.bias) add('weight', `${layer}.headNorm.bias`, 'f32', normedHeads);
+      if (mixer.outNorm) vector(`${layer}.outNorm.weight`, mixedWidth(spec));
+    }
+    for (const { name, width } of recurrentWeights(spec)) vector(`${layer}.${name}`, width);
     if (ffn.downNorm) vector(`${layer}.downNorm.weight`, intermediateSize);
     linear('o');
     if (!hasOneNorm(spec)) normOf(`${layer}.ffnNorm`);
-    linear('gate', 'up', 'down');
+    linear('gate', 'ffnReceptance', 'up', 'down');
   }
   if (options.neuronSlots !== undefined) buffers.push(...neuronBuffers(spec, options.neuronSlots, buffers));
   if (spec.embeddingNorm) normOf('embeddingNorm');
   if (spec.finalNorm) normOf('finalNorm');
-  const cache = [
-    options.slots,
-    spec.numHiddenLayers,
-    attention.numKeyValueHeads,
-    options.contextLength,
-    attention.headDim,
-  ];
-  for (const name of ['kCache', 'vCache']) add('state', name, options.kvCache ?? 'f32', cache);
-  if (!options.trained)
+  if (mixer.kind === 'attention') {
+    const { numKeyValueHeads, headDim } = mixer;
+    const cache = [options.slots, spec.numHiddenLayers, numKeyValueHeads, options.contextLength, headDim];
+    for (const name of ['kCache', 'vCache']) add('state', name, options.kvCache ?? 'f32', cache);
+  }
+  for (const { name, width } of recurrentState(spec)) add('state', name, 'f32', [options.slots, width]);
+  if (options.reuse ?? (spec.reuse !== undefined && !options.trained))
     for (let i = 0; i < spec.numHiddenLayers; i++)
       add('state', `layers.${i}.loaded`, 'f32', [options.slots, intermediateSize]);
   buffers.push(...planBuffers(spec), ...signBuffers(spec), ...partialBuffers(spec));

@@ -1,14 +1,15 @@
 // The ops of a decoder: one pass over a spec, for every family, sparsity mode and set of taps. It reads facts of the spec
 // and never a family's name. Does not own products (decoder-products.ts), masks (decoder-masks.ts), buffers
-// (decoder-buffers.ts) or who asks for programs (decoder.ts).
+// (decoder-buffers.ts), recurrent layers (decoder-recurrent.ts) or who asks for programs (decoder.ts).
 import { activationCodes, type BufferDecl, type ProgramBuilder, RelufyError } from '@relufy/tensor';
 import { hasOneNorm } from './decoder-buffers.js';
 import { MaskedLayers } from './decoder-masks.js';
 import { Products } from './decoder-products.js';
 import { type DecoderForward, type DecoderProgram, ffnActivation, type ProgramOptions } from './decoder-program.js';
+import { RecurrentLayers } from './decoder-recurrent.js';
 import { DecoderScope, type SpecInLayout } from './decoder-scope.js';
 import { isQkv } from './projections.js';
-import { headRows, type ModelSpec } from './spec.js';
+import { attentionOf, headRows, type ModelSpec } from './spec.js';
 
 export class DecoderBuilder {
   readonly #spec: ModelSpec;
@@ -18,6 +19,7 @@ export class DecoderBuilder {
   readonly #scope: DecoderScope;
   readonly #products: Products;
   readonly #masks: MaskedLayers;
+  readonly #recurrent: RecurrentLayers;
 
   constructor(
     specs: SpecInLayout,
@@ -28,6 +30,7 @@ export class DecoderBuilder {
     this.#scope = new DecoderScope(specs, buffers, builder, options);
     this.#products = new Products(this.#scope, options.weights === 'all');
     this.#masks = new MaskedLayers(this.#scope, this.#products);
+    this.#recurrent = new RecurrentLayers(this.#scope, this.#masks);
     this.#spec = specs.spec;
     this.#options = options;
     this.#builder = builder;
@@ -109,24 +112,24 @@ export class DecoderBuilder {
     const mid = this.#scope.activation(name('mid'), hiddenSize);
     switch (block.kind) {
       case 'preNorm': {
-        this.#attention(layer, this.#normed(layer, 'attentionNorm', x), x, mid);
-        this.#ffn(layer, { x: this.#normed(layer, 'ffnNorm', mid), before: mid }, mid, next);
+        this.#mix(layer, this.#normed(layer, 'attentionNorm', x), x, mid);
+        this.#ffn(layer, { normed: this.#normed(layer, 'ffnNorm', mid), before: mid }, mid, next);
         return next;
       }
       case 'postNorm': {
         const sum = this.#scope.activation(name('sum'), hiddenSize);
         const ffnSum = this.#scope.activation(name('ffnSum'), hiddenSize);
-        this.#attention(layer, x, x, sum);
+        this.#mix(layer, x, x, sum);
         this.#norm(`layers.${layer}.attentionNorm`, sum, mid);
-        this.#ffn(layer, { x: mid, before: mid }, mid, ffnSum);
+        this.#ffn(layer, { normed: mid, before: mid }, mid, ffnSum);
         this.#norm(`layers.${layer}.ffnNorm`, ffnSum, next);
         return next;
       }
       case 'parallel': {
         const normed = this.#normed(layer, 'attentionNorm', x);
-        this.#attention(layer, normed, x, mid);
+        this.#mix(layer, normed, x, mid);
         const ffnInput = hasOneNorm(this.#spec) ? normed : this.#normed(layer, 'ffnNorm', x);
-        this.#ffn(layer, { x: ffnInput, before: x }, mid, next);
+        this.#ffn(layer, { normed: ffnInput, before: x }, mid, next);
         return next;
       }
     }
@@ -145,9 +148,16 @@ export class DecoderBuilder {
     return out;
   }
 
+  /** out = residual + what the mixer makes of x and of the tokens before. */
+  #mix(layer: number, x: string, residual: string, out: string): void {
+    if (this.#spec.mixer.kind === 'attention') this.#attention(layer, x, residual, out);
+    else this.#recurrent.timeMix(layer, x, residual, out);
+  }
+
   /** out = residual + attention(x). */
   #attention(layer: number, x: string, residual: string, out: string): void {
-    const { attention, positions } = this.#spec;
+    const { positions } = this.#spec;
+    const attention = attentionOf(this.#spec);
     const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = attention;
     const { q, kv } = headRows(this.#spec);
     this.#taps.set(`qkv.${layer}`, this.#masks.inputAt(layer, 'q', x).x);
@@ -189,7 +199,7 @@ export class DecoderBuilder {
 
   /** Queries and keys, a head at a time, in place. */
   #headNorm(layer: number, x: string): void {
-    const { numAttentionHeads, numKeyValueHeads, headDim, headNorm } = this.#spec.attention;
+    const { numAttentionHeads, numKeyValueHeads, headDim, headNorm } = attentionOf(this.#spec);
     if (headNorm === undefined) return;
     const [weight, bias] = ['weight', 'bias'].map((part) => this.#scope.maybe(`layers.${layer}.headNorm.${part}`));
     const heads = numAttentionHeads + numKeyValueHeads;
@@ -205,17 +215,19 @@ export class DecoderBuilder {
     return out;
   }
 
-  /** out = residual + ffn(x); `before`: what the norm that gave x was given. */
+  /** out = residual + ffn(normed); `before`: what the norm was given. */
   #ffn(
     layer: number,
-    { x, before: unnormed }: { readonly x: string; readonly before: string },
+    { normed, before: unnormed }: { readonly normed: string; readonly before: string },
     residual: string,
     out: string,
   ): void {
-    const { ffn, intermediateSize } = this.#spec;
+    const { ffn, hiddenSize, intermediateSize } = this.#spec;
     const neuron = (part: string) => this.#scope.activation(`${part}.${layer}`, intermediateSize);
     const gated = ffn.kind === 'gated';
     const first = gated ? 'gate' : 'up';
+    const pair = ffn.channelMix && this.#recurrent.withTokenBefore(layer, 'ffnShift', normed);
+    const x = pair ? this.#recurrent.mixed(layer, 'up', pair) : normed;
     const input = this.#masks.inputAt(layer, first, x);
     this.#taps.set(`upGate.${layer}`, input.x);
     this.#taps.set(`ffnInput.${layer}`, x);
@@ -243,7 +255,11 @@ export class DecoderBuilder {
     if (ffn.downNorm) h = this.#innerNorm(layer, 'downNorm', h, intermediateSize);
     const last = this.#masks.lastInput(layer, 'down', h);
     if (this.#options.phase === 'load') this.#masks.mark(layer);
-    this.#masks.project(layer, 'down', last, out, residual);
+    if (pair) {
+      const y = this.#scope.activation(`ffnOut.${layer}`, hiddenSize);
+      this.#masks.project(layer, 'down', last, y);
+      this.#recurrent.channelGate(layer, pair, y, residual, out);
+    } else this.#masks.project(layer, 'down', last, out, residual);
   }
 
   #activate(layer: number, x: string, out: string): void {

@@ -4,10 +4,11 @@ import type { Program, ProgramBuilder } from '@relufy/tensor';
 import type { WeightsRead } from './product-choice.js';
 import type { QkvRole } from './projections.js';
 
-/** A linear layer's input, as statistics and taps name it. */
-export type Site = 'qkv' | 'o' | 'upGate' | 'down';
-
-export const sites: readonly Site[] = ['qkv', 'o', 'upGate', 'down'];
+/**
+ * A linear layer's input, as statistics and taps name it. Attention has `qkv`; in RWKV-4 keys, receptances and values have an
+ * input each, and so has the receptance of its FFN. A model has those of `sitesOf(spec)`.
+ */
+export type Site = 'qkv' | 'k' | 'receptance' | 'v' | 'o' | 'ffnReceptance' | 'upGate' | 'down';
 
 /** Tag, with a layer after it, of the op that activates an FFN. */
 export const ffnActivation = 'ffn.activation';
@@ -17,7 +18,7 @@ export interface ProgramOptions {
   readonly sparsity: 'exact' | 'dense';
   /**
    * Activations to keep: `hidden.k`, `preActivation.k`; what goes into `qkv.k`, `o.k`, `upGate.k` (that of q and of gate
-   * where masks differ) and `down.k`; by the places of a mask, what it left, as `kv.k`, `gateUp.k`, `neurons.k`; what a
+   * where masks differ) and `down.k`, or of RWKV-4 `k.k`, `receptance.k`, `v.k`, `ffnReceptance.k`; by the places of a mask, what it left, as `kv.k`, `gateUp.k`, `neurons.k`; what a
    * predictor may be given, `ffnInput.k` and `ffnResidual.k` (before the norm), and what it says, `predictorScores.k`.
    */
   readonly taps?: readonly string[];

@@ -37,7 +37,8 @@ export interface GenerateOptions extends SamplingOptions, ConstraintOptions {
   readonly onAbort?: 'throw' | 'return';
   /**
    * After the prompt, `interval` tokens mark the neurons that they use, and the next `interval` compute none but those. It
-   * changes answers, and later prompts compute anew what they have of one. Default: as the model's sparsity plan says.
+   * changes answers, and later prompts compute anew what they have of one. The model has to be loaded with `reuse`. Default:
+   * as its sparsity plan says.
    */
   readonly reuse?: ReuseOptions;
   /**

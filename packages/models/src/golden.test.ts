@@ -3,7 +3,7 @@
 import { nativeAvailability } from '@relufy/native';
 import { expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
-import { type LoadOptions, loadModel, type Model, sparsePlaces } from './node.js';
+import { type LoadOptions, loadModel, type Model, type ModelSpec, sitesOf, sparsePlaces } from './node.js';
 import { expectWithin, goldenCases, readGolden, relufyOf } from './testing/golden.js';
 
 const bound = 1e-4;
@@ -17,8 +17,7 @@ async function collectTokens(model: Model, ids: readonly number[]): Promise<numb
 }
 
 describeShared('golden checkpoints', 'golden', () => {
-  // RWKV has a recurrent mixer, which is not attention
-  const cases = [...goldenCases('golden'), ...goldenCases('golden/zoo')].filter((name) => !name.endsWith('rwkv'));
+  const cases = [...goldenCases('golden'), ...goldenCases('golden/zoo')];
   for (const name of cases) {
     const load = (options: LoadOptions) => {
       const relufy = relufyOf(name);
@@ -30,17 +29,17 @@ describeShared('golden checkpoints', 'golden', () => {
       const model = await load(options);
       try {
         const layers = model.spec.numHiddenLayers;
-        const capture = [...golden.tensors.keys()].filter((tensor) => tensor.startsWith('hidden.'));
+        const hidden = hiddenStates(model.spec, [...golden.tensors.keys()]);
         const downs = Array.from({ length: layers }, (_, layer) => `down.${layer}`);
         const { logits, captured } = await model.forward(golden.inputIds, {
           logits: 'all',
-          capture: [...capture, ...downs],
+          capture: [...hidden.values(), ...downs],
         });
         expectWithin(`${name} logits`, logits, golden.tensors.get('logits') as Float32Array, bound);
-        for (const tensor of capture)
+        for (const [tensor, tap] of hidden)
           expectWithin(
             `${name} ${tensor}`,
-            captured[tensor] as Float32Array,
+            captured[tap] as Float32Array,
             golden.tensors.get(tensor) as Float32Array,
             bound,
           );
@@ -82,7 +81,8 @@ describeShared('golden checkpoints', 'golden', () => {
         const results = [];
         for (const sparsity of ['exact', 'dense'] as const) {
           const model = await load({ backend, sparsity, threads: 2 });
-          const taps = { logits: 'all', capture: ['down.0', 'hidden.1', 'qkv.1'] } as const;
+          const [mixing] = sitesOf(model.spec);
+          const taps = { logits: 'all', capture: ['down.0', 'hidden.1', `${mixing}.1`] } as const;
           results.push({
             forward: await model.forward(golden.inputIds, taps),
             tokens: await collectTokens(model, golden.inputIds),
@@ -94,6 +94,17 @@ describeShared('golden checkpoints', 'golden', () => {
     });
   }
 });
+
+/**
+ * The tensors of hidden states, and our taps. `transformers` gives what enters each block and what the head reads; of RWKV what
+ * leaves each block and what the head reads, so that the last block's has no tap here.
+ */
+function hiddenStates({ mixer, numHiddenLayers: last }: ModelSpec, tensors: readonly string[]): Map<string, string> {
+  const states = tensors.flatMap((tensor) => (tensor.startsWith('hidden.') ? [Number(tensor.slice(7))] : []));
+  const leaving = mixer.kind === 'rwkv4';
+  const known = states.filter((k) => !(leaving && k === last - 1));
+  return new Map(known.map((k) => [`hidden.${k}`, `hidden.${leaving && k < last ? k + 1 : k}`]));
+}
 
 /** The same neurons are zero, except where a value is within rounding of the threshold. */
 function expectSameZeros(what: string, actual: Float32Array, expected: Float32Array): void {

@@ -3,7 +3,7 @@
 // conversion (convert.ts).
 import { RelufyError } from '@relufy/tensor';
 import type { Model } from './model.js';
-import { isQkv, projections } from './projections.js';
+import { projections } from './projections.js';
 
 /** Tokens of one pass. */
 const passTokens = 512;
@@ -28,8 +28,7 @@ export async function inputMeanSquares(
   const linears = projections(spec);
   const tapOf = new Map<string, string>();
   for (let layer = 0; layer < spec.numHiddenLayers; layer++)
-    for (const { role, site } of linears)
-      tapOf.set(`layers.${layer}.${role}.weight`, `${isQkv(role) ? 'qkv' : site}.${layer}`);
+    for (const { role, site } of linears) tapOf.set(`layers.${layer}.${role}.weight`, `${site}.${layer}`);
   tapOf.set(spec.tieWordEmbeddings ? 'embedTokens' : 'lmHead', `hidden.${spec.numHiddenLayers}`);
   const taps = [...new Set(tapOf.values())];
   const sums = new Map<string, Float64Array>();

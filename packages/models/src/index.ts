@@ -14,7 +14,6 @@ export {
   type ProgramOptions,
   type ReadSite,
   type Site,
-  sites,
   type WeightRead,
 } from './decoder-program.js';
 export type { Family, WeightMap, WeightPart } from './families/family.js';
@@ -33,6 +32,8 @@ export {
 export { type FamilySources, isFamilySources, type WeightSources } from './load-weights.js';
 export {
   hasNormRelu,
+  type InputPlace,
+  inputPlaces,
   type LowRank,
   type Mask,
   type MaskPlace,
@@ -68,6 +69,7 @@ export {
   projections,
   type QkvRole,
   type Role,
+  sitesOf,
   sparseSites,
 } from './projections.js';
 export { relufiedConfig } from './relufied-config.js';
@@ -85,8 +87,16 @@ export {
   openModelFiles,
   withOpenPlan,
 } from './source.js';
-export type { Activation, ModelSpec, NormSpec, PositionSpec, RopeScaling } from './spec.js';
-export { headRows } from './spec.js';
+export type {
+  Activation,
+  AttentionMixer,
+  ModelSpec,
+  NormSpec,
+  PositionSpec,
+  RopeScaling,
+  Rwkv4Mixer,
+} from './spec.js';
+export { attentionOf, headRows, mixedWidth } from './spec.js';
 export type { DraftSource, Speculate, SpeculateOptions } from './speculation/options.js';
 export type { ModelStats, NeuronStats, Rate, SpeculationStats } from './statistics.js';
 export type { StepActivity } from './step-activity.js';

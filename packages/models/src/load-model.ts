@@ -25,8 +25,10 @@ import { fillPlan } from './plan-weights.js';
 import { alibiTable, ropeTable } from './positions.js';
 import type { RelufyOptions } from './relufy.js';
 import { fillSigns } from './sign-predictor.js';
+import { slotLayout } from './slot-layout.js';
 import { SlotCache } from './slots.js';
 import type { ModelSource } from './source.js';
+import { attentionOf } from './spec.js';
 import type { Speculate } from './speculation/options.js';
 import { turnEnds } from './turn-ends.js';
 
@@ -88,6 +90,11 @@ export interface LoadOptions extends SourceOptions {
    */
   readonly slots?: number | { readonly most: number; readonly kvBytes: number };
   /**
+   * Calls may ask for `reuse` of neurons, or draft by it: each slot then has marks, 4 bytes x neurons x layers. Default: where
+   * the plan reuses neurons, or `speculate` is set here.
+   */
+  readonly reuse?: boolean;
+  /**
    * The most memory that weights, KV cache and activations may take: bytes, or a text such as `600MB`. Where that is not
    * enough for all of the weights, the rows of FFN neurons stay in the model's file, and steps read those that they need and
    * that are not among the latest ones; the bits are the same. It takes a converted model on a disk of this machine, whose
@@ -133,12 +140,7 @@ export async function loadModelFiles(
       session = await createSession(plan, backend, options);
       signal?.throwIfAborted();
       const { spec, limits, contextLength, decoder, sparsity, slots } = plan;
-      const { attention, numHiddenLayers } = spec;
-      const shape = {
-        heads: numHiddenLayers * attention.numKeyValueHeads,
-        headDim: attention.headDim,
-        contextLength,
-      };
+      const layout = slotLayout(spec, contextLength);
       const model = new Model({
         name: files.name,
         modelType: plan.config.modelType,
@@ -154,9 +156,9 @@ export async function loadModelFiles(
         draftsByPlan: options.draftPlan !== undefined,
         speculate: options.speculate,
         limits,
-        cache: new SlotCache(slots, shape),
+        cache: new SlotCache(slots, layout),
         parked: new ParkedSlots(
-          shape,
+          layout,
           options.waitingBytes ??
             (options.memoryBudget === undefined ? Math.max(usualWaitingBytes, Math.floor(session.memoryBytes / 4)) : 0),
         ),
@@ -191,10 +193,10 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadFil
     if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, decoder.layout, session, options.signal);
     await fillSigns(decoder.layout, decoder.buffers, session, options.signal);
     await fillPartial(decoder.layout, decoder.buffers, session, options.signal);
-    const { positions, attention } = spec;
+    const { positions } = spec;
     if (positions.kind === 'rope') await session.write('ropeTable', ropeTable(positions, contextLength));
     if (positions.kind === 'alibi')
-      await session.write('alibi', alibiTable(positions, attention.numAttentionHeads, contextLength));
+      await session.write('alibi', alibiTable(positions, attentionOf(spec).numAttentionHeads, contextLength));
     return session;
   } catch (error) {
     await session.dispose();

@@ -64,6 +64,7 @@ const rules: OptionRules<LoadOptions> = {
   contextLength: aWhole(1),
   kvCache: oneOf('f32', 'f16'),
   slots: either('a whole number from 1 to 1024, or { most, kvBytes }', slotCount, slotsByBytes),
+  reuse: aBoolean,
   memoryBudget: aBudget,
   waitingBytes: aWhole(0),
   revision: aText,

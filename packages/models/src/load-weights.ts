@@ -63,7 +63,7 @@ export function locateWeights(name: string, family: Family, map: WeightMap, chec
     );
   }
   for (const tensor of checkpoint.tensors.keys())
-    if (!used.has(tensor) && /(^|\.)(layers|h)\.\d+\./.test(tensor) && !family.ignored.test(tensor))
+    if (!used.has(tensor) && /(^|\.)(layers|h|blocks)\.\d+\./.test(tensor) && !family.ignored.test(tensor))
       throw new RelufyError(
         'checkpoint',
         `${name} tensor "${tensor}": expected no such tensor in this model, got one. Its config.json belongs to another model, or its arithmetic is not supported.`,
@@ -149,7 +149,7 @@ export async function fillBuffer(
   const staging = isBlockDType(dtype) && transposed ? new Float32Array(elementCount(decl, noSteps)) : undefined;
   let toRow = 0;
   for (const part of parts) {
-    if (checkpoint.tensors.get(part.tensor)?.shape.length === 1) {
+    if (part.shape !== undefined || checkpoint.tensors.get(part.tensor)?.shape.length === 1) {
       const values = await readVector(checkpoint, part, dtype, options);
       target().set(values, toRow);
     } else if (
@@ -239,9 +239,9 @@ export function checkShapes(
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   // a buffer of one number a row is a vector, and so is [heads, headDim] that is made of vectors
   const vectors = decl.shape.length === 1 || rows === elementCount(decl, noSteps);
-  for (const { tensor, tensorRows } of parts) {
+  for (const { tensor, tensorRows, shape: stored } of parts) {
     const { shape } = checkpoint.tensors.get(tensor) as TensorInfo;
-    const expected = vectors ? [tensorRows] : [tensorRows, columns];
+    const expected = stored ?? (vectors ? [tensorRows] : [tensorRows, columns]);
     if (shape.length !== expected.length || shape.some((size, axis) => size !== expected[axis]))
       throw new RelufyError(
         'checkpoint',

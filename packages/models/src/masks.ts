@@ -2,16 +2,33 @@
 // neurons. Each reason for a zero is stated here alone, the zeros of a ReLU among them.
 // Does not own what is skipped for a zero (projections.ts), the ops (decoder-builder.ts), or plan files (plan.ts).
 import { RelufyError } from '@relufy/tensor';
-import { type Activation, headRows, type ModelSpec } from './spec.js';
+import { type Activation, type ModelSpec, mixedWidth } from './spec.js';
 
 /**
  * The numbers that a mask stands on: the input of a linear layer, or, for `neurons`, what the gate of a gated FFN lets
- * through, act(gate x). A plain FFN has no `gate`, and its neurons are the input of `down`.
+ * through, act(gate x). A plain FFN has no `gate`, and its neurons are the input of `down`. RWKV-4 has receptances, no
+ * queries: `receptance` in its mixer and `ffnReceptance` in its FFN, and each of its linear layers has an input of its own.
  */
-export type MaskPlace = 'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'neurons' | 'down';
+export type MaskPlace = 'q' | 'k' | 'receptance' | 'v' | 'o' | 'gate' | 'ffnReceptance' | 'up' | 'neurons' | 'down';
+
+/** The places that are inputs of linear layers. */
+export type InputPlace = Exclude<MaskPlace, 'neurons'>;
 
 /** In the order in which a step comes to them. */
-export const maskPlaces: readonly MaskPlace[] = ['q', 'k', 'v', 'o', 'gate', 'up', 'neurons', 'down'];
+export const maskPlaces: readonly MaskPlace[] = [
+  ...(['q', 'k', 'receptance', 'v', 'o'] as const),
+  ...(['gate', 'ffnReceptance', 'up', 'neurons', 'down'] as const),
+];
+
+/** The inputs of a block's linear layers, those that are the same numbers together. */
+export function inputPlaces({ mixer, ffn }: Pick<ModelSpec, 'mixer' | 'ffn'>): readonly (readonly InputPlace[])[] {
+  const mixing: readonly (readonly InputPlace[])[] =
+    mixer.kind === 'attention' ? [['q', 'k', 'v']] : [['k'], ['receptance'], ['v']];
+  const intoFfn: readonly (readonly InputPlace[])[] = ffn.channelMix
+    ? [['ffnReceptance'], ['up']]
+    : [ffn.kind === 'gated' ? ['gate', 'up'] : ['up']];
+  return [...mixing, ['o'], ...intoFfn, ['down']];
+}
 
 export type MaskRule =
   /** max(0, x): stage 2 of ReLU Strikes Back (arXiv 2310.04564, 4.2). */
@@ -190,7 +207,7 @@ export function sparsePlaces(spec: ModelSpec): ReadonlySet<MaskPlace> {
 /** Channels at a place. */
 export function placeWidth(spec: ModelSpec, place: MaskPlace): number {
   if (place === 'neurons' || place === 'down') return spec.intermediateSize;
-  return place === 'o' ? headRows(spec).q : spec.hiddenSize;
+  return place === 'o' ? mixedWidth(spec) : spec.hiddenSize;
 }
 
 /**
@@ -203,12 +220,11 @@ export function checkMasks(where: string, spec: ModelSpec): void {
   };
   const gated = spec.ffn.kind === 'gated';
   const oneInput = spec.block.kind === 'parallel' && spec.block.norms === 1;
+  const inputs = inputPlaces(spec);
+  const known = new Set<MaskPlace>(gated ? [...inputs.flat(), 'neurons'] : inputs.flat());
+  // a block with one norm feeds it to attention and FFN
   const input = (place: MaskPlace) =>
-    'qkv'.includes(place) || (oneInput && (place === 'gate' || place === 'up'))
-      ? 'attention'
-      : place === 'gate' || place === 'up'
-        ? 'ffn'
-        : place;
+    oneInput && (place === 'gate' || place === 'up') ? 0 : inputs.findIndex((at) => at.some((one) => one === place));
   const disjoint = (what: string, lists: readonly (readonly MaskPlace[])[]) => {
     const seen = new Set<MaskPlace>();
     for (const at of lists) {
@@ -216,6 +232,7 @@ export function checkMasks(where: string, spec: ModelSpec): void {
       for (const place of at) {
         if (!gated && (place === 'gate' || place === 'neurons'))
           fail(what, 'places of a plain FFN (up, down)', `"${place}"`);
+        if (!known.has(place)) fail(what, `places of this model (${[...known].join(', ')})`, `"${place}"`);
         if (seen.has(place)) fail(what, 'each place once', `"${place}" twice`);
         seen.add(place);
       }

@@ -31,6 +31,7 @@ import {
   runGeneration,
 } from './generate.js';
 import { listIds, listItems, wholeBelow } from './lists.js';
+import { hasMarks } from './neuron-marks.js';
 import type { ParkedSlots } from './parked-slots.js';
 import { planValues } from './plan-values.js';
 import { checkIds, promptIds, tokenizerOf } from './prompt-ids.js';
@@ -174,7 +175,7 @@ export class Model implements AsyncDisposable {
   async forward(inputIds: Iterable<number>, options: ForwardOptions = {}): Promise<ForwardResult> {
     const capturing = { capture: listOf(aText, 'a list of taps'), reuse: anything };
     checkOptions('forward', options, { logits: oneOf('all', 'last'), ...capturing });
-    const reuse = reuseOf('forward', options.reuse, this.spec.reuse);
+    const reuse = reuseOf('forward', options.reuse, this.spec.reuse, hasMarks(this.#parts));
     const { logits: which = 'last', capture = [] } = options;
     const ids = this.#checkIds(inputIds);
     return this.#track(() => this.#steps.forward(ids, which, [...new Set(capture)], reuse));
@@ -222,7 +223,7 @@ export class Model implements AsyncDisposable {
   async score(inputIds: Iterable<number>, options: ScoreOptions = {}): Promise<ScoreResult> {
     const rules = { capture: listOf(aText, 'a list of taps'), topLogprobs: aWhole(0), reuse: anything };
     checkOptions('score', options, rules);
-    const reuse = reuseOf('score', options.reuse, this.spec.reuse);
+    const reuse = reuseOf('score', options.reuse, this.spec.reuse, hasMarks(this.#parts));
     const { capture = [], topLogprobs = 0 } = options;
     const ids = this.#checkIds(inputIds);
     return this.#track(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs, reuse));
@@ -336,7 +337,8 @@ export class Model implements AsyncDisposable {
   async #speculationsOf(): Promise<Speculations> {
     const { Speculations } = await import('./speculation/speculations.js');
     const { draftsByPlan } = this.#parts;
-    this.#speculations ??= new Speculations(this, this.#scheduler, draftsByPlan, () => this.#statistics);
+    const drafts = { hasPlan: draftsByPlan, hasMarks: hasMarks(this.#parts) };
+    this.#speculations ??= new Speculations(this, this.#scheduler, drafts, () => this.#statistics);
     return this.#speculations;
   }
 
@@ -348,7 +350,7 @@ export class Model implements AsyncDisposable {
   ): Promise<GenerateResult> {
     const own = new StepStatistics(this.spec.numHiddenLayers);
     const stopped = () => options.signal?.aborted === true || this.#disposal !== undefined || left();
-    const reuse = reuseOf('generate', options?.reuse, this.spec.reuse);
+    const reuse = reuseOf('generate', options?.reuse, this.spec.reuse, hasMarks(this.#parts));
     const asked = options?.speculate ?? (options?.reuse ? undefined : this.#parts.speculate);
     const speculate = asked ? speculateOf('generate', asked, isModel) : undefined;
     const call = { stopped, statistics: own, options, reuse };

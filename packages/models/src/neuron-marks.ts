@@ -1,13 +1,18 @@
-// The marks of neurons that tokens of a slot used, `layers.k.loaded`: forgetting and counting them. Programs of the phase
+// The marks of neurons that tokens of a slot used, `layers.k.loaded`: whether there are any, forgetting and counting them. Programs of the phase
 // `load` write them, those of `reuse` compute no others (decoder-builder.ts).
 // Does not own who marks when (reuse.ts, steps.ts).
 import { elementsOf, type Session } from '@relufy/tensor';
+import type { Decoder } from './decoder.js';
 import type { ModelSpec } from './spec.js';
 
 interface Marked {
   readonly session: Session;
   readonly spec: ModelSpec;
 }
+
+/** A model has room for marks where it was loaded so. */
+export const hasMarks = ({ decoder }: { readonly decoder: Pick<Decoder, 'buffers'> }): boolean =>
+  decoder.buffers.some(({ name }) => name === 'layers.0.loaded');
 
 /** Takes the marks away from a slot. Within a turn. */
 export async function forgetMarks({ session, spec }: Marked, slot: number): Promise<void> {

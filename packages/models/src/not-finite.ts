@@ -14,8 +14,9 @@ import type { DecoderProgram } from './decoder-program.js';
 import type { StepParts } from './steps.js';
 
 /**
- * Whether every output is; where there are rows without one, also the first number of each row's key in the last layer:
- * whatever is not finite before makes the whole key so. A decoded token is one view and one pass over its logits.
+ * Whether every output is; where there are rows without one, also the first number of each row's key in the last layer, or
+ * of what its slot's last row left there: whatever is not finite before makes all of it so. A decoded token is one view and
+ * one pass over its logits.
  */
 export async function isFiniteStep(
   { session, spec, cache }: Pick<StepParts, 'session' | 'spec' | 'cache'>,
@@ -27,10 +28,15 @@ export async function isFiniteStep(
   const count = isScored ? outputs : outputs * spec.vocabSize;
   if (!isFiniteBuffer('f32', await elementsOf(loaded, isScored ? 'logprob' : 'logits', 0, count), 0)) return false;
   if (outputs === rows.length) return true;
-  const { numHiddenLayers, attention } = spec;
+  const { numHiddenLayers, mixer, hiddenSize } = spec;
+  if (mixer.kind !== 'attention') {
+    const last = [...new Set(rows.map(({ slot }) => slot * hiddenSize))];
+    const left = last.map((at) => elementsOf(session, `layers.${numHiddenLayers - 1}.shift`, at, at + 1));
+    return (await Promise.all(left)).every((first) => isFiniteBuffer('f32', first, 0));
+  }
   const keys = rows.map(({ slot, position }) => {
-    const head = ((slot + 1) * numHiddenLayers - 1) * attention.numKeyValueHeads;
-    const at = (head * cache.contextLength + position) * attention.headDim;
+    const head = ((slot + 1) * numHiddenLayers - 1) * mixer.numKeyValueHeads;
+    const at = (head * cache.contextLength + position) * mixer.headDim;
     return elementsOf(session, 'kCache', at, at + 1);
   });
   return (await Promise.all(keys)).every((key) => isFiniteBuffer(key instanceof Float32Array ? 'f32' : 'f16', key, 0));

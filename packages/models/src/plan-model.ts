@@ -21,6 +21,7 @@ import { hasPacked, locatePacked } from './packed.js';
 import { type OpenedPlan, openPlan, usePlan } from './plan-weights.js';
 import { isSparse } from './projections.js';
 import { relufy } from './relufy.js';
+import { slotLayout } from './slot-layout.js';
 import type { ModelSpec } from './spec.js';
 import { unpackTernary } from './ternary.js';
 import { resolveTying } from './tied-head.js';
@@ -58,7 +59,16 @@ export interface ModelPlan {
 
 export type PlanOptions = Pick<
   LoadOptions,
-  'dtype' | 'sparsity' | 'relufy' | 'contextLength' | 'kvCache' | 'slots' | 'memoryBudget' | 'signal'
+  | 'dtype'
+  | 'sparsity'
+  | 'relufy'
+  | 'contextLength'
+  | 'kvCache'
+  | 'slots'
+  | 'reuse'
+  | 'speculate'
+  | 'memoryBudget'
+  | 'signal'
 > & {
   /** The folder of a sparsity plan, and of one that drafts. */
   readonly plan?: ModelFiles;
@@ -115,8 +125,9 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       dtype === 'auto' ? sources.storedDType(buffer, transposed) : dtype;
     const sparsity = options.sparsity ?? (isSparse(spec) ? 'exact' : 'dense');
     const { kvCache = 'f32', memoryBudget } = options;
+    const reuse = options.reuse || layout.reuse !== undefined || Boolean(options.speculate);
     const build = (neuronSlots?: number) =>
-      buildDecoder(layout, { limits, slots, contextLength, matrixDType, kvCache, neuronSlots }, spec);
+      buildDecoder(layout, { limits, slots, contextLength, matrixDType, kvCache, reuse, neuronSlots }, spec);
     const source = {
       name: files.name,
       spec,
@@ -157,20 +168,23 @@ function asStored(family: Family, spec: ModelSpec, checkpoint: Checkpoint): Mode
 }
 
 function contextOf(spec: ModelSpec, asked: number | undefined): number {
-  const limit = spec.maxPositionEmbeddings;
+  // a recurrent state takes no more room for more positions
+  const limit = spec.mixer.kind === 'attention' ? spec.maxPositionEmbeddings : Number.POSITIVE_INFINITY;
   if (asked !== undefined && asked > limit)
     throw new RelufyError(
       'option',
       `contextLength: expected at most ${limit} (the model's max_position_embeddings), got ${asked}.`,
     );
-  return asked ?? Math.min(limit, defaultContextLength);
+  return asked ?? Math.min(spec.maxPositionEmbeddings, defaultContextLength);
 }
 
 /** At least two where a number of bytes decides: continuations are then computed beside their context. */
 function slotsOf(spec: ModelSpec, contextLength: number, { slots = 1, kvCache = 'f32' }: PlanOptions): number {
   if (typeof slots === 'number') return slots;
-  const { numKeyValueHeads, headDim } = spec.attention;
-  const bytes = 2 * bytesPerElement[kvCache] * spec.numHiddenLayers * numKeyValueHeads * headDim * contextLength;
+  const elements = slotLayout(spec, contextLength)
+    .runs(0, contextLength)
+    .reduce((sum, { count }) => sum + count, 0);
+  const bytes = bytesPerElement[spec.mixer.kind === 'attention' ? kvCache : 'f32'] * elements;
   return Math.min(slots.most, Math.max(2, Math.floor(slots.kvBytes / bytes)));
 }
 

@@ -4,13 +4,13 @@
 // (decoder-buffers.ts) or ops (decoder-builder.ts).
 import type { Site } from './decoder-program.js';
 import { type LowRank, lowRankAt, type Mask, type MaskPlace, maskAt, predictsAt, sparsePlaces } from './masks.js';
-import { headRows, type ModelSpec } from './spec.js';
+import { type AttentionMixer, attentionOf, headRows, type ModelSpec, mixedWidth } from './spec.js';
 
 /** Queries, keys and values: one matrix, or cut where masks or low-rank products differ. */
 export type QkvRole = 'qkv' | 'q' | 'k' | 'v' | 'qk' | 'kv';
 
 /** The buffers `layers.k.ROLE.weight`. */
-export type Role = QkvRole | 'o' | 'gate' | 'up' | 'down';
+export type Role = QkvRole | 'receptance' | 'o' | 'gate' | 'ffnReceptance' | 'up' | 'down';
 
 export interface Projection {
   readonly role: Role;
@@ -35,8 +35,7 @@ export interface Projection {
  * more: a plan that another program goes by.
  */
 export function projections(spec: ModelSpec, layout: ModelSpec = spec): readonly Projection[] {
-  const { hiddenSize, intermediateSize, attention, ffn, predictor } = spec;
-  const { q, kv } = headRows(spec);
+  const { hiddenSize, intermediateSize, mixer, ffn, predictor } = spec;
   const gated = ffn.kind === 'gated';
   const sparse = sparsePlaces(spec);
   const at = (place: MaskPlace, skipsOutputs = false): Pick<Projection, 'mask' | 'lowRank' | 'skips'> => {
@@ -44,15 +43,19 @@ export function projections(spec: ModelSpec, layout: ModelSpec = spec): readonly
     const skips = skipsOutputs ? 'outputs' : sparse.has(place) ? 'inputs' : undefined;
     return { ...(mask && { mask }), ...(lowRank && { lowRank }), ...(skips && { skips }) };
   };
-  const rows = { q, k: kv, v: kv };
+  const linear = (role: 'k' | 'receptance' | 'v' | 'ffnReceptance', out: number): Projection => {
+    return { role, site: role, in: hiddenSize, out, bias: false, ...at(role) };
+  };
+  const mixing =
+    mixer.kind === 'attention'
+      ? qkvProjections(spec, layout, at)
+      : (['k', 'receptance', 'v'] as const).map((role) => linear(role, mixer.width));
+  const outBias = mixer.kind === 'attention' && mixer.outBias;
   const intoFfn = { site: 'upGate', in: hiddenSize, out: intermediateSize, bias: ffn.bias } as const;
   return [
-    ...qkvGroups(layout).map((group): Projection => {
-      const out = group.reduce((sum, one) => sum + rows[one], 0);
-      const role = group.join('') as QkvRole;
-      return { role, site: 'qkv', in: hiddenSize, out, bias: attention.qkvBias, ...at(group[0]) };
-    }),
-    { role: 'o', site: 'o', in: q, out: hiddenSize, bias: attention.outBias, ...at('o') },
+    ...mixing,
+    { role: 'o', site: 'o', in: mixedWidth(spec), out: hiddenSize, bias: outBias, ...at('o') },
+    ...(ffn.channelMix ? [linear('ffnReceptance', hiddenSize)] : []),
     ...(gated ? [{ role: 'gate', ...intoFfn, ...at('gate', predictor !== undefined) } as const] : []),
     { role: 'up', ...intoFfn, ...at('up', gated ? sparse.has('neurons') : predictor !== undefined) },
     { role: 'down', site: 'down', in: intermediateSize, out: hiddenSize, bias: ffn.bias, ...at('down') },
@@ -83,6 +86,20 @@ export function listedNeuronRoles(spec: ModelSpec): readonly Role[] {
 
 type QkvPart = 'q' | 'k' | 'v';
 
+function qkvProjections(
+  spec: ModelSpec,
+  layout: ModelSpec,
+  at: (place: MaskPlace) => Pick<Projection, 'mask' | 'lowRank' | 'skips'>,
+): readonly Projection[] {
+  const { q, kv } = headRows(spec);
+  const rows = { q, k: kv, v: kv };
+  return qkvGroups(layout).map((group): Projection => {
+    const out = group.reduce((sum, one) => sum + rows[one], 0);
+    const role = group.join('') as QkvRole;
+    return { role, site: 'qkv', in: spec.hiddenSize, out, bias: attentionOf(spec).qkvBias, ...at(group[0]) };
+  });
+}
+
 /** Neighbours with one mask and one low-rank product are one matrix. */
 function qkvGroups(spec: ModelSpec): readonly (readonly [QkvPart, ...QkvPart[]])[] {
   const groups: [QkvPart, ...QkvPart[]][] = [['q']];
@@ -105,6 +122,9 @@ export function qkvRows(spec: ModelSpec, role: QkvRole): { readonly first: numbe
   return { first, count: [...role].reduce((sum, part) => sum + (part === 'q' ? q : kv), 0) };
 }
 
+/** The inputs of a block's linear layers, in the order in which a step comes to them. */
+export const sitesOf = (spec: ModelSpec): readonly Site[] => [...new Set(projections(spec).map(({ site }) => site))];
+
 /** Sites with an input that has exact zeros by design: after the FFN's activation, and where masks stand. */
 export function sparseSites(spec: ModelSpec): ReadonlySet<Site> {
   const sparse = sparsePlaces(spec);
@@ -118,15 +138,13 @@ export const isSparse = (spec: ModelSpec): boolean => projections(spec).some(({ 
 
 /** The number of parameters of a model, tied weights once; a plan's low-rank products and predictors are not its own. */
 export function parameterCount(spec: ModelSpec): number {
-  const { hiddenSize, intermediateSize, embeddingSize, attention, ffn, norm, block } = spec;
-  const { headNorm } = attention;
+  const { hiddenSize, intermediateSize, embeddingSize, mixer, ffn, norm, block } = spec;
   const normSize = hiddenSize * (Number(norm.weight) + Number(norm.bias));
-  const headNormSize = (Number(headNorm?.weight ?? false) + Number(headNorm?.bias ?? false)) * 2 * attention.headDim;
   const linears = projections(spec).reduce((sum, one) => sum + one.in * one.out + (one.bias ? one.out : 0), 0);
   const layer =
     linears +
-    headNormSize +
-    (attention.outNorm ? headRows(spec).q : 0) +
+    (mixer.kind === 'attention' ? attentionNormSize(mixer) : 3 * hiddenSize + 2 * mixer.width) +
+    (ffn.channelMix ? 2 * hiddenSize : 0) +
     (ffn.downNorm ? intermediateSize : 0) +
     normSize * (block.kind === 'parallel' ? block.norms : 2);
   const between = embeddingSize === hiddenSize ? 0 : 2 * embeddingSize * hiddenSize;
@@ -137,7 +155,13 @@ export function parameterCount(spec: ModelSpec): number {
     head +
     positions +
     between +
+    (spec.embeddingNorm ? normSize : 0) +
     (spec.finalNorm ? normSize : 0) +
     spec.numHiddenLayers * layer
   );
+}
+
+function attentionNormSize({ headNorm, outNorm, headDim, numAttentionHeads }: AttentionMixer): number {
+  const parts = Number(headNorm?.weight ?? false) + Number(headNorm?.bias ?? false);
+  return parts * 2 * headDim + (outNorm ? numAttentionHeads * headDim : 0);
 }

@@ -60,6 +60,11 @@ export function relufy(spec: ModelSpec, options: RelufyOptions): ModelSpec {
       'option',
       'relufy "stage": stage 2 puts a ReLU after the norms that feed attention and FFN, but in a post-norm model the norms are on the residual stream. Use stage 1.',
     );
+  if (stage === 2 && spec.mixer.kind !== 'attention')
+    throw new RelufyError(
+      'option',
+      'relufy "stage": stage 2 puts a ReLU after the norms that feed attention and FFN; a recurrent mixer reads those of two tokens. Use stage 1, or a sparsity plan.',
+    );
   const activation = rectified(spec.ffn.activation, options);
   const relufied = { ...spec, ffn: { ...spec.ffn, activation, ...(activateUp && { activateUp }) } };
   return stage === 2 ? withNormRelu(relufied) : relufied;

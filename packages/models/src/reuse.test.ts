@@ -45,7 +45,8 @@ async function byPasses(model: Model, interval: number, tokens: number): Promise
 
 test('a generation chooses what whole passes choose, and leaves nothing behind that was computed by some neurons', async () => {
   const files = await randomModel({ ...config, hidden_act: 'relu' });
-  const [model, fresh] = [await loadModel(files, { backend: 'wasm' }), await loadModel(files, { backend: 'wasm' })];
+  const options = { backend: 'wasm', reuse: true } as const;
+  const [model, fresh] = [await loadModel(files, options), await loadModel(files, options)];
   const plain = await model.generate(prompt, { maxNewTokens: 14, ...greedy }).result;
   for (const interval of [1, 3, 16]) {
     const { tokenIds } = await model.generate(prompt, { maxNewTokens: 14, ...greedy, reuse: { interval } }).result;
@@ -104,5 +105,17 @@ test.each<[object, string]>([
   const model = await loadModel(await randomModel(config), { backend: 'reference' });
   await expect(model.generate(prompt, { reuse: reuse as { interval: number } }).result).rejects.toThrow(message);
   await expect(model.score(prompt, { reuse: { interval: 1, prompt: -1 } })).rejects.toThrow('"prompt": expected');
+  await expect(model.score(prompt, { reuse: { interval: 1 } })).rejects.toThrow(
+    'score reuse: expected a model that was loaded with { reuse: true }, or with a plan that says so, got one without.',
+  );
   await model.dispose();
+});
+
+test('marks take room in models that may reuse, and in no others', async () => {
+  const files = await randomModel(config);
+  const bytes = async (reuse: boolean) => {
+    await using model = await loadModel(files, { backend: 'reference', slots: 3, reuse });
+    return model.memoryBytes;
+  };
+  expect((await bytes(true)) - (await bytes(false))).toBe(4 * 64 * 2 * 3);
 });

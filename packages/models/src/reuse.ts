@@ -1,7 +1,7 @@
 // Reuse of neurons (ReLU Strikes Back, arXiv 2310.04564, 5.1): after a prompt, `interval` tokens mark the neurons that they
 // use, the next `interval` compute none but those, and so on. Owns which token stands in which phase, and cutting a sequence
 // into steps. Does not own the programs (decoder-builder.ts), nor who runs them (steps.ts).
-import { anything, aWhole, checkOptions, checkValue } from '@relufy/tensor';
+import { anything, aWhole, checkOptions, checkValue, RelufyError } from '@relufy/tensor';
 import type { ProgramOptions } from './decoder-program.js';
 
 export interface ReuseOptions {
@@ -26,19 +26,26 @@ export interface StepSpan {
 }
 
 /**
- * What a call asks for, or what the model's plan says. A generation knows its prompt by itself.
- * @throws RelufyError `option` for windows that are no whole numbers of tokens.
+ * What a call asks for, or what the model's plan says. A generation knows its prompt by itself. `marks`: the model was
+ * loaded with room for them.
+ * @throws RelufyError `option` for windows that are no whole numbers of tokens, `state` without marks.
  */
 export function reuseOf(
   call: 'generate' | 'forward' | 'score',
   asked: SequenceReuse | undefined,
   planned: ReuseOptions | undefined,
+  marks: boolean,
 ): SequenceReuse | undefined {
   if (asked === undefined) return planned;
   if (call === 'generate') checkOptions<ReuseOptions>(`${call} reuse`, asked, { interval: anything });
   else checkOptions(`${call} reuse`, asked, { interval: anything, prompt: anything });
   checkValue(`${call} reuse "interval"`, asked.interval, aWhole(1));
   if (asked.prompt !== undefined) checkValue(`${call} reuse "prompt"`, asked.prompt, aWhole(0));
+  if (!marks)
+    throw new RelufyError(
+      'state',
+      `${call} reuse: expected a model that was loaded with { reuse: true }, or with a plan that says so, got one without. Load it so.`,
+    );
   return asked;
 }
 

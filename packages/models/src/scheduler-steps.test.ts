@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ParkedSlots } from './parked-slots.js';
 import { type Lane, Scheduler } from './scheduler.js';
 import { SlotClaims } from './slot-claims.js';
+import { keyValueLayout } from './slot-layout.js';
 import { SlotCache } from './slots.js';
 import { StepStatistics } from './statistics.js';
 import type { Row, Steps } from './steps.js';
@@ -20,10 +21,10 @@ interface Ran {
 
 /** `slots` lanes over steps of 10 ms and half a millisecond for each row of a prompt; a poisoned row makes its step fail. */
 function setUp(slots: number, maxRows = 128) {
-  const shape = { heads: 1, headDim: 1, contextLength: 5000 };
-  const cache = new SlotCache(slots, shape);
+  const layout = keyValueLayout(1, 1, 5000);
+  const cache = new SlotCache(slots, layout);
   const session = { copy: () => {} } as unknown as Session;
-  const claims = new SlotClaims(session, cache, new ParkedSlots(shape, 0), () => {});
+  const claims = new SlotClaims(session, cache, new ParkedSlots(layout, 0), () => {});
   const ran: Ran[] = [];
   const steps: Pick<Steps, 'advance'> = {
     advance: async (_options, rows, outputRows, counted) => {

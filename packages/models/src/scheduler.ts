@@ -204,8 +204,7 @@ export class Scheduler {
       ...(drafted > 0 && { together: slot }),
       ...(draftsFrom !== undefined && parts.draft),
     };
-    const cached = Math.min(lane.computed(ids), ids.length - 1 - drafted);
-    this.#cache.truncate(slot, cached);
+    const cached = this.#cache.truncate(slot, Math.min(lane.computed(ids), ids.length - 1 - drafted));
     if (parts.reuse) this.#cache.keepFromOthers(slot, prompt);
     if (draftsFrom !== undefined) this.#cache.keepFromOthers(slot, draftsFrom);
     return new Promise((answer, refuse) => {
@@ -235,9 +234,16 @@ export class Scheduler {
     } catch (error) {
       if (parts.length === 1) this.#refuse((parts[0] as Part).asking, error);
       // one of them left f32, or f16 in its cache: the others go on
-      else for (const part of parts) await this.#compute([part]).catch((own) => this.#refuse(part.asking, own));
+      else for (const part of parts) await this.#alone(part).catch((own) => this.#refuse(part.asking, own));
     }
     await this.#allChosen();
+  }
+
+  /** A lane's part of a step that failed. Of a recurrent state nothing is left then: it is computed from its beginning. */
+  async #alone({ asking, from, to }: Part): Promise<void> {
+    const { maxRows } = this.#limits;
+    for (let at = Math.min(from, this.#cache.length(asking.slot)); at < to; at += maxRows)
+      await this.#compute([{ asking, from: at, to: Math.min(to, at + maxRows) }]);
   }
 
   /** The rows of the next step: those that decode first. Who asks for another program is served round robin. */

@@ -131,7 +131,8 @@ export class SlotClaims {
 
   /** Another one computes the beginning of this prompt right now: copying it will be faster than doing so twice. */
   #isBeingComputed({ ids }: Claim): boolean {
-    if (ids === undefined) return false;
+    // of a recurrent state only the end can be copied, which another prompt does not begin with
+    if (ids === undefined || !this.#cache.keepsPrefixes) return false;
     const most = ids.length - 1;
     let held = 0;
     let coming = 0;
@@ -185,15 +186,13 @@ export class SlotClaims {
 
   /** Makes the slot begin with as much of `ids` as was computed before; the last one is computed anyway, for its logits. */
   async #fill(slot: number, ids: readonly number[]): Promise<void> {
-    const most = ids.length - 1;
-    const held = Math.min(most, this.#cache.commonPrefix(slot, ids));
-    const best = this.#longestPrefix(ids);
-    const length = Math.min(most, best.length);
-    if (Math.min(most, this.#parked.longestPrefix(ids)) > Math.max(held, length)) {
+    const wanted = ids.slice(0, -1);
+    const held = this.#cache.commonPrefix(slot, wanted);
+    const best = this.#longestPrefix(wanted);
+    if (this.#parked.longestPrefix(wanted) > Math.max(held, best.length)) {
       this.#cache.truncate(slot, 0);
-      this.#cache.append(slot, await this.#parked.restore(this.#session, slot, ids));
-      this.#cache.truncate(slot, most);
-    } else if (length > held) await this.#cache.fork(this.#session, best.slot, slot, length);
+      this.#cache.append(slot, await this.#parked.restore(this.#session, slot, wanted));
+    } else if (best.length > held) await this.#cache.fork(this.#session, best.slot, slot, best.length);
     else this.#cache.truncate(slot, held);
   }
 

@@ -1,17 +1,19 @@
-// What the KV cache holds: per slot, the token ids whose keys and values are valid, so that a prompt's common prefix
-// with them need not be computed again. Does not own the memory (a session's state buffers).
-import { type MaybePromise, pendingOf, type Session } from '@relufy/tensor';
-import { commonPrefix, type SlotShape } from './parked-slots.js';
+// What the slots hold: per slot, the token ids whose keys and values, or whose recurrent state, lie there, so that a prompt
+// that begins with them need not be computed again. Does not own the memory (a session's state buffers) nor where in it a
+// slot lies (slot-layout.ts).
+import { pendingOf, type Session } from '@relufy/tensor';
+import { commonPrefix } from './parked-slots.js';
+import type { SlotLayout } from './slot-layout.js';
 
 export class SlotCache {
   readonly #ids: number[][];
   /** Slot -> from where on it was computed by some of the neurons. */
   readonly #partial = new Map<number, number>();
-  readonly #shape: SlotShape;
+  readonly #layout: SlotLayout;
 
-  constructor(slots: number, shape: SlotShape) {
+  constructor(slots: number, layout: SlotLayout) {
     this.#ids = Array.from({ length: slots }, () => []);
-    this.#shape = shape;
+    this.#layout = layout;
   }
 
   get slots(): number {
@@ -19,7 +21,12 @@ export class SlotCache {
   }
 
   get contextLength(): number {
-    return this.#shape.contextLength;
+    return this.#layout.contextLength;
+  }
+
+  /** A slot can go on from any of its positions; else from its last one alone. */
+  get keepsPrefixes(): boolean {
+    return this.#layout.keepsPrefixes;
   }
 
   length(slot: number): number {
@@ -31,9 +38,11 @@ export class SlotCache {
     return this.#slot(slot);
   }
 
-  /** Positions of the slot that already hold the beginning of `ids`, as anybody would compute it. */
+  /** Positions of the slot from which `ids` can be gone on with, since they begin with them as anybody would compute it. */
   commonPrefix(slot: number, ids: readonly number[]): number {
-    return Math.min(commonPrefix(this.#slot(slot), ids), this.#partial.get(slot) ?? ids.length);
+    const held = this.#slot(slot);
+    const common = Math.min(commonPrefix(held, ids), this.#partial.get(slot) ?? ids.length);
+    return this.keepsPrefixes || common === held.length ? common : 0;
   }
 
   /** What comes from there on is of use to whoever computes it alone: some of the neurons give other keys and values. */
@@ -41,11 +50,15 @@ export class SlotCache {
     this.#partial.set(slot, from);
   }
 
-  /** Forgets what lies at and behind `length`. Call it before a step overwrites positions. */
-  truncate(slot: number, length: number): void {
+  /**
+   * Forgets what lies at and behind `length`, and all of a recurrent state that is of later tokens. Call it before a step
+   * overwrites positions. Gives how many tokens the slot then holds.
+   */
+  truncate(slot: number, length: number): number {
     const cached = this.#slot(slot);
-    if (length < cached.length) cached.length = length;
-    if (length <= (this.#partial.get(slot) ?? -1)) this.#partial.delete(slot);
+    if (length < cached.length) cached.length = this.keepsPrefixes ? length : 0;
+    if (cached.length <= (this.#partial.get(slot) ?? -1)) this.#partial.delete(slot);
+    return cached.length;
   }
 
   /** A step has computed these ids, right behind what was there. */
@@ -53,19 +66,17 @@ export class SlotCache {
     this.#slot(slot).push(...ids);
   }
 
-  /** Copies the first `length` positions of one slot to another, in every layer. A promise where copying takes its time. */
+  /**
+   * Copies the first `length` tokens of one slot to another, in every layer: of a recurrent state none or all. A promise
+   * where copying takes its time.
+   */
   fork(session: Session, from: number, to: number, length: number): Promise<unknown> | undefined {
-    const { heads, headDim, contextLength } = this.#shape;
-    const headSize = contextLength * headDim;
-    const copies: MaybePromise<void>[] = [];
-    for (const buffer of ['kCache', 'vCache'])
-      for (let head = 0; head < heads; head++)
-        copies.push(
-          session.copy(
-            { buffer, at: (from * heads + head) * headSize, count: length * headDim },
-            { buffer, at: (to * heads + head) * headSize },
-          ),
-        );
+    if (!this.keepsPrefixes && length > 0 && length !== this.length(from))
+      throw new Error(`internal: a recurrent state of ${this.length(from)} tokens cannot be forked at ${length}`);
+    const targets = this.#layout.runs(to, length);
+    const copies = this.#layout
+      .runs(from, length)
+      .map((run, i) => session.copy(run, targets[i] as (typeof targets)[number]));
     const ids = this.#slot(from).slice(0, length);
     this.#slot(to).splice(0, Number.POSITIVE_INFINITY, ...ids);
     return pendingOf(copies);

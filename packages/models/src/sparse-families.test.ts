@@ -164,7 +164,7 @@ describe('older configs', () => {
     expect(of('bitnet').positions).toMatchObject({ ropeTheta: 500000 });
     expect(of('smollm3')).toMatchObject({ tieWordEmbeddings: true, positions: { ropeTheta: 2e6 } });
     expect(of('nanochat').logitsSoftcap).toBe(15);
-    expect(of('jais2')).toMatchObject({ attention: { qkvBias: true }, ffn: { bias: true } });
+    expect(of('jais2')).toMatchObject({ mixer: { qkvBias: true }, ffn: { bias: true } });
   });
 });
 

@@ -52,8 +52,43 @@ export type PositionSpec =
       readonly layers?: readonly boolean[];
     }
   | { readonly kind: 'learned' }
+  /** The order of tokens is the mixer's matter. */
+  | { readonly kind: 'none' }
   /** `times`: how often the bias is added to a score. */
   | { readonly kind: 'alibi'; readonly times: 1 | 2 };
+
+/** Softmax attention over the keys and values of all tokens so far. */
+export interface AttentionMixer {
+  readonly kind: 'attention';
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  readonly qkvBias: boolean;
+  readonly outBias: boolean;
+  /** Norms of each query and key head, before or after the rotation. */
+  readonly headNorm?: {
+    readonly kind: 'rms' | 'layer';
+    readonly eps: number;
+    readonly weight: boolean;
+    readonly bias: boolean;
+    readonly when: 'beforeRope' | 'afterRope';
+  };
+  /** The attention's output is normed before `o`. */
+  readonly outNorm?: true;
+  /** A query sees this many positions back, itself included; absent: all. `layers`: where; absent: everywhere. */
+  readonly window?: { readonly size: number; readonly layers?: readonly boolean[] };
+}
+
+/**
+ * RWKV-4 (arXiv 2305.13048): keys, values and receptances are made of a token and the one before; sums that decay by
+ * channel stand in the place of attention. What is known of the tokens so far is a state of one size, so a sequence
+ * goes on from its end or begins anew: it cannot be cut back.
+ */
+export interface Rwkv4Mixer {
+  readonly kind: 'rwkv4';
+  /** Channels of keys, values and receptances. */
+  readonly width: number;
+}
 
 export interface ModelSpec {
   readonly vocabSize: number;
@@ -82,25 +117,8 @@ export interface ModelSpec {
    * - `parallel`: x += attention(norm(x)) + ffn(norm(x)), with one norm for both or one each.
    */
   readonly block: { readonly kind: 'preNorm' | 'postNorm' } | { readonly kind: 'parallel'; readonly norms: 1 | 2 };
-  readonly attention: {
-    readonly numAttentionHeads: number;
-    readonly numKeyValueHeads: number;
-    readonly headDim: number;
-    readonly qkvBias: boolean;
-    readonly outBias: boolean;
-    /** Norms of each query and key head, before or after the rotation. */
-    readonly headNorm?: {
-      readonly kind: 'rms' | 'layer';
-      readonly eps: number;
-      readonly weight: boolean;
-      readonly bias: boolean;
-      readonly when: 'beforeRope' | 'afterRope';
-    };
-    /** The attention's output is normed before `o`. */
-    readonly outNorm?: true;
-    /** A query sees this many positions back, itself included; absent: all. `layers`: where; absent: everywhere. */
-    readonly window?: { readonly size: number; readonly layers?: readonly boolean[] };
-  };
+  /** What mixes tokens. */
+  readonly mixer: AttentionMixer | Rwkv4Mixer;
   readonly ffn: {
     /** `gated`: down(act(gate x) * up x); `plain`: down(act(up x)). */
     readonly kind: 'gated' | 'plain';
@@ -110,6 +128,11 @@ export interface ModelSpec {
     readonly activateUp?: true;
     /** The input of `down` is normed; zeros stay zeros under an RMS norm. */
     readonly downNorm?: true;
+    /**
+     * ChannelMix of RWKV-4, of a plain FFN: its input and that of a receptance r are mixed of a token and the one before,
+     * and its output is multiplied by sigmoid(r).
+     */
+    readonly channelMix?: true;
   };
   /** What is set to zero besides what the activation does, so that weights need not be read. */
   readonly masks?: readonly Mask[];
@@ -121,6 +144,12 @@ export interface ModelSpec {
   readonly reuse?: ReuseOptions;
 }
 
+/** The attention of a model whose family or backend pass is made for it. */
+export function attentionOf({ mixer }: Pick<ModelSpec, 'mixer'>): AttentionMixer {
+  if (mixer.kind !== 'attention') throw new Error(`internal: expected attention, got ${mixer.kind}`);
+  return mixer;
+}
+
 /** Rows of queries, keys and values. */
 export interface HeadRows {
   readonly q: number;
@@ -128,8 +157,14 @@ export interface HeadRows {
   readonly all: number;
 }
 
-export function headRows({ attention }: ModelSpec): HeadRows {
+export function headRows(spec: Pick<ModelSpec, 'mixer'>): HeadRows {
+  const attention = attentionOf(spec);
   const q = attention.numAttentionHeads * attention.headDim;
   const kv = attention.numKeyValueHeads * attention.headDim;
   return { q, kv, all: q + 2 * kv };
+}
+
+/** Channels of the input of `o`. */
+export function mixedWidth(spec: Pick<ModelSpec, 'mixer'>): number {
+  return spec.mixer.kind === 'attention' ? headRows(spec).q : spec.mixer.width;
 }

@@ -1,7 +1,7 @@
 // Counts what steps cost: tokens, time, and how much of each weight was read. Decode steps (one row) are counted
 // exactly; in a prefill the backend may choose to run sparse layers dense, so bytes are a matter of decoding.
 import { elementsOf, type LoadedProgram, type MaybePromise } from '@relufy/tensor';
-import type { DecoderProgram, ReadSite, Site } from './decoder-program.js';
+import type { DecoderProgram, ReadSite } from './decoder-program.js';
 import type { WeightsRead } from './product-choice.js';
 
 export interface Rate {
@@ -24,7 +24,9 @@ export interface ModelStats {
    * where their masks differ), `o`, `upGate` and `down`, and rows of a gated FFN's up projection at `up`. 1 where nothing
    * is skipped; empty before the first decoded token, and where there is no such product.
    */
-  readonly density: Readonly<Record<Site | 'up', readonly number[]> & Partial<Record<ReadSite, readonly number[]>>>;
+  readonly density: Readonly<
+    Record<'qkv' | 'o' | 'upGate' | 'up' | 'down', readonly number[]> & Partial<Record<ReadSite, readonly number[]>>
+  >;
   /** Where tokens were drafted. Time and bytes of drafts are part of the numbers above. */
   readonly speculation?: SpeculationStats;
   /** Of `model.stats()`, where neurons stay in a file. */
@@ -47,7 +49,7 @@ export interface SpeculationStats {
   readonly plainMs: number;
   /**
    * Means over the steps that verified: the share of FFN neurons that their rows need together, and that one row needs by
-   * itself. Absent where all are read anyway.
+   * itself. Absent where all are read anyway, or the model was loaded without marks (`reuse`).
    */
   readonly unionDensity?: number;
   readonly rowDensity?: number;

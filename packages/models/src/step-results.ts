@@ -14,7 +14,10 @@ export interface ForwardOptions {
    * `kv.k`, `gateUp.k` or `neurons.k`.
    */
   readonly capture?: readonly string[];
-  /** Windows of tokens that reuse the neurons of those before them. Default: as the model's sparsity plan says. */
+  /**
+   * Windows of tokens that reuse the neurons of those before them, of a model loaded with `reuse`. Default: as its sparsity
+   * plan says.
+   */
   readonly reuse?: SequenceReuse;
 }
 

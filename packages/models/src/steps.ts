@@ -13,7 +13,7 @@ import {
 import type { Decoder } from './decoder.js';
 import type { DecoderProgram, ProgramOptions } from './decoder-program.js';
 import { NeuronCache } from './neuron-cache.js';
-import { countMarks, forgetMarks } from './neuron-marks.js';
+import { countMarks, forgetMarks, hasMarks } from './neuron-marks.js';
 import { isFiniteStep, notFiniteError } from './not-finite.js';
 import { commonPrefix } from './parked-slots.js';
 import { ProductChoice } from './product-choice.js';
@@ -131,7 +131,7 @@ export class Steps {
       this.#parts.decoder.neuronSlots === undefined &&
       program.built.reads.some(({ activeCount }) => activeCount !== undefined);
     const way = hasLists ? this.#choice.next(rows.length) : 'listed';
-    const marks = hasLists && slot !== undefined && phase !== 'reuse';
+    const marks = hasMarks(this.#parts) && hasLists && slot !== undefined && phase !== 'reuse';
     if (way === 'all' || marks)
       program = this.#program({ ...options, ...(way === 'all' && { weights: way }), ...(marks && { phase: 'load' }) });
     if (marks) await this.forgetLoaded(slot);
@@ -162,8 +162,7 @@ export class Steps {
   /** Computes ids[from, to) in a slot, without logits. */
   async #prefill(program: Loaded, slot: number, ids: readonly number[], from: number, to: number): Promise<void> {
     const { cache, limits } = this.#parts;
-    cache.truncate(slot, from);
-    for (let at = from; at < to; at += limits.maxRows) {
+    for (let at = cache.truncate(slot, from); at < to; at += limits.maxRows) {
       const chunk = ids.slice(at, Math.min(to, at + limits.maxRows));
       await this.#claims.turn(() => this.#step(program, slot, chunk, at, []));
     }
@@ -185,7 +184,7 @@ export class Steps {
   /**
    * One step over rows of any slots, each row at the end of what its slot holds.
    * @throws RelufyError `backend` that names the layer, where what came out is not finite. The slots then hold what they
-   * held before.
+   * held before, or nothing where their state is recurrent.
    */
   async #run(
     { loaded, built }: Loaded,
@@ -215,6 +214,7 @@ export class Steps {
       for (const { slot, token } of rows) cache.append(slot, [token]);
       return;
     }
+    if (!cache.keepsPrefixes) for (const { slot } of rows) cache.truncate(slot, 0);
     throw await notFiniteError(session, loaded, built, step, (dim, row) => {
       const { token, position } = rows[dim === 'rows' ? row : (outputRows[row] as number)] as Row;
       return `position ${position} (token id ${token})`;

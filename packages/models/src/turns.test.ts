@@ -4,6 +4,7 @@ import { createReferenceBackend } from '@relufy/tensor';
 import { describe, expect, it, vi } from 'vitest';
 import { type ChatMessage, loadModel, type Model } from './node.js';
 import { ParkedSlots } from './parked-slots.js';
+import { keyValueLayout } from './slot-layout.js';
 
 const bundled = fileURLToPath(new URL('../../llama-tales/model/', import.meta.url));
 const greedy = { maxNewTokens: 20, temperature: 0, stopTokenIds: [] };
@@ -74,7 +75,7 @@ describe('interleaved conversations', () => {
     const cache = (name: string) => ({ name, kind: 'state' as const, dtype: 'f32' as const, shape: [1, 2, 8, 1] });
     const session = await backend.createSession([cache('kCache'), cache('vCache')], { maxRows: 1, maxOutputs: 1 });
     const bytes = (tokens: number) => tokens * 2 * 2 * 4;
-    const parked = new ParkedSlots({ heads: 2, headDim: 1, contextLength: 8 }, bytes(7));
+    const parked = new ParkedSlots(keyValueLayout(2, 1, 8), bytes(7));
     const fill = (value: number) => {
       for (const name of ['kCache', 'vCache']) session.view(name).set(Array.from({ length: 16 }, (_, i) => value + i));
     };

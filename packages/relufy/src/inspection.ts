@@ -38,6 +38,8 @@ export interface Inspection {
   readonly memory: {
     readonly weights: Readonly<Record<string, number>>;
     readonly kvCache: number;
+    /** What a recurrent mixer keeps of a sequence, whatever its length; 0 with attention. */
+    readonly recurrentState: number;
     /** Which neurons earlier tokens used, for `reuse`. */
     readonly reuseMarks: number;
     readonly activations: number;
@@ -113,17 +115,19 @@ function formatsOf({ sources, decoder, checkpoint }: ModelPlan): Inspection['for
 
 function memoryOf(buffers: readonly BufferDecl[], program: Program, limits: StepLimits): Inspection['memory'] {
   const weights: Record<string, number> = {};
-  let [kvCache, reuseMarks] = [0, 0];
+  let [kvCache, recurrentState, reuseMarks] = [0, 0, 0];
   for (const buffer of buffers) {
     const bytes = byteCount(buffer, limits);
     if (buffer.kind === 'weight' || buffer.kind === 'constant')
       weights[buffer.dtype] = (weights[buffer.dtype] ?? 0) + bytes;
     if (buffer.name === 'kCache' || buffer.name === 'vCache') kvCache += bytes;
-    else if (buffer.kind === 'state') reuseMarks += bytes;
+    else if (buffer.kind === 'state' && buffer.name.endsWith('.loaded')) reuseMarks += bytes;
+    else if (buffer.kind === 'state') recurrentState += bytes;
   }
   const activations = planMemory(program).totalUnits * unitBytes;
-  const total = Object.values(weights).reduce((sum, bytes) => sum + bytes, kvCache + reuseMarks + activations);
-  return { weights, kvCache, reuseMarks, activations, total };
+  const other = kvCache + recurrentState + reuseMarks + activations;
+  const total = Object.values(weights).reduce((sum, bytes) => sum + bytes, other);
+  return { weights, kvCache, recurrentState, reuseMarks, activations, total };
 }
 
 /** The products of all layers together, by site, in the order in which a step comes to them. */

@@ -46,6 +46,9 @@ const fatrelu = { model_type: 'sparsellama', hidden_act: 'fatrelu', hidden_act_p
 const opt = { model_type: 'opt', activation_function: 'relu', vocab_size: 50272 };
 const minitron = { model_type: 'nemotron', hidden_act: 'relu2', head_dim: 128, num_key_value_heads: 8 };
 
+const rwkv4 = { model_type: 'rwkv', vocab_size: 50277 };
+const rwkvNote = 'RWKV-4: a recurrent mixer instead of attention. The receptance of its FFN is always read.';
+
 const sparseLm = {
   model_type: 'llama_sparse_relu',
   hidden_act: 'silu',
@@ -325,6 +328,22 @@ export const sparseModels: readonly SparseModel[] = [
     evidence: 'cited',
     source: strikesBack,
     licence: 'OPT licence (research, not commercial)',
+  },
+  {
+    id: 'RWKV/rwkv-4-169m-pile',
+    config: { ...rwkv4, hidden_size: 768, num_hidden_layers: 12 },
+    evidence: 'none',
+    source: unpublished,
+    licence: 'Apache-2.0 (the original weights)',
+    note: rwkvNote,
+  },
+  {
+    id: 'RWKV/rwkv-4-3b-pile',
+    config: { ...rwkv4, hidden_size: 2560, num_hidden_layers: 32 },
+    evidence: 'none',
+    source: unpublished,
+    licence: 'Apache-2.0 (the original weights)',
+    note: rwkvNote,
   },
   {
     id: 'SparseLLM/ReluFalcon-40B',

@@ -6,8 +6,7 @@ import {
   placesName,
   predictsAt,
   projections,
-  type Site,
-  sites,
+  sitesOf,
   sparsePlaces,
   sparseSites,
   TokenLoss,
@@ -17,7 +16,7 @@ import { RelufyError, show } from '@relufy/tensor';
 import { type Activity, LayerUse } from './active-sets.js';
 import type { CettCurve, CettPoint } from './cett.js';
 import { countMacs, type Densities } from './macs.js';
-import type { LayerMeasurement, Measurement } from './record.js';
+import type { LayerMeasurement, MeasuredSite, Measurement } from './record.js';
 import { Histogram, type MagnitudeResult, Magnitudes, Running } from './streaming.js';
 
 /** What an active neuron is. */
@@ -69,7 +68,7 @@ export function activityOf(criterion: Criterion, threshold: LayerThreshold | und
 }
 
 class LayerMeter {
-  readonly density: Record<Site, Running> = {
+  readonly density: Record<MeasuredSite, Running> = {
     qkv: new Running(),
     o: new Running(),
     upGate: new Running(),
@@ -77,7 +76,7 @@ class LayerMeter {
   };
   readonly masks: ReadonlyMap<string, Running>;
   readonly use: LayerUse;
-  readonly series: Record<Site, number[]> = { qkv: [], o: [], upGate: [], down: [] };
+  readonly series: Record<MeasuredSite, number[]> = { qkv: [], o: [], upGate: [], down: [] };
   histogram: Histogram | undefined;
   readonly #norms: Float32Array | undefined;
   readonly #magnitudes = new Magnitudes();
@@ -101,7 +100,7 @@ class LayerMeter {
     return this.#norms && this.#magnitudes.result();
   }
 
-  addDensity(site: Site, density: number): void {
+  addDensity(site: MeasuredSite, density: number): void {
     this.density[site].add(density);
     if (this.series[site].length < seriesTokens) this.series[site].push(density);
   }
@@ -146,7 +145,7 @@ export async function measure(
   if (tokens === 0)
     throw new RelufyError('input', 'measure: expected a text of at least two tokens, got none. Check the file.');
   const layers = meters.map((meter, layer) => layerResult(meter, layer, thresholds?.[layer]));
-  const mean = (site: Site) => layers.reduce((sum, { density }) => sum + density[site].mean, 0) / layers.length;
+  const mean = (site: MeasuredSite) => layers.reduce((sum, { density }) => sum + density[site].mean, 0) / layers.length;
   const skipped = { ...skippableDensity(model, mean), ...maskDensity(model, layers) };
   return {
     format: 1,
@@ -181,7 +180,7 @@ function inputSeries(meters: readonly LayerMeter[]): NonNullable<Measurement['in
 }
 
 /** Inputs of layers that have zeros by design; a stray zero elsewhere skips nothing. */
-function skippableDensity(model: Model, mean: (site: Site) => number): Partial<Record<Site, number>> {
+function skippableDensity(model: Model, mean: (site: MeasuredSite) => number): Densities {
   const skippable = inputSites.filter((site) => sparseSites(model.spec).has(site));
   return { down: mean('down'), ...Object.fromEntries(skippable.map((site) => [site, mean(site)])) };
 }
@@ -213,13 +212,20 @@ async function measureWindow(
   meters: readonly LayerMeter[],
   { criterion, thresholds }: MeasureOptions,
 ): Promise<Float32Array> {
-  const kinds = [...sites, 'preActivation'] as const;
-  const capture = meters.flatMap(({ masks }, layer) => [...kinds, ...masks.keys()].map((kind) => `${kind}.${layer}`));
+  const kinds = [...sitesOf(model.spec), 'preActivation'];
+  const capture = meters.flatMap(({ masks }, layer) =>
+    [...new Set([...kinds, ...masks.keys()])].map((kind) => `${kind}.${layer}`),
+  );
   const { captured, logprobs } = await model.score(ids, { capture });
   for (const [layer, meter] of meters.entries()) {
-    const at = (kind: (typeof kinds)[number]) => captured[`${kind}.${layer}`] as Float32Array;
-    for (const site of inputSites)
-      for (const row of rowsOf(at(site), ids.length)) meter.addDensity(site, nonzeroShare(row));
+    const at = (kind: string) => captured[`${kind}.${layer}`] as Float32Array;
+    for (const site of inputSites) {
+      const inputs = (site === 'qkv' ? mixerInputs(model) : [site]).map(at);
+      for (let row = 0; row < ids.length; row++) {
+        const shares = inputs.map((values) => nonzeroShare(rowOf(values, row, ids.length)));
+        meter.addDensity(site, shares.reduce((sum, share) => sum + share, 0) / shares.length);
+      }
+    }
     for (const [mask, running] of meter.masks)
       for (const row of rowsOf(captured[`${mask}.${layer}`] as Float32Array, ids.length))
         running.add(nonzeroShare(row));
@@ -242,9 +248,17 @@ async function measureWindow(
 }
 
 function* rowsOf(values: Float32Array, rows: number): Iterable<Float32Array> {
-  const width = values.length / rows;
-  for (let row = 0; row < rows; row++) yield values.subarray(row * width, (row + 1) * width);
+  for (let row = 0; row < rows; row++) yield rowOf(values, row, rows);
 }
+
+function rowOf(values: Float32Array, row: number, rows: number): Float32Array {
+  const width = values.length / rows;
+  return values.subarray(row * width, (row + 1) * width);
+}
+
+/** What `qkv` is in a measurement: the inputs of keys, receptances and values of a recurrent mixer count alike. */
+const mixerInputs = ({ spec }: Model): readonly string[] =>
+  spec.mixer.kind === 'attention' ? ['qkv'] : ['k', 'receptance', 'v'];
 
 function nonzeroShare(row: Float32Array): number {
   let count = 0;

@@ -2,8 +2,7 @@
 // drawing (@relufy/charts) or tables (report.ts).
 
 import { barChart, heatMap, type Line, lineChart, shortNames } from '@relufy/charts';
-import { type Site, sites } from '@relufy/models';
-import type { LayerMeasurement, Measurement } from './record.js';
+import { type LayerMeasurement, type MeasuredSite, type Measurement, measuredSites } from './record.js';
 import { draftCost, overDenseSpeculation } from './speculative.js';
 
 export const meanOver = (layers: readonly LayerMeasurement[], of: (layer: LayerMeasurement) => number): number =>
@@ -24,7 +23,7 @@ export function meanWhileDecoding({ decode }: Measurement, site: string): number
   return read.length === 0 ? undefined : read.reduce((sum, share) => sum + share, 0) / read.length;
 }
 
-const siteNames: Readonly<Record<Site, string>> = {
+const siteNames: Readonly<Record<MeasuredSite, string>> = {
   qkv: 'into attention (qkv)',
   o: 'out of attention (o)',
   upGate: 'into the FFN (upGate)',
@@ -238,7 +237,7 @@ export function runCharts(run: Measurement): Map<string, string> {
       yDomain: [0, 1],
       see: 'At 1 there is nothing to skip; below 1, rows behind zeros are not read.',
       lines: merged(
-        sites.map((site) => ({
+        measuredSites.map((site) => ({
           name: siteNames[site],
           points: numbered(layers.map(({ density }) => density[site].mean)),
         })),
@@ -264,7 +263,7 @@ export function runCharts(run: Measurement): Map<string, string> {
     charts.set(
       site === 'down' ? 'layer-token' : `layer-token-${site}`,
       heatMap({
-        title: site === 'down' ? 'Active FFN neurons' : `Not zero: ${siteNames[site as Site]}`,
+        title: site === 'down' ? 'Active FFN neurons' : `Not zero: ${siteNames[site as MeasuredSite]}`,
         x: 'token',
         y: 'layer',
         see: 'The darker, the more of that layer is read for that token.',

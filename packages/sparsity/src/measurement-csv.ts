@@ -1,10 +1,9 @@
 // Measurements as CSV for other tools: a row a layer and site, one quantity a row for whole runs, one point a row for
 // curves. Texts and long lists that only this package needs stay in measurement.json. Does not own the page (report.ts).
-import { sites } from '@relufy/models';
 import { type Cell, csv } from './csv.js';
 import { weightBytes } from './macs.js';
 import { meanOver, meanWhileDecoding, numbered } from './measurement-charts.js';
-import type { LayerMeasurement, Measurement } from './record.js';
+import { type LayerMeasurement, type Measurement, measuredSites } from './record.js';
 
 /** By file name. */
 export function measurementCsvs(runs: readonly Measurement[]): Map<string, string> {
@@ -56,7 +55,9 @@ function quantitiesOf(run: Measurement): Quantity[] {
   const ofDecoding = (value: number): Cell => (decode.tokens > 0 ? value : undefined);
   return [
     ['perplexity', '', perplexity],
-    ...sites.map((site): Quantity => [`density.${site}`, '', meanOver(layers, ({ density }) => density[site].mean)]),
+    ...measuredSites.map(
+      (site): Quantity => [`density.${site}`, '', meanOver(layers, ({ density }) => density[site].mean)],
+    ),
     ...Object.keys(decode.density).map((site): Quantity => [`decodeDensity.${site}`, '', meanWhileDecoding(run, site)]),
     ['macs.dense.blocks', '', macs.dense.blocks],
     ['macs.dense.withHead', '', macs.dense.withHead],

@@ -58,6 +58,10 @@ const layerSchema = z.object({
     .optional(),
 });
 
+/** `qkv`: of a recurrent mixer the inputs of keys, receptances and values together. */
+export const measuredSites = ['qkv', 'o', 'upGate', 'down'] as const;
+export type MeasuredSite = (typeof measuredSites)[number];
+
 export const measurementSchema = z.object({
   format: z.literal(1),
   model: z.string(),

@@ -13,7 +13,7 @@ const cases = (folder: string): string[] =>
     .map((name) => `${folder}/${name}`)
     .filter((path) => existsSync(shared(`${path}/config.json`)));
 
-/** No attention; 8-bit inputs, which have no slope; FATReLU, which jumps. */
+/** A recurrent mixer, which is refused; 8-bit inputs, which have no slope; FATReLU, which jumps. */
 const without = /rwkv|bitnet|fatrelu/;
 
 /** The loss falls along the gradient as fast as its norm says. */
@@ -48,6 +48,12 @@ async function expectSlope(name: string, change?: (spec: ModelSpec) => ModelSpec
 describeShared('gradients of whole models', 'golden', () => {
   for (const name of [...cases('golden'), ...cases('golden/zoo')].filter((one) => !without.test(one)))
     it(`${name}`, () => expectSlope(name));
+
+  it('of a recurrent mixer are refused before anything is allocated', async () => {
+    await expect(goldenSession('golden/zoo/rwkv', { contextLength: 4 })).rejects.toThrow(
+      'training: expected a model with attention, got rwkv4, a recurrent mixer, for which there are no gradients.',
+    );
+  });
 
   it('x sigmoid(beta x) in place of SiLU', () =>
     expectSlope('golden/llama-silu', (spec) => ({

@@ -1,6 +1,6 @@
 // A decoder's training session: its step over parts of batches. Owns filling the decoder's inputs, counting what its FFNs
 // do, and tracing numbers that are not finite. Does not own running and updating (program-trainer.ts), data or files.
-import { alibiTable, type ModelSpec, notFiniteError, ropeTable } from '@relufy/models';
+import { alibiTable, attentionOf, type ModelSpec, notFiniteError, ropeTable } from '@relufy/models';
 import { type Backend, elementsOf, type LoadedProgram, RelufyError, type Session } from '@relufy/tensor';
 import type { UpdateOptions } from './optimizer.js';
 import { ProgramTrainer } from './program-trainer.js';
@@ -67,7 +67,7 @@ export class TrainingSession<Memory extends Session = Session> {
     const step = buildTrainingStep(spec, options);
     const trainer = await ProgramTrainer.create(backend, step);
     const { session } = trainer;
-    const { positions, attention } = spec;
+    const { positions } = spec;
     if (positions.kind === 'rope') {
       const table = ropeTable(positions, options.contextLength);
       const half = positions.rotaryDim / 2;
@@ -76,7 +76,7 @@ export class TrainingSession<Memory extends Session = Session> {
       await session.write(trainingInputs.inverseRope, inverse);
     }
     if (positions.kind === 'alibi')
-      await session.write('alibi', alibiTable(positions, attention.numAttentionHeads, options.contextLength));
+      await session.write('alibi', alibiTable(positions, attentionOf(spec).numAttentionHeads, options.contextLength));
     return new TrainingSession(spec, step, trainer, options);
   }
 

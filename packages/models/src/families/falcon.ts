@@ -1,7 +1,7 @@
 // Falcon: the 7B shape (multi-query, parallel block), the 40B shape (grouped queries, two norms), and RW (ALiBi,
 // biases, sequential block). Its fused QKV comes in three layouts, which are undone here, at load.
 import type { ConfigReader } from '@relufy/tensor';
-import { headRows, type ModelSpec } from '../spec.js';
+import { attentionOf, headRows, type ModelSpec } from '../spec.js';
 import { activationOf } from './config-values.js';
 import { affine, type Family, linears, slice, type WeightMap, type WeightPart, whole } from './family.js';
 import { ropePositions } from './rope-config.js';
@@ -47,7 +47,10 @@ function parse(config: ConfigReader): ModelSpec {
       ? { kind: 'alibi', times: alibiTimes(config) }
       : ropePositions(config, headDim),
     block: parallel ? { kind: 'parallel', norms: norms === 2 ? 2 : 1 } : { kind: 'preNorm' },
-    attention: { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, qkvBias: bias, outBias: bias },
+    mixer: {
+      kind: 'attention',
+      ...{ numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, qkvBias: bias, outBias: bias },
+    },
     ffn: { kind: 'plain', activation: activationOf(config, 'activation', 'gelu'), bias },
   };
 }
@@ -89,7 +92,7 @@ function weights(spec: ModelSpec): WeightMap {
  * group, classic heads one a head, and the 40B shape lies between. Ours is all queries, all keys, all values.
  */
 function fusedQkv(spec: ModelSpec, tensor: string): readonly WeightPart[] {
-  const { numAttentionHeads, numKeyValueHeads, headDim } = spec.attention;
+  const { numAttentionHeads, numKeyValueHeads, headDim } = attentionOf(spec);
   const queries = numAttentionHeads / numKeyValueHeads;
   const groupRows = (queries + 2) * headDim;
   const part = (group: number, head: number, heads: number) =>

@@ -3,7 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { RelufyError } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../../tools/testing/shared.js';
-import { hasNormRelu, type ModelSpec, parameterCount, parseConfig, type RelufyOptions, relufy } from '../index.js';
+import {
+  attentionOf,
+  hasNormRelu,
+  type ModelSpec,
+  parameterCount,
+  parseConfig,
+  type RelufyOptions,
+  relufy,
+} from '../index.js';
 
 const llama = {
   model_type: 'llama',
@@ -57,7 +65,8 @@ describe('what a config means', () => {
       rope_theta: 5e5,
       attention_bias: true,
     });
-    expect(spec.attention).toEqual({
+    expect(spec.mixer).toEqual({
+      kind: 'attention',
       numAttentionHeads: 4,
       numKeyValueHeads: 2,
       headDim: 24,
@@ -104,7 +113,7 @@ describe('what a config means', () => {
   it('Falcon in its three shapes and two spellings', () => {
     const shape = (config: object) => {
       const { spec } = parseConfig({ ...falcon, ...config });
-      return [spec.attention.numKeyValueHeads, spec.block, spec.positions.kind];
+      return [attentionOf(spec).numKeyValueHeads, spec.block, spec.positions.kind];
     };
     expect(shape({})).toEqual([1, { kind: 'parallel', norms: 1 }, 'rope']);
     expect(shape({ new_decoder_architecture: true, num_kv_heads: 2 })).toEqual([

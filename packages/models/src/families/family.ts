@@ -11,6 +11,8 @@ export interface WeightPart {
   readonly tensorRows: number;
   readonly firstRow: number;
   readonly rows: number;
+  /** Of a vector that is stored as something else, such as [1, 1, width]. */
+  readonly shape?: readonly number[];
   /** Added to every number: of norm weights that are stored less 1. */
   readonly plus?: number;
 }

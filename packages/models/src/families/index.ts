@@ -8,6 +8,7 @@ import type { Family } from './family.js';
 import { llama } from './llama.js';
 import * as relatives from './llama-relatives.js';
 import { opt } from './opt.js';
+import { rwkv } from './rwkv.js';
 import * as sparseRelu from './sparse-relu.js';
 
 export const families: readonly Family[] = [
@@ -16,6 +17,7 @@ export const families: readonly Family[] = [
   falcon,
   ...Object.values(relatives),
   ...Object.values(sparseRelu),
+  rwkv,
 ];
 
 export interface ParsedConfig {

@@ -1,7 +1,7 @@
 // Families that are Llama but for a few facts: other norms, windows, head norms, plain FFNs with ReLU^2, multipliers.
 // Each is its differences alone.
 import type { ConfigReader } from '@relufy/tensor';
-import type { ModelSpec } from '../spec.js';
+import { type AttentionMixer, attentionOf, type ModelSpec } from '../spec.js';
 import type { JsonObject } from './config-values.js';
 import type { Family } from './family.js';
 import { type LlamaNames, llamaShape, llamaWeights } from './llama-shaped.js';
@@ -36,9 +36,9 @@ function layerNorm(spec: ModelSpec, eps: number): ModelSpec {
   return { ...spec, norm: { ...spec.norm, kind: 'layer', eps, bias: true } };
 }
 
-const withAttention = (spec: ModelSpec, attention: Partial<ModelSpec['attention']>): ModelSpec => ({
+const withAttention = (spec: ModelSpec, attention: Partial<AttentionMixer>): ModelSpec => ({
   ...spec,
-  attention: { ...spec.attention, ...attention },
+  mixer: { ...attentionOf(spec), ...attention },
 });
 
 /** `layer_types` or a window with a flag: which layers see `sliding_window` positions only. */
@@ -66,7 +66,7 @@ export const nemotron = relative(
   (base, config) => {
     const rotary = config.withDefaults({ partial_rotary_factor: config.positive('rope_percent', 0.5) });
     const spec = plain(layerNorm(base, config.positive('norm_eps', 1e-5)));
-    return { ...spec, positions: ropePositions(rotary, spec.attention.headDim) };
+    return { ...spec, positions: ropePositions(rotary, attentionOf(spec).headDim) };
   },
   { normWeightsLess1: true, defaults: { hidden_act: 'relu2' } },
 );
@@ -106,7 +106,7 @@ export const persimmon = relative(
     const headNorm = { kind: 'layer', eps, weight: true, bias: true, when: 'beforeRope' } as const;
     const normed = config.flag('qk_layernorm', true) ? withAttention(spec, { headNorm }) : spec;
     return {
-      ...withAttention(normed, { numKeyValueHeads: spec.attention.numAttentionHeads, qkvBias: true, outBias: true }),
+      ...withAttention(normed, { numKeyValueHeads: attentionOf(spec).numAttentionHeads, qkvBias: true, outBias: true }),
       ffn: { ...spec.ffn, bias: true },
     };
   },
@@ -237,8 +237,8 @@ export const gptNeox = relative(
       rope_theta: config.positive('rotary_emb_base', 10000),
     });
     return {
-      ...withAttention(spec, { numKeyValueHeads: spec.attention.numAttentionHeads }),
-      positions: ropePositions(rotary, spec.attention.headDim),
+      ...withAttention(spec, { numKeyValueHeads: attentionOf(spec).numAttentionHeads }),
+      positions: ropePositions(rotary, attentionOf(spec).headDim),
       ffn: { ...spec.ffn, bias: true },
       block: config.flag('use_parallel_residual', true) ? { kind: 'parallel', norms: 2 } : { kind: 'preNorm' },
     };

@@ -1,7 +1,7 @@
 // What Llama and its relatives share: names of tensors, and the keys of a config that mean the same in all of them.
 // A relative is this plus its differences, as data; see llama.ts and llama-relatives.ts.
 import type { ConfigReader } from '@relufy/tensor';
-import { headRows, type ModelSpec } from '../spec.js';
+import { attentionOf, headRows, type ModelSpec } from '../spec.js';
 import { activationOf } from './config-values.js';
 import { affine, linears, separateQkv, slice, type WeightMap, type WeightPart, whole } from './family.js';
 import { ropePositions } from './rope-config.js';
@@ -29,7 +29,7 @@ export function llamaShape(config: ConfigReader): ModelSpec {
     finalNorm: true,
     positions: ropePositions(config, headDim),
     block: { kind: 'preNorm' },
-    attention: { numAttentionHeads, numKeyValueHeads, headDim, qkvBias: bias, outBias: bias },
+    mixer: { kind: 'attention', numAttentionHeads, numKeyValueHeads, headDim, qkvBias: bias, outBias: bias },
     ffn: {
       kind: 'gated',
       activation: activationOf(config, 'hidden_act', 'silu'),
@@ -64,7 +64,8 @@ export interface LlamaNames {
 export function llamaWeights(names: LlamaNames): (spec: ModelSpec) => WeightMap {
   return (spec) => {
     const map = new Map<string, readonly WeightPart[]>();
-    const { hiddenSize, intermediateSize, attention, ffn, norm, block } = spec;
+    const { hiddenSize, intermediateSize, ffn, norm, block } = spec;
+    const attention = attentionOf(spec);
     const { q } = headRows(spec);
     const root = names.root ?? 'model';
     const normOf = (buffer: string, tensor: string) => {
@@ -106,8 +107,8 @@ export function llamaWeights(names: LlamaNames): (spec: ModelSpec) => WeightMap 
 }
 
 /** [heads, (q, k, v), headDim] -> all queries, all keys, all values. */
-export function fusedByHead({ attention }: ModelSpec, tensor: string): readonly WeightPart[] {
-  const { numAttentionHeads, headDim } = attention;
+export function fusedByHead(spec: ModelSpec, tensor: string): readonly WeightPart[] {
+  const { numAttentionHeads, headDim } = attentionOf(spec);
   const heads = Array.from({ length: numAttentionHeads }, (_, head) => head);
   return [0, 1, 2].flatMap((part) =>
     heads.map((head) => slice(tensor, 3 * numAttentionHeads * headDim, (3 * head + part) * headDim, headDim)),
@@ -116,12 +117,12 @@ export function fusedByHead({ attention }: ModelSpec, tensor: string): readonly 
 
 /** One row of weights a head: queries, then keys. A vector that all heads share is repeated. */
 function headNorms(
-  { attention }: ModelSpec,
+  spec: ModelSpec,
   from: string,
   part: 'weight' | 'bias',
   name: NonNullable<LlamaNames['headNorm']>,
 ): readonly WeightPart[] {
-  const { numAttentionHeads, numKeyValueHeads, headDim } = attention;
+  const { numAttentionHeads, numKeyValueHeads, headDim } = attentionOf(spec);
   const rows = (kind: 'q' | 'k', heads: number) =>
     Array.from({ length: heads }, (_, head) => whole(`${from}.${name(kind, part, head)}`, headDim)[0] as WeightPart);
   return [...rows('q', numAttentionHeads), ...rows('k', numKeyValueHeads)];

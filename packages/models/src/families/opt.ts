@@ -35,7 +35,8 @@ function parse(config: ConfigReader): ModelSpec {
     finalNorm: pre && !config.flag('_remove_final_layer_norm', false),
     positions: { kind: 'learned' },
     block: { kind: pre ? 'preNorm' : 'postNorm' },
-    attention: {
+    mixer: {
+      kind: 'attention',
       numAttentionHeads: heads,
       numKeyValueHeads: heads,
       headDim: hiddenSize / heads,

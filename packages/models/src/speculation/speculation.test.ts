@@ -39,7 +39,7 @@ describe.each(backends)('with drafts: %s', (backend) => {
   let model: Model;
   let smaller: Model;
   beforeAll(async () => {
-    model = await loadModel(bundled, { backend, slots: 2 });
+    model = await loadModel(bundled, { backend, slots: 2, reuse: true });
     // the same tokens from other weights: near enough to be right now and then
     smaller = await loadModel(bundled, { backend, dtype: 'int4' });
   });
@@ -93,11 +93,11 @@ describe.each(backends)('with drafts: %s', (backend) => {
 
 test('an answer that fills the context, is aborted or is left ends as without', async () => {
   const files = await randomModel(tinyConfig);
-  await using model = await loadModel(files, { backend: 'wasm' });
+  await using model = await loadModel(files, { backend: 'wasm', speculate: { draft: 'reuse' } });
   await using draft = await loadModel(files, { backend: 'wasm', contextLength: 20 });
   const prompt = [1, 2, 3, 1, 2];
   const greedy = { temperature: 0, stopTokenIds: [] };
-  const plain = await answer(model, prompt, greedy);
+  const plain = await answer(model, prompt, { ...greedy, speculate: false });
   expect(plain.result.finishReason).toBe('length');
   for (const source of ['prompt', 'reuse', draft] as const) {
     const speculate = { draft: source, ...always };
@@ -105,7 +105,9 @@ test('an answer that fills the context, is aborted or is left ends as without', 
     expect(same(speculated)).toEqual(same(plain));
     const [stop] = plain.result.tokenIds.slice(9);
     const ends = { temperature: 0, stopTokenIds: [stop as number] };
-    expect(same(await answer(model, prompt, { ...ends, speculate }))).toEqual(same(await answer(model, prompt, ends)));
+    expect(same(await answer(model, prompt, { ...ends, speculate }))).toEqual(
+      same(await answer(model, prompt, { ...ends, speculate: false })),
+    );
     const abort = new AbortController();
     const stream = model.generate(prompt, { ...greedy, speculate, signal: abort.signal, onAbort: 'return' });
     const pieces: number[] = [];
@@ -185,7 +187,10 @@ test.each<[object | string, string]>([
 
 test('sources that a model cannot draft from are refused', async () => {
   const files = await randomModel(tinyConfig);
-  await using model = await loadModel(files, { backend: 'reference' });
+  await using model = await loadModel(files, { backend: 'reference', reuse: true });
+  await using plain = await loadModel(files, { backend: 'reference' });
+  const rwkv = { model_type: 'rwkv', hidden_size: 8, num_hidden_layers: 1, vocab_size: 40 };
+  await using recurrent = await loadModel(await randomModel(rwkv), { backend: 'reference' });
   await using silu = await loadModel(await randomModel({ ...tinyConfig, hidden_act: 'silu' }), {
     backend: 'reference',
   });
@@ -193,6 +198,14 @@ test('sources that a model cannot draft from are refused', async () => {
   const ask = (of: Model, options: GenerateOptions) => of.generate([1], { maxNewTokens: 2, ...options }).result;
   await expect(ask(model, { speculate: model })).rejects.toThrow('expected another model, got random itself');
   await expect(ask(silu, { speculate: 'reuse' })).rejects.toThrow('since this one skips no neurons');
+  await expect(ask(plain, { speculate: 'reuse' })).rejects.toThrow(
+    'expected a model that was loaded with { reuse: true }',
+  );
+  for (const [of, speculate] of [
+    [recurrent, 'prompt'],
+    [model, recurrent],
+  ] as const)
+    await expect(ask(of, { speculate })).rejects.toThrow('a recurrent state cannot take a draft back, got rwkv4');
   await expect(ask(model, { speculate: wider })).rejects.toThrow('expected a model of 40 tokens, got random of 48');
   await expect(ask(model, { speculate: 'prompt', reuse: { interval: 2 } })).rejects.toThrow('expected one of them');
   const gone = await loadModel(files, { backend: 'reference' });

@@ -23,14 +23,21 @@ export class Speculations {
   readonly #model: Model;
   readonly #scheduler: Scheduler;
   readonly #hasPlan: boolean;
+  readonly #hasMarks: boolean;
   readonly #statistics: () => StepStatistics;
   readonly #paces = new Map<string, Pace>();
 
-  /** `hasPlan`: there is one that drafts. `statistics`: what counts all answers together. */
-  constructor(model: Model, scheduler: Scheduler, hasPlan: boolean, statistics: () => StepStatistics) {
+  /** `hasPlan`: there is one that drafts. `hasMarks`: neurons can be marked, and reused. `statistics`: what counts all answers together. */
+  constructor(
+    model: Model,
+    scheduler: Scheduler,
+    { hasPlan, hasMarks }: { readonly hasPlan: boolean; readonly hasMarks: boolean },
+    statistics: () => StepStatistics,
+  ) {
     this.#model = model;
     this.#scheduler = scheduler;
     this.#hasPlan = hasPlan;
+    this.#hasMarks = hasMarks;
     this.#statistics = statistics;
   }
 
@@ -66,10 +73,16 @@ export class Speculations {
         'option',
         'generate options "reuse" and "speculate": expected one of them, got both (a plan may ask for reuse). Leave one out.',
       );
+    const drafting = typeof draft === 'string' ? spec : draft.spec;
+    const recurrent = [spec, drafting].find(({ mixer }) => mixer.kind !== 'attention');
+    if (recurrent)
+      refuse('models with attention, since a recurrent state cannot take a draft back', recurrent.mixer.kind);
     if (draft === this.#model)
       refuse('another model', `${name} itself, which drafts by some of its neurons with "reuse"`);
     if (draft === 'reuse' && ((options.sparsity ?? sparsity) === 'dense' || !isSparse(spec)))
       refuse('prompt or a smaller model, since this one skips no neurons', '"reuse"');
+    if (draft === 'reuse' && !this.#hasMarks)
+      refuse('a model that was loaded with { reuse: true }, or to speculate so', '"reuse" without marks');
     if (draft === 'plan' && !this.#hasPlan) refuse('a model that was loaded with a draftPlan', '"plan" without one');
     if (typeof draft !== 'string') checkVocabulary(this.#model, draft);
   }

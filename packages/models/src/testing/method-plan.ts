@@ -36,6 +36,7 @@ export const plannedMethods = [
   'sparseinfer',
   'topk',
   'reuse',
+  'hard-shrink',
 ] as const;
 
 export const readCase = (name: string): MethodCase =>
@@ -61,6 +62,13 @@ export function planOf(name: string, one: MethodCase): MethodPlan {
     gate: ['gate'],
     up: ['up'],
     down: ['down'],
+    'att.key': ['k'],
+    'att.rec': ['receptance'],
+    'att.val': ['v'],
+    'att.out': ['o'],
+    'ffn.rec': ['ffnReceptance'],
+    'ffn.key': ['up'],
+    'ffn.val': ['down'],
   };
   const at = (site: string) => sites[site] as readonly MaskPlace[];
   const perLayer = (each: (layer: MethodCase['layers'][number], index: number) => void) => one.layers.forEach(each);
@@ -89,6 +97,11 @@ export function planOf(name: string, one: MethodCase): MethodPlan {
   const siteTaps = { qkv: 'qkv', o: 'o', upGate: placesName(at('upGate')), down: 'down' };
   const keys = Object.keys(one.layers[0] as object);
   switch (one.method) {
+    case 'hard-shrink':
+      return done(
+        { masks: keys.map((site) => magnitude(site, at(site))) },
+        Object.fromEntries(keys.map((site) => [site, placesName(at(site))])),
+      );
     case 'teal':
       return done({ masks: keys.map((site) => magnitude(site, at(site))) }, siteTaps);
     case 'cats':

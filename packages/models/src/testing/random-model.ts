@@ -16,9 +16,9 @@ export async function randomModel(config: object, change: ChangeTensors = () => 
     if (decl === undefined) throw new Error(`no buffer ${buffer}`);
     const isVector = decl.shape.length === 1 || buffer.includes('headNorm');
     const columns = decl.shape[decl.transposed ? 0 : 1] as number;
-    for (const { tensor, tensorRows, plus = 0 } of parts) {
+    for (const { tensor, tensorRows, plus = 0, shape: stored } of parts) {
       if (tensors.has(tensor)) continue;
-      const shape = isVector ? [tensorRows] : [tensorRows, columns];
+      const shape = stored ?? (isVector ? [tensorRows] : [tensorRows, columns]);
       const size = shape.reduce((product, one) => product * one, 1);
       const middle = /norm/i.test(tensor) && tensor.endsWith('weight') ? 1 - plus : 0;
       const spread = isVector ? 0.2 : 1 / Math.sqrt(columns);

@@ -39,7 +39,14 @@ export function llamaShape(dtype: DType, bytes: number): ModelSpec {
       frequencyDType: 'f32',
     },
     block: { kind: 'preNorm' },
-    attention: { numAttentionHeads: 32, numKeyValueHeads: kvHeads, headDim, qkvBias: false, outBias: false },
+    mixer: {
+      kind: 'attention',
+      numAttentionHeads: 32,
+      numKeyValueHeads: kvHeads,
+      headDim,
+      qkvBias: false,
+      outBias: false,
+    },
     ffn: { kind: 'gated', activation: { kind: 'silu', threshold: 0 }, bias: false },
   };
 }

@@ -10,7 +10,7 @@ const shape = {
   ...whole,
   ...{ vocabSize: 50, hiddenSize: 64, embeddingSize: 64, intermediateSize: 256, numHiddenLayers: 2 },
   positions: { ...whole.positions, rotaryDim: 32 },
-  attention: { numAttentionHeads: 2, numKeyValueHeads: 1, headDim: 32, qkvBias: false, outBias: false },
+  mixer: { kind: 'attention', numAttentionHeads: 2, numKeyValueHeads: 1, headDim: 32, qkvBias: false, outBias: false },
 } as typeof whole;
 const ffnShare = (3 * 256) / (3 * 256 + 64 + 64 + 64);
 

@@ -7,7 +7,7 @@ import { benchSparseDecode, parseDensities } from './sparse-decode.js';
 
 const small = {
   ...{ vocabSize: 50, hiddenSize: 64, embeddingSize: 64, intermediateSize: 256, numHiddenLayers: 2 },
-  attention: { numAttentionHeads: 2, numKeyValueHeads: 1, headDim: 32, qkvBias: false, outBias: false },
+  mixer: { kind: 'attention', numAttentionHeads: 2, numKeyValueHeads: 1, headDim: 32, qkvBias: false, outBias: false },
 };
 
 describe('decoding at densities', () => {

@@ -1,7 +1,7 @@
 // Speculative decoding: answers with and without drafts, the same ones, interleaved; and what a draft model of a stated
 // acceptance would bring TinyLlama's shape, from the times of its steps. Owns prompts, shapes and arithmetic. Does not own
 // speculation (@relufy/models) or the clock (measure.ts).
-import type { GenerateResult, Model, ModelSpec, SpeculateOptions } from '@relufy/models';
+import { attentionOf, type GenerateResult, type Model, type ModelSpec, type SpeculateOptions } from '@relufy/models';
 import { type DType, type HostBackend, RelufyError } from '@relufy/tensor';
 import { tinyLlamaShape } from './decode.js';
 import { summary, takeTurns } from './measure.js';
@@ -137,7 +137,7 @@ function draftShape(): ModelSpec {
   return {
     ...target,
     ...{ hiddenSize, embeddingSize: hiddenSize, intermediateSize: 3072, numHiddenLayers: 2 },
-    attention: { ...target.attention, numAttentionHeads: heads, numKeyValueHeads: heads },
+    mixer: { ...attentionOf(target), numAttentionHeads: heads, numKeyValueHeads: heads },
   };
 }
 

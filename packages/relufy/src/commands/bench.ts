@@ -246,7 +246,11 @@ async function ffnTable(backend: Backend, kind: 'gated' | 'plain', dtype: DType,
 }
 
 async function steadyTable({ threads, backend }: BenchValues): Promise<Table> {
-  await using model = await loadModel('llama-tales', { backend, ...(threads !== undefined && { threads }) });
+  await using model = await loadModel('llama-tales', {
+    backend,
+    reuse: true,
+    ...(threads !== undefined && { threads }),
+  });
   const result = await benchSteady(model, 1000);
   return {
     title: 'A long generation',

@@ -74,7 +74,9 @@ function describeInspection(inspection: Inspection): string {
     ...rows('memory', [
       ['weights', `${formatBytes(weightBytes)} (${byDType})`],
       ['matrices', formats.map(({ stored, memory: format }) => `${stored} as ${format}`).join(', ')],
-      ['KV cache', `${formatBytes(memory.kvCache)} for ${contextLength} tokens`],
+      spec.mixer.kind === 'attention'
+        ? ['KV cache', `${formatBytes(memory.kvCache)} for ${contextLength} tokens`]
+        : ['state', `${formatBytes(memory.recurrentState)}, however many tokens`],
       ['activations', formatBytes(memory.activations)],
       ['in all', formatBytes(memory.total)],
       ['files', `${formatBytes(checkpoint.bytes)} in ${checkpoint.tensors} tensors, ${checkpoint.format}`],
@@ -86,24 +88,31 @@ function describeInspection(inspection: Inspection): string {
 }
 
 function specRows(spec: ModelSpec): [string, string][] {
-  const { attention, ffn, norm, positions, block } = spec;
+  const { mixer, ffn, norm, positions, block } = spec;
   const { kind, threshold } = ffn.activation;
-  const biases = [attention.qkvBias && 'qkv', attention.outBias && 'o', ffn.bias && 'ffn', norm.bias && 'norms'];
+  const ofMixer = mixer.kind === 'attention' ? [mixer.qkvBias && 'qkv', mixer.outBias && 'o'] : [];
+  const biases = [...ofMixer, ffn.bias && 'ffn', norm.bias && 'norms'];
   const biased = biases.filter((name) => name !== false);
   const scaling = positions.kind === 'rope' && positions.scaling.kind !== 'none' ? `, ${positions.scaling.kind}` : '';
   const rope =
     positions.kind === 'rope' ? ` of ${positions.rotaryDim} dimensions, theta ${positions.ropeTheta}${scaling}` : '';
+  const limit = mixer.kind === 'attention' ? 'at most' : 'made for';
   const norms = block.kind === 'parallel' ? `, ${block.norms === 1 ? 'one norm' : 'two norms'}` : '';
   return [
     ['layers', `${spec.numHiddenLayers}, ${block.kind}${norms}`],
     ['hidden size', String(spec.hiddenSize)],
-    ['ffn', `${spec.intermediateSize}, ${ffn.kind}, ${kind}${threshold === 0 ? '' : ` (threshold ${threshold})`}`],
     [
-      'attention',
-      `${attention.numAttentionHeads} heads of ${attention.headDim}, ${attention.numKeyValueHeads} for keys and values`,
+      'ffn',
+      `${spec.intermediateSize}, ${ffn.channelMix ? 'channel mix' : ffn.kind}, ${kind}${threshold === 0 ? '' : ` (threshold ${threshold})`}`,
     ],
+    mixer.kind === 'attention'
+      ? [
+          'attention',
+          `${mixer.numAttentionHeads} heads of ${mixer.headDim}, ${mixer.numKeyValueHeads} for keys and values`,
+        ]
+      : ['mixer', `${mixer.kind}, recurrent, ${mixer.width} channels`],
     ['norm', `${norm.kind}, eps ${norm.eps}${hasNormRelu(spec) ? ', ReLU after it (stage 2)' : ''}`],
-    ['positions', `${positions.kind}${rope}, at most ${spec.maxPositionEmbeddings}`],
+    ['positions', `${positions.kind}${rope}, ${limit} ${spec.maxPositionEmbeddings}`],
     ['vocabulary', `${spec.vocabSize}, ${spec.tieWordEmbeddings ? 'head tied to the embedding' : 'head of its own'}`],
     ...(spec.embeddingSize === spec.hiddenSize
       ? []
