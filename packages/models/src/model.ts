@@ -1,5 +1,6 @@
 // A loaded model: what a user calls (generate, forward, score, encode, decode), and the checks of arguments.
-// Who computes when is slot-claims.ts, who shares a step scheduler.ts; steps are steps.ts, loading load-model.ts, the loop
+// Who computes when is slot-claims.ts, who shares a step scheduler.ts; steps are steps.ts, passes over sequences sequences.ts and
+// continuations.ts, loading load-model.ts, the loop
 // generate.ts.
 import {
   aBoolean,
@@ -19,6 +20,7 @@ import {
 } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import { Constraints } from './constrained/constraint.js';
+import { Continuations } from './continuations.js';
 import { planBuffers } from './decoder-buffers.js';
 import type { DecoderProgram } from './decoder-program.js';
 import {
@@ -38,6 +40,7 @@ import { checkIds, promptIds, tokenizerOf } from './prompt-ids.js';
 import { reuseOf } from './reuse.js';
 import type { SamplingOptions } from './sampling.js';
 import { Scheduler } from './scheduler.js';
+import { Sequences } from './sequences.js';
 import { signBuffers } from './sign-predictor.js';
 import { SlotClaims } from './slot-claims.js';
 import type { ModelSpec } from './spec.js';
@@ -91,6 +94,8 @@ export class Model implements AsyncDisposable {
   readonly #parts: ModelParts;
   readonly #claims: SlotClaims;
   readonly #steps: Steps;
+  readonly #sequences: Sequences;
+  readonly #continuations: Continuations;
   readonly #scheduler: Scheduler;
   readonly #constraints: Constraints;
   #statistics: StepStatistics;
@@ -105,7 +110,9 @@ export class Model implements AsyncDisposable {
   constructor(parts: ModelParts) {
     this.#parts = parts;
     this.#claims = new SlotClaims(parts.session, parts.cache, parts.parked, () => this.#check());
-    this.#steps = new Steps(parts, this.#claims, () => this.#check());
+    this.#steps = new Steps(parts, () => this.#check());
+    this.#sequences = new Sequences(parts, this.#steps, this.#claims);
+    this.#continuations = new Continuations(parts, this.#steps, this.#claims);
     this.#scheduler = new Scheduler(this.#steps, this.#claims, parts, () => this.#statistics);
     this.#constraints = new Constraints(parts.tokenizer, parts.spec.vocabSize);
     this.name = parts.name;
@@ -178,7 +185,7 @@ export class Model implements AsyncDisposable {
     const reuse = reuseOf('forward', options.reuse, this.spec.reuse, hasMarks(this.#parts));
     const { logits: which = 'last', capture = [] } = options;
     const ids = this.#checkIds(inputIds);
-    return this.#track(() => this.#steps.forward(ids, which, [...new Set(capture)], reuse));
+    return this.#track(() => this.#sequences.forward(ids, which, [...new Set(capture)], reuse));
   }
 
   /**
@@ -226,7 +233,7 @@ export class Model implements AsyncDisposable {
     const reuse = reuseOf('score', options.reuse, this.spec.reuse, hasMarks(this.#parts));
     const { capture = [], topLogprobs = 0 } = options;
     const ids = this.#checkIds(inputIds);
-    return this.#track(() => this.#steps.score(ids, [...new Set(capture)], topLogprobs, reuse));
+    return this.#track(() => this.#sequences.score(ids, [...new Set(capture)], topLogprobs, reuse));
   }
 
   /**
@@ -258,12 +265,12 @@ export class Model implements AsyncDisposable {
       });
       return { context: ids, continuations: checkedContinuations };
     });
-    return this.#track(() => this.#steps.scoreBatch(checked));
+    return this.#track(() => this.#continuations.scoreBatch(checked));
   }
 
   /** Continuations that `scoreBatch` takes at once. */
   get scoringLanes(): number {
-    return this.#steps.lanes;
+    return this.#continuations.lanes;
   }
 
   /** @internal A lane that drafts for another model; undefined while this one has something else to do. */

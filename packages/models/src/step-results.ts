@@ -1,6 +1,6 @@
 // What a pass over a sequence is asked for, and what it gives: logits, captured taps, log-probabilities. Plain data, for
 // whoever calls a model.
-// Does not own how it is computed (steps.ts).
+// Does not own how it is computed (sequences.ts, continuations.ts).
 import type { SequenceReuse } from './reuse.js';
 import type { TokenLogprob } from './sampling.js';
 
