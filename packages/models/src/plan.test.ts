@@ -125,7 +125,7 @@ test.each<[string, string, string]>([
   ],
   [
     '{"format": 1, "method": "m", "masks": [{"at": ["qkv"], "kind": "relu"}]}',
-    'masks[0] option "at": expected a list of q, k, v, o, gate, up, neurons, down',
+    'masks[0] option "at": expected a list of q, k, receptance, v, o, gate, ffnReceptance, up, neurons, down',
     '',
   ],
   [
