@@ -84,7 +84,7 @@ test('a slot goes on from its end, and begins anew where a prompt parts from it 
   }
 });
 
-test('conversations in turns find their state again, and no other', async () => {
+test('conversations that alternate find their state again, and no other', async () => {
   await using model = await load();
   const said = [1, 2, 3].map((seed) => prompt(seed));
   for (let turn = 0; turn < 3; turn++)

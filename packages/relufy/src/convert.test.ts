@@ -44,7 +44,7 @@ describe('relufy convert', () => {
     [
       ['--to', 'gguf', '--calibrate', 'a.txt'],
       2,
-      '--to gguf: expected no --stage, --shift, --layout, --plan or --calibrate, got one.',
+      '--to gguf: expected no --stage, --shift, --layout, --bundle, --plan or --calibrate, got one.',
     ],
     [['--shift', '1'], 2, '--shift: expected --stage with it, got none.'],
     [['--stage', '3'], 1, 'relufy "stage": expected 1 or 2, got 3.'],

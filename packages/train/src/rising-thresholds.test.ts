@@ -70,7 +70,10 @@ describe.each([{ at: ['neurons'], weighted: true }, { at: ['neurons'] }, { at: [
 
 it.each([
   [{ at: ['neurons'] }, '"masks.0.density": expected a list of at least one stage, got nothing.'],
-  [{ at: ['gates'], density }, '"masks.0.at": expected a list of q, k, v, o, gate, up, neurons, down, got ["gates"].'],
+  [
+    { at: ['gates'], density },
+    '"masks.0.at": expected a list of q, k, receptance, v, o, gate, ffnReceptance, up, neurons, down, got ["gates"].',
+  ],
   [{ at: ['down'], density, weighted: true }, '"masks.0.weighted": expected false unless the mask is at neurons'],
   [{ at: ['down'], density: [...density].reverse() }, '"masks.0.density.1.until": expected a step after 8, got 2.'],
   [{ at: ['down'], density: [{ until: 1, density: 0 }] }, '"masks.0.density.0.density": expected a number from 0.001'],

@@ -2,7 +2,7 @@
 // the largest few, or a predictor of neurons, against dense SiLU weights of the same size and format, interleaved. Thresholds
 // are set layer by layer to the quantile that keeps the wanted share; what was skipped is counted in every step.
 // Does not own the model (synthetic-model.ts), its shape (decode.ts) or the clock (measure.ts).
-import { type Mask, type MaskPlace, type ModelSpec, maskPlaces, placesName } from '@relufy/models';
+import { inputPlaces, type Mask, type MaskPlace, type ModelSpec, placesName } from '@relufy/models';
 import { type BufferDecl, type DType, type HostBackend, RelufyError } from '@relufy/tensor';
 import { tinyLlamaShape } from './decode.js';
 import { summary, takeTurns } from './measure.js';
@@ -204,7 +204,7 @@ async function compare(
 
 function specOf(shape: ModelSpec, { kind, density }: PlanPoint): ModelSpec {
   const perLayer = (value: number) => Array.from({ length: shape.numHiddenLayers }, () => value);
-  const sharedPlaces: readonly (readonly MaskPlace[])[] = [['q', 'k', 'v'], ['o'], ['gate', 'up'], ['down']];
+  const sharedPlaces: readonly (readonly MaskPlace[])[] = inputPlaces(shape);
   const masks = (lists: readonly (readonly MaskPlace[])[], mask: (at: readonly MaskPlace[]) => Mask): ModelSpec => ({
     ...shape,
     masks: lists.map(mask),
@@ -212,7 +212,9 @@ function specOf(shape: ModelSpec, { kind, density }: PlanPoint): ModelSpec {
   switch (kind) {
     case 'inputs':
       return masks(
-        maskPlaces.filter((place) => place !== 'neurons').map((place) => [place]),
+        inputPlaces(shape)
+          .flat()
+          .map((place) => [place]),
         (at) => ({ at, kind: 'magnitude' }),
       );
     case 'shared':
