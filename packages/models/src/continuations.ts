@@ -4,7 +4,7 @@ import { elementsOf } from '@relufy/tensor';
 import { commonPrefix } from './parked-slots.js';
 import type { SlotClaims } from './slot-claims.js';
 import type { ContinuationScore, ScoreRequest } from './step-results.js';
-import type { Loaded, Row, StepParts, Steps } from './steps.js';
+import { type Loaded, type Row, rowsFrom, type StepParts, type Steps } from './steps.js';
 
 interface Scoring {
   readonly context: readonly number[];
@@ -111,8 +111,7 @@ export class Continuations {
   async #prefill(program: Loaded, slot: number, ids: readonly number[], from: number, to: number): Promise<void> {
     const { cache, limits } = this.#parts;
     for (let at = cache.truncate(slot, from); at < to; at += limits.maxRows) {
-      const tokens = ids.slice(at, Math.min(to, at + limits.maxRows));
-      const chunk = tokens.map((token, row) => ({ token, position: at + row, slot }));
+      const chunk = rowsFrom(ids.slice(at, Math.min(to, at + limits.maxRows)), at, slot);
       await this.#claims.turn(() => this.#steps.run(program, chunk, [], []));
     }
   }

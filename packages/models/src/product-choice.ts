@@ -4,6 +4,7 @@
 // Measured, exact over dense time of an FFN (uint4, 576 x 1536, AVX-512): 4 rows 0.5 at 5 %, 1.1 at 20 % active; 16 rows 0.7,
 // 1.3; 128 rows 0.8, 1.5, and 3.4 at 50 %.
 // Does not own the two programs (steps.ts, decoder-products.ts).
+import { runningMean } from './running-mean.js';
 
 /** `listed`: only the weights behind lists; `all`: every weight, the lists are made and counted all the same. */
 export type WeightsRead = 'listed' | 'all';
@@ -53,7 +54,7 @@ export class ProductChoice {
     tried.runs++;
     if (tried.runs === 1) return;
     const before = choice.listed.ms <= choice.all.ms;
-    tried.ms = tried.runs === 2 ? ms / rows : tried.ms + newest * (ms / rows - tried.ms);
+    tried.ms = runningMean(tried.ms, ms / rows, newest);
     if (tried.runs > trials && before !== choice.listed.ms <= choice.all.ms) choice.lastWait = firstWait;
   }
 

@@ -10,6 +10,7 @@
 import type { StepLimits } from '@relufy/tensor';
 import { commonPrefix } from './parked-slots.js';
 import { type ReuseOptions, type StepSpan, stepSpans } from './reuse.js';
+import { runningMean } from './running-mean.js';
 import type { SlotClaims, Stopped } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
 import type { ReadTogether, StepStatistics, TokenCost } from './statistics.js';
@@ -102,8 +103,6 @@ interface Part {
 const stretch = 2;
 /** Rows of prompts beside answers, as long as it is not known what one costs. */
 const firstPromptRows = 8;
-/** What the newest step counts in what is expected of the next one. */
-const newest = 0.2;
 
 /** What steps took so far, in ms: 0 is not known yet. */
 interface Pace {
@@ -334,13 +333,13 @@ export class Scheduler {
 
   #measure(ms: number, decoding: number, promptRows: number): void {
     const pace = this.#pace;
-    const mixed = (before: number, value: number) => (before === 0 ? value : before + newest * (value - before));
     this.#hadPrompts = promptRows > 0;
     if (promptRows === 0) {
-      pace.decode = decoding === pace.lanes ? mixed(pace.decode, ms) : ms;
+      pace.decode = decoding === pace.lanes ? runningMean(pace.decode, ms) : ms;
       pace.lanes = decoding;
     } else if (decoding === 0) pace.promptRow ||= ms / promptRows;
-    else if (pace.decode > 0) pace.promptRow = mixed(pace.promptRow, Math.max(0.01, ms - pace.decode) / promptRows);
+    else if (pace.decode > 0)
+      pace.promptRow = runningMean(pace.promptRow, Math.max(0.01, ms - pace.decode) / promptRows);
   }
 
   #answer(asking: Asking, step: LaneStep | undefined): void {

@@ -7,7 +7,7 @@ import { type SequenceReuse, type StepSpan, stepSpans } from './reuse.js';
 import { type TokenLogprob, tokenLogprobs } from './sampling.js';
 import type { SlotClaims } from './slot-claims.js';
 import type { ForwardResult, ScoreResult } from './step-results.js';
-import type { Loaded, StepParts, Steps } from './steps.js';
+import { type Loaded, rowsFrom, type StepParts, type Steps } from './steps.js';
 import { keepTap } from './taps.js';
 
 export class Sequences {
@@ -25,19 +25,6 @@ export class Sequences {
   async #begin(options: Partial<ProgramOptions>, slot: number, { phase, forgets }: StepSpan): Promise<Loaded> {
     if (forgets) await this.#steps.forgetLoaded(slot);
     return this.#steps.load({ ...options, ...(phase && { phase }) });
-  }
-
-  /** Runs the tokens that come next in a slot; `outputRows` are the rows whose logits are wanted. */
-  #step(
-    program: Loaded,
-    slot: number,
-    ids: readonly number[],
-    firstPosition: number,
-    outputRows: readonly number[],
-    targets: readonly number[] = [],
-  ): Promise<void> {
-    const rows = ids.map((token, row) => ({ token, position: firstPosition + row, slot }));
-    return this.#steps.run(program, rows, outputRows, targets);
   }
 
   /** A whole sequence from position 0 in a slot of its own, a turn for each span; `each` runs the step. */
@@ -76,7 +63,7 @@ export class Sequences {
       const chunk = ids.slice(at, to);
       const last = to === ids.length;
       const outputs = every ? chunk.map((_, row) => row) : last ? [chunk.length - 1] : [];
-      await this.#step(program, slot, chunk, at, outputs);
+      await this.#steps.run(program, rowsFrom(chunk, at, slot), outputs, []);
       if (which === 'all') logits.set(await this.#steps.logits(program, chunk.length), at * vocabSize);
       else if (last) logits.set((await this.#steps.logits(program, outputs.length)).subarray(-vocabSize));
       for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
@@ -111,7 +98,7 @@ export class Sequences {
       const targets = ids.slice(at + 1, to + 1);
       // whoever captures gets the last hidden state of the last id too; its target is of no interest
       const outputs = [...(capture.length > 0 ? chunk : targets).keys()];
-      await this.#step(program, slot, chunk, at, outputs, targets);
+      await this.#steps.run(program, rowsFrom(chunk, at, slot), outputs, targets);
       for (const tap of capture) await keepTap(program, tap, captured, { rows: chunk.length, at, of: ids.length });
       if (topCount > 0) {
         const logits = await this.#steps.logits(program, targets.length);

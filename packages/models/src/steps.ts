@@ -43,6 +43,10 @@ export interface Row {
   readonly slot: number;
 }
 
+/** Tokens that stand one after the other in a slot. */
+export const rowsFrom = (ids: readonly number[], firstPosition: number, slot: number): Row[] =>
+  ids.map((token, i) => ({ token, position: firstPosition + i, slot }));
+
 /** What a step leaves for sequences that generate. */
 export interface StepOutputs {
   /** [outputs, vocab]: valid until the next step. */

@@ -31,7 +31,7 @@ import {
   typesNamed,
 } from './schema-facts.js';
 import { keywordsOf, SchemaKeywords } from './schema-keywords.js';
-import { allowedNames, leftByNot, numberOf, stringWith } from './schema-scalars.js';
+import { allowedNames, leftByNot, scalar, stringWith } from './schema-scalars.js';
 
 /** JSON Schema, draft 2020-12, as far as `compileJsonSchema` takes it. */
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
@@ -147,12 +147,10 @@ class SchemaCompiler {
   #typed(type: Type, schema: SchemaObject, path: string): Expression {
     switch (type) {
       case 'null':
-        return text('null');
       case 'boolean':
-        return choice(text('true'), text('false'));
       case 'integer':
       case 'number':
-        return numberOf(this.#read, type, schema, path);
+        return scalar(this.#read, type, schema, path);
       case 'string':
         return stringWith(this.#read, schema, path) ?? this.#named('string', () => anyString);
       case 'array':

@@ -21,12 +21,7 @@ import { finiteValues, type SchemaObject, type Type, typeOf, typesNamed } from '
 import { keywordsOf, type SchemaKeywords } from './schema-keywords.js';
 
 /** @throws RelufyError `option` for bounds, or multiples within them, that hold no number. */
-export function numberOf(
-  read: SchemaKeywords,
-  type: 'integer' | 'number',
-  schema: SchemaObject,
-  path: string,
-): Expression {
+function numberOf(read: SchemaKeywords, type: 'integer' | 'number', schema: SchemaObject, path: string): Expression {
   const [min, openMin] = [read.number(schema, 'minimum', path), read.number(schema, 'exclusiveMinimum', path)];
   const [max, openMax] = [read.number(schema, 'maximum', path), read.number(schema, 'exclusiveMaximum', path)];
   const isBounded = [min, openMin, max, openMax].some((bound) => bound !== undefined);
@@ -101,7 +96,7 @@ function stringOnceWith(read: SchemaKeywords, schema: SchemaObject, path: string
 }
 
 /** Values of a type, without its `not`; each text is written in one way. */
-function scalar(read: SchemaKeywords, type: Type, schema: SchemaObject, path: string): Expression {
+export function scalar(read: SchemaKeywords, type: Type, schema: SchemaObject, path: string): Expression {
   switch (type) {
     case 'null':
       return text('null');

@@ -2,6 +2,7 @@
 // that verifies so many rows and a plain step take. Where no number pays, none are drafted but for a try now and then, and
 // what tries lose is bounded: they spend credit, which plain steps earn.
 // Does not own drafts nor steps (speculation.ts); the clock is the caller's.
+import { runningMean } from '../running-mean.js';
 
 /** Shares of the time that tries may lose: of plain steps, and what there is at the start, in plain steps. */
 const creditShare = 0.015;
@@ -16,8 +17,7 @@ const plainEvery = 64;
 /** The first drafts and their steps compile and warm up: they are short, and their times say nothing. */
 const untimed = 2;
 const untimedTokens = 1;
-/** What the newest step counts in a mean; how fast old tokens are forgotten in the acceptance. */
-const newest = 0.2;
+/** How fast old tokens are forgotten in the acceptance. */
 const forgetting = 0.95;
 /** As long as nothing is known: of ten drafted tokens seven are right; a further row takes an eighth of a plain step. */
 const assumed = { accepted: 7, compared: 10, row: 1 / 8 };
@@ -61,7 +61,7 @@ export class Pace {
 
   /** A step without drafts took so long. */
   plain(ms: number): void {
-    this.#plainMs = mixed(this.#plainMs, ms);
+    this.#plainMs = runningMean(this.#plainMs, ms);
     this.#plainSteps++;
     this.#sincePlain = 0;
     this.#earn(creditShare * ms);
@@ -85,8 +85,8 @@ export class Pace {
       return;
     }
     this.#longest = Math.max(this.#longest, drafted);
-    this.#draftMs = mixed(this.#draftMs, draftMs / drafted);
-    this.#stepMs[drafted + 1] = mixed(this.#stepMs[drafted + 1] ?? 0, stepMs);
+    this.#draftMs = runningMean(this.#draftMs, draftMs / drafted);
+    this.#stepMs[drafted + 1] = runningMean(this.#stepMs[drafted + 1] ?? 0, stepMs);
     this.#earn((accepted + 1) * this.#plainMs - draftMs - stepMs);
   }
 
@@ -127,5 +127,3 @@ export class Pace {
     this.#credit = Math.min(mostCredit * this.#plainMs, (this.#credit ?? firstCredit * this.#plainMs) + ms);
   }
 }
-
-const mixed = (before: number, value: number): number => (before === 0 ? value : before + newest * (value - before));

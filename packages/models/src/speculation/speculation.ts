@@ -5,6 +5,7 @@
 // grammars and stops there are: a draft that is one token has its probability under the model as its chance.
 // Does not own who drafts (drafters.ts), how many (pace.ts), nor a step (../scheduler.ts).
 import { RelufyError } from '@relufy/tensor';
+import { commonPrefix } from '../parked-slots.js';
 import type { Lane, LaneStep } from '../scheduler.js';
 import type { StepStatistics } from '../statistics.js';
 import type { Advanced } from '../step-activity.js';
@@ -91,8 +92,7 @@ export class Speculation {
     const { step, tokens, from, draftMs } = this.#verified;
     this.#verified = undefined;
     const chosen = this.#ids.slice(from);
-    let accepted = 0;
-    while (accepted < tokens.length && chosen[accepted] === tokens[accepted]) accepted++;
+    const accepted = commonPrefix(tokens, chosen);
     // an answer that ended says nothing about what would have come
     const compared = Math.min(tokens.length, chosen.length, accepted + 1);
     const took = { drafted: tokens.length, accepted, compared, draftMs, stepMs: step.ms };
@@ -135,8 +135,7 @@ export class Speculation {
   /** undefined where a row of a token that is not in the answer gave no numbers. */
   async #verify(ids: readonly number[], tokens: readonly number[]): Promise<LaneStep | undefined> {
     try {
-      const step = await this.#parts.lane.advance([...ids, ...tokens], { drafted: tokens.length });
-      return step;
+      return await this.#parts.lane.advance([...ids, ...tokens], { drafted: tokens.length });
     } catch (error) {
       if (RelufyError.is(error) && error.code === 'backend') return undefined;
       throw error;
