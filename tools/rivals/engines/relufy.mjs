@@ -29,6 +29,7 @@ export async function open(spec) {
   const model = await loadModel(source, {
     backend,
     contextLength,
+    waitingBytes: 0, // every turn computes its own prompt
     ...(dtype && { dtype }),
     ...(sparsity && { sparsity }),
     ...(shift && { relufy: { stage: 1, shift } }),
