@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const vitest = join(dirname(createRequire(join(root, 'package.json')).resolve('vitest/package.json')), 'vitest.mjs');
 const paths = process.argv[3]
   ? [process.argv[3]]
-  : ['packages/checkpoint', 'packages/models/src/config-fuzz', 'packages/tokenizer/src/fuzz'];
+  : ['packages/checkpoint', 'packages/models/src/loading/config-fuzz', 'packages/tokenizer/src/fuzz'];
 const { status } = spawnSync(process.execPath, [vitest, 'run', ...paths, '-t', 'a mutated'], {
   cwd: root,
   stdio: 'inherit',

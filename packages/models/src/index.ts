@@ -4,9 +4,11 @@ export type { ChatMessage, ChatRole, ContentPart, ToolCall } from '@relufy/token
 export type { ConstraintOptions } from './constrained/constraint.js';
 export type { JsonSchema } from './constrained/json-schema.js';
 export { type Tool, type ToolCallFormat, type ToolChoice, toolCallFormats } from './constrained/tool-calls.js';
-export { type Conversion, type ConversionOptions, planConversion, searchedDTypes } from './convert.js';
-export { buildDecoder, type Decoder } from './decoder.js';
-export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder-buffers.js';
+export { type Conversion, type ConversionOptions, planConversion, searchedDTypes } from './conversion/convert.js';
+export { type ImportanceOptions, inputMeanSquares } from './conversion/importance.js';
+export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './conversion/save-weights.js';
+export { buildDecoder, type Decoder } from './decoder/decoder.js';
+export { type DecoderOptions, type KvCacheDType, planBuffers } from './decoder/decoder-buffers.js';
 export {
   type DecoderForward,
   type DecoderProgram,
@@ -15,12 +17,24 @@ export {
   type ReadSite,
   type Site,
   type WeightRead,
-} from './decoder-program.js';
+} from './decoder/decoder-program.js';
+export { alibiTable, ropeTable } from './decoder/positions.js';
+export {
+  isSparse,
+  type Projection,
+  parameterCount,
+  projections,
+  type QkvRole,
+  type Role,
+  sitesOf,
+  sparseSites,
+} from './decoder/projections.js';
 export type { Family, WeightMap, WeightPart } from './families/family.js';
 export { families, type ParsedConfig, parseConfig } from './families/index.js';
-export { fingerprint, formatFreeFingerprint } from './fingerprint.js';
-export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generate.js';
-export { type ImportanceOptions, inputMeanSquares } from './importance.js';
+export type { GenerateOptions, GenerateResult, GenerationStream, Piece, Prompt, Usage } from './generation/generate.js';
+export type { TokenLogprob } from './generation/sampling.js';
+export * as sampling from './generation/sampling.js';
+export { fingerprint, formatFreeFingerprint } from './loading/fingerprint.js';
 export {
   type LoadFilesOptions,
   type LoadOptions,
@@ -28,8 +42,31 @@ export {
   type ProgressEvent,
   readTokenizer,
   type SourceOptions,
-} from './load-model.js';
-export { type FamilySources, isFamilySources, type WeightSources } from './load-weights.js';
+} from './loading/load-model.js';
+export { type FamilySources, isFamilySources, type WeightSources } from './loading/load-weights.js';
+export { companionFiles, type ModelFolder, modelTexts, readTexts, tokenizerFiles } from './loading/model-folder.js';
+export { type ModelPlan, type PlanOptions, planModel } from './loading/plan-model.js';
+export {
+  loadModel,
+  looksLikePath,
+  type ModelSource,
+  type ModelUrls,
+  openModelFiles,
+  withOpenPlan,
+} from './loading/source.js';
+export type { Model } from './model.js';
+export { notFiniteError } from './running/not-finite.js';
+export { type PerplexityOptions, perplexity, TokenLoss } from './running/perplexity.js';
+export type { ModelStats, NeuronStats, Rate, SpeculationStats } from './running/statistics.js';
+export type { StepActivity } from './running/step-activity.js';
+export type {
+  ContinuationScore,
+  ForwardOptions,
+  ForwardResult,
+  ScoreOptions,
+  ScoreRequest,
+  ScoreResult,
+} from './running/step-results.js';
 export {
   hasNormRelu,
   type InputPlace,
@@ -52,41 +89,14 @@ export {
   sparsePlaces,
   withNormRelu,
   withoutMasks,
-} from './masks.js';
-export type { Model } from './model.js';
-export { companionFiles, type ModelFolder, modelTexts, readTexts, tokenizerFiles } from './model-folder.js';
-export { notFiniteError } from './not-finite.js';
-export { type PerplexityOptions, perplexity, TokenLoss } from './perplexity.js';
-export { applyPlan, parsePlan, planConfigFile, planJson, type SparsityPlan } from './plan.js';
-export { type ModelPlan, type PlanOptions, planModel } from './plan-model.js';
-export { planValues } from './plan-values.js';
-export { type OpenedPlan, openPlan } from './plan-weights.js';
-export { alibiTable, ropeTable } from './positions.js';
-export {
-  isSparse,
-  type Projection,
-  parameterCount,
-  projections,
-  type QkvRole,
-  type Role,
-  sitesOf,
-  sparseSites,
-} from './projections.js';
-export { relufiedConfig } from './relufied-config.js';
-export { type RelufyOptions, relufy } from './relufy.js';
-export type { ReuseOptions, SequenceReuse } from './reuse.js';
-export type { TokenLogprob } from './sampling.js';
-export * as sampling from './sampling.js';
-export { type FamilyTensor, type GatherOptions, gatherTensors, refuseRepeated } from './save-weights.js';
-export { signThreshold } from './sign-predictor.js';
-export {
-  loadModel,
-  looksLikePath,
-  type ModelSource,
-  type ModelUrls,
-  openModelFiles,
-  withOpenPlan,
-} from './source.js';
+} from './sparsity/masks.js';
+export { applyPlan, parsePlan, planConfigFile, planJson, type SparsityPlan } from './sparsity/plan.js';
+export { planValues } from './sparsity/plan-values.js';
+export { type OpenedPlan, openPlan } from './sparsity/plan-weights.js';
+export { relufiedConfig } from './sparsity/relufied-config.js';
+export { type RelufyOptions, relufy } from './sparsity/relufy.js';
+export type { ReuseOptions, SequenceReuse } from './sparsity/reuse.js';
+export { signThreshold } from './sparsity/sign-predictor.js';
 export type {
   Activation,
   AttentionMixer,
@@ -98,13 +108,3 @@ export type {
 } from './spec.js';
 export { attentionOf, headRows, mixedWidth } from './spec.js';
 export type { DraftSource, Speculate, SpeculateOptions } from './speculation/options.js';
-export type { ModelStats, NeuronStats, Rate, SpeculationStats } from './statistics.js';
-export type { StepActivity } from './step-activity.js';
-export type {
-  ContinuationScore,
-  ForwardOptions,
-  ForwardResult,
-  ScoreOptions,
-  ScoreRequest,
-  ScoreResult,
-} from './step-results.js';

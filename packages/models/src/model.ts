@@ -20,9 +20,8 @@ import {
 } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import { Constraints } from './constrained/constraint.js';
-import { Continuations } from './continuations.js';
-import { planBuffers } from './decoder-buffers.js';
-import type { DecoderProgram } from './decoder-program.js';
+import { planBuffers } from './decoder/decoder-buffers.js';
+import type { DecoderProgram } from './decoder/decoder-program.js';
 import {
   type GenerateOptions,
   type GenerateResult,
@@ -31,23 +30,17 @@ import {
   type Piece,
   type Prompt,
   runGeneration,
-} from './generate.js';
-import { listIds, listItems, wholeBelow } from './lists.js';
-import { hasMarks } from './neuron-marks.js';
-import type { ParkedSlots } from './parked-slots.js';
-import { planValues } from './plan-values.js';
-import { checkIds, promptIds, tokenizerOf } from './prompt-ids.js';
-import { reuseOf } from './reuse.js';
-import type { SamplingOptions } from './sampling.js';
-import { Scheduler } from './scheduler.js';
-import { Sequences } from './sequences.js';
-import { signBuffers } from './sign-predictor.js';
-import { SlotClaims } from './slot-claims.js';
-import type { ModelSpec } from './spec.js';
-import type { DraftLane } from './speculation/drafters.js';
-import { type Speculate, speculateOf } from './speculation/options.js';
-import type { Speculations } from './speculation/speculations.js';
-import { type ModelStats, StepStatistics } from './statistics.js';
+} from './generation/generate.js';
+import { listIds, listItems, wholeBelow } from './generation/lists.js';
+import { checkIds, promptIds, tokenizerOf } from './generation/prompt-ids.js';
+import type { SamplingOptions } from './generation/sampling.js';
+import { Continuations } from './running/continuations.js';
+import { hasMarks } from './running/neuron-marks.js';
+import type { ParkedSlots } from './running/parked-slots.js';
+import { Scheduler } from './running/scheduler.js';
+import { Sequences } from './running/sequences.js';
+import { SlotClaims } from './running/slot-claims.js';
+import { type ModelStats, StepStatistics } from './running/statistics.js';
 import type {
   ContinuationScore,
   ForwardOptions,
@@ -55,8 +48,15 @@ import type {
   ScoreOptions,
   ScoreRequest,
   ScoreResult,
-} from './step-results.js';
-import { type StepParts, Steps } from './steps.js';
+} from './running/step-results.js';
+import { type StepParts, Steps } from './running/steps.js';
+import { planValues } from './sparsity/plan-values.js';
+import { reuseOf } from './sparsity/reuse.js';
+import { signBuffers } from './sparsity/sign-predictor.js';
+import type { ModelSpec } from './spec.js';
+import type { DraftLane } from './speculation/drafters.js';
+import { type Speculate, speculateOf } from './speculation/options.js';
+import type { Speculations } from './speculation/speculations.js';
 
 /** @internal What load-model.ts puts together. */
 export interface ModelParts extends StepParts {

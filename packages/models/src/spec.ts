@@ -1,7 +1,7 @@
 // ModelSpec: what a model is, as plain data. The decoder is built from this alone and never learns a family's name; a family file parses config.json into it.
 import type { ActivationKind, FloatDType } from '@relufy/tensor';
-import type { LowRank, Mask, Predictor } from './masks.js';
-import type { ReuseOptions } from './reuse.js';
+import type { LowRank, Mask, Predictor } from './sparsity/masks.js';
+import type { ReuseOptions } from './sparsity/reuse.js';
 
 export interface Activation {
   /** `swish`: x * sigmoid(beta x), the family of ReLU Strikes Back (arXiv 2310.04564, 3.1); beta = 1 is silu. */

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
+import { logSumExp, topIndices } from './generation/sampling.js';
 import { loadModel, type Model } from './node.js';
-import { logSumExp, topIndices } from './sampling.js';
 
 interface GoldenPrompt {
   readonly user: string;

@@ -1,6 +1,6 @@
 // Sign bits of weights, packed for `agreeingSigns`: one bit a number, 1 where it is negative (0 and -0 are not), in 32-bit
 // words from the lowest bit on, each row padded with zeros to whole 128 bits. Reads every weight format as it lies in memory.
-// Does not own the op (op-table.ts) nor which layers want it (models/src/sign-predictor.ts).
+// Does not own the op (op-table.ts) nor which layers want it (models/src/sparsity/sign-predictor.ts).
 import type { BufferView } from './backend.js';
 import { type BlockDType, blockMinimum, blockScale, blockSize, blocksOf, isBlockDType } from './block-format.js';
 import { rowBytes, type WeightDType } from './buffer.js';

@@ -3,7 +3,7 @@
 // Does not own the languages (json-schema.ts, gbnf.ts, tool-calls.ts) nor the choice of a token (sampling.ts).
 import { RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
-import type { Logits } from '../sampling.js';
+import type { Logits } from '../generation/sampling.js';
 import { Automaton, type State } from './automaton.js';
 import { parseGbnf } from './gbnf.js';
 import { compileGrammar, type Grammar } from './grammar.js';

@@ -1,7 +1,7 @@
 // What a family owes: a parser from config.json to a spec, and where each buffer's numbers lie in a checkpoint.
 // Owns the types, and the vocabulary to describe fused and stacked tensors. The families are data beside this file.
 import type { ConfigReader } from '@relufy/tensor';
-import { isQkv, projections, type QkvRole, qkvRows, type Role } from '../projections.js';
+import { isQkv, projections, type QkvRole, qkvRows, type Role } from '../decoder/projections.js';
 import { headRows, type ModelSpec } from '../spec.js';
 
 /** A run of rows of a checkpoint tensor. A 1-d tensor counts as one column. */

@@ -1,6 +1,6 @@
 // The registry of families, and the way from a config.json to a family and its spec.
 import { ConfigReader, RelufyError, show } from '@relufy/tensor';
-import { type RelufyOptions, relufy } from '../relufy.js';
+import { type RelufyOptions, relufy } from '../sparsity/relufy.js';
 import type { ModelSpec } from '../spec.js';
 import { isObject, refuseUnsupported } from './config-values.js';
 import { falcon } from './falcon.js';

@@ -2,9 +2,9 @@
 // is mixed with that of the token before. `rescale_every` halves weights and the residual stream for f16, which the next norm
 // undoes; in f32 nothing is to be gained, so it is read over.
 import type { ConfigReader } from '@relufy/tensor';
-import type { InputPlace } from '../masks.js';
-import { projections } from '../projections.js';
-import { mixedPlaces } from '../recurrent.js';
+import { projections } from '../decoder/projections.js';
+import { mixedPlaces } from '../decoder/recurrent.js';
+import type { InputPlace } from '../sparsity/masks.js';
 import type { ModelSpec } from '../spec.js';
 import { affine, type Family, type WeightMap, type WeightPart, whole } from './family.js';
 

@@ -4,7 +4,7 @@
 // `sparsity_gated_mlp: false` means layers without a gate. Checkpoints with gates say it as well; what is stored counts
 // (see `gateIsOptional` in family.ts).
 import type { ConfigReader } from '@relufy/tensor';
-import { rectified } from '../masks.js';
+import { rectified } from '../sparsity/masks.js';
 import type { ModelSpec } from '../spec.js';
 import type { Family } from './family.js';
 import { llama } from './llama.js';

@@ -1,6 +1,6 @@
 // Which backend Node takes: the native one where its binary is there, else WASM, and one line that says why.
 import { RelufyError } from '@relufy/tensor';
-import { type CreateBackend, createPortableBackend } from '../load-model.js';
+import { type CreateBackend, createPortableBackend } from '../loading/load-model.js';
 
 export const createNodeBackend: CreateBackend = async (options) => {
   const { backend: wanted = 'auto', threads } = options;

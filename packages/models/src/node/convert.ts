@@ -1,7 +1,7 @@
 // Converts a model into a folder. Does not own what is written (../convert.ts), nor writing it (model-folder.ts).
 import type { ModelFiles } from '@relufy/checkpoint';
 import { aText, checkValue } from '@relufy/tensor';
-import { type ConversionOptions, checkConversionOptions, planConversion } from '../convert.js';
+import { type ConversionOptions, checkConversionOptions, planConversion } from '../conversion/convert.js';
 import { writeModelFolder } from './model-folder.js';
 
 /**

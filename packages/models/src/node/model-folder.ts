@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { planWeightsFile } from '@relufy/checkpoint';
 import { type FolderWriteOptions, writeFolder, writeSafetensors } from '@relufy/checkpoint/node';
-import type { ModelFolder } from '../model-folder.js';
+import type { ModelFolder } from '../loading/model-folder.js';
 
 export interface ModelFolderOptions extends FolderWriteOptions {
   readonly signal?: AbortSignal | undefined;

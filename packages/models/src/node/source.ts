@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { httpFiles, type ModelFiles } from '@relufy/checkpoint';
 import { folderFiles, type HubOptions, hubFiles, localUrlFiles, parseHubId } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
-import { type LoadOptions, loadModelFiles, type SourceOptions } from '../load-model.js';
-import { checkLoadOptions, checkSource } from '../load-options.js';
+import { type LoadOptions, loadModelFiles, type SourceOptions } from '../loading/load-model.js';
+import { checkLoadOptions, checkSource } from '../loading/load-options.js';
+import { looksLikePath, type ModelSource, withOpenPlan } from '../loading/source.js';
 import type { Model } from '../model.js';
-import { looksLikePath, type ModelSource, withOpenPlan } from '../source.js';
 import { createNodeBackend } from './backend.js';
 
 /**

@@ -2,9 +2,9 @@
 // the likeliest token; what is wrong with it costs time and never changes an answer.
 // Does not own the search in the text (prompt-lookup.ts) nor what becomes of guesses (speculation.ts).
 import { RelufyError, show } from '@relufy/tensor';
+import { argmax, logSumExp } from '../generation/sampling.js';
 import type { Model } from '../model.js';
-import { argmax, logSumExp } from '../sampling.js';
-import type { Lane } from '../scheduler.js';
+import type { Lane } from '../running/scheduler.js';
 import { lookUp } from './prompt-lookup.js';
 
 export interface Drafter {

@@ -2,7 +2,7 @@
 // that verifies so many rows and a plain step take. Where no number pays, none are drafted but for a try now and then, and
 // what tries lose is bounded: they spend credit, which plain steps earn.
 // Does not own drafts nor steps (speculation.ts); the clock is the caller's.
-import { runningMean } from '../running-mean.js';
+import { runningMean } from '../running/running-mean.js';
 
 /** Shares of the time that tries may lose: of plain steps, and what there is at the start, in plain steps. */
 const creditShare = 0.015;

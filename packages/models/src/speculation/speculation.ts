@@ -5,10 +5,10 @@
 // grammars and stops there are: a draft that is one token has its probability under the model as its chance.
 // Does not own who drafts (drafters.ts), how many (pace.ts), nor a step (../scheduler.ts).
 import { RelufyError } from '@relufy/tensor';
-import { commonPrefix } from '../parked-slots.js';
-import type { Lane, LaneStep } from '../scheduler.js';
-import type { StepStatistics } from '../statistics.js';
-import type { Advanced } from '../step-activity.js';
+import { commonPrefix } from '../running/parked-slots.js';
+import type { Lane, LaneStep } from '../running/scheduler.js';
+import type { StepStatistics } from '../running/statistics.js';
+import type { Advanced } from '../running/step-activity.js';
 import type { Drafter } from './drafters.js';
 import type { SpeculateOptions } from './options.js';
 import type { Pace } from './pace.js';

@@ -1,11 +1,11 @@
 // The speculation of one model: refuses what it cannot draft from, and keeps what was learnt of each source from one answer
 // to the next. Does not own one answer's speculation (speculation.ts).
 import { RelufyError } from '@relufy/tensor';
+import { isSparse } from '../decoder/projections.js';
 import type { Model } from '../model.js';
-import { isSparse } from '../projections.js';
-import type { LaneParts, Scheduler } from '../scheduler.js';
-import type { StepStatistics } from '../statistics.js';
-import type { AdvanceOptions } from '../step-activity.js';
+import type { LaneParts, Scheduler } from '../running/scheduler.js';
+import type { StepStatistics } from '../running/statistics.js';
+import type { AdvanceOptions } from '../running/step-activity.js';
 import { checkVocabulary, type Drafter, modelDrafter, promptDrafter, selfDrafter } from './drafters.js';
 import type { DraftSource, SpeculateOptions } from './options.js';
 import { Pace } from './pace.js';

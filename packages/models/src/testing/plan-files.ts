@@ -6,7 +6,7 @@ import {
   planWeightsFile,
   type TensorToWrite,
 } from '@relufy/checkpoint';
-import { planBuffers } from '../decoder-buffers.js';
+import { planBuffers } from '../decoder/decoder-buffers.js';
 import { applyPlan, type ModelSpec, planConfigFile, planJson, type SparsityPlan } from '../index.js';
 
 export interface PlanTensor {

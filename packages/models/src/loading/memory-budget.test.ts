@@ -1,0 +1,234 @@
+// A memory budget: the bits of the model in memory on every backend and at any number of threads, what is refused in which
+// words, files that change, and what is given back.
+import { appendFile, mkdtemp, readdir, readlink, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { folderFiles } from '@relufy/checkpoint/node';
+import { createWasmBackend } from '@relufy/kernels';
+import { createNativeBackend, nativeAvailability } from '@relufy/native';
+import { type Backend, parseBytes, RelufyError } from '@relufy/tensor';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { convertModel, type LoadOptions, loadModel, type Model, type ModelFiles, planModel } from '../node.js';
+import { planFolder, planTensors } from '../testing/plan-files.js';
+import { randomModel } from '../testing/random-model.js';
+import { sessionBytes } from './memory-budget.js';
+
+const native = nativeAvailability();
+const config = {
+  model_type: 'llama',
+  hidden_size: 64,
+  intermediate_size: 1056,
+  num_hidden_layers: 3,
+  num_attention_heads: 4,
+  vocab_size: 300,
+  max_position_embeddings: 256,
+  hidden_act: 'relu',
+};
+const opt = {
+  model_type: 'opt',
+  hidden_size: 64,
+  ffn_dim: 1056,
+  num_hidden_layers: 3,
+  num_attention_heads: 4,
+  vocab_size: 300,
+  max_position_embeddings: 256,
+  do_layer_norm_before: true,
+  activation_function: 'relu',
+};
+const prompt = Array.from({ length: 40 }, (_, i) => (i * 37) % 300);
+const short = { contextLength: 64 };
+
+let folder: string;
+const made = new Map<string, string>();
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'relufy-budget-'));
+  for (const [name, of] of Object.entries({ config, opt }))
+    for (const dtype of ['int8', 'bf16'] as const) {
+      const out = join(folder, `${name}-${dtype}`);
+      await convertModel(await randomModel(of), out, { dtype, layout: 'packed' });
+      made.set(`${name} ${dtype}`, out);
+    }
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** The least budget of a converted model, or, with `more`, what also holds so many further neurons. */
+async function budgetOf(
+  source: string,
+  more = 0,
+  options: LoadOptions & { plan?: ModelFiles } = short,
+): Promise<number> {
+  const plan = await planModel(await folderFiles(source), { ...options, memoryBudget: 1e15 } as object);
+  try {
+    return sessionBytes(plan.build(plan.spec.intermediateSize + more), plan.limits) + 1024;
+  } finally {
+    await plan.close();
+  }
+}
+
+const backends: Readonly<Record<string, (() => Promise<Backend>) | 'reference'>> = {
+  reference: 'reference',
+  ...Object.fromEntries(
+    [1, 2, 3].map((threads) => [`wasm ${threads}`, () => createWasmBackend({ threads, everyThread: true })]),
+  ),
+  'wasm alone': () => createWasmBackend({ sharedMemory: false }),
+  ...(native.available &&
+    Object.fromEntries(
+      [1, 2, 3].map((threads) => [`native ${threads}`, () => createNativeBackend({ threads, everyThread: true })]),
+    )),
+};
+
+/** Logits of a prompt, and what is written after it. */
+async function answer(model: Model, ids = prompt) {
+  const { logits } = await model.forward(ids, { logits: 'all' });
+  const { tokenIds } = await model.generate(ids, { maxNewTokens: ids.length / 5, temperature: 0, stopTokenIds: [] })
+    .result;
+  return { logits, tokenIds };
+}
+
+for (const [name, create] of Object.entries(backends))
+  test(`${name}: a budget that evicts gives the bits of the model in memory`, async () => {
+    const backend = create === 'reference' ? create : await create();
+    // the reference is slow
+    const ids = create === 'reference' ? prompt.slice(0, 10) : prompt;
+    for (const [of, source] of made) {
+      const isBoth = of === 'config int8' || of === 'opt bf16';
+      if (create === 'reference' ? of !== 'config int8' : !isBoth) continue;
+      const options = { ...short, backend };
+      const expected = await loadModel(source, options).then(async (model) => {
+        await using held = model;
+        return await answer(held, ids);
+      });
+      await using model = await loadModel(source, { ...options, memoryBudget: await budgetOf(source, 100) });
+      expect(await answer(model, ids)).toEqual(expected);
+      const { neurons } = model.stats();
+      if (neurons === undefined) throw new Error(`${of}: no neurons stay in the file`);
+      expect(neurons.slots).toBeLessThan(neurons.neurons / 2);
+      expect(neurons.read).toBeGreaterThan(neurons.slots);
+      expect(neurons.hitShare).toBeGreaterThan(0);
+      expect(neurons.hitShare).toBeLessThan(1);
+      model.resetStats();
+      expect(model.stats().neurons?.read).toBe(0);
+    }
+    if (typeof backend !== 'string') await backend.dispose();
+  });
+
+test('bundled rows give the same bits, in memory and within a budget, and hold the same numbers', async () => {
+  const source = join(folder, 'bundled');
+  await convertModel(await randomModel(config), source, { dtype: 'int8', bundle: true });
+  const plain = await loadModel(made.get('config int8') as string, { ...short, backend: 'wasm', threads: 1 });
+  await using expectedOf = plain;
+  const expected = await answer(expectedOf);
+  for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const)
+    for (const memoryBudget of ['1GB', await budgetOf(source, 100)]) {
+      await using model = await loadModel(source, { ...short, backend, threads: 2, memoryBudget });
+      expect(model.stats().neurons === undefined).toBe(memoryBudget === '1GB');
+      const found = await answer(model);
+      if (backend === 'wasm') expect(found).toEqual(expected);
+      else expect(found.tokenIds).toEqual(expected.tokenIds);
+    }
+  const refused = convertModel(await randomModel(opt), join(folder, 'refused'), { dtype: 'int8', bundle: true });
+  expect((await failure(refused)).message).toContain('only those of down');
+});
+
+test('a predictor leaves the rows of the gate in the file too', async () => {
+  const plan = { method: 'test', predictor: { rank: [4, 4, 4] } };
+  const files = await randomModel(config);
+  const spec = (await planModel(files)).spec;
+  const unit = (index: number) => Math.sin(index * 12.9898) * 0.5;
+  const tensors = planTensors(spec, plan, (buffer, index) => (buffer.endsWith('threshold') ? 0 : unit(index)));
+  const planned = await planFolder(plan, tensors);
+  const out = join(folder, 'predicted');
+  await convertModel(files, out, { dtype: 'int8', plan: planned, bundle: true });
+  const options = { ...short, backend: 'wasm', threads: 1, plan: planned } as const;
+  await using whole = await loadModel(out, options);
+  const expected = await answer(whole);
+  await using model = await loadModel(out, {
+    ...options,
+    memoryBudget: await budgetOf(out, 50, { ...short, plan: planned }),
+  });
+  expect(await answer(model)).toEqual(expected);
+  const { rowsRead = 0, read = 1 } = model.stats().neurons ?? {};
+  expect(rowsRead / read).toBe(3);
+});
+
+async function failure(work: Promise<unknown>): Promise<RelufyError> {
+  const error = await work.catch((thrown: unknown) => thrown);
+  expect(RelufyError.is(error), String(error)).toBe(true);
+  return error as RelufyError;
+}
+
+test('what cannot keep to a budget is refused, with what helps', async () => {
+  const source = made.get('config int8') as string;
+  const load = (from: Parameters<typeof loadModel>[0], options: LoadOptions) =>
+    failure(loadModel(from, { ...short, backend: 'wasm', ...options }));
+  expect((await load(source, { memoryBudget: 'much' })).message).toContain('expected bytes, or a size such as 600MB');
+  const small = await load(source, { memoryBudget: '2MB' });
+  expect(small.message).toMatch(/memoryBudget: expected at least \d+MB: all but the neurons.*got 2MB\./);
+  // the budget that it names works
+  const named = /at least (\d+MB)/.exec(small.message)?.[1] as string;
+  await (await loadModel(source, { ...short, backend: 'wasm', memoryBudget: named })).dispose();
+  const random = await randomModel(config);
+  expect((await load(random, { memoryBudget: '2MB' })).message).toContain('relufy convert MODEL --dtype int8');
+  const silu = await randomModel({ ...config, hidden_act: 'silu' });
+  expect((await load(silu, { memoryBudget: '2MB' })).message).toContain('every token needs every neuron');
+  expect((await load(source, { memoryBudget: '2MB', sparsity: 'dense' })).message).toContain('sparsity "exact"');
+  await using whole = await loadModel(source, { ...short, backend: 'wasm', memoryBudget: '1GB' });
+  expect(whole.stats().neurons).toBeUndefined();
+  await using model = await loadModel(source, { ...short, backend: 'wasm', memoryBudget: await budgetOf(source) });
+  const dense = model.generate(prompt, { maxNewTokens: 2, sparsity: 'dense' }).result;
+  expect((await failure(dense)).message).toContain('expected exact for a model that was loaded with a memoryBudget');
+});
+
+const able = ['reference', 'wasm', ...(native.available ? (['native'] as const) : [])] as const;
+for (const backend of able)
+  test(`${backend}: a file that changes ends the step with an error, and its descriptors go with the model`, async () => {
+    const original = made.get('opt int8') as string;
+    const memoryBudget = await budgetOf(original, 10);
+    for (const harm of ['append', 'truncate'] as const) {
+      const source = join(folder, `${backend}-${harm}`);
+      await convertModel(await randomModel(opt), source, { dtype: 'int8' });
+      const file = join(source, 'model.safetensors');
+      const model = await loadModel(source, { ...short, backend, memoryBudget });
+      const { logits } = await model.forward(prompt.slice(0, 4));
+      expect(logits.every(Number.isFinite)).toBe(true);
+      if (harm === 'append') await appendFile(file, 'more');
+      else await truncate(file, 4096);
+      const error = await failure(model.forward(prompt));
+      expect(error.code).toBe('io');
+      expect(error.message).toContain(file);
+      await failure(model.forward(prompt)); // and the one after it
+      await model.dispose();
+      expect(await openFiles(file)).toBe(0);
+    }
+  });
+
+/** How often this process has a file open; 0 where the system does not say. */
+async function openFiles(path: string): Promise<number> {
+  if (process.platform !== 'linux') return 0;
+  const names = await readdir('/proc/self/fd');
+  const links = await Promise.all(names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')));
+  return links.filter((link) => link === path).length;
+}
+
+test('sizes as people write them', () => {
+  expect(['600MB', '1.5 GiB', '10k', '4096', '2mi'].map(parseBytes)).toEqual([
+    600e6,
+    1.5 * 2 ** 30,
+    10_000,
+    4096,
+    2 ** 21,
+  ]);
+  expect(['', '0', '-1', '5 apples', 'GB'].map(parseBytes)).toEqual(Array.from({ length: 5 }, () => undefined));
+});
+
+test('what a session is said to take is what it takes', async () => {
+  const source = made.get('config int8') as string;
+  const memoryBudget = await budgetOf(source, 500);
+  const plan = await planModel(await folderFiles(source), { ...short, memoryBudget });
+  const said = sessionBytes(plan.decoder, plan.limits);
+  await plan.close();
+  await using model = await loadModel(source, { ...short, backend: 'wasm', threads: 2, memoryBudget });
+  await answer(model);
+  expect(said).toBeLessThanOrEqual(memoryBudget);
+  expect(model.memoryBytes).toBeLessThanOrEqual(memoryBudget);
+});
