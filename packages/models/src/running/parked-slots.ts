@@ -94,8 +94,9 @@ export class ParkedSlots {
   }
 }
 
-export function commonPrefix(a: readonly number[], b: readonly number[]): number {
-  let n = 0;
+/** Of two lists whose first `from` are known to be equal. */
+export function commonPrefix(a: readonly number[], b: readonly number[], from = 0): number {
+  let n = from;
   while (n < a.length && n < b.length && a[n] === b[n]) n++;
   return n;
 }

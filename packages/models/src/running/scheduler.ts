@@ -3,18 +3,18 @@
 // sequence is the same with nobody beside it.
 //
 // A step holds one row of every sequence that decodes and, after them, parts of the prompts that came in, in equal shares:
-// as many rows as let a step take about twice the time of one without them, by what steps took so far. An answer beside
-// them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text. The last ids of
+// as many rows as let a step take about twice the time of one without them, by what steps of as many rows took (step-budget.ts).
+// An answer beside them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text. The last ids of
 // a sequence may be guesses, which a step computes like a prompt and answers like tokens (speculation/).
 // Does not own slots (slot-claims.ts), a step (steps.ts) or the choice of tokens (generate.ts).
 import type { StepLimits } from '@relufy/tensor';
 import { type ReuseOptions, type StepSpan, stepSpans } from '../sparsity/reuse.js';
 import { commonPrefix } from './parked-slots.js';
-import { runningMean } from './running-mean.js';
 import type { SlotClaims, Stopped } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
 import type { ReadTogether, StepStatistics, TokenCost } from './statistics.js';
 import { type Advanced, type AdvanceOptions, activityOf } from './step-activity.js';
+import { StepBudget } from './step-budget.js';
 import type { Row, StepParts, Steps } from './steps.js';
 
 /** What is special about the ids of one `advance`. */
@@ -51,7 +51,7 @@ export interface Lane {
   readonly isAlone: boolean;
   /** Guesses that fit into a step. */
   readonly mostDrafted: number;
-  /** How many of these ids its slot holds. */
+  /** How many of these ids its slot holds. The same list as before is one that has grown at its end. */
   computed(ids: readonly number[]): number;
   /** Keeps the slot and lets the steps of others go on: the next `advance` will take its time. What it was given is gone. */
   rest(): void;
@@ -99,20 +99,6 @@ interface Part {
   readonly to: number;
 }
 
-/** A step with rows of prompts may take so many times as long as one without. */
-const stretch = 2;
-/** Rows of prompts beside answers, as long as it is not known what one costs. */
-const firstPromptRows = 8;
-
-/** What steps took so far, in ms: 0 is not known yet. */
-interface Pace {
-  /** A step without rows of prompts, and of how many lanes the last one was. */
-  decode: number;
-  lanes: number;
-  /** What a row of a prompt adds to it. */
-  promptRow: number;
-}
-
 export class Scheduler {
   readonly #steps: Steps;
   readonly #claims: SlotClaims;
@@ -128,9 +114,7 @@ export class Scheduler {
   readonly #choosing = new Set<Lane>();
   #chosen: () => void = () => {};
   #running = false;
-  readonly #pace: Pace = { decode: 0, lanes: 0, promptRow: 0 };
-  /** The last step had rows of prompts. */
-  #hadPrompts = false;
+  readonly #budget = new StepBudget();
 
   /** `total`: counts what all lanes cost together. */
   constructor(
@@ -156,6 +140,8 @@ export class Scheduler {
   open(parts: LaneParts): Lane {
     let slot: number | undefined;
     let prompt: number | undefined;
+    // of a list that grows, what was compared before need not be compared again
+    let compared: { readonly ids: readonly number[]; readonly equal: number } | undefined;
     const { maxRows, maxOutputs } = this.#limits;
     const open = this.#open;
     const lane: Lane = {
@@ -164,7 +150,13 @@ export class Scheduler {
       },
       // a row is left for the id before them, and one for prompts
       mostDrafted: Math.min(maxRows, maxOutputs) - 2,
-      computed: (ids) => (slot === undefined ? 0 : commonPrefix(this.#cache.ids(slot), ids)),
+      computed: (ids) => {
+        if (slot === undefined) return 0;
+        const from = compared?.ids === ids ? Math.min(compared.equal, this.#cache.length(slot)) : 0;
+        const equal = commonPrefix(this.#cache.ids(slot), ids, from);
+        compared = { ids, equal };
+        return equal;
+      },
       rest: () => this.#hasChosen(lane),
       advance: async (ids, request = {}) => {
         prompt ??= ids.length;
@@ -183,6 +175,7 @@ export class Scheduler {
         if (slot !== undefined && parts.reuse) this.#cache.truncate(slot, prompt as number);
         if (slot !== undefined) this.#claims.release([slot]);
         slot = undefined;
+        compared = undefined;
         this.#hasChosen(lane);
       },
     };
@@ -262,7 +255,7 @@ export class Scheduler {
       parts.push({ asking, from: asking.cached, to: asking.ids.length });
     }
     let outputs = maxOutputs - decoding;
-    let rows = decoding === 0 ? maxRows : Math.min(maxRows - decoding, this.#promptRows(decoding));
+    let rows = decoding === 0 ? maxRows : Math.min(maxRows - decoding, this.#budget.promptRows(decoding));
     for (const [i, asking] of prompts.entries()) {
       const from = this.#cache.length(asking.slot);
       let to = Math.min(asking.ids.length, from + Math.ceil(rows / (prompts.length - i)));
@@ -271,14 +264,6 @@ export class Scheduler {
       rows -= to - from;
     }
     return parts;
-  }
-
-  /** Rows of prompts beside so many answers; none now and then, to see what a step takes without. */
-  #promptRows(decoding: number): number {
-    const { decode, lanes, promptRow } = this.#pace;
-    if (decoding !== lanes && this.#hadPrompts) return 0;
-    if (decode === 0 || promptRow === 0) return firstPromptRows;
-    return Math.max(1, Math.round(((stretch - 1) * decode) / promptRow));
   }
 
   async #compute(parts: readonly Part[]): Promise<void> {
@@ -298,7 +283,7 @@ export class Scheduler {
     const { logits, costs, neurons, together, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
     const vocabSize = logits.length / Math.max(1, outputRows.length);
     const isUsual = parts.every(({ asking }) => asking.drafted === 0 && !asking.isDraft);
-    if (isUsual) this.#measure(ms, decoding, rows.length - decoding);
+    if (isUsual) this.#budget.took(ms, decoding, rows.length - decoding);
     const total = this.#total();
     const share = ms / rows.length;
     if (rows.length > decoding) total.prefill(rows.length - decoding, share * (rows.length - decoding));
@@ -329,17 +314,6 @@ export class Scheduler {
       this.#answer(asking, { rows: answers, costs: own, ms: ownMs, ...(together && { together }) });
     }
     await this.#allChosen();
-  }
-
-  #measure(ms: number, decoding: number, promptRows: number): void {
-    const pace = this.#pace;
-    this.#hadPrompts = promptRows > 0;
-    if (promptRows === 0) {
-      pace.decode = decoding === pace.lanes ? runningMean(pace.decode, ms) : ms;
-      pace.lanes = decoding;
-    } else if (decoding === 0) pace.promptRow ||= ms / promptRows;
-    else if (pace.decode > 0)
-      pace.promptRow = runningMean(pace.promptRow, Math.max(0.01, ms - pace.decode) / promptRows);
   }
 
   #answer(asking: Asking, step: LaneStep | undefined): void {
