@@ -1,8 +1,8 @@
-// What a server gives to several people at once: the model behind a socket, streams of chats by 1 to 16 clients, numbers of
-// clients, interleaved. Counts tokens a second of all, the time to the first one, and what a stream waits between two.
-// Does not own the server (@relufy/server); its clients run in this process, on the thread that serves.
-import type { Model } from '@relufy/models';
-import { createHandler, listen } from '@relufy/server';
+// What a server gives to several people at once: streams of chats by 1 to 16 clients over HTTP, numbers of clients interleaved.
+// Counts tokens a second of all, the time to the first one, and what a stream waits between two. Any server that
+// speaks OpenAI's chat completions will do.
+// Does not own starting one (serve-process.ts).
+import { RelufyError, show } from '@relufy/tensor';
 import { summary } from './measure.js';
 
 export interface ServeResult {
@@ -18,6 +18,23 @@ export interface ServeResult {
   readonly betweenP99Ms: number;
 }
 
+/** Where to ask: the URL of the server, with or without /v1. */
+export interface Served {
+  readonly url: string;
+  readonly apiKey?: string;
+  /** Default: the first one that it names. */
+  readonly model?: string;
+}
+
+export interface ServeOptions {
+  /** Of each stream. Default 64. */
+  readonly tokens?: number;
+  /** For each number of streams. Default 20. */
+  readonly seconds?: number;
+  /** At least. Default 3. */
+  readonly rounds?: number;
+}
+
 const questions = [
   'Name three birds and say what they eat.',
   'What is the sea made of?',
@@ -29,35 +46,43 @@ const questions = [
   'Describe a market in the morning.',
 ];
 
-/** The model is the caller's; the server is closed, and leaves it as it is. */
+/** @throws RelufyError `io` for a server that does not answer as one should. */
 export async function benchServe(
-  model: Model,
+  served: Served,
   counts: readonly number[],
-  { tokens = 64, seconds = 20 } = {},
+  { tokens = 64, seconds = 20, rounds: least = 3 }: ServeOptions = {},
 ): Promise<readonly ServeResult[]> {
-  const handler = createHandler({ models: [{ id: 'model', load: async () => kept(model) }], queue: 1000 });
-  const server = await listen(handler, { port: 0 });
-  try {
-    const rounds = new Map(counts.map((count) => [count, [] as Round[]]));
-    for (const count of counts) await round(server.url, count, 8, 0);
-    const end = performance.now() + seconds * 1000 * counts.length;
-    for (let n = 1; n <= 3 || performance.now() < end; n++)
-      for (const count of counts) rounds.get(count)?.push(await round(server.url, count, tokens, n));
-    return [...rounds].map(([streams, all]) => resultOf(streams, all));
-  } finally {
-    await server.close(1000);
-  }
+  const client = await connect(served);
+  const rounds = new Map(counts.map((count) => [count, [] as Round[]]));
+  for (const count of counts) await round(client, count, 8, 0);
+  const end = performance.now() + seconds * 1000 * counts.length;
+  for (let n = 1; n <= least || performance.now() < end; n++)
+    for (const count of counts) rounds.get(count)?.push(await round(client, count, tokens, n));
+  return [...rounds].map(([streams, all]) => resultOf(streams, all));
 }
 
-/** The server disposes its models; this one stays. */
-function kept(model: Model): Model {
-  return new Proxy(model, {
-    get: (target, key) => {
-      if (key === 'dispose') return async () => {};
-      const value: unknown = Reflect.get(target, key, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
+interface Client {
+  readonly base: string;
+  readonly model: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+async function connect({ url, apiKey, model }: Served): Promise<Client> {
+  const base = `${url.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1`;
+  const headers = { 'content-type': 'application/json', ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
+  const response = await fetch(`${base}/models`, { headers }).catch((error: unknown) => {
+    throw new RelufyError('io', `bench serve: expected a server at ${show(url)}, got none. Start \`relufy serve\`.`, {
+      cause: error,
+    });
   });
+  const found = response.ok ? ((await response.json().catch(() => ({}))) as { data?: { id?: string }[] }) : {};
+  const id = model ?? found.data?.[0]?.id;
+  if (!response.ok || id === undefined)
+    throw new RelufyError(
+      'io',
+      `bench serve: ${base}/models: expected a list of models, got status ${response.status}${response.status === 401 ? '. Give --api-key' : ''}.`,
+    );
+  return { base, model: id, headers };
 }
 
 interface Round {
@@ -66,38 +91,57 @@ interface Round {
   readonly between: readonly number[];
 }
 
-async function round(url: string, count: number, tokens: number, n: number): Promise<Round> {
+async function round(client: Client, count: number, tokens: number, n: number): Promise<Round> {
   const start = performance.now();
-  const times = await Promise.all(Array.from({ length: count }, (_, i) => stream(url, tokens, i, n)));
+  const streams = await Promise.all(Array.from({ length: count }, (_, i) => stream(client, tokens, i, n)));
   const spent = performance.now() - start;
-  const heard = times.reduce((sum, { length }) => sum + length, 0);
+  const heard = streams.reduce((sum, { heard: own }) => sum + own, 0);
   return {
     tokensPerSecond: (heard / spent) * 1000,
-    firsts: times.map(([first = spent]) => first),
-    between: times.flatMap((own) => own.slice(1).map((time, i) => time - (own[i] as number))),
+    firsts: streams.map(({ times: [first = spent] }) => first),
+    between: streams.flatMap(({ times }) => times.slice(1).map((time, i) => time - (times[i] as number))),
   };
 }
 
-/** When each token of a stream came, in ms after the request. */
-async function stream(url: string, tokens: number, client: number, n: number): Promise<readonly number[]> {
+interface Heard {
+  /** When each piece of text came, in ms after the request. */
+  readonly times: readonly number[];
+  /** Tokens, as the server counts them: some have no text. */
+  readonly heard: number;
+}
+
+async function stream({ base, model, headers }: Client, tokens: number, client: number, n: number): Promise<Heard> {
   const start = performance.now();
   const content = `${n} ${client}: ${questions[(client + n) % questions.length]}`;
   const asked = { messages: [{ role: 'user', content }], max_tokens: tokens, ignore_eos: true, temperature: 0 };
-  const body = JSON.stringify({ ...asked, stream: true, logprobs: true });
-  const response = await fetch(`${url}/v1/chat/completions`, { method: 'POST', body });
-  if (!response.ok || response.body === null) throw new Error(`internal: the server answered ${response.status}`);
+  const body = JSON.stringify({ model, ...asked, stream: true, stream_options: { include_usage: true } });
+  const response = await fetch(`${base}/chat/completions`, { method: 'POST', headers, body });
+  if (!response.ok || response.body === null)
+    throw new RelufyError(
+      'io',
+      `bench serve: ${base}/chat/completions: expected an answer, got status ${response.status}: ${show((await response.text()).slice(0, 200))}.`,
+    );
   const times: number[] = [];
+  let heard = 0;
   let rest = '';
   for await (const bytes of response.body.pipeThrough(new TextDecoderStream())) {
     const lines = (rest + bytes).split('\n\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      // one log-probability a token, whatever its text
-      const count = line.match(/"token":/g)?.length ?? 0;
-      for (let i = 0; i < count; i++) times.push(performance.now() - start);
+      if (!line.startsWith('data: {')) continue;
+      const { choices = [], usage, error } = JSON.parse(line.slice(6)) as Chunk;
+      if (error) throw new RelufyError('io', `bench serve: the answer broke off: ${show(error)}.`);
+      if (choices.some(({ delta }) => delta?.content)) times.push(performance.now() - start);
+      heard = usage?.completion_tokens ?? heard;
     }
   }
-  return times;
+  return { times, heard: Math.max(heard, times.length) };
+}
+
+interface Chunk {
+  readonly choices?: readonly { readonly delta?: { readonly content?: string | null } }[];
+  readonly usage?: { readonly completion_tokens?: number } | null;
+  readonly error?: unknown;
 }
 
 function resultOf(streams: number, rounds: readonly Round[]): ServeResult {

@@ -14,6 +14,7 @@ import { benchKernels } from '../bench/kernels.js';
 import { parsePlans, plansTable } from '../bench/plans.js';
 import { describeMachine, percent, type Table, toMarkdown } from '../bench/report.js';
 import { benchServe } from '../bench/serve.js';
+import { type ServerProcess, startServer } from '../bench/serve-process.js';
 import { benchSparseDecode, type DensityPoint, parseDensities } from '../bench/sparse-decode.js';
 import { forcedTable, speculatedTable } from '../bench/speculate.js';
 import { formulaTable } from '../bench/speculation-formulas.js';
@@ -37,7 +38,8 @@ Benches:
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
   busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native interleaved
-  serve      relufy serve with smollm2-135m-instruct, or --model: 1, 2, 4, 8 and 16 streams at once
+  serve      a server with smollm2-135m-instruct, or --model, which it starts and ends, or the one at --url: 1, 2, 4, 8 and 16
+             streams at once, tokens a second of all, time to the first token, median and p99 between two
   batch      1 to 16 streams on one model at the same time: SmolLM2 through generate, TinyLlama's shape (0.5 GB) by steps;
              and how long a token takes while a prompt of 2,000 tokens comes in
   speculate  answers of SmolLM2 (or --model) with and without drafts, from the text and by a plan; and a draft model beside
@@ -52,6 +54,7 @@ Examples:
   $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05
   $ relufy bench plans --dtype int8 --plans inputs:0.5,inputs:1,predictor:0.1
   $ relufy bench serve --dtype int4 --threads 2
+  $ relufy bench serve --url http://127.0.0.1:8080 --json
   $ relufy bench speculate --dtype int8 --seconds 5`;
 
 const benches = [
@@ -70,6 +73,7 @@ const benches = [
 /** Of a model of 98 MB that not every installation has, or with gigabytes of weights: asked for by name. */
 const onlyByName: readonly string[] = ['batch', 'serve', 'plans', 'speculate', 'formulas'];
 type Bench = (typeof benches)[number];
+const streamCounts = [1, 2, 4, 8, 16] as const;
 
 interface BenchValues {
   readonly threads?: number;
@@ -81,6 +85,8 @@ interface BenchValues {
   readonly layers: number;
   readonly ffn: 'gated' | 'plain';
   readonly model: string;
+  readonly url?: string;
+  readonly apiKey?: string;
   readonly json?: true;
 }
 
@@ -100,6 +106,8 @@ export function define(command: Command): void {
     .addOption(numeric('--layers <n>', 'with plans: layers of the model', wholeFrom(1)).default(22))
     .addOption(choice('--ffn <kind>', 'with --densities: the kind of FFN', ['gated', 'plain']).default('gated'))
     .option('-m, --model <model>', 'with serve and speculate: the model', packagedModel)
+    .option('--url <url>', 'with serve: a server that runs already, of any software that speaks as OpenAI does')
+    .option('--api-key <key>', 'with --url: its key')
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
     .action(bench);
@@ -304,28 +312,45 @@ async function busyTable({ threads = 2, backend, seconds }: BenchValues, best: s
   }
 }
 
-async function serveTable({ threads, backend, dtype, model: source, seconds }: BenchValues): Promise<Table> {
-  const counts = [1, 2, 4, 8, 16];
-  const options = { backend, slots: 16, contextLength: 512, ...(threads !== undefined && { threads }) };
-  await using model = await loadModel(source, { ...options, ...(dtype !== undefined && { dtype }) });
-  const results = await benchServe(model, counts, { seconds });
-  const alone = results[0]?.tokensPerSecond ?? 0;
-  return {
-    title: `Serving ${model.name}${dtype === undefined ? '' : `, ${dtype}`}`,
-    note: 'Streams of 64 tokens over HTTP, greedy, other questions in every round; numbers of streams interleaved, clients on the thread that serves. First: to the first token. Between: two tokens of a stream.',
-    columns: ['streams', 'tokens/s', 'over one', 'spread', 'first ms', 'first p90', 'between ms', 'between p99'],
-    rows: results.map((result) => [
-      result.streams,
-      result.tokensPerSecond.toFixed(1),
-      (result.tokensPerSecond / alone).toFixed(2),
-      percent(result.spread),
-      result.firstTokenMs.toFixed(0),
-      result.firstTokenP90Ms.toFixed(0),
-      result.betweenMs.toFixed(1),
-      result.betweenP99Ms.toFixed(1),
-    ]),
-  };
+async function serveTable(values: BenchValues): Promise<Table> {
+  const { url, apiKey, dtype, seconds } = values;
+  const server = url === undefined ? await startServer(thisProgram(), serveArguments(values)) : undefined;
+  try {
+    const results = await benchServe(
+      { url: url ?? (server as ServerProcess).url, ...(apiKey && { apiKey }) },
+      streamCounts,
+      {
+        seconds,
+      },
+    );
+    const alone = results[0]?.tokensPerSecond ?? 0;
+    return {
+      title: `Serving ${url ?? values.model}${url !== undefined || dtype === undefined ? '' : `, ${dtype}`}`,
+      note: 'Streams of 64 tokens over HTTP, greedy, other questions in every round; numbers of streams interleaved, clients in a process of their own. First: to the first token. Between: two tokens of a stream.',
+      columns: ['streams', 'tokens/s', 'over one', 'spread', 'first ms', 'first p90', 'between ms', 'between p99'],
+      rows: results.map((result) => [
+        result.streams,
+        result.tokensPerSecond.toFixed(1),
+        (result.tokensPerSecond / alone).toFixed(2),
+        percent(result.spread),
+        result.firstTokenMs.toFixed(0),
+        result.firstTokenP90Ms.toFixed(0),
+        result.betweenMs.toFixed(1),
+        result.betweenP99Ms.toFixed(1),
+      ]),
+    };
+  } finally {
+    await server?.close();
+  }
 }
+
+const thisProgram = (): readonly [string, string] => [process.execPath, process.argv[1] as string];
+
+const serveArguments = ({ threads, backend, dtype, model }: BenchValues): readonly string[] => [
+  ...[model, '--slots', '16', '--context-length', '512', '--backend', backend],
+  ...(threads === undefined ? [] : ['--threads', `${threads}`]),
+  ...(dtype === undefined ? [] : ['--dtype', dtype]),
+];
 
 async function formulasTable({ threads, backend }: BenchValues): Promise<Table> {
   await using model = await loadModel('llama-tales', { backend, ...(threads !== undefined && { threads }) });
@@ -354,8 +379,6 @@ async function speculateTables(
   tables.push(await forcedTable(backend, dtype ?? 'int8', seconds));
   return tables;
 }
-
-const streamCounts = [1, 2, 4, 8, 16] as const;
 
 async function batchTables(
   backend: Backend,
