@@ -77,6 +77,21 @@ test('files that comments name exist', () => {
   expect(lost).toEqual([]);
 });
 
+test('every package has a README: what it is, how to install it, lines that run, where to read on', () => {
+  const wanted: readonly (readonly [string, RegExp])[] = [
+    ['its name', /^# \S/],
+    ['a sentence on what it is', /^# .*\n\n[A-Z]/],
+    ['npm install', /npm install (relufy|@relufy\/)/],
+    ['code', /^```(ts|js|tsx|sh)$/m],
+    ['a link to the documentation', /\]\(\.\.\/\.\.\/(docs\/|ARCHITECTURE\.md)/],
+  ];
+  const lacking = packages.flatMap(({ folder }) => {
+    const readme = read(`${folder}/README.md`);
+    return wanted.filter(([, pattern]) => !pattern.test(readme)).map(([what]) => `${folder}: ${what}`);
+  });
+  expect(lacking).toEqual([]);
+});
+
 test('README.md has a line for every package', () => {
   const readme = read('README.md');
   expect(
