@@ -1,9 +1,8 @@
 // Sparse decode of feed-forward layers (2048 -> 5632 -> 2048): up as gemvRows, down as axpyRows, a fresh random set of
 // neurons for every layer and step, at several densities; beside them the dense products over the same weights.
 // Times are compared with the time that the bytes read take at the streaming bandwidth of the same run.
-// `node bench/sparse.mjs [--threads=2] [--dtypes=int8,int4] [--densities=1,5,10,20,50,100]`
-import { rowBytes } from '@relufy/tensor';
-import { createNativeBackend, streamBandwidth } from '../dist/index.js';
+// `node tools/bench/sparse.mjs [--threads=2] [--dtypes=int8,int4] [--densities=1,5,10,20,50,100]`
+import { rowBytes } from '../../packages/tensor/dist/index.js';
 import {
   checkClose,
   design,
@@ -11,6 +10,7 @@ import {
   fillRandom,
   leastTimes,
   numbers,
+  onlyBackend,
   option,
   printMachine,
   threads,
@@ -22,7 +22,7 @@ const limits = { maxRows: 1, maxOutputs: 1 };
 const step = { rows: 1, outputs: 1 };
 const densities = option('densities', '1,5,10,20,50,100').split(',').map(Number);
 
-const backend = await createNativeBackend({ threads });
+const { backend, bandwidth } = await onlyBackend({ threads });
 printMachine('sparse feed-forward decode', backend);
 for (const dtype of dtypes) {
   const neuronBytes = rowBytes(dtype, hidden);
@@ -50,7 +50,7 @@ for (const dtype of dtypes) {
       axpyRows: async () => of(last, 'axpyRows'),
       dense: async () => of(await runDense.profile(step), 'gemvRows', 'axpyRows'),
       stream: async () => {
-        stream = Math.max(stream, await streamBandwidth(backend, 2 ** 28));
+        stream = Math.max(stream, await bandwidth(2 ** 28));
         return [0];
       },
     });

@@ -1,6 +1,7 @@
-// What the benchmarks share: the state of the machine, sessions full of seeded numbers, alternated rounds.
+// What the benchmarks of kernels share: the backend, the state of the machine, sessions full of seeded numbers, interleaved rounds.
+// Does not own what is timed, nor products and their checks (products.mjs).
 import os from 'node:os';
-import { f32ToBf16, ProgramBuilder, quantizeRow, rowBytes } from '@relufy/tensor';
+import { f32ToBf16, ProgramBuilder, quantizeRow, rowBytes } from '../../packages/tensor/dist/index.js';
 
 const option = (name, otherwise) =>
   process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise;
@@ -8,8 +9,37 @@ const option = (name, otherwise) =>
 export const threads = Number(option('threads', 2));
 export const rounds = Number(option('rounds', 7));
 export const dtypes = option('dtypes', 'f32,bf16,int8,int4').split(',');
-export const withWasm = process.argv.includes('--wasm');
 export { option };
+
+/** Names of backends, those of --backend. */
+export const backendNames = (otherwise = 'native') => option('backend', otherwise).split(',');
+
+/** A backend by its name, with a measure of the bandwidth that it streams at. */
+export async function openBackend(name, options) {
+  const native = name === 'native';
+  const made = await (native
+    ? import('../../packages/native/dist/index.js')
+    : import('../../packages/kernels/dist/node.js'));
+  const backend = await (native ? made.createNativeBackend(options) : made.createWasmBackend(options));
+  return { backend, bandwidth: (bytes) => made.streamBandwidth(backend, bytes) };
+}
+
+/** The only backend of a benchmark that takes one at a time. */
+export const onlyBackend = (options, otherwise) => openBackend(backendNames(otherwise)[0], options);
+
+export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+
+/** The least processor time of a few runs, in ms: on one thread, what another program does meanwhile is not counted. */
+export async function processorTime(run, count = rounds) {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < count; round++) {
+    const before = process.cpuUsage();
+    await run();
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, (user + system) / 1000);
+  }
+  return least;
+}
 
 export function printMachine(title, backend) {
   const [cpu] = os.cpus();

@@ -1,12 +1,11 @@
 // Each product kernel on weights that stay in cache, one thread: what the arithmetic alone can do, in GB/s of weights
-// (one row) and GFLOP/s (many). `node bench/kernels.mjs [--threads=1] [--rows=1,8,128,512]`
-import { rowBytes } from '@relufy/tensor';
-import { createNativeBackend } from '../dist/index.js';
-import { design, dtypes, fillRandom, leastTimes, option, printMachine } from './measure.mjs';
+// (one row) and GFLOP/s (many). `node tools/bench/kernels.mjs [--threads=1] [--rows=1,8,128,512]`
+import { rowBytes } from '../../packages/tensor/dist/index.js';
+import { design, dtypes, fillRandom, leastTimes, onlyBackend, option, printMachine } from './measure.mjs';
 import { checkLinear, quantized } from './products.mjs';
 
 const [width, wide] = [Number(option('in', 1024)), Number(option('out', 512))];
-const backend = await createNativeBackend({ threads: Number(option('threads', 1)) });
+const { backend } = await onlyBackend({ threads: Number(option('threads', 1)) });
 printMachine(`kernels in cache: ${width} -> ${wide}`, backend);
 for (const rows of option('rows', '1,2,4,8,16,128,512').split(',').map(Number)) {
   const line = [];

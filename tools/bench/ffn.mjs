@@ -1,27 +1,26 @@
 // A feed-forward block at one row, sparse against dense, with a fresh random active set for every token, over weights
 // far larger than the caches. Gated: gate dense, the rows of up and down active only. Plain: up dense, down active only.
 // Both run the same weights, and their outputs are compared bit for bit before anything is timed.
-// `node bench/ffn.mjs [--threads=2] [--dtype=bf16] [--hidden=2048] [--ffn=8192] [--rounds=8]`
-import { createWasmBackend } from '../dist/node.js';
-import { argument, design, fillRandom, leastTimes, numbers, printMachine, threads } from './measure.mjs';
+// `node tools/bench/ffn.mjs [--threads=2] [--dtype=bf16] [--hidden=2048] [--ffn=8192] [--rounds=8]`
+import { design, fillRandom, leastTimes, numbers, onlyBackend, option, printMachine, threads } from './measure.mjs';
 
-const hidden = Number(argument('hidden', 2048));
-const ffn = Number(argument('ffn', 8192));
-const rounds = Number(argument('rounds', 8));
-const densities = argument('densities', '0.05,0.1,0.2,0.3,0.5,0.7,0.9,1').split(',').map(Number);
+const hidden = Number(option('hidden', 2048));
+const ffn = Number(option('ffn', 8192));
+const rounds = Number(option('rounds', 8));
+const densities = option('densities', '0.05,0.1,0.2,0.3,0.5,0.7,0.9,1').split(',').map(Number);
 const limits = { maxRows: 1, maxOutputs: 1 };
 const step = { rows: 1, outputs: 1 };
 
-printMachine(`feed-forward block, hidden ${hidden}, ffn ${ffn}`);
-const backend = await createWasmBackend({ threads });
-for (const dtype of argument('dtype', 'f32,bf16').split(','))
+const { backend } = await onlyBackend({ threads }, 'wasm');
+printMachine(`feed-forward block, hidden ${hidden}, ffn ${ffn}`, backend);
+for (const dtype of option('dtype', 'f32,bf16').split(','))
   for (const gated of [true, false]) {
     const matrices = gated ? 3 : 2;
     const layerBytes = matrices * hidden * ffn * (dtype === 'f32' ? 4 : 2);
     const layers = Math.ceil(768e6 / layerBytes);
     const { decls, sparse, dense } = programs(dtype, gated, layers);
     const session = await backend.createSession(decls, limits);
-    for (const [i, { name }] of decls.entries()) fillRandom(session.view(name), i + 1, 0.1);
+    for (const [i, { name }] of decls.entries()) fillRandom(session.view(name), i + 1, { scale: 0.1 });
     const runs = { dense: session.load(dense), sparse: session.load(sparse) };
     const next = numbers(7);
     const draw = (density) => {

@@ -1,16 +1,15 @@
 // Sparse products of several rows: their share of the dense product's time, by number of rows and density. One thread,
 // by CPU time, so that a busy machine does not matter. The break-evens of assembly/sparse.ts come from here.
-// `node bench/rows.mjs [--in=2048] [--out=4096] [--rows=1,2,4,8,16,32,128]`
-import { createWasmBackend } from '../dist/node.js';
-import { argument, design, fillRandom, numbers, printMachine } from './measure.mjs';
+// `node tools/bench/sparse-rows.mjs [--in=2048] [--out=4096] [--rows=1,2,4,8,16,32,128]`
+import { design, fillRandom, numbers, onlyBackend, option, printMachine, processorTime } from './measure.mjs';
 
-const inWidth = Number(argument('in', 2048));
-const neurons = Number(argument('out', 4096));
-const rowCounts = argument('rows', '1,2,4,8,16,32,128').split(',').map(Number);
+const inWidth = Number(option('in', 2048));
+const neurons = Number(option('out', 4096));
+const rowCounts = option('rows', '1,2,4,8,16,32,128').split(',').map(Number);
 const limits = { maxRows: Math.max(...rowCounts), maxOutputs: 1 };
 
-printMachine('sparse products of several rows, one thread');
-const backend = await createWasmBackend({ sharedMemory: false });
+const { backend } = await onlyBackend({ threads: 1 }, 'wasm');
+printMachine('sparse products of several rows, one thread', backend);
 for (const dtype of ['f32', 'bf16'])
   for (const op of ['gemvRows', 'axpyRows']) {
     const transposed = op === 'axpyRows';
@@ -33,11 +32,11 @@ for (const dtype of ['f32', 'bf16'])
       sessions[name] = { session, loaded: session.load(program) };
     }
     for (const rows of rowCounts) {
-      const all = await cpuTime(() => sessions.dense.loaded.run({ rows, outputs: 0 }));
+      const all = await processorTime(() => sessions.dense.loaded.run({ rows, outputs: 0 }));
       const shares = [];
       for (const density of [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9, 1]) {
         drawLists(sessions.sparse.session, rows, density);
-        const some = await cpuTime(() => sessions.sparse.loaded.run({ rows, outputs: 0 }));
+        const some = await processorTime(() => sessions.sparse.loaded.run({ rows, outputs: 0 }));
         shares.push(`${density}: ${(some / all).toFixed(2)}`);
       }
       console.log(`${dtype} ${op}, ${rows} rows, dense ${all.toFixed(1)} ms: ${shares.join('  ')}`);
@@ -45,17 +44,6 @@ for (const dtype of ['f32', 'bf16'])
     for (const { session } of Object.values(sessions)) await session.dispose();
   }
 await backend.dispose();
-
-async function cpuTime(run) {
-  let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 5; round++) {
-    const before = process.cpuUsage();
-    await run();
-    const { user, system } = process.cpuUsage(before);
-    least = Math.min(least, (user + system) / 1000);
-  }
-  return least;
-}
 
 function drawLists(session, rows, density) {
   const [active, count] = [session.view('active'), session.view('count')];

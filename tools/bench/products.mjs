@@ -1,5 +1,5 @@
 // What benchmarks of products share: the quantised input of block formats, and a check of a few outputs in f64.
-import { bf16ToF32, dequantizeRow, rowBytes } from '@relufy/tensor';
+import { bf16ToF32, dequantizeRow, rowBytes } from '../../packages/tensor/dist/index.js';
 import { checkClose } from './measure.mjs';
 
 /** Appends `quantize` where a weight wants it; gives the operands of x. */

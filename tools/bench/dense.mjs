@@ -1,8 +1,17 @@
 // Dense decode: one row over about 1 GB of weights, in GB/s and as a share of the streaming bandwidth measured in the
-// same rounds. `node bench/dense.mjs [--threads=2] [--dtypes=f32,bf16,int8,int4] [--wasm]`
-import { rowBytes } from '@relufy/tensor';
-import { createNativeBackend, streamBandwidth } from '../dist/index.js';
-import { design, dtypes, fillRandom, leastTimes, option, printMachine, threads, withWasm } from './measure.mjs';
+// same rounds. `node tools/bench/dense.mjs [--threads=2] [--dtypes=f32,bf16,int8,int4] [--backend=native,wasm]`
+import { rowBytes } from '../../packages/tensor/dist/index.js';
+import {
+  backendNames,
+  design,
+  dtypes,
+  fillRandom,
+  leastTimes,
+  openBackend,
+  option,
+  printMachine,
+  threads,
+} from './measure.mjs';
 import { checkLinear, quantized } from './products.mjs';
 
 const width = 2048;
@@ -12,9 +21,9 @@ const limits = { maxRows: 1, maxOutputs: 1 };
 const step = { rows: 1, outputs: 1 };
 const total = Number(option('gb', 1)) * 1e9;
 
-const native = await createNativeBackend({ threads });
-const wasm = withWasm ? await (await import('../../kernels/dist/node.js')).createWasmBackend({ threads }) : undefined;
-printMachine('dense decode', native);
+const opened = await Promise.all(backendNames().map((name) => openBackend(name, { threads })));
+const [{ backend: first, bandwidth }] = opened;
+printMachine('dense decode', first);
 for (const dtype of dtypes)
   for (const transposed of option('transposed', 'no,yes')
     .split(',')
@@ -33,8 +42,8 @@ for (const dtype of dtypes)
     });
     const cases = {};
     const sessions = [];
-    for (const backend of [native, wasm]) {
-      if (!backend?.weightDTypes.includes(dtype)) continue;
+    for (const { backend } of opened) {
+      if (!backend.weightDTypes.includes(dtype)) continue;
       const session = await backend.createSession(decls, limits);
       for (const [i, { name }] of decls.entries())
         fillRandom(session.view(name), i + 1, { dtype: name.startsWith('w') ? dtype : 'f32', columns });
@@ -46,7 +55,7 @@ for (const dtype of dtypes)
     }
     let stream = 0;
     cases.stream = async () => {
-      stream = Math.max(stream, await streamBandwidth(native, 2 ** 30));
+      stream = Math.max(stream, await bandwidth(2 ** 30));
       return [];
     };
     const times = await leastTimes(cases);
@@ -60,5 +69,4 @@ for (const dtype of dtypes)
     }
     for (const session of sessions) await session.dispose();
   }
-await native.dispose();
-await wasm?.dispose();
+for (const { backend } of opened) await backend.dispose();

@@ -1,14 +1,12 @@
 // What the team costs beside the kernels: a step of no ops there and back, a barrier (between tiny ops), and how long the
-// event loop of the host waits while steps run. `node bench/team.mjs [--threads=1,2,3,8]`
+// event loop of the host waits while steps run. `node tools/bench/team.mjs [--threads=1,2,3,8]`
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { createWasmBackend } from '../dist/node.js';
-import { argument, design, fillRandom, median, printMachine } from './measure.mjs';
+import { design, fillRandom, median, onlyBackend, option } from './measure.mjs';
 
-printMachine('team');
 const limits = { maxRows: 1, maxOutputs: 1 };
 const step = { rows: 1, outputs: 1 };
-for (const threads of argument('threads', '1,2,3,8').split(',').map(Number)) {
-  const backend = await createWasmBackend({ threads });
+for (const threads of option('threads', '1,2,3,8').split(',').map(Number)) {
+  const { backend } = await onlyBackend({ threads }, 'wasm');
   const tiny = design(limits, (declare, builder) => {
     const x = declare('x', 'f32', ['rows', 16]);
     for (let i = 0; i < 1000; i++) builder.op('activate', { x, out: x }, { kind: 0, threshold: 0 });
