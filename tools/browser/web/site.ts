@@ -48,7 +48,8 @@ const modelFiles = [
 ];
 export const modelFolder = fileURLToPath(modelUrl);
 
-export async function startSite(): Promise<TestSite> {
+/** `models`: those that lie beside the page. */
+export async function startSite(models: readonly string[] = ['llama-tales']): Promise<TestSite> {
   const { siteFile } = (await import(/* @vite-ignore */ `${root}apps/web/dist/site/index.js`)) as {
     siteFile: SiteFiles;
   };
@@ -59,7 +60,7 @@ export async function startSite(): Promise<TestSite> {
       ? hub(site, pathname.slice(5), request, response)
       : pathname.startsWith('/v1/')
         ? openAi(site, pathname.slice(4), request, response)
-        : page(siteFile, pathname, response);
+        : page((path) => siteFile(path, { models }), pathname, response);
     work.catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -76,9 +77,13 @@ export async function startSite(): Promise<TestSite> {
   };
 }
 
-async function page(siteFile: SiteFiles, pathname: string, response: ServerResponse): Promise<void> {
+async function page(
+  fileAt: (path: string) => ReturnType<SiteFiles>,
+  pathname: string,
+  response: ServerResponse,
+): Promise<void> {
   const path = pathname.startsWith('/some/where/') ? decodeURIComponent(pathname.slice(12)) : undefined;
-  const file = path === undefined ? undefined : await siteFile(path, { models: ['llama-tales'] });
+  const file = path === undefined ? undefined : await fileAt(path);
   if (file === undefined) return void response.writeHead(404).end();
   response.writeHead(200, { 'content-type': file.contentType });
   response.end(file.path === undefined ? file.content : await readFile(file.path));

@@ -13,10 +13,14 @@ export type ModelChoice =
   /** Files that a person picked or dropped: by their names within the folder. */
   | { readonly kind: 'files'; readonly name: string; readonly files: Readonly<Record<string, Blob>> };
 
+/** A sparsity plan: one that comes with the page, by its name, or files that a person picked. It changes answers. */
+export type PlanChoice =
+  | { readonly kind: 'ready-made'; readonly name: string }
+  | Extract<ModelChoice, { readonly kind: 'files' }>;
+
 export interface LoadChoice {
   readonly model: ModelChoice;
-  /** A sparsity plan; it changes answers. */
-  readonly plan?: ModelChoice;
+  readonly plan?: PlanChoice;
   readonly dtype: 'auto' | 'f32' | 'bf16' | 'int8' | 'int4' | 'uint4';
   /** 0: as many as are sensible. */
   readonly threads: number;

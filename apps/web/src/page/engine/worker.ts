@@ -6,6 +6,7 @@ import { type Settings, settingTable } from '@relufy/chat/settings';
 import { type ChatMessage, type GenerateOptions, loadModelFiles, type Model, type Piece } from '@relufy/models';
 import { refuseTooLarge } from '../models/memory.js';
 import { openChoice } from '../models/open-choice.js';
+import { openPlan } from '../models/open-plan.js';
 import type { Answer, LoadChoice, LoadedModel, LoadProgress, Token } from './engine.js';
 import type { Call, FromWorker, Results, ToWorker } from './protocol.js';
 
@@ -67,7 +68,7 @@ async function load(
   model = undefined;
   hear({ stage: 'looking', loaded: 0, total: 0 });
   const { files, notKept } = await openChoice(choice.model, hear, signal);
-  const plan = choice.plan && (await openChoice(choice.plan, hear, signal)).files;
+  const plan = choice.plan && (await openPlan(choice.plan, signal));
   const options = {
     dtype: choice.dtype,
     ...(choice.contextLength > 0 && { contextLength: choice.contextLength }),

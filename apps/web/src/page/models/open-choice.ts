@@ -108,7 +108,7 @@ async function roomFor(bytes: number): Promise<number> {
 }
 
 /** Files of a folder that was picked carry its name in front. */
-function withoutFolder(files: Readonly<Record<string, Blob>>): Readonly<Record<string, Blob>> {
+export function withoutFolder(files: Readonly<Record<string, Blob>>): Readonly<Record<string, Blob>> {
   const names = Object.keys(files);
   const [first = ''] = (names[0] ?? '').split('/');
   if (!names.every((name) => name.startsWith(`${first}/`))) return files;

@@ -1,9 +1,10 @@
 // Choosing a model: what lies beside the page, names on the hub, files of one's own, a server; how it is loaded; and what
 // this browser keeps. Does not own loading (loaded-engine.ts).
 import { useSignal } from '@preact/signals';
+import { type ReadyMadePlan, readyMadePlans } from '@relufy/predictor/plans';
 import { useEffect, useRef } from 'preact/hooks';
 import type { AppState } from '../app-state.js';
-import type { LoadChoice, ModelChoice } from '../engine/engine.js';
+import type { LoadChoice, ModelChoice, PlanChoice } from '../engine/engine.js';
 import { bundledChoice, plainChoice } from '../loaded-engine.js';
 import { deleteKept, type KeptModelSize, listKept } from '../models/model-store.js';
 import { Dialog } from './dialog.js';
@@ -14,7 +15,7 @@ type How = Pick<LoadChoice, 'dtype' | 'threads' | 'contextLength'>;
 
 export function ModelDialog({ state, onClose }: { state: AppState; onClose: () => void }) {
   const how = useSignal<How>({ dtype: 'auto', threads: 0, contextLength: 0 });
-  const plan = useSignal<ModelChoice | undefined>(undefined);
+  const plan = useSignal<PlanChoice | undefined>(undefined);
   const kept = useSignal<readonly KeptModelSize[]>([]);
   const { engine } = state;
   const refresh = () =>
@@ -42,11 +43,13 @@ export function ModelDialog({ state, onClose }: { state: AppState; onClose: () =
       </section>
       <OwnFiles state={state} onLoad={load} />
       <Hub onLoad={load} />
-      <PlanChoice
+      <Plan
         plan={plan.value}
+        models={engine.site.value.models.map(({ name }) => name)}
         onChange={(choice) => {
           plan.value = choice;
         }}
+        onLoad={(name) => load(bundledChoice(name).model)}
       />
       <HowToLoad
         how={how.value}
@@ -168,21 +171,43 @@ function Hub({ onLoad }: { onLoad: (model: ModelChoice) => void }) {
   );
 }
 
-function PlanChoice({
+function Plan({
   plan,
+  models,
   onChange,
+  onLoad,
 }: {
-  plan: ModelChoice | undefined;
-  onChange: (plan: ModelChoice | undefined) => void;
+  plan: PlanChoice | undefined;
+  /** Beside the page. */
+  models: readonly string[];
+  onChange: (plan: PlanChoice | undefined) => void;
+  /** One of them, with the plan. */
+  onLoad: (model: string) => void;
 }) {
+  const ready = readyMadePlans.find(({ name }) => plan?.kind === 'ready-made' && name === plan.name);
+  const model = ready && modelOf(ready);
   return (
     <section>
       <h3>Sparsity plan</h3>
       <p class="note">
-        A folder with sparsity_config.json makes another model sparse. It changes answers; without one, only models with
-        ReLU skip anything.
+        Makes another model sparse, and changes its answers; without one, only models with ReLU skip anything. Choose
+        one here or a folder with sparsity_config.json, then load the model that it was made for.
       </p>
       <p class="row">
+        <select
+          aria-label="Plan"
+          value={ready?.name ?? ''}
+          onChange={({ currentTarget: { value: name } }) =>
+            onChange(name === '' ? undefined : { kind: 'ready-made', name })
+          }
+        >
+          <option value="">{plan?.kind === 'files' ? 'files of yours' : 'none'}</option>
+          {readyMadePlans.map((one) => (
+            <option key={one.name} value={one.name}>
+              {modelOf(one)}, {one.method}: {percent(one.sparsity)} of the weights skipped
+            </option>
+          ))}
+        </select>
         <label class="button">
           Choose the plan's files
           <input
@@ -194,18 +219,33 @@ function PlanChoice({
             }}
           />
         </label>
-        {plan?.kind === 'files' && (
-          <>
-            <span>{Object.keys(plan.files).join(', ')}</span>
-            <button type="button" onClick={() => onChange(undefined)}>
-              Without a plan
-            </button>
-          </>
+        {plan?.kind === 'files' && <span>{Object.keys(plan.files).join(', ')}</span>}
+        {plan && (
+          <button type="button" onClick={() => onChange(undefined)}>
+            Without a plan
+          </button>
         )}
       </p>
+      {ready && (
+        <p class="row">
+          <span>
+            Perplexity {ready.cost.densePerplexity} without, {ready.cost.perplexity} with it ({ready.cost.text}).
+          </span>
+          {model && models.includes(model) && (
+            <button type="button" class="primary" onClick={() => onLoad(model)}>
+              Load {model} with it
+            </button>
+          )}
+        </p>
+      )}
     </section>
   );
 }
+
+/** As the page calls it: the name of the hub without its owner. */
+const modelOf = ({ model }: ReadyMadePlan): string => model.replace(/^.*\//, '').toLowerCase();
+
+const percent = (share: number): string => `${Math.round(100 * share)} %`;
 
 function HowToLoad({ how, onChange }: { how: How; onChange: (how: How) => void }) {
   const number = (value: string) => Math.max(0, Math.floor(Number(value) || 0));
