@@ -112,6 +112,57 @@ describe.skipIf(!chromiumPath)(`pages in ${chromiumTitle}`, () => {
   });
 });
 
+const next = existsSync(`${root}examples/next-chat/node_modules/next`);
+test.skipIf(!next)(
+  next
+    ? 'next-chat: built and started, its route streams, and its page asks it'
+    : 'next-chat (skipped: npm --prefix examples/next-chat install --ignore-scripts)',
+  { timeout: 300_000 },
+  async () => {
+    const cwd = `${root}examples/next-chat`;
+    const program = `${cwd}/node_modules/next/dist/bin/next`;
+    const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1', NODE_ENV: 'production' as const };
+    execFileSync(process.execPath, [program, 'build'], { cwd, env, encoding: 'utf8' });
+    const server = spawn(process.execPath, [program, 'start', '-p', '0', '-H', '127.0.0.1'], {
+      ...{ cwd, env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const url = await new Promise<string>((resolve, reject) => {
+        let said = '';
+        server.stdout.on('data', (text) => {
+          said += text;
+          const [address] = /http:\/\/127\.0\.0\.1:\d+/.exec(said) ?? [];
+          if (address && /Ready/.test(said)) resolve(address);
+        });
+        server.on('exit', () => reject(new Error(said)));
+      });
+      const messages = [{ id: '1', role: 'user', parts: [{ type: 'text', text: 'Tell me a story about a fox.' }] }];
+      const answer = await fetch(`${url}/api/chat`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ messages }),
+      });
+      const parts = (await answer.text()).match(/"type":"text-delta"/g) ?? [];
+      expect(parts.length).toBeGreaterThan(20);
+      if (!chromiumPath) return;
+      const browser = await launchChromium();
+      try {
+        const page = await browser.newPage();
+        await page.goto(url);
+        await page.getByRole('button', { name: 'Send' }).click();
+        await page.getByText('Stop').waitFor();
+        await page.getByRole('button', { name: 'Send' }).waitFor();
+        expect((await page.locator('.assistant span').innerText()).length).toBeGreaterThan(50);
+      } finally {
+        await browser.close();
+      }
+    } finally {
+      server.kill();
+    }
+  },
+);
+
 const langchain = existsSync(`${root}examples/langchain/node_modules/@langchain/core`);
 test.skipIf(!langchain)(
   langchain ? 'langchain: a chain streams' : 'langchain (skipped: npm --prefix examples/langchain install)',
