@@ -1,11 +1,11 @@
-import { fileURLToPath } from 'node:url';
-
-// relufy comes from the folder above, where the repository has it; elsewhere leave `root` out
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const onTheServer = ['@relufy/ai-provider', 'relufy'];
 
 export default {
   // models and binaries are files: on the server relufy stays out of the bundle
-  serverExternalPackages: ['@relufy/ai-provider', 'relufy'],
-  turbopack: { root },
-  outputFileTracingRoot: root,
+  serverExternalPackages: onTheServer,
+  // in this repository its packages are links, which Next.js takes for a part of the application; leave this out elsewhere
+  webpack: (config, { isServer }) => {
+    if (isServer) config.externals.push(Object.fromEntries(onTheServer.map((name) => [name, `module ${name}`])));
+    return config;
+  },
 };

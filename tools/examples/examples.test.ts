@@ -122,7 +122,7 @@ test.skipIf(!next)(
     const cwd = `${root}examples/next-chat`;
     const program = `${cwd}/node_modules/next/dist/bin/next`;
     const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1', NODE_ENV: 'production' as const };
-    execFileSync(process.execPath, [program, 'build'], { cwd, env, encoding: 'utf8' });
+    execFileSync(process.execPath, [program, 'build', '--webpack'], { cwd, env, encoding: 'utf8' });
     const server = spawn(process.execPath, [program, 'start', '-p', '0', '-H', '127.0.0.1'], {
       ...{ cwd, env },
       stdio: ['ignore', 'pipe', 'inherit'],
