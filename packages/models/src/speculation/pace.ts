@@ -1,24 +1,42 @@
-// How many tokens to draft, by what was measured: how often a drafted token is accepted, and what a drafted token, a step
-// that verifies so many rows and a plain step take. Where no number pays, none are drafted but for a try now and then, and
-// what tries lose is bounded: they spend credit, which plain steps earn.
+// How many tokens to draft, by what was measured: running means of a plain step of one row, of a drafted token and of a step
+// that verifies so many rows, and how often a drafted token is accepted. Drafting is off until two or more tries say that it
+// pays and off again as soon as it does not. While it is on, plain steps are timed now and then, since what is compared with
+// has to be as new; while it is off, tries get rarer the longer they lose. What tries lose is bounded: they spend credit,
+// which plain steps earn.
 // Does not own drafts nor steps (speculation.ts); the clock is the caller's.
 import { runningMean } from '../running/running-mean.js';
 
-/** Shares of the time that tries may lose: of plain steps, and what there is at the start, in plain steps. */
-const creditShare = 0.015;
-const firstCredit = 3;
+/** What tries may lose: so many plain steps at the start, and this share of the time of plain steps. 3 % in 128 tokens. */
+const firstCredit = 2;
+const creditShare = 0.01;
 /** What was won before pays for so many plain steps at most: a text that has changed is noticed soon. */
-const mostCredit = 6;
+const mostCredit = 4;
 /** Drafting has to win this much to be worth its own noise. */
-const leastGain = 0.02;
-/** Plain steps before anything is drafted, and steps after which one is plain again: what one takes grows with the context. */
-const firstPlain = 3;
-const plainEvery = 64;
+const leastGain = 0.03;
+/** What is won by so much is won even if plain steps are faster than they were. */
+const sureGain = 0.4;
+/** Plain steps that are timed before anything is drafted. */
+const firstPlain = 4;
+/** While drafts are made: after how many of them plain steps are timed, at first and later, and how many. */
+const firstCheck = 2;
+const lastCheck = 32;
+const checked = 2;
+/** Plain steps until the next try, after the first one that lost and at most: twice as many after each. */
+const firstWait = 32;
+const lastWait = 256;
+/** Steps of a try: fewer say too little, and more are asked only where it looks well. */
+const leastTries = 2;
+const mostTries = 6;
 /** The first drafts and their steps compile and warm up: they are short, and their times say nothing. */
 const untimed = 2;
 const untimedTokens = 1;
-/** How fast old tokens are forgotten in the acceptance. */
+/** How fast old tokens are forgotten in the acceptance, and old steps in what was won. */
 const forgetting = 0.95;
+const forgettingSteps = 0.9;
+/** The part of a running mean that the newest time is, and how far one may stand out: the machine has other work. */
+const newest = 0.2;
+const newestPlain = 0.3;
+const mostAbove = 2;
 /** As long as nothing is known: of ten drafted tokens seven are right; a further row takes an eighth of a plain step. */
 const assumed = { accepted: 7, compared: 10, row: 1 / 8 };
 
@@ -30,41 +48,83 @@ export interface PaceFigures {
   readonly draftMs: number;
 }
 
+/** A running mean of times, the plain one of the first few; times far above it count as less. */
+class MeanTime {
+  ms = 0;
+  count = 0;
+  readonly #newest: number;
+
+  constructor(newest: number) {
+    this.#newest = newest;
+  }
+
+  add(ms: number): void {
+    this.ms = runningMean(this.ms, this.clipped(ms), Math.max(this.#newest, 1 / ++this.count));
+  }
+
+  clipped(ms: number): number {
+    return this.count === 0 ? ms : Math.min(ms, mostAbove * this.ms);
+  }
+}
+
 export class Pace {
-  #plainMs = 0;
-  #plainSteps = 0;
-  #draftMs = 0;
+  readonly #plain = new MeanTime(newestPlain);
+  readonly #draft = new MeanTime(newest);
   /** By rows. */
-  readonly #stepMs: number[] = [];
+  readonly #steps: MeanTime[] = [];
   #accepted = assumed.accepted;
   #compared = assumed.compared;
-  #credit: number | undefined;
+  /** In plain steps. */
+  #credit = firstCredit;
+  /** `try`: it is asked whether drafting pays. */
+  #state: 'off' | 'try' | 'on' = 'off';
+  /** Plain steps since the last draft, and until the next try. */
+  #sinceDraft = 0;
+  #wait = 0;
+  /** Tries that lost, one after the other. */
+  #lost = 0;
+  /** Steps that verified: since plain ones were timed, after how many they are again, and in this state. */
   #sincePlain = 0;
+  #check = firstCheck;
+  #inState = 0;
+  /** Tokens that came, and the time that they took, of the last steps that verified. */
+  readonly #recent = { tokens: 0, ms: 0 };
   #verified = 0;
   /** The most tokens of a draft that was timed: twice as many at most come next, since what they take is a guess. */
   #longest = 1;
 
   get figures(): PaceFigures {
-    return { acceptance: this.#accepted / this.#compared, plainMs: this.#plainMs, draftMs: this.#draftMs };
+    return { acceptance: this.#accepted / this.#compared, plainMs: this.#plain.ms, draftMs: this.#draft.ms };
+  }
+
+  /** Another answer begins: after its prompt a plain step is not what it will be. */
+  begin(): void {
+    this.#sinceDraft = 0;
   }
 
   /** Tokens to draft before the next step, 0 to `most`. */
   next(most: number): number {
-    if (this.#plainSteps < firstPlain || this.#sincePlain >= plainEvery) return 0;
-    if (this.#verified < untimed) return (this.#credit ?? 0) >= 0 ? Math.min(most, untimedTokens) : 0;
-    const { gamma, gain } = this.#best(Math.min(most, 2 * this.#longest));
-    const credit = this.#credit ?? 0;
-    if (gain > leastGain) return credit >= 0 ? gamma : 0;
-    // a try costs at most about a step of two rows with one token drafted
-    return credit > this.#stepOf(2) + this.#draftMs ? Math.min(most, Math.max(1, gamma)) : 0;
+    if (this.#plain.count < firstPlain || this.#sincePlain >= this.#check) return 0;
+    if (this.#state === 'off') {
+      if (this.#sinceDraft < this.#wait) return 0;
+      this.#enter('try');
+    }
+    if (this.#verified < untimed) return this.#credit >= 0 ? Math.min(most, untimedTokens) : 0;
+    const { gamma, tokens, ms } = this.#best(Math.min(most, 2 * this.#longest));
+    return this.#credit >= ms / this.#plain.ms - tokens ? gamma : 0;
   }
 
   /** A step without drafts took so long. */
   plain(ms: number): void {
-    this.#plainMs = runningMean(this.#plainMs, ms);
-    this.#plainSteps++;
-    this.#sincePlain = 0;
-    this.#earn(creditShare * ms);
+    this.#credit = Math.min(mostCredit, this.#credit + creditShare);
+    // the first after another kind of step finds colder caches
+    if (this.#sinceDraft++ === 0) return;
+    this.#plain.add(ms);
+    if (this.#sincePlain >= this.#check && this.#sinceDraft > checked) {
+      this.#sincePlain = 0;
+      this.#check = Math.min(lastCheck, 2 * this.#check);
+      this.#judge();
+    }
   }
 
   /** So many tokens were drafted in so long, and their step took so long; `accepted` of `compared` were right. */
@@ -75,55 +135,94 @@ export class Pace {
     readonly accepted: number;
     readonly compared: number;
   }): void {
-    const { drafted, draftMs, stepMs, accepted, compared } = took;
-    this.#sincePlain++;
+    const { drafted, accepted, compared } = took;
+    this.#sinceDraft = 0;
     this.#accepted = forgetting ** compared * this.#accepted + accepted;
     this.#compared = forgetting ** compared * this.#compared + compared;
     if (this.#verified++ < untimed) {
       // it costs what such a step might when it is warm
-      this.#earn(Math.max((accepted + 1) * this.#plainMs - draftMs - stepMs, -this.#plainMs));
+      this.#earn(accepted + 1, Math.min(took.draftMs + took.stepMs, (accepted + 2) * this.#plain.ms));
       return;
     }
     this.#longest = Math.max(this.#longest, drafted);
-    this.#draftMs = runningMean(this.#draftMs, draftMs / drafted);
-    this.#stepMs[drafted + 1] = runningMean(this.#stepMs[drafted + 1] ?? 0, stepMs);
-    this.#earn((accepted + 1) * this.#plainMs - draftMs - stepMs);
+    this.#steps[drafted + 1] ??= new MeanTime(newest);
+    const step = this.#steps[drafted + 1] as MeanTime;
+    const draftMs = this.#draft.clipped(took.draftMs / drafted);
+    const ms = drafted * draftMs + step.clipped(took.stepMs);
+    this.#draft.add(draftMs);
+    step.add(took.stepMs);
+    this.#earn(accepted + 1, ms);
+    this.#recent.tokens = forgettingSteps * this.#recent.tokens + accepted + 1;
+    this.#recent.ms = forgettingSteps * this.#recent.ms + ms;
+    this.#sincePlain++;
+    this.#inState++;
+    this.#judge();
   }
 
-  /** The number of tokens with the most tokens a second, and what it wins over plain steps (0.1: a tenth more). */
-  #best(most: number): { readonly gamma: number; readonly gain: number } {
+  /** Whether to go on as it is. */
+  #judge(): void {
+    if (this.#inState < leastTries) return;
+    const { tokens, ms } = this.#best(2 * this.#longest);
+    const expected = (tokens * this.#plain.ms) / ms - 1;
+    const seen = (this.#recent.tokens * this.#plain.ms) / this.#recent.ms - 1;
+    if (this.#state === 'on') {
+      if (expected < leastGain || (this.#inState > 4 * leastTries && seen < leastGain)) this.#lose();
+      else if (seen > leastGain && this.#check > 2 * firstCheck) this.#lost = 0;
+    } else if (this.#state === 'try') {
+      if (expected > leastGain) this.#enter('on', expected > sureGain ? lastCheck : firstCheck);
+      else if (seen < leastGain || this.#inState >= mostTries) this.#lose();
+    }
+  }
+
+  #lose(): void {
+    this.#wait = Math.min(lastWait, firstWait * 2 ** this.#lost++);
+    this.#enter('off');
+  }
+
+  #enter(state: 'off' | 'try' | 'on', check = this.#check): void {
+    this.#state = state;
+    this.#sincePlain = 0;
+    this.#inState = 0;
+    this.#check = check;
+    if (state === 'try') Object.assign(this.#recent, { tokens: 0, ms: 0 });
+  }
+
+  /** The number of tokens, at least one, with the most tokens a second; how many a step gives then, and what that takes. */
+  #best(most: number): { readonly gamma: number; readonly tokens: number; readonly ms: number } {
     const { acceptance } = this.figures;
-    let best = { gamma: 0, gain: Number.NEGATIVE_INFINITY };
+    let best: { readonly gamma: number; readonly tokens: number; readonly ms: number } | undefined;
     let tokens = 1;
     let power = 1;
-    for (let gamma = 1; gamma <= most; gamma++) {
+    for (let gamma = 1; gamma <= Math.max(1, most); gamma++) {
       power *= acceptance;
       tokens += power; // (1 - acceptance^(gamma + 1)) / (1 - acceptance)
-      const gain = (tokens * this.#plainMs) / (gamma * this.#draftMs + this.#stepOf(gamma + 1)) - 1;
-      if (gain > best.gain) best = { gamma, gain };
+      const ms = gamma * this.#draft.ms + this.#stepOf(gamma + 1);
+      if (best === undefined || tokens / ms > best.tokens / best.ms) best = { gamma, tokens, ms };
     }
-    return best;
+    return best as NonNullable<typeof best>;
   }
 
   /** What a step of so many rows takes: measured, or on the line through a plain step and the nearest number that was. */
   #stepOf(rows: number): number {
-    const known = this.#stepMs[rows];
-    if (known !== undefined) return known;
+    const known = this.#steps[rows];
+    if (known !== undefined) return known.ms;
     let nearest: number | undefined;
-    for (const key of this.#stepMs.keys())
+    for (const key of this.#steps.keys())
       if (
-        this.#stepMs[key] !== undefined &&
+        this.#steps[key] !== undefined &&
         Math.abs(key - rows) < Math.abs((nearest ?? Number.POSITIVE_INFINITY) - rows)
       )
         nearest = key;
+    const plainMs = this.#plain.ms;
     const row =
       nearest === undefined
-        ? assumed.row * this.#plainMs
-        : Math.max(0, ((this.#stepMs[nearest] as number) - this.#plainMs) / (nearest - 1));
-    return this.#plainMs + row * (rows - 1);
+        ? assumed.row * plainMs
+        : Math.max(0, ((this.#steps[nearest] as MeanTime).ms - plainMs) / (nearest - 1));
+    return plainMs + row * (rows - 1);
   }
 
-  #earn(ms: number): void {
-    this.#credit = Math.min(mostCredit * this.#plainMs, (this.#credit ?? firstCredit * this.#plainMs) + ms);
+  /** So many tokens came in so long. */
+  #earn(tokens: number, ms: number): void {
+    this.#credit = Math.min(mostCredit, this.#credit + tokens - ms / this.#plain.ms);
   }
 }

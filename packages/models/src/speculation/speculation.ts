@@ -31,6 +31,8 @@ interface Verified {
   /** Ids before the draft. */
   readonly from: number;
   readonly draftMs: number;
+  /** Until its answer was here, with all that was read of it. */
+  readonly stepMs: number;
 }
 
 export class Speculation {
@@ -57,9 +59,10 @@ export class Speculation {
     const drafted = await this.#draft(ids, most);
     if (drafted === undefined) return this.#plainStep(ids);
     const { tokens, draftMs } = drafted;
+    const start = performance.now();
     const step = await this.#verify(ids, tokens);
     if (step === undefined) return this.#plainStep(ids);
-    this.#verified = { step, tokens, from: ids.length, draftMs };
+    this.#verified = { step, tokens, from: ids.length, draftMs, stepMs: performance.now() - start };
     return step.rows[0];
   }
 
@@ -89,13 +92,13 @@ export class Speculation {
   /** Tells what became of the last draft, as far as the answer has come. */
   settle(): void {
     if (this.#verified === undefined) return;
-    const { step, tokens, from, draftMs } = this.#verified;
+    const { step, tokens, from, draftMs, stepMs } = this.#verified;
     this.#verified = undefined;
     const chosen = this.#ids.slice(from);
     const accepted = commonPrefix(tokens, chosen);
     // an answer that ended says nothing about what would have come
     const compared = Math.min(tokens.length, chosen.length, accepted + 1);
-    const took = { drafted: tokens.length, accepted, compared, draftMs, stepMs: step.ms };
+    const took = { drafted: tokens.length, accepted, compared, draftMs, stepMs };
     if (compared > 0) this.#parts.pace.verified(took);
     const { together, costs } = step;
     const down = costs[0]?.shares.filter(({ site }) => site === 'down') ?? [];
@@ -144,10 +147,13 @@ export class Speculation {
 
   async #plainStep(ids: readonly number[]): Promise<Advanced | undefined> {
     const { lane, pace } = this.#parts;
+    const start = performance.now();
     const step = await lane.advance(ids);
-    if (this.#isAnswering && step && step.costs.length > 0 && lane.isAlone) {
-      pace.plain(step.ms);
-      for (const statistics of this.#parts.statistics()) statistics.plainStep(step.ms);
+    const ms = performance.now() - start;
+    if (!this.#isAnswering) pace.begin();
+    else if (step && step.costs.length > 0 && lane.isAlone) {
+      pace.plain(ms);
+      for (const statistics of this.#parts.statistics()) statistics.plainStep(ms);
     }
     this.#isAnswering = true;
     return step?.rows[0];
