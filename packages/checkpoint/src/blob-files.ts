@@ -28,7 +28,8 @@ export function blobFiles(name: string, contents: Readonly<Record<string, Blob>>
   });
 }
 
-function blobSource(name: string, blob: Blob): ByteSource {
+/** A blob as a source. */
+export function blobSource(name: string, blob: Blob): ByteSource {
   const source = {
     name,
     size: blob.size,

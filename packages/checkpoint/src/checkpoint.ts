@@ -21,8 +21,9 @@ export interface TensorInfo {
   readonly byteLength: number;
   /** Where they lie as one run in a file of this machine. Only safetensors files say it. */
   readonly place?: {
-    readonly path: string;
     readonly firstByte: number;
+    /** For whoever maps the file; absent in a browser. */
+    readonly path?: string;
     /** Opens the file for reads in steps, where its place can. */
     readonly openRows?: () => RowFile;
   };

@@ -3,6 +3,7 @@ export { blobFiles } from './blob-files.js';
 export { chunksOf } from './bounded.js';
 export type { ByteSource, ModelFiles, ReadTextOptions } from './byte-source.js';
 export type { Checkpoint, Rows, TensorInfo } from './checkpoint.js';
+export { directoryFiles } from './directory-files.js';
 export type { TensorFacts } from './gguf/architecture.js';
 export { ggufTensorNames, ggufToConfig } from './gguf/as-hugging-face.js';
 export { dequantize, readableTypes } from './gguf/dequantize.js';

@@ -1,13 +1,18 @@
 // Where steps run: on a team of workers (team.ts), or on the calling thread where memory cannot be shared (here).
-import { RelufyError, yieldToEventLoop } from '@relufy/tensor';
+import { RelufyError, type RowFile, yieldToEventLoop } from '@relufy/tensor';
 import type { ReadFile } from './fetch-rows.js';
 import type { KernelSet, Modules } from './modules.js';
 import { instantiate, profileOps, type RunKernel, type StepCall } from './protocol.js';
+import { SyncFiles } from './sync-files.js';
 
 /** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
 export interface Engine {
-  /** Whether a step can read rows of files. */
-  readonly readsFiles: boolean;
+  /**
+   * Makes a file known to the threads that run steps; gives the number by which they know it.
+   * @throws RelufyError `backend` where they cannot read it.
+   */
+  openFile(file: RowFile): Promise<number>;
+  closeFile(number: number): Promise<void>;
   /** Makes a session's memory, with its barrier at that address, known to a set of kernels; gives their number for steps. */
   open(memory: WebAssembly.Memory, kernels: KernelSet, barrier: number): Promise<number>;
   run(call: StepCall): Promise<void>;
@@ -18,26 +23,50 @@ export interface Engine {
   dispose(): void;
 }
 
+/** How steps know a file that the system has a number for; undefined for others. */
+export const numberOf = ({ descriptor }: RowFile, readFile: ReadFile | undefined): number | undefined =>
+  readFile && descriptor;
+
+/** The refusal of a file. */
+export const cannotRead = ({ path }: RowFile, why: string): RelufyError =>
+  new RelufyError(
+    'backend',
+    `wasm backend: expected a file that the threads of steps can read at once, got ${why} for ${path}. In a browser, load it from the private file system (directoryFiles) with shared memory or in a dedicated worker, or load without memoryBudget.`,
+  );
+
 /** One thread, the caller's: a step blocks it, so the event loop gets a turn before each. */
 export class LocalEngine implements Engine {
   readonly #modules: Modules;
   readonly #readFile: ReadFile | undefined;
   readonly #instances = new Map<number, RunKernel>();
+  readonly #files = new SyncFiles();
   #opened = 0;
+  #openedFiles = 0;
 
   constructor(modules: Modules, readFile?: ReadFile) {
     this.#modules = modules;
     this.#readFile = readFile;
   }
 
-  get readsFiles(): boolean {
-    return this.#readFile !== undefined;
+  async openFile(file: RowFile): Promise<number> {
+    const known = numberOf(file, this.#readFile);
+    if (known !== undefined) return known;
+    if (this.#readFile || file.handle === undefined) throw cannotRead(file, 'another kind of file');
+    const number = this.#openedFiles++;
+    await this.#files.open(number, file.handle).catch((error: unknown) => {
+      throw cannotRead(file, error instanceof Error ? error.message : String(error));
+    });
+    return number;
+  }
+
+  async closeFile(number: number): Promise<void> {
+    this.#files.close(number);
   }
 
   async open(memory: WebAssembly.Memory, kernels: KernelSet): Promise<number> {
     const module = await this.#modules(kernels);
     const session = this.#opened++;
-    this.#instances.set(session, instantiate(module, memory, this.#readFile));
+    this.#instances.set(session, instantiate(module, memory, this.#readFile ?? this.#files.read));
     return session;
   }
 

@@ -5,6 +5,7 @@
 // words, then stores a new command (generation << 10 | participants) in both, or in word 0 where one worker is enough, and
 // notifies once. Workers 0 .. participants - 1 act, the others go back to sleep; they read nothing else, so that the host
 // may write the next command while they wake up.
+import type { SyncFileHandle } from '@relufy/tensor';
 import { fetchImports, type ReadFile } from './fetch-rows.js';
 
 /** Words of the control block, an Int32Array. */
@@ -75,10 +76,13 @@ export type HostMessage =
       /** Where its barrier lies. */
       readonly barrier: number;
     }
-  | { readonly kind: 'close'; readonly session: number; readonly collect: boolean };
+  | { readonly kind: 'close'; readonly session: number; readonly collect: boolean }
+  /** A file that steps read, by that number. */
+  | { readonly kind: 'openFile'; readonly file: number; readonly handle: SyncFileHandle }
+  | { readonly kind: 'closeFile'; readonly file: number };
 
-/** Worker to host: done, or the milliseconds of each op. */
-export type WorkerMessage = 0 | Float64Array;
+/** Worker to host: done, the milliseconds of each op, or why it could not be done. */
+export type WorkerMessage = 0 | Float64Array | string;
 
 /** What the host and the workers call in the module; see assembly/interpreter.ts. */
 export type RunKernel = (

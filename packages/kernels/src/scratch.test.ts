@@ -43,7 +43,6 @@ interface Opened {
 
 /** Runs so many threads' shares one after the other, and looks at what lies behind each one's scratch. */
 class GuardedEngine implements Engine {
-  readonly readsFiles = false;
   readonly #threads: number;
   readonly #needs: readonly Need[];
   readonly #guardBytes: number;
@@ -58,6 +57,12 @@ class GuardedEngine implements Engine {
   async open(memory: WebAssembly.Memory, kernels: 'inference' | 'training'): Promise<number> {
     return this.#opened.push({ memory, run: instantiate(await modules(kernels), memory, undefined) }) - 1;
   }
+
+  async openFile(): Promise<number> {
+    throw new Error('no files here');
+  }
+
+  async closeFile(): Promise<void> {}
 
   async run(call: StepCall): Promise<void> {
     const { memory, run } = this.#opened[call.session] as Opened;

@@ -16,6 +16,7 @@ import {
   planMemory,
   type RecordSession,
   RelufyError,
+  type RowFile,
   readElements,
   type Step,
   type StepLimits,
@@ -79,6 +80,8 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
   readonly #numbers = new Map<KernelSet, number>();
   readonly #opening = new Map<KernelSet, Promise<void>>();
   readonly #stored = new StoredRows();
+  /** What the engine calls the files behind them. */
+  readonly #files = new Map<RowFile, Promise<number>>();
   #memory: WebAssembly.Memory | undefined;
   #running = 0;
   #scratchUnit = 0;
@@ -132,18 +135,16 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     return this.#viewAt(memory, decl, this.#layout.offsets.get(buffer) as number);
   }
 
-  attach(buffer: string, place: StoredPlace): void {
-    const memory = this.#alive();
+  async attach(buffer: string, place: StoredPlace): Promise<void> {
+    this.#alive();
     const { file, firstByte } = place;
-    this.#stored.attach(this.#buffers.get(buffer) as BufferDecl, place);
-    if (file.descriptor === undefined || !this.#engine.readsFiles)
-      throw new RelufyError(
-        'backend',
-        `wasm backend: expected Node, where a step can read rows of ${file.path}, got another engine. Load without memoryBudget.`,
-      );
     const decl = this.#buffers.get(buffer) as BufferDecl;
+    this.#stored.attach(decl, place);
+    const opening = this.#files.get(file) ?? this.#engine.openFile(file);
+    this.#files.set(file, opening);
+    const number = await opening;
     const at = (this.#layout.offsets.get(buffer) as number) * unitBytes;
-    writePlace(memory.buffer, at, [file.descriptor, firstByte, place.stride ?? storedRowBytes(decl)]);
+    writePlace(this.#alive().buffer, at, [number, firstByte, place.stride ?? storedRowBytes(decl)]);
   }
 
   load(program: Program): WasmProgram {
@@ -195,6 +196,8 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     const large = this.memoryBytes >= worthCollecting;
     this.#memory = undefined;
     for (const number of this.#numbers.values()) await this.#engine.close(number, large).catch(() => {}); // a team that died has closed everything
+    for (const opening of this.#files.values())
+      await opening.then((file) => this.#engine.closeFile(file)).catch(() => {});
     this.#stored.close();
   }
 

@@ -4,8 +4,8 @@
 // The host never joins a step: it writes the command, notifies once, and is told by one message of worker 0. A worker
 // that dies takes the team with it: what runs and what is queued rejects, the others (they may sit in a barrier that
 // nobody will complete) are terminated, and the next backend starts a fresh team.
-import { RelufyError } from '@relufy/tensor';
-import type { Engine } from './engine.js';
+import { RelufyError, type RowFile } from '@relufy/tensor';
+import { cannotRead, type Engine, numberOf } from './engine.js';
 import type { Modules } from './modules.js';
 import { Participants } from './participants.js';
 import type { Platform, WorkerHandle } from './platform.js';
@@ -21,6 +21,8 @@ import {
 
 interface Waiting {
   left: number;
+  /** Why one of them could not. */
+  refusal?: string;
   readonly resolve: (message: WorkerMessage) => void;
   readonly reject: (error: Error) => void;
 }
@@ -32,6 +34,7 @@ class Team {
   readonly #participants = new Participants();
   #generation = 0;
   #opened = 0;
+  #openedFiles = 0;
   #open = 0;
   #jobs = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -95,6 +98,23 @@ class Team {
       });
   }
 
+  /** Makes a file known to the first `threads` workers, each of which opens it for itself. */
+  async openFile(file: RowFile, threads: number): Promise<number> {
+    const known = numberOf(file, this.#platform.readFile);
+    if (known !== undefined) return known;
+    const { handle } = file;
+    if (this.#platform.readFile || handle === undefined) throw cannotRead(file, 'another kind of file');
+    const number = this.#openedFiles++;
+    const answer = await this.#tell({ kind: 'openFile', file: number, handle }, threads);
+    if (typeof answer !== 'string') return number;
+    await this.closeFile(number, threads);
+    throw cannotRead(file, answer);
+  }
+
+  async closeFile(file: number, threads: number): Promise<void> {
+    if (this.alive && !this.#platform.readFile) await this.#tell({ kind: 'closeFile', file }, threads);
+  }
+
   /** On `threads` workers, or fewer while they have no cores; `everyThread`: on all of them. */
   run(call: StepCall, threads: number, everyThread: boolean): Promise<void> {
     return this.#enqueue(async () => {
@@ -122,12 +142,12 @@ class Team {
   }
 
   /** Sends a message to the first workers: they wait in shared memory, so a command calls them to their event loop. */
-  #tell(message: HostMessage, threads: number): Promise<void> {
+  #tell(message: HostMessage, threads: number): Promise<WorkerMessage> {
     return this.#enqueue(async () => {
       const done = this.#answers(threads);
       for (const worker of this.#workers.slice(0, threads)) worker.post(message);
       this.#command(action.listen, threads);
-      await done;
+      return await done;
     });
   }
 
@@ -165,9 +185,10 @@ class Team {
 
   #hear(message: WorkerMessage): void {
     const waiting = this.#waiting;
+    if (waiting && typeof message === 'string') waiting.refusal = message;
     if (waiting === undefined || --waiting.left > 0) return;
     this.#waiting = undefined;
-    waiting.resolve(message);
+    waiting.resolve(waiting.refusal ?? message);
   }
 
   /** Runs a job when those before it are done. Worker 0 keeps the process alive while there are any. */
@@ -220,7 +241,8 @@ export async function joinTeam(
     throw error;
   }
   return {
-    readsFiles: platform.readFile !== undefined,
+    openFile: (file) => joined.openFile(file, threads),
+    closeFile: (number) => joined.closeFile(number, threads),
     open: async (memory, kernels, barrier) => joined.open(await modules(kernels), memory, barrier, threads),
     run: (call) => joined.run(call, threads, everyThread),
     profile: (call) => joined.profile(call, threads),

@@ -17,6 +17,7 @@ import {
   type StepCall,
   type WorkerMessage,
 } from './protocol.js';
+import { SyncFiles } from './sync-files.js';
 
 interface Port {
   post(message: WorkerMessage): void;
@@ -64,6 +65,7 @@ function serve(port: Port): void {
   const instances = new Map<number, RunKernel>();
   /** The beginning of each session's memory: its barrier. */
   const barriers = new Map<number, Int32Array>();
+  const files = new SyncFiles();
   let index = 0;
   let control: Int32Array = new Int32Array(0);
   let seen = 0;
@@ -118,13 +120,25 @@ function serve(port: Port): void {
   };
 
   port.listen((message) => {
-    if (message.kind === 'start') ({ index, control, command: seen } = message);
+    if (message.kind === 'openFile') {
+      const opened = files.open(message.file, message.handle).then(
+        () => 0 as const,
+        (error: unknown) => String(error),
+      );
+      void opened.then((answer) => {
+        port.post(answer);
+        obey();
+      });
+      return;
+    }
+    if (message.kind === 'closeFile') files.close(message.file);
+    else if (message.kind === 'start') ({ index, control, command: seen } = message);
     else if (message.kind === 'close') {
       instances.delete(message.session);
       barriers.delete(message.session);
       if (message.collect) port.collect?.();
     } else {
-      instances.set(message.session, instantiate(message.module, message.memory, port.readFile));
+      instances.set(message.session, instantiate(message.module, message.memory, port.readFile ?? files.read));
       barriers.set(message.session, new Int32Array(message.memory.buffer, message.barrier, barrierWords));
     }
     port.post(0);

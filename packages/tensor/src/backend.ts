@@ -71,7 +71,7 @@ export interface Session {
    * an `io` error.
    * @throws RelufyError `checkpoint` when the buffer does not lie within the file; `backend` when this system cannot.
    */
-  attach?(buffer: string, place: StoredPlace): void;
+  attach?(buffer: string, place: StoredPlace): MaybePromise<void>;
   /** Validates, plans and encodes a program. Programs of a session share its buffers and do not run at the same time. */
   load(program: Program): LoadedProgram;
   /** Frees the memory; every later call throws a `state` error. */

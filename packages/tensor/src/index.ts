@@ -103,7 +103,15 @@ export { activationFunctions } from './reference/kernels.js';
 export { checkProgram, checkStep, viewLength, viewTypes } from './session-checks.js';
 export { countCodes, dtypeCodes } from './shapes.js';
 export { packSigns, signWords } from './signs.js';
-export { checkInMemory, type RowFile, type StoredPlace, StoredRows, storedRowBytes } from './stored-rows.js';
+export {
+  checkInMemory,
+  type RowFile,
+  type StoredPlace,
+  StoredRows,
+  type SyncFile,
+  type SyncFileHandle,
+  storedRowBytes,
+} from './stored-rows.js';
 export { measureStreaming, type RecordSession, type StreamingOptions } from './streaming.js';
 export { decodeText, decodeWhole, LineSplitter, withoutMark } from './text.js';
 export { partSize, scheduleFields, trainingOpTable } from './training-ops.js';

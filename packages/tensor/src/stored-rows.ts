@@ -5,12 +5,26 @@ import { RelufyError, show } from './errors.js';
 import { fetchCounter } from './fetch-rows.js';
 import type { Program } from './program.js';
 
+/** A file of a browser's private file system, as far as steps need it: a `FileSystemFileHandle`, which workers can be sent. */
+export interface SyncFileHandle {
+  /** Of dedicated workers alone. */
+  createSyncAccessHandle?(options: { readonly mode: 'read-only' }): Promise<SyncFile>;
+}
+
+/** One that a thread has opened for itself: a `FileSystemSyncAccessHandle`. */
+export interface SyncFile {
+  read(into: Uint8Array, options: { readonly at: number }): number;
+  close(): void;
+}
+
 /** An open file of this machine, read at positions and at once. */
 export interface RowFile {
   readonly path: string;
   readonly size: number;
   /** What the system calls the open file, where it has a number for it. */
   readonly descriptor?: number;
+  /** In a browser: what each thread that reads opens for itself. */
+  readonly handle?: SyncFileHandle;
   /** @throws RelufyError `io` when the file ends before, or cannot be read. */
   read(at: number, into: Uint8Array): void;
   /** @throws RelufyError `io` when the file is another than when it was opened: its size or the time of its last change. */

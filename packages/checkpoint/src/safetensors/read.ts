@@ -31,8 +31,12 @@ function storedTensor(source: ByteSource, file: string, entry: HeaderEntry): Sto
     shape,
     file,
     byteLength: end - begin,
-    ...(source.path !== undefined && {
-      place: { path: source.path, firstByte: begin, ...(source.openRows && { openRows: source.openRows }) },
+    ...((source.path !== undefined || source.openRows) && {
+      place: {
+        firstByte: begin,
+        ...(source.path !== undefined && { path: source.path }),
+        ...(source.openRows && { openRows: source.openRows }),
+      },
     }),
     readStored: (firstRow, rowCount, signal) =>
       source.read(begin + firstRow * bytesPerRow, rowCount * bytesPerRow, signal),

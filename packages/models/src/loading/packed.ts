@@ -134,7 +134,7 @@ async function loadPacked(
   const stored = buffers.filter(({ kind }) => kind === 'weight');
   const byRows = buffers.filter(({ kind }) => kind === 'stored');
   for (const decl of [...stored, ...byRows]) check(name, checkpoint, formats, decl);
-  attach(name, checkpoint, session, byRows);
+  await attach(name, checkpoint, session, byRows);
   // within a budget nothing is mapped: pages of a file come and go as the system likes
   const mapped = byRows.length > 0 ? new Set<BufferDecl>() : adopt(checkpoint, session, stored);
   for (const decl of mapped) {
@@ -182,22 +182,27 @@ function elementsIn(dtype: DType, bytes: Uint8Array): BufferView {
 }
 
 /** Tells the session where the rows lie that stay in files. Their numbers are looked at in steps alone. */
-function attach(name: string, checkpoint: Checkpoint, session: Session, byRows: readonly BufferDecl[]): void {
+async function attach(
+  name: string,
+  checkpoint: Checkpoint,
+  session: Session,
+  byRows: readonly BufferDecl[],
+): Promise<void> {
   const files = new Map<string, RowFile>();
   for (const decl of byRows) {
     const [, bytes] = strides(decl);
     const { tensor, at, count } = rowsIn(checkpoint, decl.name, bytes);
-    const { place } = checkpoint.tensors.get(tensor) as TensorInfo;
+    const { place, file: named } = checkpoint.tensors.get(tensor) as TensorInfo;
     if (place?.openRows === undefined || session.attach === undefined)
       throw new RelufyError(
         'option',
         `${name} memoryBudget: expected a model on a disk of this machine, and a backend that reads rows in a step, got ${
           place?.openRows === undefined ? 'other files' : 'another backend'
-        }. Download the model, and load its folder.`,
+        }. Download the model, and load its folder; on a page keep it in the private file system (directoryFiles).`,
       );
-    const file = files.get(place.path) ?? place.openRows();
-    files.set(place.path, file);
-    session.attach(decl.name, { file, firstByte: place.firstByte + at, stride: count * bytes });
+    const file = files.get(named) ?? place.openRows();
+    files.set(named, file);
+    await session.attach(decl.name, { file, firstByte: place.firstByte + at, stride: count * bytes });
   }
 }
 
@@ -209,7 +214,7 @@ function adopt(checkpoint: Checkpoint, session: Session, stored: readonly Buffer
   for (const decl of stored) {
     // rows that lie beside others are read into place
     const place = checkpoint.tensors.get(decl.name)?.place;
-    if (place === undefined || place.firstByte % packedAlignment !== 0) continue;
+    if (place?.path === undefined || place.firstByte % packedAlignment !== 0) continue;
     if (!places.has(place.path)) places.set(place.path, []);
     places.get(place.path)?.push([decl.name, place.firstByte]);
     mapped.add(decl);

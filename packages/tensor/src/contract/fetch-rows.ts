@@ -120,7 +120,8 @@ async function fetchSteps(
       });
       const made = makeFile(bytes);
       const file: RowFile = { ...made, check: () => check(step) };
-      for (const [i, { name }] of decls.entries()) session.attach?.(name, { file, firstByte: places[i] as number });
+      for (const [i, { name }] of decls.entries())
+        await session.attach?.(name, { file, firstByte: places[i] as number });
     } else for (const decl of decls) await session.write(decl.name, contents(decl));
     const loaded = session.load(programOver(buffers, makeFile !== undefined));
     const results: (CaseResult | undefined)[] = [];

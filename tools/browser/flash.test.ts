@@ -1,0 +1,136 @@
+// Weights that stay in a file of the browser's private file system, in headless Chromium: the bits of the model in memory, by
+// a team of workers and by one worker alone; what is refused where no thread can read at once. Where no Chromium is found, the
+// tests are skipped, by name. Does not own the same on Node (packages/models/src/memory-budget.test.ts).
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { convertModel, type NeuronStats, openModelFiles, planModel } from '@relufy/models';
+import { build } from 'esbuild';
+import type { BrowserContext } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sessionBytes } from '../../packages/models/src/memory-budget.js';
+import { randomModel } from '../../packages/models/src/testing/random-model.js';
+import { root } from '../checks/workspace.js';
+import { chromiumPath, chromiumTitle, launchProfile } from './chromium.js';
+import { servePage } from './server.js';
+
+interface Answer {
+  readonly logits: readonly number[];
+  readonly tokenIds: readonly number[];
+}
+interface Outcome {
+  readonly expected: Answer;
+  readonly found: Answer;
+  readonly neurons: NeuronStats;
+  readonly backend: string;
+  /** Names of errors. */
+  readonly changes: Readonly<Record<'write' | 'remove' | 'later', string>>;
+  readonly refusal?: { readonly code: string; readonly message: string };
+}
+
+const config = {
+  model_type: 'llama',
+  hidden_size: 64,
+  intermediate_size: 1056,
+  num_hidden_layers: 3,
+  num_attention_heads: 4,
+  vocab_size: 300,
+  max_position_embeddings: 256,
+  hidden_act: 'relu',
+};
+const prompt = Array.from({ length: 40 }, (_, i) => (i * 37) % 300);
+const options = { contextLength: 64 };
+/** Beside the kernels, where their files lie. */
+const script = 'packages/kernels/dist/flash.js';
+
+describe.skipIf(!chromiumPath)(`weights in the private file system of ${chromiumTitle}`, () => {
+  let context: BrowserContext;
+  let folder: string;
+  let code: string;
+  let asked: Record<string, unknown>;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'relufy-flash-'));
+    const model = join(folder, 'model');
+    await convertModel(await randomModel(config), model, { dtype: 'int8', bundle: true });
+    const plan = await planModel(await openModelFiles(model), { ...options, memoryBudget: 1e15 });
+    const memoryBudget = sessionBytes(plan.build(config.intermediate_size + 100), plan.limits) + 1024;
+    await plan.close();
+    asked = { names: await readdir(model), prompt, memoryBudget };
+    const { outputFiles } = await build({
+      absWorkingDir: root,
+      entryPoints: ['tools/browser/flash.js'],
+      bundle: true,
+      format: 'esm',
+      platform: 'browser',
+      write: false,
+      logLevel: 'error',
+    });
+    code = outputFiles[0]?.text as string;
+    context = await launchProfile(join(folder, 'profile'));
+    await context.route(`**/${script}`, (route) =>
+      route.fulfill({
+        body: code,
+        headers: { 'content-type': 'text/javascript', 'cross-origin-embedder-policy': 'require-corp' },
+      }),
+    );
+    await context.route('**/converted/*', async (route) =>
+      route.fulfill({ body: await readFile(join(model, basename(route.request().url()))) }),
+    );
+  });
+  afterAll(async () => {
+    await context?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function compare(isolated: boolean, place: 'page' | 'worker', loading: object): Promise<Outcome> {
+    const server = await servePage(root, {}, isolated);
+    const page = await context.newPage();
+    try {
+      await page.goto(server.url);
+      expect(await page.evaluate('crossOriginIsolated')).toBe(isolated);
+      const address = `${server.url}converted/`;
+      const argument = JSON.stringify({ ...asked, address, options: { ...options, ...loading } });
+      return await page.evaluate<Outcome>(
+        place === 'page'
+          ? `import('/${script}').then(() => globalThis.compare(${argument}))`
+          : `new Promise((resolve, reject) => {
+              const worker = new Worker('/${script}', { type: 'module' });
+              worker.onmessage = ({ data }) => resolve(data);
+              worker.onerror = ({ message }) => reject(new Error(message));
+              worker.postMessage(${argument});
+            })`,
+      );
+    } finally {
+      await page.close();
+      server.close();
+    }
+  }
+
+  test.each([
+    { where: 'an isolated page, by a team', isolated: true, place: 'page', loading: { threads: 2 }, by: /2 threads/ },
+    { where: 'a worker alone', isolated: false, place: 'worker', loading: {}, by: /1 thread, the calling one/ },
+  ] as const)('$where: the bits of the model in memory', async ({ isolated, place, loading, by }) => {
+    const { expected, found, neurons, backend, changes, refusal } = await compare(isolated, place, loading);
+    expect(refusal).toBeUndefined();
+    expect(backend).toMatch(by);
+    expect(found).toEqual(expected);
+    expect(found.logits.length).toBe(prompt.length * config.vocab_size);
+    expect(neurons.slots).toBeLessThan(neurons.neurons / 2);
+    expect(neurons.read).toBeGreaterThan(neurons.slots);
+    expect(neurons.hitShare).toBeGreaterThan(0);
+    // nobody changes a file while a step may read it
+    expect(changes).toEqual({
+      write: 'NoModificationAllowedError',
+      remove: 'NoModificationAllowedError',
+      later: 'done',
+    });
+  });
+
+  test('a page without shared memory is told what would do', async () => {
+    const { refusal } = await compare(false, 'page', {});
+    expect(refusal?.code).toBe('backend');
+    expect(refusal?.message).toContain('a thread that is no dedicated worker');
+    expect(refusal?.message).toContain('or load without memoryBudget');
+  });
+});
