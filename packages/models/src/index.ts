@@ -90,13 +90,14 @@ export {
   withNormRelu,
   withoutMasks,
 } from './sparsity/masks.js';
+export { fillPartial } from './sparsity/partial-predictor.js';
 export { applyPlan, parsePlan, planConfigFile, planJson, type SparsityPlan } from './sparsity/plan.js';
 export { planValues } from './sparsity/plan-values.js';
 export { type OpenedPlan, openPlan } from './sparsity/plan-weights.js';
 export { relufiedConfig } from './sparsity/relufied-config.js';
 export { type RelufyOptions, relufy } from './sparsity/relufy.js';
 export type { ReuseOptions, SequenceReuse } from './sparsity/reuse.js';
-export { signThreshold } from './sparsity/sign-predictor.js';
+export { fillSigns, signThreshold } from './sparsity/sign-predictor.js';
 export type {
   Activation,
   AttentionMixer,

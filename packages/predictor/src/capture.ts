@@ -5,8 +5,16 @@ import { type Activity, activeNeuron } from './activity.js';
 import { everyLayer } from './sites.js';
 import type { Subject } from './subject.js';
 
-/** What a predictor is fed: the FFN's input, or the residual stream before its norm. */
-export type PredictorInput = 'normed' | 'residual';
+/** What a predictor is fed: the FFN's input, the residual stream before its norm, or the same one layer earlier. */
+export const predictorInputs = ['normed', 'residual', 'lookahead'] as const;
+export type PredictorInput = (typeof predictorInputs)[number];
+
+/** Where a layer's predictor finds it. */
+function inputTap(input: PredictorInput, layer: number): string {
+  if (input === 'normed') return `ffnInput.${layer}`;
+  const from = input === 'residual' ? layer : layer - 1;
+  return from < 0 ? 'hidden.0' : `ffnResidual.${from}`;
+}
 
 export interface LayerSamples {
   /** [tokens, hidden] */
@@ -77,14 +85,13 @@ async function capture(
   }));
   const isActive = everyLayer(spec, (layer) => activeNeuron(activity, layer));
   const adds = new Float32Array(neurons * 128);
-  const inputTap = input === 'residual' ? 'ffnResidual' : 'ffnInput';
-  const taps = everyLayer(spec, (layer) => [`${inputTap}.${layer}`, `down.${layer}`]).flat();
+  const taps = everyLayer(spec, (layer) => [inputTap(input, layer), `down.${layer}`]).flat();
   let done = 0;
   for (const [index, ids] of windows.entries()) {
     hear(index / windows.length);
     await subject.pass(ids, taps, (layer, tap, rows) => {
       const { x, active } = layers[layer]!;
-      x.set(tap(`${inputTap}.${layer}`), done * hiddenSize);
+      x.set(tap(inputTap(input, layer)), done * hiddenSize);
       const h = tap(`down.${layer}`);
       const isOn = isActive[layer]!;
       const norms = activity.norms[layer]!;

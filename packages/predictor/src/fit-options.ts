@@ -11,6 +11,7 @@ import {
   aFunction,
   aNumber,
   anObject,
+  anything,
   aSignal,
   aText,
   aWhole,
@@ -20,7 +21,8 @@ import {
   oneOf,
   RelufyError,
 } from '@relufy/tensor';
-import type { PredictorInput } from './capture.js';
+import { type PredictorInput, predictorInputs } from './capture.js';
+import type { Journal } from './journal.js';
 
 /**
  * `low-rank`: two small matrices a layer, trained (Deja Vu, arXiv 2310.17157; PowerInfer, 2312.12456). `signs`: the sign bits
@@ -50,7 +52,10 @@ export interface FitOptions {
   readonly weigh?: 'contribution' | 'count';
   /** A ReLU between the two matrices, as PowerInfer has it. Default: nothing, as Deja Vu. */
   readonly relu?: boolean;
-  /** What predictors are fed. Default: normed. */
+  /**
+   * What predictors are fed: what the FFN's norm gives (`normed`, the default), what it is given (`residual`), or what that of
+   * the layer before is given (`lookahead`), so that neurons are known a layer earlier.
+   */
   readonly input?: PredictorInput;
   /** Of partial scores: the share of the inputs that are multiplied. Default 0.5. */
   readonly inputs?: number;
@@ -58,6 +63,13 @@ export interface FitOptions {
   readonly predictorDType?: PredictorDType | PartialDType;
   /** Keep predictors in layers where they read more than they save. Default: those layers get none. */
   readonly keepAll?: boolean;
+  /**
+   * What has to become less for a layer to get a predictor: the bytes that a token reads (`bytes`, the default), or the time
+   * that the layer takes in a decoding step here (`time`). Times vary, so `time` gives the same plan again only from a journal.
+   */
+  readonly pays?: 'bytes' | 'time';
+  /** What an earlier run with the same model, texts and options has fitted so far, and where this one keeps it. */
+  readonly journal?: Journal;
   /** Of a model without ReLU: the error that leaving out inactive neurons may make (CETT). Default 0.2. */
   readonly cett?: number;
   /** Tokens of the text that predictors are fitted to. Default 65,536. */
@@ -106,10 +118,12 @@ const rules: OptionRules<FitOptions> = {
   perNeuron: aBoolean,
   weigh: oneOf('contribution', 'count'),
   relu: aBoolean,
-  input: oneOf('normed', 'residual'),
+  input: oneOf(...predictorInputs),
   inputs: share,
   predictorDType: oneOf(...new Set([...predictorDTypes, ...partialDTypes])),
   keepAll: aBoolean,
+  pays: oneOf('bytes', 'time'),
+  journal: either('a journal', anything),
   cett: aNumber(0, 1),
   tokens: aWhole(2),
   heldOutTokens: aWhole(2),

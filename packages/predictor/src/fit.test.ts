@@ -11,6 +11,21 @@ const training = { epochs: 2, batch: 64 } as const;
 
 const ids = Array.from({ length: 896 }, (_, at) => (at * at * 31 + at * 7 + (at >> 3) * 113) % 509);
 
+/** A journal in memory, which counts what was measured anew. */
+function memoryJournal(known: readonly (readonly [string, unknown])[] = []) {
+  const entries = [...known];
+  const journal = {
+    entries,
+    added: 0,
+    get: (key: string) => entries.find(([name]) => name === key)?.[1],
+    put: (key: string, value: unknown) => {
+      entries.push([key, value]);
+      journal.added++;
+    },
+  };
+  return journal;
+}
+
 const fit = (model: string, options: FitOptions = {}) =>
   fitPredictors(shared(`golden/${model}`), [ids], {
     ...sizes,
@@ -63,6 +78,66 @@ describeShared('fitPredictors', 'golden/llama-relu', () => {
     const chunked = await fit('llama-relu', { ...options, captureBytes: 3 * (4 * 64 + 192) * 128 });
     expect(chunked.plan.predictor).toEqual(one.plan.predictor);
     expect(chunked.plan.expected?.recall).toBeGreaterThan(0.9);
+  });
+
+  it('a fit that was ended goes on, and gives the same plan bit for bit', async () => {
+    // chunk after chunk of two windows, ranks by a pilot
+    const options = { budget: 0.2, recall: 0.7, captureBytes: 3 * (4 * 64 + 192) * 128 } as const;
+    const journal = memoryJournal();
+    const whole = await fit('llama-relu', { ...options, journal });
+    const keys = journal.entries.map(([key]) => key);
+    expect(keys).toContain('pilot 0');
+    expect(keys.filter((key) => key.startsWith('fit 1 ')).length).toBeGreaterThan(0);
+    const without = await fit('llama-relu', options);
+    expect([...without.tensors]).toEqual([...whole.tensors]);
+    for (const done of [2, Math.floor(keys.length / 2), keys.length - 1]) {
+      // as a file gives it back
+      const known = JSON.parse(JSON.stringify(journal.entries.slice(0, done)));
+      const begun = memoryJournal(known);
+      const again = await fit('llama-relu', { ...options, journal: begun });
+      expect([...again.tensors]).toEqual([...whole.tensors]);
+      expect(again.plan).toEqual(whole.plan);
+      expect(begun.entries.length).toBe(journal.entries.length);
+      expect(begun.added).toBe(journal.entries.length - done);
+    }
+  });
+
+  it.each(['llama-relu', 'falcon-7b-shape-relu'])(
+    '%s: looks ahead from the residual stream one layer earlier',
+    async (model) => {
+      const options = { rank: 32, keepAll: true, input: 'lookahead' } as const;
+      const { layers, plan, tensors } = await fit(model, options);
+      expect(plan.predictor).toMatchObject({ input: 'lookahead' });
+      for (const one of layers) {
+        expect(one.recall).toBeGreaterThan(0.85);
+        expect(one.proposed).toBeLessThan(0.99);
+      }
+      await using run = await loadModel(shared(`golden/${model}`), {
+        ...load,
+        plan: await planFolder({ plan, tensors }),
+      });
+      const exact = await run.generate(ids.slice(0, 8), { maxNewTokens: 8, temperature: 0 }).result;
+      const dense = await run.generate(ids.slice(0, 8), { maxNewTokens: 8, temperature: 0, sparsity: 'dense' }).result;
+      expect(exact.tokenIds.length).toBeGreaterThan(0);
+      expect(dense.tokenIds.length).toBeGreaterThan(0);
+    },
+  );
+
+  it('by time: a layer whose predictor does not pay gets none', async () => {
+    const options = { rank: 8, pays: 'time' } as const;
+    const times = [
+      { predicted: 2, exact: 1 },
+      { predicted: 1, exact: 2 },
+      { predicted: 3, exact: 3 },
+    ];
+    const { plan, layers } = await fit('llama-relu', { ...options, journal: memoryJournal([['times', times]]) });
+    expect(plan.predictor).toMatchObject({ rank: [0, 8, 0] });
+    expect(layers.map(({ ms }) => ms)).toEqual(times);
+    const journal = memoryJournal();
+    await fit('llama-relu', { ...options, journal }).catch(() => {}); // here perhaps none pays
+    const [, timed] = journal.entries.find(([key]) => key === 'times') as [string, typeof times];
+    expect(timed).toHaveLength(3);
+    for (const { predicted, exact } of timed) expect(Math.min(predicted, exact)).toBeGreaterThan(0);
   });
 
   it('keeps within a budget, and tells what ranks would have given', async () => {

@@ -8,6 +8,7 @@ import {
   type PartialDType,
   type Predictor,
   predictorSizes,
+  predictsAt,
   type SparsityPlan,
 } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
@@ -16,6 +17,7 @@ import { baseModelOf } from './base-model.js';
 import type { Calibration } from './calibration.js';
 import { type FitContext, hotNeurons, noneSaves, samplesOf, type Unset, unsetThreshold } from './fit-context.js';
 import { checkFitOptions, type FitOptions, type PredictorKind } from './fit-options.js';
+import { remembered } from './journal.js';
 import { lowRank } from './low-rank-fit.js';
 import { alphaOf, type Margin, neuronThresholds, operatingPoints, scoreMargins } from './operating-point.js';
 import { judgedBytes } from './predictor-bytes.js';
@@ -23,7 +25,7 @@ import { type LayerPrediction, predictorStatistics, predictorTotals } from './pr
 import { type PredictorDraft, thresholdName } from './proposals.js';
 import type { RankPoint } from './rank-allocation.js';
 import { everyLayer } from './sites.js';
-import { Subject } from './subject.js';
+import { type LayerTime, Subject } from './subject.js';
 import { type CalibrationTexts, cutWindows, firstIds, firstWindows } from './windows.js';
 
 /** A plan of predictors, what it costs, and how good each layer's is on the trial text. */
@@ -66,14 +68,18 @@ export async function fitPredictors(
     const heldOut = cut(tokens, heldOutTokens);
     const trialWindows = cut(tokens + heldOutTokens, trialTokens);
     const hear = (what: string) => (share: number) => options.onProgress?.(what, share);
-    const dense = await subject.trial(trialWindows, hear('scoring the model as it is'));
+    const { journal } = options;
+    const dense = await remembered(journal, 'dense', () =>
+      subject.trial(trialWindows, hear('scoring the model as it is')),
+    );
     const activity = await activityOf(subject, windows, options.cett ?? 0.2, hear('adding up neurons'));
     const context: FitContext = { subject, options, activity, windows, heldOut, hear };
     const unset = await (options.kind === undefined ? lowRank : fits[options.kind])(context);
-    const draft = await withoutIdle(context, await withThresholds(context, unset));
+    const { draft, times } = await withoutIdle(context, await withThresholds(context, unset));
     await subject.use(draft);
     const trial = await subject.trial(trialWindows, hear('trying the plan'));
-    const layers = await predictorStatistics(subject, draft, trialWindows, activity, hear('looking at the predictors'));
+    const judged = await predictorStatistics(subject, draft, trialWindows, activity, hear('looking at the predictors'));
+    const layers = times ? judged.map((one) => ({ ...one, ms: times[one.layer] as LayerTime })) : judged;
     const { text, seed = 1 } = options;
     const plan: SparsityPlan = {
       ...draft.plan,
@@ -106,6 +112,7 @@ function planOptions({ spec }: Subject, options: FitOptions, window: number): Re
     ...{ kind, recall, window },
     ...(kind === 'low-rank' && { rank, epochs, ...(rank === 'auto' && { budget }) }),
     ...(hot !== undefined && { hot }),
+    ...(options.pays === 'time' && { pays: 'time' }),
     ...(!isRelu(spec) && { cett }),
   };
 }
@@ -202,23 +209,48 @@ function withSizes(predictor: Predictor, sizes: readonly number[]): Predictor {
 }
 
 /** Layers without those predictors that read more than they save. */
-async function withoutIdle(context: FitContext, draft: PredictorDraft): Promise<PredictorDraft> {
-  const { subject, options, activity, heldOut, hear } = context;
-  if (options.keepAll) return draft;
-  const hearing = hear('weighing predictors');
-  const layers = await predictorStatistics(subject, draft, heldOut, activity, hearing);
-  const judged = judgedBytes(subject);
-  const isIdle = layers.map(
-    ({ hasPredictor, proposed, bytes, layer }) => !hasPredictor || proposed * judged[layer]! + bytes >= judged[layer]!,
-  );
+async function withoutIdle(
+  context: FitContext,
+  draft: PredictorDraft,
+): Promise<{ readonly draft: PredictorDraft; readonly times?: readonly LayerTime[] }> {
+  const { subject, options } = context;
+  if (options.keepAll) return { draft };
+  const times = options.pays === 'time' ? await timesOf(context, draft) : undefined;
+  const isIdle = times
+    ? times.map(({ predicted, exact }, layer) => !predictsAt(subject.spec, layer) || predicted >= exact)
+    : await readsNoLess(context, draft);
   if (isIdle.every(Boolean)) throw noneSaves(options);
   const kept = (list: readonly number[]) => list.map((one, layer) => (isIdle[layer] ? 0 : one));
   const { predictor } = draft.plan;
   return {
-    plan: {
-      ...draft.plan,
-      predictor: withSizes(predictor, kept(predictorSizes(predictor))),
+    draft: {
+      plan: {
+        ...draft.plan,
+        predictor: withSizes(predictor, kept(predictorSizes(predictor))),
+      },
+      tensors: new Map([...draft.tensors].filter(([name]) => !isIdle[Number(name.split('.')[1])])),
     },
-    tensors: new Map([...draft.tensors].filter(([name]) => !isIdle[Number(name.split('.')[1])])),
+    ...(times && { times }),
   };
+}
+
+/** Tokens of a text that layers are timed with. */
+const timedTokens = 128;
+
+async function timesOf({ subject, options, heldOut, hear }: FitContext, draft: PredictorDraft) {
+  hear('timing predictors')(0);
+  await subject.use(draft);
+  return remembered(options.journal, 'times', () => subject.layerTimes((heldOut[0] as number[]).slice(0, timedTokens)));
+}
+
+/** By layer: it has no predictor, or one that reads as much as it saves. */
+async function readsNoLess(
+  { subject, activity, heldOut, hear }: FitContext,
+  draft: PredictorDraft,
+): Promise<readonly boolean[]> {
+  const layers = await predictorStatistics(subject, draft, heldOut, activity, hear('weighing predictors'));
+  const judged = judgedBytes(subject);
+  return layers.map(
+    ({ hasPredictor, proposed, bytes, layer }) => !hasPredictor || proposed * judged[layer]! + bytes >= judged[layer]!,
+  );
 }

@@ -7,7 +7,7 @@ export {
   planFolder,
   type Trial,
 } from './calibration.js';
-export type { PredictorInput } from './capture.js';
+export { type PredictorInput, predictorInputs } from './capture.js';
 export { type EvaluationOptions, evaluatePredictors, type PredictorEvaluation } from './evaluate-predictors.js';
 export { type FittedPredictors, fitPredictors } from './fit.js';
 export { checkFitOptions, type FitOptions, type PredictorKind, predictorKinds } from './fit-options.js';

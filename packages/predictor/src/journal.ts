@@ -20,3 +20,14 @@ export async function remembered<Value>(
   await journal?.put(key, value);
   return value;
 }
+
+/** Floats as a text that gives their bits back. */
+export function encodeFloats(values: Float32Array): string {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += 8192) parts.push(String.fromCharCode(...bytes.subarray(at, at + 8192)));
+  return btoa(parts.join(''));
+}
+
+export const decodeFloats = (text: string): Float32Array =>
+  new Float32Array(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);

@@ -11,8 +11,9 @@ import {
   ProgramBuilder,
   yieldToEventLoop,
 } from '@relufy/tensor';
-import { appendLoss, buildTrainedProgram, ProgramTrainer, permutation } from '@relufy/train';
+import { appendLoss, buildTrainedProgram, ProgramTrainer, permutation, type TrainedProgram } from '@relufy/train';
 import { type LayerSamples, meanContribution, type Samples } from './capture.js';
+import { decodeFloats, encodeFloats } from './journal.js';
 
 /** A predictor's numbers, in f32. */
 export interface Factors {
@@ -91,6 +92,21 @@ export class LayerFit {
     return { rank: this.#options.rank, a: copy('a'), b: copy('b'), bias: copy('bias') };
   }
 
+  /** All that a later pass begins with, as text. */
+  state(): FitState {
+    const { session, trained, updates } = this.#trainer;
+    const values = stateBuffers(trained).map((name) => [name, encodeFloats(session.view(name) as Float32Array)]);
+    return { updates, values: Object.fromEntries(values) };
+  }
+
+  /** Goes on from a state of the same options. */
+  restore({ updates, values }: FitState): void {
+    const { session, trained } = this.#trainer;
+    this.#trainer.updates = updates;
+    for (const name of stateBuffers(trained))
+      (session.view(name) as Float32Array).set(decodeFloats(values[name] as string));
+  }
+
   dispose(): Promise<void> {
     return this.#trainer.dispose();
   }
@@ -115,6 +131,16 @@ export class LayerFit {
     }
   }
 }
+
+export interface FitState {
+  readonly updates: number;
+  /** By buffer: `encodeFloats`. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** Parameters and moments; gradients are zero between passes. */
+const stateBuffers = ({ parameters }: TrainedProgram): string[] =>
+  parameters.flatMap(({ parameter, m, v }) => [parameter.name, m.name, v.name]);
 
 function trainedProgram({ hiddenSize, neurons, rank, relu, batch }: LayerFitOptions) {
   const decl = (kind: BufferDecl['kind'], name: string, shape: BufferDecl['shape']): BufferDecl => ({

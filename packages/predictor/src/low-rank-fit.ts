@@ -8,7 +8,8 @@ import type { PlanTensor } from './calibration.js';
 import { activeShares, type Samples } from './capture.js';
 import { type FitContext, hotNeurons, noneSaves, samplesOf, type Unset, unsetThreshold } from './fit-context.js';
 import type { FitOptions } from './fit-options.js';
-import { type Factors, LayerFit } from './layer-fit.js';
+import { decodeFloats, encodeFloats, remembered } from './journal.js';
+import { type Factors, type FitState, LayerFit } from './layer-fit.js';
 import type { Margin } from './operating-point.js';
 import { ffnBytes, judgedBytes, predictorBytes } from './predictor-bytes.js';
 import { allocateRanks, type RankPoint, rankCurve, ranksUpTo } from './rank-allocation.js';
@@ -27,7 +28,7 @@ const lastLearningRate = 0.1;
 export async function lowRank(context: FitContext): Promise<Unset> {
   const { subject, options, windows, hear } = context;
   const { intermediateSize: neurons, hiddenSize } = subject.spec;
-  const { hot: hotShare, epochs = 8, seed = 1, relu = false, input, signal } = options;
+  const { hot: hotShare, epochs = 8, seed = 1, relu = false, input, signal, journal } = options;
   const dtype = matrixDType(options);
   const byContribution = options.weigh !== 'count';
   let fits: LayerFit[] = [];
@@ -50,6 +51,13 @@ export async function lowRank(context: FitContext): Promise<Unset> {
       }
       const layers = ranks.flatMap((rank, layer) => (rank > 0 ? [layer] : []));
       for (const [at, layer] of layers.entries()) {
+        const key = `fit ${chunk} ${layer}`;
+        const known = journal?.get(key) as FitState | undefined;
+        if (known) {
+          fits[at]!.restore(known);
+          trained += epochs * samples.tokens;
+          continue;
+        }
         const negativeWeight = negativeWeightOf(samples, layer, neurons);
         for (let epoch = 0; epoch < epochs; epoch++) {
           hear('fitting predictors')(trained / total);
@@ -62,6 +70,7 @@ export async function lowRank(context: FitContext): Promise<Unset> {
           });
           trained += samples.tokens;
         }
+        await journal?.put(key, fits[at]!.state());
       }
       chunk++;
     }
@@ -80,7 +89,7 @@ export async function lowRank(context: FitContext): Promise<Unset> {
     const predictor: Predictor = {
       rank: ranks,
       ...(relu && { relu }),
-      ...(input === 'residual' && { input }),
+      ...(input !== undefined && input !== 'normed' && { input }),
       ...(dtype !== 'f32' && { dtype }),
       perNeuron: true,
     };
@@ -168,29 +177,38 @@ function layerStart({ subject, options }: FitContext, samples: Samples, layer: n
 
 /** One predictor a layer of the largest rank, its directions in order of what they add. */
 async function pilotFactors(context: FitContext, samples: Samples, rank: number): Promise<Factors[]> {
-  const { subject, options, hear } = context;
-  const { hiddenSize, intermediateSize: neurons, numHiddenLayers } = subject.spec;
-  const { batch = 128, seed = 1, signal } = options;
-  const byContribution = options.weigh !== 'count';
   const pilots: Factors[] = [];
-  for (let layer = 0; layer < numHiddenLayers; layer++) {
-    hear('choosing ranks')(layer / numHiddenLayers);
-    const start = layerStart(context, samples, layer, rank);
-    const shape = { hiddenSize, neurons, rank, relu: false, batch };
-    const fit = await LayerFit.create(subject.backend, shape, start);
-    try {
-      const negativeWeight = negativeWeightOf(samples, layer, neurons);
-      for (let epoch = 0; epoch < pilotEpochs; epoch++)
-        await fit.pass(samples, layer, {
-          ...{ negativeWeight, byContribution, signal, seeds: [seed, layer, epoch] },
-          learningRate: () => learningRateAt(options, epoch / pilotEpochs),
-        });
-      pilots.push(ordered(fit.factors(), inputSizes(samples.layers[layer]!, hiddenSize)));
-    } finally {
-      await fit.dispose();
-    }
+  for (let layer = 0; layer < context.subject.spec.numHiddenLayers; layer++) {
+    context.hear('choosing ranks')(layer / context.subject.spec.numHiddenLayers);
+    const found = await remembered(context.options.journal, `pilot ${layer}`, async () => {
+      const { a, b, bias } = await pilot(context, samples, layer, rank);
+      return { rank, a: encodeFloats(a), b: encodeFloats(b), bias: encodeFloats(bias) };
+    });
+    pilots.push({
+      ...{ rank: found.rank, a: decodeFloats(found.a), b: decodeFloats(found.b), bias: decodeFloats(found.bias) },
+    });
   }
   return pilots;
+}
+
+async function pilot(context: FitContext, samples: Samples, layer: number, rank: number): Promise<Factors> {
+  const { subject, options } = context;
+  const { hiddenSize, intermediateSize: neurons } = subject.spec;
+  const { batch = 128, seed = 1, signal } = options;
+  const byContribution = options.weigh !== 'count';
+  const start = layerStart(context, samples, layer, rank);
+  const fit = await LayerFit.create(subject.backend, { hiddenSize, neurons, rank, relu: false, batch }, start);
+  try {
+    const negativeWeight = negativeWeightOf(samples, layer, neurons);
+    for (let epoch = 0; epoch < pilotEpochs; epoch++)
+      await fit.pass(samples, layer, {
+        ...{ negativeWeight, byContribution, signal, seeds: [seed, layer, epoch] },
+        learningRate: () => learningRateAt(options, epoch / pilotEpochs),
+      });
+    return ordered(fit.factors(), inputSizes(samples.layers[layer]!, hiddenSize));
+  } finally {
+    await fit.dispose();
+  }
 }
 
 async function curvesOf(

@@ -7,7 +7,7 @@ import { Margins, shareAbove, thresholdFor } from './margins.js';
 import { type PredictorDraft, thresholdOf, visitProposals } from './proposals.js';
 import { everyLayer } from './sites.js';
 import type { Hear } from './statistics.js';
-import type { Subject } from './subject.js';
+import type { LayerTime, Subject } from './subject.js';
 
 /** What a shift of a layer's thresholds gives. */
 export interface CurvePoint {
@@ -39,6 +39,8 @@ export interface LayerPrediction {
   readonly bytes: number;
   readonly ffnBytes: number;
   readonly curve: readonly CurvePoint[];
+  /** Where layers were timed, with the predictor that was fitted, kept or not, and without. */
+  readonly ms?: LayerTime;
 }
 
 /** Recalls at which curves are told. */

@@ -53,6 +53,17 @@ export type Tap = (name: string) => Float32Array;
 
 export type LayerHook = (layer: number, tap: Tap, rows: number) => void;
 
+/** Milliseconds of a layer in a decoding step, with its predictor and without. */
+export interface LayerTime {
+  readonly predicted: number;
+  readonly exact: number;
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] as number;
+}
+
 /** The model as it is. */
 export const nothingLeftOut: PlanDraft = { plan: { method: 'dense' }, tensors: new Map() };
 
@@ -288,6 +299,40 @@ export class Subject {
       loss.add(logprobs);
     }
     return { ...readShares(built, read, tokens), perplexity: loss.perplexity };
+  }
+
+  /**
+   * Medians over the later half of the tokens of what each layer's part of a decoding step takes, in milliseconds: with the
+   * plan's predictor and without one, interleaved. What a call costs is in both.
+   */
+  async layerTimes(ids: readonly number[]): Promise<readonly LayerTime[]> {
+    const { session } = this.#now;
+    const { predictor: _, ...unpredicted } = this.spec;
+    const without = this.#decoderOf({ ...this.#now, spec: unpredicted }).build({ sparsity: 'exact' });
+    const ways = [this.#program('exact', []), { built: without, program: session.load(without.program) }] as const;
+    const samples = this.spec.numHiddenLayers;
+    const times = ways.map(() => Array.from({ length: samples }, (): number[] => []));
+    for (const [at, id] of ids.entries()) {
+      this.#signal?.throwIfAborted();
+      const order = at % 2 === 0 ? [0, 1] : [1, 0];
+      for (const way of order) {
+        const { built, program } = ways[way] as Loaded;
+        this.#place(at, 1);
+        session.write('tokens', [id]);
+        let done = 0;
+        for (const [layer, [from, to]] of built.layers.entries()) {
+          if (from > done) await program.run({ rows: 1, outputs: 0 }, done, from);
+          const start = performance.now();
+          await program.run({ rows: 1, outputs: 0 }, from, to);
+          if (2 * at >= ids.length) times[way]?.[layer]?.push(performance.now() - start);
+          done = to;
+        }
+      }
+    }
+    return Array.from({ length: samples }, (__, layer) => ({
+      predicted: medianOf(times[0]?.[layer] as number[]),
+      exact: medianOf(times[1]?.[layer] as number[]),
+    }));
   }
 
   /** Every row's place in the sequence, and whether its masks hold. */

@@ -2,7 +2,7 @@
 // own what is in a plan (@relufy/predictor).
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ModelFiles, readTokenizer } from '@relufy/models';
+import { fingerprint, type ModelFiles, planModel, readTokenizer } from '@relufy/models';
 import { type PlanDraft, planContents } from '@relufy/predictor';
 import { RelufyError } from '@relufy/tensor';
 import { usageError } from './failure.js';
@@ -25,6 +25,12 @@ export async function firstTokenIds(
   const pieces = textIds(whileWanted(text(), signal), async (...asked) => tokenizer.encode(...asked));
   for await (const ids of sequencesOf(pieces, most, most)) return ids;
   return [];
+}
+
+/** Of the weights that a plan is made for: what a journal is kept by. */
+export async function fingerprintOf(files: ModelFiles, signal: AbortSignal): Promise<string> {
+  const { spec, checkpoint, close } = await planModel(files, { signal });
+  return fingerprint(spec, checkpoint, signal).finally(close);
 }
 
 /** The files of a plan into a folder. */

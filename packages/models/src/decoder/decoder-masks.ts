@@ -122,7 +122,8 @@ export class MaskedLayers {
     } else {
       const rank = predictor.rank[layer] as number;
       let inner = this.#scope.activation(`predictor.${layer}`, rank);
-      this.#products.product('predictor', layer, `${of}.a`, { x: predictor.input ? residual : x }, inner);
+      const fed = { normed: x, residual, lookahead: this.#layerBefore(layer) }[predictor.input ?? 'normed'];
+      this.#products.product('predictor', layer, `${of}.a`, { x: fed }, inner);
       if (predictor.relu) {
         const out = this.#scope.activation(`predictor.relu.${layer}`, rank);
         this.#scope.builder.op('activate', { x: inner, out }, { kind: activationCodes.relu, threshold: 0 });
@@ -135,6 +136,11 @@ export class MaskedLayers {
     const predicted = this.#scope.activation(`predicted.${layer}`, intermediateSize);
     this.#threshold('step', scores, of, predicted);
     return predicted;
+  }
+
+  /** What the norm of the FFN one layer earlier is given; in the first layer the embeddings. */
+  #layerBefore(layer: number): string {
+    return this.#scope.taps.get(layer === 0 ? 'hidden.0' : `ffnResidual.${layer - 1}`) as string;
   }
 
   /** With its zeros listed, where the place has any by design. */

@@ -88,8 +88,12 @@ export type Predictor =
       readonly rank: readonly number[];
       /** f is a ReLU; absent: nothing between the two products. */
       readonly relu?: true;
-      /** x is what the FFN's norm is given, the residual stream: PowerInfer's predictors. Absent: what the norm gives. */
-      readonly input?: 'residual';
+      /**
+       * `residual`: x is what the FFN's norm is given, the residual stream: PowerInfer's predictors. `lookahead`: what the norm
+       * of the FFN one layer earlier is given, in the first layer the embeddings, so that neurons are known before the layer
+       * begins (Deja Vu 4.3). Absent: what the norm gives.
+       */
+      readonly input?: 'residual' | 'lookahead';
       /** How a and b are held; default f32. Narrower ones cost less, and may propose otherwise right at the threshold. */
       readonly dtype?: PredictorDType;
     } & PredictorThresholds)

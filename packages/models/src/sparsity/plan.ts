@@ -106,11 +106,11 @@ const rules = {
   predictor: {
     rank: layerNumbers,
     relu: yes,
-    input: oneOf('residual'),
+    input: oneOf('residual', 'lookahead'),
     dtype: oneOf(...predictorDTypes),
     per_neuron: yes,
   },
-  reuse: { interval: size },
+  reuse: { interval: size, warm_up: aBoolean },
   signs: {
     kind: oneOf('signs'),
     alpha: listOf(aNumber(0), 'a list of numbers from 0 on, one a layer'),
@@ -159,7 +159,7 @@ export function parsePlan(name: string, text: string): SparsityPlan {
       }),
       ...(predictor !== undefined && { predictor: predictorOf(`${where} predictor`, predictor) }),
       ...(json.dense_tokens !== undefined && { denseTokens: json.dense_tokens as number }),
-      ...(reuse !== undefined && { reuse: reuse as ReuseOptions }),
+      ...(reuse !== undefined && { reuse: camelKeys<ReuseOptions>(reuse) }),
       ...(calibration !== undefined && { calibration: camelKeys(calibration) }),
       ...(expected !== undefined && { expected: camelKeys(expected) }),
     } as SparsityPlan;
@@ -176,7 +176,7 @@ export function planJson({ masks, lowRank, baseModel, calibration, expected, ...
     ...(lowRank && { low_rank: lowRank.map(snakeKeys) }),
     ...(plan.predictor && { predictor: snakeKeys(plan.predictor) }),
     ...(plan.denseTokens !== undefined && { dense_tokens: plan.denseTokens }),
-    ...(plan.reuse && { reuse: plan.reuse }),
+    ...(plan.reuse && { reuse: snakeKeys(plan.reuse) }),
     ...(calibration && { calibration: snakeKeys(calibration) }),
     ...(expected && { expected: snakeKeys(expected) }),
   };

@@ -108,6 +108,14 @@ export const plans: Readonly<Record<string, { config: object; plan: Omit<Sparsit
     config: falcon,
     plan: { predictor: { rank: each(4), input: 'residual', perNeuron: true } },
   },
+  'a predictor that looks ahead': {
+    config: { ...silu, hidden_act: 'relu' },
+    plan: { predictor: { rank: each(4), input: 'lookahead' } },
+  },
+  'a predictor that looks ahead in a parallel block, not in every layer': {
+    config: falcon,
+    plan: { predictor: { rank: [0, 4], input: 'lookahead', perNeuron: true } },
+  },
   'partial scores, not in every layer': {
     config: { ...silu, hidden_act: 'relu' },
     plan: { predictor: { kind: 'partial', inputs: [12, 0] }, denseTokens: 2 },

@@ -14,9 +14,10 @@ import { type LoadedStep, SyntheticModel } from './synthetic-model.js';
  * `inputs`: a magnitude mask of its own before each projection, as TEAL has them; `shared`: one for q, k and v, one for gate
  * and up; `top`: as `shared`, the largest few of a row instead of a threshold; `groups`: of every 32; `neurons`: a magnitude
  * mask of what the gate lets through, as CATS; `relu`: a ReLU instead of SiLU; `predictor`: the same, and a low-rank
- * predictor that knows the gate, in bf16.
+ * predictor that knows the gate, in bf16; `signs` and `partial`: the same by sign bits, and by the gate over half of the
+ * inputs from an int4 copy, with thresholds at a recall of 0.95.
  */
-const planKinds = ['inputs', 'shared', 'top', 'groups', 'neurons', 'relu', 'predictor'] as const;
+const planKinds = ['inputs', 'shared', 'top', 'groups', 'neurons', 'relu', 'predictor', 'signs', 'partial'] as const;
 export type PlanKind = (typeof planKinds)[number];
 
 export interface PlanPoint {
@@ -40,6 +41,8 @@ export interface PlanResult extends PlanPoint {
   readonly denseBytes: number;
   /** Of them the predictor's. */
   readonly predictorBytes: number;
+  /** Share of the neurons that the predictor proposes. */
+  readonly proposed?: number;
   readonly spread: number;
 }
 
@@ -127,6 +130,7 @@ export async function plansTable(
       'MB/token',
       'dense MB',
       'predictor MB',
+      'proposed',
       'spread',
     ],
     rows: results.map((result) => [
@@ -140,6 +144,7 @@ export async function plansTable(
       (result.bytes / 1e6).toFixed(0),
       (result.denseBytes / 1e6).toFixed(0),
       (result.predictorBytes / 1e6).toFixed(1),
+      result.proposed === undefined ? '' : percent(result.proposed),
       percent(result.spread),
     ]),
   };
@@ -159,6 +164,7 @@ async function compare(
   const { predictor, ...unpredicted } = spec;
   const exact = predictor && model.load(unpredicted, 'exact');
   let [steps, bytes, blockBytes, predictorBytes] = [0, 0, 0, 0];
+  const gate = { read: 0, rows: 0 };
   const decode = await takeTurns(
     {
       dense: () => dense.model.run(dense.step),
@@ -171,6 +177,9 @@ async function compare(
           bytes += size;
           if (read.layer >= 0) blockBytes += size;
           if (read.site === 'predictor') predictorBytes += size;
+          if (!read.weight.endsWith('.gate.weight')) continue;
+          gate.read += read.read;
+          gate.rows += read.rows;
         }
       },
       exact: async () => {
@@ -198,6 +207,7 @@ async function compare(
     bytes: bytes / steps,
     denseBytes: sum(sizes),
     predictorBytes: predictorBytes / steps,
+    ...(predictor && { proposed: gate.read / gate.rows }),
     spread: Math.max(decode.plan.spread, decode.dense.spread),
   };
 }
@@ -228,21 +238,27 @@ function specOf(shape: ModelSpec, { kind, density }: PlanPoint): ModelSpec {
       return masks(sharedPlaces, (at) => ({ at, kind: 'top', within: 32, k: perLayer(Math.round(32 * density)) }));
     case 'neurons':
       return masks([['neurons']], (at) => ({ at, kind: 'magnitude' }));
-    case 'relu':
-    case 'predictor': {
+    default: {
       const activation = { kind: 'relu', threshold: normalQuantile(1 - density) } as const;
       const relu: ModelSpec = { ...shape, ffn: { ...shape.ffn, activation } };
-      return kind === 'relu' ? relu : { ...relu, predictor: { rank: perLayer(predictorRank), dtype: 'bf16' } };
+      if (kind === 'relu') return relu;
+      if (kind === 'predictor') return { ...relu, predictor: { rank: perLayer(predictorRank), dtype: 'bf16' } };
+      // alpha says only that there is a predictor: thresholds are a neuron's own
+      if (kind === 'signs') return { ...relu, predictor: { kind, alpha: perLayer(100), perNeuron: true } };
+      return { ...relu, predictor: { kind, inputs: perLayer(Math.round(shape.hiddenSize / 2)), perNeuron: true } };
     }
   }
 }
+
+/** With a ReLU, whose gate is judged. */
+const gateKinds: readonly PlanKind[] = ['relu', 'predictor', 'signs', 'partial'];
 
 /**
  * A gate that a predictor can know: rows b a of unit length, so that pre-activations are normal; b and a are the predictor's
  * too. The same in every layer.
  */
 function gateRows({ hiddenSize }: ModelSpec, { kind }: PlanPoint) {
-  if (kind !== 'relu' && kind !== 'predictor') return () => undefined;
+  if (!gateKinds.includes(kind)) return () => undefined;
   const next = randomNumbers(48);
   const matrix = (rows: number, columns: number) =>
     Array.from({ length: rows }, () => Float32Array.from({ length: columns }, () => next()));
@@ -273,6 +289,7 @@ function gateRows({ hiddenSize }: ModelSpec, { kind }: PlanPoint) {
 /** Layer by layer, since what a layer leaves out changes the size of the inputs after it. */
 async function setThresholds(model: SyntheticModel, spec: ModelSpec, { density }: PlanPoint): Promise<void> {
   const layers = Array.from({ length: spec.numHiddenLayers }, (_, layer) => layer);
+  if (spec.predictor?.kind !== undefined) return setRecalls(model, spec, layers);
   if (spec.predictor)
     for (const layer of layers)
       model.view(`layers.${layer}.predictor.threshold`).fill(spec.ffn.activation.threshold - predictorMargin);
@@ -296,6 +313,35 @@ async function setThresholds(model: SyntheticModel, spec: ModelSpec, { density }
         model.view(`layers.${layer}.${name}.threshold`).fill(sizes[place] as number);
       }
     }
+}
+
+/** Of the active neurons, those that a threshold lets through; and steps whose scores it is set by. */
+const [recall, scoredSteps] = [0.95, 12];
+
+/** Thresholds of scores that nothing was trained for: where so many of the active neurons of some steps have more. */
+async function setRecalls(model: SyntheticModel, spec: ModelSpec, layers: readonly number[]): Promise<void> {
+  const { threshold } = spec.ffn.activation;
+  const taps = layers.flatMap((layer) => [`predictorScores.${layer}`, `preActivation.${layer}`]);
+  // everything is proposed until then
+  for (const layer of layers) model.view(`layers.${layer}.predictor.threshold`).fill(Number.NEGATIVE_INFINITY);
+  const { loaded, built } = model.load(spec, 'dense', taps);
+  const active: number[][] = layers.map(() => []);
+  for (let step = 0; step < scoredSteps; step++) {
+    await model.run({ loaded, built });
+    for (const layer of layers) {
+      const [scores, before] = ['predictorScores', 'preActivation'].map(
+        (tap) => loaded.view(built.taps.get(`${tap}.${layer}`) as string) as Float32Array,
+      ) as [Float32Array, Float32Array];
+      for (let i = 0; i < spec.intermediateSize; i++)
+        if ((before[i] as number) > threshold) active[layer]?.push(scores[i] as number);
+    }
+  }
+  for (const layer of layers) {
+    const sorted = (active[layer] as number[]).sort((a, b) => a - b);
+    // a score has to be above it
+    const least = (sorted[Math.floor((1 - recall) * sorted.length)] ?? 0) - 1e-6;
+    model.view(`layers.${layer}.predictor.threshold`).fill(least);
+  }
 }
 
 const widthOf = ({ hiddenSize, intermediateSize }: ModelSpec, name: string): number =>

@@ -1,7 +1,14 @@
 // A decoder of made-up weights in a session: buffers filled, programs loaded, steps run with another token each time, and
 // what a step read counted. Does not own what is compared (sparse-decode.ts, plans.ts), the numbers (synthetic.ts) or the
 // clock (measure.ts).
-import { buildDecoder, type DecoderProgram, type ModelSpec, type WeightRead } from '@relufy/models';
+import {
+  buildDecoder,
+  type DecoderProgram,
+  fillPartial,
+  fillSigns,
+  type ModelSpec,
+  type WeightRead,
+} from '@relufy/models';
 import type { BufferDecl, BufferView, DType, HostBackend, HostProgram, HostSession } from '@relufy/tensor';
 import { fillRandom, fillRows } from './synthetic.js';
 
@@ -64,6 +71,9 @@ export class SyntheticModel {
         fillRandom(view, decl, seed + 1, /(gate|up)\.weight$/.test(decl.name) ? distinctNeurons : undefined);
     });
     session.view('slots').fill(0);
+    // what a predictor takes of the weights themselves
+    await fillSigns(spec, buffers, session);
+    await fillPartial(spec, buffers, session);
     return new SyntheticModel(session, decoder, spec.vocabSize);
   }
 

@@ -5,7 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
 import { writeFolder } from '@relufy/checkpoint/node';
-import { fingerprint, type ModelFiles, maskPlaces, planModel } from '@relufy/models';
+import { maskPlaces } from '@relufy/models';
 import {
   allocations,
   type Calibration,
@@ -22,7 +22,7 @@ import { openJournal } from '../calibration-journal.js';
 import { usageError } from '../failure.js';
 import { addBackendOptions, choice, modelHelp, numberOf, numeric } from '../options.js';
 import { print } from '../output.js';
-import { firstTokenIds, percentOf, refuseExisting, writePlan } from '../plan-output.js';
+import { fingerprintOf, firstTokenIds, percentOf, refuseExisting, writePlan } from '../plan-output.js';
 import { untilInterrupted } from '../signals.js';
 import { openText } from '../text-ids.js';
 import { openShown } from '../with-model.js';
@@ -188,11 +188,6 @@ function optionsOf(values: CalibrateValues): Omit<CalibrationOptions, keyof Cali
 
 /** What of loading changes numbers: a run may go on with another number of threads. */
 const savedLoad = ({ dtype, backend }: CalibrateValues) => ({ dtype, backend });
-
-async function fingerprintOf(files: ModelFiles, signal: AbortSignal): Promise<string> {
-  const { spec, checkpoint, close } = await planModel(files, { signal });
-  return fingerprint(spec, checkpoint, signal).finally(close);
-}
 
 const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
 

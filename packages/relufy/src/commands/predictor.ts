@@ -13,16 +13,18 @@ import {
   type PredictorReport,
   powerInferPlan,
   predictorCharts,
+  predictorInputs,
   predictorKinds,
   predictorPage,
   predictorText,
   predictorTotals,
 } from '@relufy/predictor';
-import { jsonText, type WeightDType, weightDTypes } from '@relufy/tensor';
+import { jsonText, RelufyError, type WeightDType, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
+import { openJournal } from '../calibration-journal.js';
 import { addBackendOptions, type BackendValues, choice, modelHelp, numberOf, numeric, planHelp } from '../options.js';
 import { print, printJson } from '../output.js';
-import { firstTokenIds, percentOf, refuseExisting, writePlan } from '../plan-output.js';
+import { fingerprintOf, firstTokenIds, percentOf, refuseExisting, writePlan } from '../plan-output.js';
 import { untilInterrupted } from '../signals.js';
 import { openText } from '../text-ids.js';
 import { openShown } from '../with-model.js';
@@ -70,7 +72,9 @@ interface FitValues extends TextValues {
   readonly weigh?: FitOptions['weigh'];
   readonly predictorDtype?: FitOptions['predictorDType'];
   readonly inputs?: number;
+  readonly input?: FitOptions['input'];
   readonly keepAll?: true;
+  readonly pays?: FitOptions['pays'];
   readonly tokens: number;
   readonly heldOutTokens: number;
   readonly trialTokens: number;
@@ -165,6 +169,20 @@ function defineFit(command: Command): void {
     .addOption(
       predictorDTypeOption([...new Set([...predictorDTypes, ...partialDTypes])], 'bf16; of partial scores int4'),
     )
+    .addOption(
+      choice(
+        '--input <what>',
+        'what predictors are fed: what the norm of the FFN gives, what it is given, or what that of the layer before is given (default: normed)',
+        predictorInputs,
+      ),
+    )
+    .addOption(
+      choice(
+        '--pays <how>',
+        'layers keep a predictor by which a token reads less, or takes less time here (default: bytes)',
+        ['bytes', 'time'],
+      ),
+    )
     .option('--keep-all', 'keep predictors that read more than they save')
     .addOption(numeric('--tokens <n>', 'tokens to fit to', wholeFrom(2)).default(65_536))
     .addOption(numeric('--held-out-tokens <n>', 'tokens after them that set thresholds', wholeFrom(2)).default(4096))
@@ -212,6 +230,7 @@ const loadOf = ({ dtype, threads, backend }: TextValues): NonNullable<FitOptions
 
 function fitOptionsOf(values: FitValues): FitOptions {
   const { kind, rank, budget, recall, hot, perNeuron, relu, weigh, predictorDtype, keepAll, cett, inputs } = values;
+  const { input, pays } = values;
   const { tokens, heldOutTokens, trialTokens, window, epochs, learningRate, seed, data } = values;
   return {
     ...{ kind, recall, tokens, heldOutTokens, trialTokens, window, seed, text: basename(data), load: loadOf(values) },
@@ -223,6 +242,8 @@ function fitOptionsOf(values: FitValues): FitOptions {
     ...(weigh && { weigh }),
     ...(predictorDtype && { predictorDType: predictorDtype }),
     ...(inputs !== undefined && { inputs }),
+    ...(input && { input }),
+    ...(pays && { pays }),
     ...(keepAll && { keepAll }),
     ...(cett !== undefined && { cett }),
     ...(epochs !== undefined && { epochs }),
@@ -241,7 +262,23 @@ async function fit(source: string, values: FitValues): Promise<void> {
     const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
     const wanted = values.tokens + values.heldOutTokens + values.trialTokens;
     const tokenIds = await firstTokenIds(files, text, wanted, signal);
-    const made = await fitPredictors(files, [tokenIds], { ...options, signal, onProgress }).finally(line.clear);
+    // what an earlier run has fitted is not fitted again
+    const { load: _, ...asked } = options;
+    const journal = await openJournal(`${values.out}.partial.jsonl`, {
+      ...{
+        model: await fingerprintOf(files, signal),
+        tokenIds,
+        options: { ...asked, dtype: values.dtype, backend: values.backend },
+      },
+    });
+    const made = await fitPredictors(files, [tokenIds], { ...options, signal, onProgress, journal })
+      .finally(line.clear)
+      .catch(async (error: unknown) => {
+        // the same inputs would end the same: there is nothing to go on with
+        if (RelufyError.is(error) && (error.code === 'option' || error.code === 'input')) await journal.remove();
+        await journal.close();
+        throw error;
+      });
     const { plan, layers, trial, densePerplexity, rankCurves } = made;
     const { perplexity, sparsity } = trial;
     const shown = { layers, perplexity, densePerplexity, sparsity, ...(rankCurves && { rankCurves }) };
@@ -255,6 +292,8 @@ async function fit(source: string, values: FitValues): Promise<void> {
       },
       { what: 'the plan' },
     );
+    await journal.close();
+    await journal.remove();
     if (values.json) printJson({ out: values.out, ...shown, totals: predictorTotals(layers) });
     else print(`${told({ title, ...shown })}\n${values.out}`);
   });
