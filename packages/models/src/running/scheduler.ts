@@ -8,7 +8,7 @@
 // a sequence may be guesses, which a step computes like a prompt and answers like tokens (speculation/).
 // Does not own slots (slot-claims.ts), a step (steps.ts) or the choice of tokens (generate.ts).
 import type { StepLimits } from '@relufy/tensor';
-import { type ReuseOptions, type StepSpan, stepSpans } from '../sparsity/reuse.js';
+import { firstWindow, type ReuseOptions, stepSpans } from '../sparsity/reuse.js';
 import { commonPrefix } from './parked-slots.js';
 import type { SlotClaims, Stopped } from './slot-claims.js';
 import type { SlotCache } from './slots.js';
@@ -159,6 +159,7 @@ export class Scheduler {
       },
       rest: () => this.#hasChosen(lane),
       advance: async (ids, request = {}) => {
+        const isFirst = prompt === undefined;
         prompt ??= ids.length;
         open.add(lane);
         if (slot === undefined) {
@@ -166,7 +167,13 @@ export class Scheduler {
           if (claimed === undefined) return undefined;
           slot = claimed[0] as number;
         }
-        return this.#ask(parts, lane, { slot, ids, prompt, ...request });
+        const { reuse } = parts;
+        if (!isFirst || !reuse?.warmUp) return this.#ask(parts, lane, { slot, ids, prompt, ...request });
+        // the tokens that load have a step of their own, whatever the slot holds of them
+        const loads = Math.max(0, firstWindow({ ...reuse, prompt }));
+        const before = ids.slice(0, loads);
+        if (loads > 0 && (await this.#ask(parts, lane, { slot, ids: before, prompt })) === undefined) return undefined;
+        return this.#ask(parts, lane, { slot, ids, prompt, loads, ...request });
       },
       leave: (length) => {
         open.delete(lane);
@@ -185,18 +192,27 @@ export class Scheduler {
   #ask(
     parts: LaneParts,
     lane: Lane,
-    asked: LaneRequest & { readonly slot: number; readonly ids: readonly number[]; readonly prompt: number },
+    asked: LaneRequest & {
+      readonly slot: number;
+      readonly ids: readonly number[];
+      readonly prompt: number;
+      /** Where the ids begin that load, however many of them there are. */
+      readonly loads?: number;
+    },
   ): Promise<LaneStep | undefined> {
-    const { slot, ids, prompt, drafted = 0, draftsFrom } = asked;
-    const [last] = stepSpans(ids.length - 1, ids.length, 1, parts.reuse && { ...parts.reuse, prompt });
-    const { phase, forgets = false } = last as StepSpan;
+    const { slot, ids, prompt, drafted = 0, draftsFrom, loads } = asked;
+    const known = Math.min(lane.computed(ids), ids.length - 1 - drafted, loads ?? ids.length);
+    const cached = this.#cache.truncate(slot, known);
+    const from = loads ?? ids.length - 1;
+    const spans = [...stepSpans(from, ids.length, ids.length, parts.reuse && { ...parts.reuse, prompt })];
+    const phase = spans.at(-1)?.phase;
+    const forgets = spans.some((span) => span.forgets);
     const options: AdvanceOptions = {
       ...parts.options,
       ...(phase && { phase }),
       ...(drafted > 0 && { together: slot }),
       ...(draftsFrom !== undefined && parts.draft),
     };
-    const cached = this.#cache.truncate(slot, Math.min(lane.computed(ids), ids.length - 1 - drafted));
     if (parts.reuse) this.#cache.keepFromOthers(slot, prompt);
     if (draftsFrom !== undefined) this.#cache.keepFromOthers(slot, draftsFrom);
     return new Promise((answer, refuse) => {
@@ -279,7 +295,8 @@ export class Scheduler {
     }
     const decoding = parts.reduce((sum, { asking, from, to }) => sum + (decodes(asking) ? to - from : 0), 0);
     const { options } = (parts[0] as Part).asking.parts;
-    for (const { asking } of parts) if (asking.forgets) await this.#steps.forgetLoaded(asking.slot);
+    for (const { asking, from } of parts)
+      if (asking.forgets && from === asking.cached) await this.#steps.forgetLoaded(asking.slot);
     const { logits, costs, neurons, together, ms } = await this.#steps.advance(options, rows, outputRows, decoding);
     const vocabSize = logits.length / Math.max(1, outputRows.length);
     const isUsual = parts.every(({ asking }) => asking.drafted === 0 && !asking.isDraft);

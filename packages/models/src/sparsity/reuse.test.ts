@@ -21,6 +21,22 @@ test('phases, worked out by hand, however steps are cut', () => {
   for (const mostRows of [1, 2, 3, 100]) expect(phasesOf(phases.length, mostRows, 2, 1)).toEqual(phases);
 });
 
+test('to warm up, the last window of the prompt loads, and of a shorter prompt all of it', () => {
+  const phases = (tokens: number, mostRows: number, reuse: { interval: number; prompt: number; warmUp: boolean }) =>
+    [...stepSpans(0, tokens, mostRows, reuse)].flatMap(({ from, to, phase = 'dense', forgets }) =>
+      Array.from({ length: to - from }, (_, i) => (forgets && i === 0 ? `${phase} anew` : phase)),
+    );
+  for (const mostRows of [1, 2, 100]) {
+    expect(phases(9, mostRows, { interval: 2, prompt: 4, warmUp: true })).toEqual(
+      ['dense', 'dense', 'load anew', 'load', 'reuse', 'reuse', 'load anew', 'load', 'reuse'], // by hand
+    );
+    expect(phases(5, mostRows, { interval: 3, prompt: 1, warmUp: true })).toEqual(
+      ['load anew', 'reuse', 'reuse', 'reuse', 'load anew'], // by hand
+    );
+    expect(phases(3, mostRows, { interval: 2, prompt: 0, warmUp: true })).toEqual(['load anew', 'load', 'reuse']);
+  }
+});
+
 test('a window that loads forgets once, at its beginning, wherever the steps begin', () => {
   const forgets = (from: number) =>
     [...stepSpans(from, 20, 2, { interval: 3, prompt: 2 })].flatMap((span) => (span.forgets ? [span.from] : []));
@@ -36,12 +52,39 @@ test('a window that loads forgets once, at its beginning, wherever the steps beg
 const argmax = (logits: Float32Array): number => logits.indexOf(Math.max(...logits));
 
 /** What whole passes over the tokens so far choose, one after the other. */
-async function byPasses(model: Model, interval: number, tokens: number): Promise<number[]> {
-  const ids = [...prompt];
+async function byPasses(
+  model: Model,
+  reuse: { readonly interval: number; readonly warmUp?: boolean },
+  tokens: number,
+  begin: readonly number[] = prompt,
+): Promise<number[]> {
+  const ids = [...begin];
   for (let i = 0; i < tokens; i++)
-    ids.push(argmax((await model.forward(ids, { reuse: { interval, prompt: prompt.length } })).logits));
-  return ids.slice(prompt.length);
+    ids.push(argmax((await model.forward(ids, { reuse: { ...reuse, prompt: begin.length } })).logits));
+  return ids.slice(begin.length);
 }
+
+test('warmed up on the prompt, a generation chooses what whole passes choose, in a second turn too', async () => {
+  const files = await randomModel({ ...config, hidden_act: 'relu' });
+  await using model = await loadModel(files, { backend: 'wasm', reuse: true });
+  const plain = await model.generate(prompt, { maxNewTokens: 14, ...greedy }).result;
+  let differs = false;
+  for (const interval of [1, 2, 3, 16]) {
+    const reuse = { interval, warmUp: true };
+    const { tokenIds, stats } = await model.generate(prompt, { maxNewTokens: 14, ...greedy, reuse }).result;
+    expect(tokenIds).toEqual(await byPasses(model, reuse, 14));
+    expect(stats.density.down[0]).toBeLessThan(1);
+    differs ||= tokenIds.join() !== plain.tokenIds.join();
+    // the earlier turn is a part of the prompt: its last tokens load, though the slot held all but them
+    const second = [...prompt, ...tokenIds, 7, 8];
+    const answer = await model.generate(second, { maxNewTokens: 9, ...greedy, reuse }).result;
+    expect(answer.tokenIds).toEqual(await byPasses(model, reuse, 9, second));
+    // a prompt that was computed before is marked again
+    const again = await model.generate(second, { maxNewTokens: 9, ...greedy, reuse }).result;
+    expect(again.tokenIds).toEqual(answer.tokenIds);
+  }
+  expect(differs).toBe(true);
+});
 
 test('a generation chooses what whole passes choose, and leaves nothing behind that was computed by some neurons', async () => {
   const files = await randomModel({ ...config, hidden_act: 'relu' });
@@ -50,7 +93,7 @@ test('a generation chooses what whole passes choose, and leaves nothing behind t
   const plain = await model.generate(prompt, { maxNewTokens: 14, ...greedy }).result;
   for (const interval of [1, 3, 16]) {
     const { tokenIds } = await model.generate(prompt, { maxNewTokens: 14, ...greedy, reuse: { interval } }).result;
-    expect(tokenIds).toEqual(await byPasses(model, interval, 14));
+    expect(tokenIds).toEqual(await byPasses(model, { interval }, 14));
     const longer = [...prompt, ...tokenIds.slice(0, 6)];
     const answer = async (of: Model) => (await of.generate(longer, { maxNewTokens: 5, ...greedy }).result).tokenIds;
     expect(await answer(model)).toEqual(await answer(fresh));
@@ -71,6 +114,8 @@ test('only what was loaded is read, and bits do not depend on how it is executed
     reuse: { interval: 2 },
   };
   expect(parsePlan('p', planJson(plan))).toEqual(plan);
+  const warm = { ...plan, reuse: { interval: 2, warmUp: true } };
+  expect(parsePlan('p', planJson(warm))).toEqual(warm);
   const tensors = planTensors(parseConfig(silu).spec, plan, () => 0.15);
   const folder = await planFolder(plan, tensors);
   const files = await randomModel(silu);
@@ -99,7 +144,7 @@ test('only what was loaded is read, and bits do not depend on how it is executed
 test.each<[object, string]>([
   [{ interval: 0 }, 'generate reuse "interval": expected a whole number >= 1, got 0.'],
   [{}, 'generate reuse "interval": expected a whole number >= 1, got undefined.'],
-  [{ interval: 2, prompt: 1 }, 'generate reuse option "prompt": unknown. Expected interval.'],
+  [{ interval: 2, prompt: 1 }, 'generate reuse option "prompt": unknown. Expected one of interval, warmUp.'],
   [{ interval: 2, gamma: 1 }, 'generate reuse option "gamma": unknown.'],
 ])('refused: %j', async (reuse, message) => {
   const model = await loadModel(await randomModel(config), { backend: 'reference' });
