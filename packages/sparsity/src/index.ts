@@ -1,6 +1,7 @@
 export { LayerUse, type LayerUseResult } from './active-sets.js';
 export { CettCurve, type CettPoint, neuronNorms } from './cett.js';
 export { type Cell, csv } from './csv.js';
+export { type FlashMeasurement, type FlashOptions, measureFlash } from './flash.js';
 export { type ActivationLaw, activationLaws, activationRatioAfter, proSparseSparsity } from './laws.js';
 export { countMacs, type Densities, densitiesOf, type MacCount, weightBytes } from './macs.js';
 export {
@@ -16,6 +17,7 @@ export { type NeuronHook, NeuronObserver, weightRows } from './observer.js';
 export { figure, type LayerMeasurement, type Measurement, measurementSchema } from './record.js';
 export { criterionText, measurementFiles, measurementPage, mixedFormats } from './report.js';
 export { type ReuseOptions, reusePerplexity } from './reuse.js';
+export { measureSpeculation, type SpeculationMeasurement, type SpeculationOptions } from './speculation.js';
 export {
   bestGamma,
   overDenseDecoding,

@@ -2,6 +2,7 @@
 // drawing (@relufy/charts) or tables (report.ts).
 
 import { barChart, heatMap, type Line, lineChart, shortNames } from '@relufy/charts';
+import { loadedCharts } from './loaded-charts.js';
 import { type LayerMeasurement, type MeasuredSite, type Measurement, measuredSites } from './record.js';
 import { draftCost, overDenseSpeculation } from './speculative.js';
 
@@ -127,7 +128,7 @@ export function comparisonCharts(runs: readonly Measurement[]): Map<string, stri
     }),
   );
   charts.set('speculation', speculationChart(runs, labels));
-  if (runs.some(({ reuse }) => reuse)) charts.set('reuse', reuseChart(runs, labels));
+  for (const [name, svg] of loadedCharts(runs, labels)) charts.set(name, svg);
   return charts;
 }
 
@@ -177,36 +178,6 @@ function unreadIfIndependent({ layers, unreadWeights }: Measurement): number[] {
   const idle = (tokens: number) => meanOver(layers, ({ use }) => (1 - use.density) ** tokens);
   const one = idle(1);
   return unreadWeights.map((_, at) => (one === 0 ? 0 : ((unreadWeights[0] ?? 0) * idle(at + 1)) / one));
-}
-
-function reuseChart(runs: readonly Measurement[], labels: readonly string[]): string {
-  const lines = runs.flatMap(({ reuse }, at): Line[] => {
-    if (reuse === undefined) return [];
-    const above = (perplexity: number) => Math.log(perplexity / reuse.densePerplexity);
-    return [
-      {
-        name: labels[at] as string,
-        color: at,
-        dots: true,
-        points: reuse.points.map(({ gamma, perplexity }) => [gamma, above(perplexity)]),
-      },
-      {
-        name: 'random sets of the same size',
-        color: at,
-        dashed: true,
-        inLegend: at === runs.findIndex((run) => run.reuse),
-        points: reuse.points.map(({ gamma, randomPerplexity }) => [gamma, above(randomPerplexity)]),
-      },
-    ];
-  });
-  return lineChart({
-    title: 'Neurons of gamma tokens serve the next gamma',
-    x: 'gamma, tokens',
-    y: 'loss above the model as it is',
-    see: 'Near zero: the neurons of the tokens before are enough for the next ones.',
-    xLog: 2,
-    lines,
-  });
 }
 
 /** One standard deviation over tokens to either side. */

@@ -48,9 +48,12 @@ function runsCsv(runs: readonly Measurement[]): string {
   return csv(head, rows);
 }
 
-/** `at` is gamma, or the p of CETT-PPL-p %. */
+const named = (prefix: string, values: Readonly<Record<string, number | undefined>>): Record<string, Cell> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}.${name}`, value]));
+
+/** `at` is gamma, the bytes of a budget, or the p of CETT-PPL-p %. */
 function quantitiesOf(run: Measurement): Quantity[] {
-  const { layers, macs, perplexity, unreadWeights, decode, reuse, cettPpl } = run;
+  const { layers, macs, perplexity, unreadWeights, decode, reuse, speculation, flash, cettPpl } = run;
   const counted = weightBytes(macs, decode.denseWeightBytesPerToken);
   const ofDecoding = (value: number): Cell => (decode.tokens > 0 ? value : undefined);
   return [
@@ -73,6 +76,15 @@ function quantitiesOf(run: Measurement): Quantity[] {
     ['reuse.densePerplexity', '', reuse?.densePerplexity],
     ...(reuse?.points ?? []).flatMap(({ gamma, ...values }) =>
       Object.entries(values).map(([name, value]): Quantity => [`reuse.${name}`, gamma, value]),
+    ),
+    ...(speculation?.points ?? []).flatMap(({ gamma, predicted, timed, ...values }) =>
+      Object.entries({ ...values, ...named('predicted', predicted), ...named('timed', timed) }).map(
+        ([name, value]): Quantity => [`speculation.${name}`, gamma, value],
+      ),
+    ),
+    ['flash.inMemory.tokensPerSecond', '', flash?.tokensPerSecond],
+    ...(flash?.points ?? []).flatMap(({ budget, ...values }) =>
+      Object.entries(values).map(([name, value]): Quantity => [`flash.${name}`, budget, value]),
     ),
     ...(cettPpl
       ? (['target', 'sparsity', 'perplexity', 'densePerplexity'] as const).map(

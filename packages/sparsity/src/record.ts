@@ -115,6 +115,64 @@ export const measurementSchema = z.object({
         .readonly(),
     })
     .optional(),
+  /** Drafts that a step verifies, as it ran: greedy answers of `tokens`, medians of `rounds`. */
+  speculation: z
+    .object({
+      draft: z.string(),
+      tokens: z.number().int(),
+      rounds: z.number().int(),
+      points: z
+        .array(
+          z.object({
+            /** Tokens drafted at a time. */
+            gamma: z.number().int(),
+            /** Of a drafted token whose predecessors were accepted. */
+            acceptance: figure,
+            /** Tokens of a step that verified. */
+            tokensPerStep: figure,
+            /** Time of a drafted token over that of a dense step. */
+            c: figure,
+            /** Shares of all weights that one token, the tokens of a step together, and independent sets as large leave unread. */
+            unreadOne: figure,
+            unread: figure,
+            unreadRandom: figure,
+            /** Bytes of weights a token over those without drafts. */
+            bytesRatio: figure,
+            /** By the formulas of ReLU Strikes Back 5.2: over a dense target that speculates, a dense and the sparse target by itself. */
+            predicted: z.object({ overDenseSpeculation: figure, overDense: figure, overSparse: figure }),
+            /** The same as it was timed; what cannot run with a dense target has no first one. */
+            timed: z.object({ overDenseSpeculation: figure.optional(), overDense: figure, overSparse: figure }),
+          }),
+        )
+        .readonly(),
+    })
+    .optional(),
+  /** Neurons that stay in a file, within budgets of memory: `tokens` of answers, beside their speed in memory. */
+  flash: z
+    .object({
+      tokens: z.number().int(),
+      tokensPerSecond: figure,
+      points: z
+        .array(
+          z.object({
+            /** Bytes. */
+            budget: figure,
+            /** Neurons that there is room for, and that there are; 0 where all weights fit. */
+            slots: z.number().int(),
+            neurons: z.number().int(),
+            /** Of the neurons that tokens of answers needed: how many were in memory. */
+            hitShare: figure,
+            neededPerToken: figure,
+            rowsPerToken: figure,
+            bytesPerToken: figure,
+            /** Read for the prompts. */
+            promptBytes: figure,
+            tokensPerSecond: figure,
+          }),
+        )
+        .readonly(),
+    })
+    .optional(),
   /** The CETT target at which perplexity rises by `p` %, and the sparsity there. */
   cettPpl: z
     .object({

@@ -77,6 +77,8 @@ function summaryTable(runs: readonly Measurement[]): PageTable {
       ),
       row('perplexity with reused neurons', reuseText),
       row('speculative decoding, computed', speculationText),
+      row('speculative decoding, timed', timedText),
+      row('neurons in a file', flashText),
     ].filter(([, ...texts]) => texts.some((text) => text !== '')),
   };
 }
@@ -94,6 +96,82 @@ function speculationText({ unreadWeights }: Measurement): string {
   const options = { gamma, c: draftCost, acceptance, unread: unreadWeights[gamma - 1] ?? 0 };
   const overSparse = overSparseDecoding({ ...options, unreadOne: unreadWeights[0] ?? 0 });
   return `${overDenseSpeculation(options).toFixed(2)}x that of a dense target, ${speedUp.toFixed(2)}x dense and ${overSparse.toFixed(2)}x sparse decoding, at ${gamma} drafted tokens (cost ${draftCost}, ${100 * acceptance} % accepted)`;
+}
+
+/** The gamma that was fastest. */
+function timedText({ speculation }: Measurement): string {
+  if (speculation === undefined) return '';
+  const { draft, points } = speculation;
+  const [best] = [...points].sort((a, b) => b.timed.overSparse - a.timed.overSparse);
+  if (best === undefined) return `by ${draft}: nothing was drafted`;
+  const { gamma, acceptance, timed, predicted } = best;
+  return `by ${draft}: ${timed.overSparse.toFixed(2)}x plain decoding at ${gamma} drafted tokens (${predicted.overSparse.toFixed(2)}x by the formula), ${percent(acceptance)} accepted`;
+}
+
+function flashText({ flash }: Measurement): string {
+  const point = flash?.points[0];
+  if (point === undefined) return '';
+  const { budget, slots, neurons, hitShare, bytesPerToken } = point;
+  return neurons === 0
+    ? `none within ${(budget / 1e6).toFixed(0)} MB: all weights fit`
+    : `${percent(slots / neurons)} in memory within ${(budget / 1e6).toFixed(0)} MB: ${percent(hitShare)} found there, ${(bytesPerToken / 1e6).toFixed(2)} MB read a token`;
+}
+
+/** What was measured of earlier tokens' neurons, each as a table under a sentence. */
+function loadedTables({
+  reuse,
+  speculation,
+  flash,
+}: Measurement): { readonly table: PageTable; readonly note: string }[] {
+  const two = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? '' : value.toFixed(2));
+  const mega = (bytes: number) => (bytes / 1e6).toFixed(2);
+  const tables: { readonly table: PageTable; readonly note: string }[] = [];
+  if (reuse)
+    tables.push({
+      note: `Reuse: gamma tokens load, the next gamma use no other neurons. ${reuse.tokens} tokens behind prompts of ${reuse.prompt}; perplexity ${reuse.densePerplexity.toFixed(3)} without.`,
+      table: {
+        head: ['gamma', 'perplexity', 'random sets', 'neurons kept', 'read anew a token'],
+        rows: reuse.points.map(({ gamma, perplexity, randomPerplexity, kept }) => [
+          ...[String(gamma), perplexity.toFixed(3), randomPerplexity.toFixed(3)],
+          ...[percent(kept), percent(kept / (2 * gamma))],
+        ]),
+      },
+    });
+  if (speculation)
+    tables.push({
+      note: `Speculation by ${speculation.draft}: greedy answers of ${speculation.tokens} tokens, medians of ${speculation.rounds} interleaved rounds. c: a drafted token over a dense step. S1: over speculation with a dense target, S2: over a dense target, S3: over the sparse target by itself.`,
+      table: {
+        head: [
+          ...['gamma', 'acceptance', 'tokens a step', 'c', 'unread by one', 'together', 'if independent', 'bytes'],
+          ...['S1', 'S1 if independent', 'S1 timed', 'S2', 'S2 timed', 'S3', 'S3 timed'],
+        ],
+        rows: speculation.points.map((point) => [
+          ...[String(point.gamma), percent(point.acceptance), two(point.tokensPerStep), point.c.toFixed(3)],
+          ...[percent(point.unreadOne), percent(point.unread), percent(point.unreadRandom), two(point.bytesRatio)],
+          two(point.predicted.overDenseSpeculation),
+          two(overDenseSpeculation({ ...point, unread: point.unreadRandom })),
+          two(point.timed.overDenseSpeculation),
+          ...[two(point.predicted.overDense), two(point.timed.overDense)],
+          ...[two(point.predicted.overSparse), two(point.timed.overSparse)],
+        ]),
+      },
+    });
+  if (flash)
+    tables.push({
+      note: `Neurons in a file: ${flash.tokens} tokens of answers, ${flash.tokensPerSecond.toFixed(1)} tokens/s in memory. Files that were just read lie in the system's cache: speed here is no disk's.`,
+      table: {
+        head: [
+          ...['budget, MB', 'neurons in memory', 'needed a token', 'found there', 'rows read a token'],
+          ...['MB read a token', 'MB read for prompts', 'tokens/s'],
+        ],
+        rows: flash.points.map((point) => [
+          ...[mega(point.budget), point.neurons === 0 ? 'all' : percent(point.slots / point.neurons)],
+          ...[point.neededPerToken.toFixed(0), percent(point.hitShare), point.rowsPerToken.toFixed(0)],
+          ...[mega(point.bytesPerToken), mega(point.promptBytes), point.tokensPerSecond.toFixed(1)],
+        ]),
+      },
+    });
+  return tables;
 }
 
 export function criterionText({ kind, value }: Measurement['criterion']): string {
@@ -116,7 +194,11 @@ function pageOf(runs: readonly Measurement[], { comparison, each }: ReturnType<t
     ...runs.map((run, at) => ({
       title: labels[at] as string,
       charts: [...(each[at]?.values() ?? [])],
-      html: tableHtml(layerTable(run)),
+      html:
+        tableHtml(layerTable(run)) +
+        loadedTables(run)
+          .map(({ table, note }) => noteHtml(note) + tableHtml(table))
+          .join(''),
     })),
   ];
   return page(`Activation sparsity: ${labels.join(', ')}`, sections);

@@ -4,27 +4,29 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
-import { createBackend, type LoadOptions, type Model } from '@relufy/models';
+import { createBackend, isSparse, type LoadOptions, type Model } from '@relufy/models';
 import {
   type Criterion,
   defaultCriterion,
   type Measurement,
   measure,
+  measureFlash,
   measurementFiles,
   measurementSchema,
+  measureSpeculation,
   NeuronObserver,
   neuronNorms,
   reusePerplexity,
   ThresholdSearch,
 } from '@relufy/sparsity';
-import { decodeWhole, jsonText, RelufyError } from '@relufy/tensor';
+import { decodeWhole, jsonText, parseBytes, RelufyError } from '@relufy/tensor';
 import type { Command } from 'commander';
 import { usageError } from '../failure.js';
-import { modelHelp, numberOf, numeric } from '../options.js';
+import { modelHelp, numberOf, numeric, speculationOf } from '../options.js';
 import { print } from '../output.js';
 import { addStudyOptions, type StudyValues, studyOptionsOf } from '../study-options.js';
 import { openText, sequencesOf, textIds, whileWanted } from '../text-ids.js';
-import { withModel } from '../with-model.js';
+import { openModel, withModel } from '../with-model.js';
 import { workLine } from '../work-line.js';
 import { makeFolder, writeReport } from '../write-report.js';
 
@@ -33,6 +35,8 @@ Examples:
   $ relufy measure llama-tales --data story.txt --out ./measured
   $ relufy measure ./model --data wiki.txt --tokens 20000 --ppl 1 --out ./measured
   $ relufy measure ./model --data wiki.txt --reuse 1,2,4,8,16,32 --out ./measured
+  $ relufy measure llama-tales --data story.txt --speculate prompt --draft-tokens 1,2,4 --out ./measured
+  $ relufy measure ./converted --data story.txt --context-length 256 --memory-budgets 21MB,24MB --out ./measured
   $ relufy measure ./silu-model --data wiki.txt --cett 0.2 --out ./measured
   $ relufy measure --report ./dense/measurement.json ./sparse/measurement.json --out ./both`;
 
@@ -46,6 +50,9 @@ interface MeasureValues extends StudyValues {
   readonly cett?: number;
   readonly ppl?: number;
   readonly reuse?: readonly number[];
+  readonly speculate?: string;
+  readonly draftTokens: readonly number[];
+  readonly memoryBudgets?: readonly number[];
   readonly calibrationTokens: number;
   readonly name?: string;
   readonly report?: readonly string[];
@@ -75,7 +82,22 @@ export function define(command: Command): void {
     .option(
       '--reuse <gammas>',
       'perplexity when the neurons of gamma tokens are all that the next gamma use, such as 1,4,16',
-      gammasOf,
+      numbersOf('--reuse'),
+    )
+    .option(
+      '--speculate <draft>',
+      'speculative decoding, timed beside its formulas: prompt (drafts from the text), reuse (by the neurons in use) or plan:PLAN',
+    )
+    .option(
+      '--draft-tokens <gammas>',
+      'with --speculate: tokens drafted at a time',
+      numbersOf('--draft-tokens'),
+      [1, 2, 4, 8],
+    )
+    .option(
+      '--memory-budgets <sizes>',
+      'what answers read of a converted model whose neurons stay in its file, for each of these budgets, such as 21MB,30MB',
+      sizesOf,
     )
     .addOption(
       numeric('--calibration-tokens <n>', 'tokens that --cett, --ppl and --reuse look at', wholeFrom(2)).default(512),
@@ -106,7 +128,10 @@ async function measureModel(source: string | undefined, values: MeasureValues): 
     await withModel(source, { ...withoutBackend(load), backend: observer.backend }, async (model, signal) => {
       const line = workLine(process.stderr);
       const hear: Hear = (what) => (share) => line.hear({ what, ...(share !== undefined && { share }) });
-      const run = await measureText(model, observer, text, values, { signal, hear }).finally(line.clear);
+      const asked = { signal, hear };
+      const run = await measureText(model, observer, text, values, asked)
+        .then(async (measured) => ({ ...measured, ...(await measureLoaded(source, model, text, values, asked)) }))
+        .finally(line.clear);
       await writeMeasurements(values.out, [{ ...run, model: values.name ?? model.name }]);
     });
   } finally {
@@ -185,7 +210,62 @@ async function measureText(
   };
 }
 
-const gammasOf = (text: string): number[] => text.split(',').map((gamma) => numberOf('--reuse', gamma, wholeFrom(1)));
+/** Tokens of a prompt and of an answer, where the context has room. */
+const [promptTokens, answerTokens] = [64, 96];
+
+/** What is measured on models of its own: drafts, and neurons in a file. Nothing watches their steps, which are timed. */
+async function measureLoaded(
+  source: string,
+  model: Model,
+  text: Awaited<ReturnType<typeof openText>>,
+  values: MeasureValues,
+  { signal, hear }: { readonly signal: AbortSignal; readonly hear: Hear },
+): Promise<Pick<Measurement, 'speculation' | 'flash'>> {
+  if (values.speculate === undefined && values.memoryBudgets === undefined) return {};
+  const load = studyOptionsOf(values);
+  const { spec, contextLength } = model;
+  const length = Math.min(promptTokens, Math.floor(contextLength / 2));
+  const tokens = Math.min(answerTokens, contextLength - length);
+  const prompts: (readonly number[])[] = [];
+  const ids = textIds(whileWanted(text(), signal), (...asked) => model.encode(...asked));
+  for await (const sequence of sequencesOf(ids, length, 4 * length)) if (sequence.length > 1) prompts.push(sequence);
+  const [prompt] = prompts;
+  if (prompt === undefined) return {};
+  const drafts = speculationOf({ ...(values.speculate !== undefined && { speculate: values.speculate }) });
+  if (drafts.model !== undefined)
+    throw usageError(`--speculate: expected prompt, reuse or plan:PLAN, got ${JSON.stringify(values.speculate)}.`);
+  const { speculate, ...ofDrafts } = drafts.options;
+  const speculation =
+    speculate === undefined
+      ? undefined
+      : await withModel(source, { ...load, ...ofDrafts, ...(isSparse(spec) && { reuse: true }) }, (drafting) =>
+          measureSpeculation(drafting, {
+            draft: (speculate as { readonly draft: 'prompt' | 'reuse' | 'plan' }).draft,
+            gammas: values.draftTokens,
+            ...{ prompt, tokens, signal, onProgress: hear('drafting') },
+          }),
+        );
+  const flash =
+    values.memoryBudgets &&
+    (await measureFlash(
+      (memoryBudget) => openModel(source, { ...load, signal, ...(memoryBudget !== undefined && { memoryBudget }) }),
+      { budgets: values.memoryBudgets, prompts, signal, onProgress: hear('reading neurons from the file') },
+    ));
+  return { ...(speculation && { speculation }), ...(flash && { flash }) };
+}
+
+const numbersOf =
+  (option: string) =>
+  (text: string): number[] =>
+    text.split(',').map((gamma) => numberOf(option, gamma, wholeFrom(1)));
+
+const sizesOf = (text: string): number[] =>
+  text.split(',').map((size) => {
+    const bytes = parseBytes(size);
+    if (bytes === undefined)
+      throw usageError(`--memory-budgets: expected sizes such as 600MB, got ${JSON.stringify(size)}.`);
+    return bytes;
+  });
 
 function criterionOf(model: Model, { threshold, cett }: MeasureValues): Criterion {
   if (threshold !== undefined) return { kind: 'absolute', value: threshold };
