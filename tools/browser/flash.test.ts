@@ -8,7 +8,7 @@ import { convertModel, type NeuronStats, openModelFiles, planModel } from '@relu
 import { build } from 'esbuild';
 import type { BrowserContext } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sessionBytes } from '../../packages/models/src/memory-budget.js';
+import { sessionBytes } from '../../packages/models/src/loading/memory-budget.js';
 import { randomModel } from '../../packages/models/src/testing/random-model.js';
 import { root } from '../checks/workspace.js';
 import { chromiumPath, chromiumTitle, launchProfile } from './chromium.js';
