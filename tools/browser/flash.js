@@ -27,7 +27,7 @@ export async function compare({ names, address, prompt, options, memoryBudget })
   const folder = await keep(names, address);
   const files = directoryFiles(folder);
   const answer = async (model) => {
-    const { logits } = await model.forward(prompt, { logits: 'all' });
+    const { logits } = await model.forward(prompt);
     const { tokenIds } = await model.generate(prompt, { maxNewTokens: 8, temperature: 0, stopTokenIds: [] }).result;
     return { logits: [...logits], tokenIds };
   };

@@ -1,15 +1,14 @@
 // Weights that stay in a file of the browser's private file system, in headless Chromium: the bits of the model in memory, by
 // a team of workers and by one worker alone; what is refused where no thread can read at once. Where no Chromium is found, the
-// tests are skipped, by name. Does not own the same on Node (packages/models/src/memory-budget.test.ts).
+// tests are skipped, by name. Does not own the same on Node (memory-budget.test.ts of models).
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { convertModel, type NeuronStats, openModelFiles, planModel } from '@relufy/models';
+import { modelUrl } from '@relufy/llama-tales';
+import { convertModel, loadModel, type NeuronStats, openModelFiles } from '@relufy/models';
 import { build } from 'esbuild';
 import type { BrowserContext } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sessionBytes } from '../../packages/models/src/loading/memory-budget.js';
-import { randomModel } from '../../packages/models/src/testing/random-model.js';
 import { root } from '../checks/workspace.js';
 import { chromiumPath, chromiumTitle, launchProfile } from './chromium.js';
 import { servePage } from './server.js';
@@ -28,16 +27,6 @@ interface Outcome {
   readonly refusal?: { readonly code: string; readonly message: string };
 }
 
-const config = {
-  model_type: 'llama',
-  hidden_size: 64,
-  intermediate_size: 1056,
-  num_hidden_layers: 3,
-  num_attention_heads: 4,
-  vocab_size: 300,
-  max_position_embeddings: 256,
-  hidden_act: 'relu',
-};
 const prompt = Array.from({ length: 40 }, (_, i) => (i * 37) % 300);
 const options = { contextLength: 64 };
 /** Beside the kernels, where their files lie. */
@@ -52,10 +41,10 @@ describe.skipIf(!chromiumPath)(`weights in the private file system of ${chromium
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'relufy-flash-'));
     const model = join(folder, 'model');
-    await convertModel(await randomModel(config), model, { dtype: 'int8', bundle: true });
-    const plan = await planModel(await openModelFiles(model), { ...options, memoryBudget: 1e15 });
-    const memoryBudget = sessionBytes(plan.build(config.intermediate_size + 100), plan.limits) + 1024;
-    await plan.close();
+    await convertModel(await openModelFiles(modelUrl), model, { dtype: 'int8', bundle: true });
+    // the least that it takes, as it says itself
+    const refused = await loadModel(model, { ...options, memoryBudget: '1MB' }).catch((error: Error) => error.message);
+    const [, memoryBudget] = /expected at least (\d+MB)/.exec(refused as string) as unknown as [string, string];
     asked = { names: await readdir(model), prompt, memoryBudget };
     const { outputFiles } = await build({
       absWorkingDir: root,
@@ -115,7 +104,7 @@ describe.skipIf(!chromiumPath)(`weights in the private file system of ${chromium
     expect(refusal).toBeUndefined();
     expect(backend).toMatch(by);
     expect(found).toEqual(expected);
-    expect(found.logits.length).toBe(prompt.length * config.vocab_size);
+    expect(found.logits.length).toBe(4096);
     expect(neurons.slots).toBeLessThan(neurons.neurons / 2);
     expect(neurons.read).toBeGreaterThan(neurons.slots);
     expect(neurons.hitShare).toBeGreaterThan(0);

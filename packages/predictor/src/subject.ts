@@ -1,6 +1,7 @@
 // The model under calibration: loaded as it will be run, with a plan whose numbers and structure change between trials. Runs
 // windows layer by layer, blocks by themselves, and hands out weights. It drives the session with programs of its own, so
 // nothing in the model knows of calibration. Does not own what is looked for (statistics.ts, methods.ts, allocation.ts).
+// Longer than 400 lines because all ways to run the model share its session, its programs and their places.
 import {
   applyPlan,
   buildDecoder,

@@ -104,6 +104,42 @@ test('a folder that cannot be made is told before anything is computed', async (
   expect(scored.stderr).toMatch(/expected a folder to write to, got ENOTDIR[^\n]*--out\.\n$/);
 });
 
+test('measure tells of drafts and of neurons in a file', { timeout: 120_000 }, async () => {
+  const model = join(folder, 'converted');
+  const convert = await runCli(['convert', 'llama-tales', '--dtype', 'int8', '--bundle', '--out', model]);
+  expect(convert.code, convert.stderr).toBe(0);
+  const out = join(folder, 'loaded');
+  const args = ['--data', join(folder, 'text.txt'), '--tokens', '64', '--window', '64', '--decode-tokens', '0'];
+  const speculation = ['--speculate', 'prompt', '--draft-tokens', '1,3'];
+  const flash = ['--memory-budgets', '21MB,1GB', '--context-length', '128', '--threads', '1'];
+  const { code, stderr } = await runCli(['measure', model, ...args, ...speculation, ...flash, '--out', out]);
+  expect(code, stderr).toBe(0);
+  const record = JSON.parse(readFileSync(join(out, 'measurement.json'), 'utf8'));
+  expect(record.speculation).toMatchObject({ draft: 'prompt', rounds: 5 });
+  expect(record.speculation.points.map(({ gamma }: { gamma: number }) => gamma)).toEqual([1, 3]);
+  for (const point of record.speculation.points) {
+    expect(point.acceptance).toBeLessThanOrEqual(1);
+    // the tokens of a step read no less than one of them, and no more than as many that share nothing
+    expect(point.unread).toBeLessThanOrEqual(point.unreadOne);
+    expect(point.unread).toBeGreaterThan(0);
+    expect(point.timed.overSparse).toBeGreaterThan(0);
+    expect(point.predicted.overSparse).toBeGreaterThan(0);
+  }
+  const [small, large] = record.flash.points;
+  expect(small.slots).toBeLessThan(small.neurons);
+  expect(small.hitShare).toBeGreaterThan(0);
+  expect(small.hitShare).toBeLessThan(1);
+  expect(small.rowsPerToken).toBeCloseTo(2 * (1 - small.hitShare) * small.neededPerToken, 6);
+  expect(large).toMatchObject({ neurons: 0, hitShare: 1, bytesPerToken: 0 });
+  expect(readdirSync(out)).toEqual(
+    expect.arrayContaining(['speculation-timed.svg', 'speculation-union.svg', 'flash-hits.svg', 'flash-bytes.svg']),
+  );
+  const page = readFileSync(join(out, 'report.html'), 'utf8');
+  expect(page).toContain('Speculation by prompt: greedy answers');
+  expect(page).toMatch(/Neurons in a file: \d+ tokens of answers/);
+  expect(readFileSync(join(out, 'runs.csv'), 'utf8')).toMatch(/,flash\.hitShare,21000000,0\.\d+/);
+});
+
 test('measure writes JSON, CSV, charts and a page; several make one page', { timeout: 120_000 }, async () => {
   const out = join(folder, 'measured');
   const args = [

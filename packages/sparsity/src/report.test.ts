@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { expectWellFormed } from '../../../tools/testing/well-formed.js';
-import type { Measurement } from './record.js';
+import { type Measurement, measurementSchema } from './record.js';
 import { measurementFiles, measurementPage } from './report.js';
 import { measurement } from './testing/measurement.js';
 
@@ -100,6 +100,40 @@ test('reuse and speculation are drawn, and told in the summary', () => {
   const files = [...measurementFiles([run]).keys()];
   expect(files).toEqual(expect.arrayContaining(['reuse.svg', 'speculation.svg']));
   expect([...measurementFiles([measurement('m')]).keys()]).not.toContain('reuse.svg');
+});
+
+test('drafts as they ran, and neurons in a file, are drawn and told in tables', () => {
+  const speedUps = { overDenseSpeculation: 1.5, overDense: 2, overSparse: 1.25 };
+  const point = {
+    ...{ gamma: 2, acceptance: 0.75, tokensPerStep: 2.5, c: 0.1, unreadOne: 0.5, unread: 0.4, unreadRandom: 0.3 },
+    ...{ bytesRatio: 0.8, predicted: speedUps, timed: { overDense: 1.9, overSparse: 1.125 } },
+  };
+  const read = { neededPerToken: 100, rowsPerToken: 50, bytesPerToken: 2e6, promptBytes: 9e6, tokensPerSecond: 7 };
+  const run: Measurement = {
+    ...measurement('m'),
+    speculation: { draft: 'prompt', tokens: 96, rounds: 5, points: [point, { ...point, gamma: 4 }] },
+    flash: {
+      ...{ tokens: 32, tokensPerSecond: 20 },
+      points: [
+        { budget: 21e6, slots: 20, neurons: 80, hitShare: 0.75, ...read },
+        { budget: 1e9, slots: 0, neurons: 0, hitShare: 1, ...read, rowsPerToken: 0, bytesPerToken: 0 },
+      ],
+    },
+  };
+  const files = measurementFiles([run, measurement('without')]);
+  const page = files.get('report.html') as string;
+  expectWellFormed(page.replace('<!doctype html>', ''));
+  expect(page).toContain('by prompt: 1.13x plain decoding at 2 drafted tokens (1.25x by the formula), 75.0 % accepted');
+  expect(page).toContain('25.0 % in memory within 21 MB: 75.0 % found there, 2.00 MB read a token');
+  // what has no dense target has no time for it; what all fits has all in memory
+  expect(page).toContain('<td class="number">1.50</td><td class="number">1.33</td><td class="number"></td>');
+  expect(page).toContain('<td class="number">1000.00</td><td>all</td>');
+  const names = ['speculation-acceptance', 'speculation-union', 'speculation-timed', 'flash-hits', 'flash-bytes'];
+  for (const name of names) expectWellFormed(files.get(`${name}.svg`) as string);
+  expect(files.get('runs.csv')).toContain(',speculation.timed.overSparse,2,1.125');
+  expect(files.get('runs.csv')).toContain(',flash.hitShare,21000000,0.75');
+  expect(measurementSchema.parse(JSON.parse(JSON.stringify(run)))).toEqual(run);
+  expect([...measurementFiles([measurement('m')]).keys()].filter((name) => /flash|-timed/.test(name))).toEqual([]);
 });
 
 test('what neurons add is drawn from the share of zeros up, where it was measured', () => {

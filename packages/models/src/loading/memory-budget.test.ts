@@ -1,12 +1,13 @@
 // A memory budget: the bits of the model in memory on every backend and at any number of threads, what is refused in which
 // words, files that change, and what is given back.
+import { closeSync, openSync } from 'node:fs';
 import { appendFile, mkdtemp, readdir, readlink, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { folderFiles } from '@relufy/checkpoint/node';
 import { createWasmBackend } from '@relufy/kernels';
 import { createNativeBackend, nativeAvailability } from '@relufy/native';
-import { type Backend, parseBytes, RelufyError } from '@relufy/tensor';
+import { type Backend, parseBytes, RelufyError, type RowFile } from '@relufy/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { convertModel, type LoadOptions, loadModel, type Model, type ModelFiles, planModel } from '../node.js';
 import { planFolder, planTensors } from '../testing/plan-files.js';
@@ -199,6 +200,83 @@ for (const backend of able)
       expect(await openFiles(file)).toBe(0);
     }
   });
+
+/** The same files, but for what steps read rows from. */
+function withRowFile(files: ModelFiles, openRows: () => RowFile): ModelFiles {
+  return {
+    ...files,
+    open: async (file, signal) => {
+      const source = await files.open(file, signal);
+      return source && file === 'model.safetensors' ? { ...source, openRows } : source;
+    },
+  };
+}
+
+const onLinux = process.platform === 'linux';
+for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const)
+  test.skipIf(!onLinux)(`${backend}: a disk error ends the step with its number, and the process lives`, async () => {
+    const source = made.get('opt int8') as string;
+    const memoryBudget = await budgetOf(source, 10);
+    // at places that nothing is mapped to, reading the process's own memory is an I/O error, as from a failing disk
+    const descriptor = openSync('/proc/self/mem', 'r');
+    const broken = (): RowFile => ({
+      ...{ path: 'broken', size: 2 ** 40, descriptor },
+      read: () => {},
+      check: () => {},
+      close: () => closeSync(descriptor),
+    });
+    const files = withRowFile(await folderFiles(source), broken);
+    await using model = await loadModel(files, { ...short, backend, memoryBudget });
+    const error = await failure(model.forward(prompt));
+    expect([error.code, error.message]).toEqual([
+      'io',
+      'broken: expected the rows of weights that a step needs, got error 5 of the system. Check the disk, and load the model again.',
+    ]);
+    await failure(model.generate(prompt, { maxNewTokens: 2 }).result); // and the one after it
+  });
+
+for (const backend of able)
+  test(`${backend}: a file that shrinks during an answer ends it, and an answer that is aborted leaves the model whole`, async () => {
+    const original = made.get('opt int8') as string;
+    const source = join(folder, `${backend}-shrinks`);
+    await convertModel(await randomModel(opt), source, { dtype: 'int8' });
+    const memoryBudget = await budgetOf(original, 10);
+    await using model = await loadModel(source, { ...short, backend, memoryBudget });
+    const ids = prompt.slice(0, 6);
+    const options = { maxNewTokens: 12, temperature: 0, stopTokenIds: [] } as const;
+    const expected = await model.generate(ids, options).result;
+    const controller = new AbortController();
+    const aborted = model.generate(ids, { ...options, signal: controller.signal });
+    const reads = (async () => {
+      for await (const _ of aborted) controller.abort();
+    })();
+    await Promise.allSettled([reads, aborted.result]);
+    expect((await model.generate(ids, options).result).tokenIds).toEqual(expected.tokenIds);
+    // other tokens than those whose neurons are there
+    const answer = model.generate(prompt.slice(6, 12), options);
+    let tokens = 0;
+    const error = await failure(
+      (async () => {
+        for await (const _ of answer) if (++tokens === 2) await truncate(join(source, 'model.safetensors'), 4096);
+        await answer.result;
+      })(),
+    );
+    answer.result.catch(() => {});
+    expect(error.code).toBe('io');
+    expect(tokens).toBeLessThan(12);
+  });
+
+test('loading that is aborted closes what steps would have read', async () => {
+  const source = made.get('opt int8') as string;
+  const memoryBudget = await budgetOf(source, 10);
+  const controller = new AbortController();
+  const onProgress = ({ status }: { readonly status: string }) => {
+    if (status === 'progress') controller.abort();
+  };
+  const loading = loadModel(source, { ...short, backend: 'wasm', memoryBudget, signal: controller.signal, onProgress });
+  await expect(loading).rejects.toThrow(/abort/i);
+  expect(await openFiles(join(source, 'model.safetensors'))).toBe(0);
+});
 
 /** How often this process has a file open; 0 where the system does not say. */
 async function openFiles(path: string): Promise<number> {
