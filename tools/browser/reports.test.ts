@@ -21,7 +21,7 @@ function writeReports(folder: string): void {
   writeFileSync(join(folder, 'text.txt'), 'Once upon a time there was a fox who liked to read. '.repeat(12));
   const measure = (out: string, ...more: string[]) =>
     relufy('measure', 'llama-tales', '--data', 'text.txt', '--tokens', '128', '--window', '64', '--out', out, ...more);
-  measure('measured', '--ppl', '5');
+  measure('measured', '--ppl', '5', '--reuse', '1,4', '--speculate', 'prompt', '--draft-tokens', '1,2');
   measure('measured-dense', '--sparsity', 'dense', '--name', 'a-model-with-a-name-that-is-longer-than-most/dense');
   const records = ['measured', 'measured-dense'].map((run) => join(run, 'measurement.json'));
   relufy('measure', '--report', ...records, '--out', 'measured-both');

@@ -128,7 +128,7 @@ const timedChart = (runs: readonly Measurement[], labels: readonly string[]): st
     title: 'Speculative decoding over plain sparse decoding, timed',
     x: 'tokens drafted at a time',
     y: 'times as fast',
-    see: 'Dashed: what the formula makes of acceptance, draft cost and unread weights.',
+    see: 'Dashed: the formula, of acceptance, draft cost and unread weights.',
     lines: pairs(
       runs,
       labels,

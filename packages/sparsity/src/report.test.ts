@@ -129,7 +129,12 @@ test('drafts as they ran, and neurons in a file, are drawn and told in tables', 
   expect(page).toContain('<td class="number">1.50</td><td class="number">1.33</td><td class="number"></td>');
   expect(page).toContain('<td class="number">1000.00</td><td>all</td>');
   const names = ['speculation-acceptance', 'speculation-union', 'speculation-timed', 'flash-hits', 'flash-bytes'];
-  for (const name of names) expectWellFormed(files.get(`${name}.svg`) as string);
+  for (const name of names) {
+    const svg = files.get(`${name}.svg`) as string;
+    expectWellFormed(svg);
+    const [, row] = /<text x="16" y="\d+" class="faint">([^<]*)</.exec(svg) as unknown as [string, string];
+    expect(row.length, name).toBeLessThan(76);
+  }
   expect(files.get('runs.csv')).toContain(',speculation.timed.overSparse,2,1.125');
   expect(files.get('runs.csv')).toContain(',flash.hitShare,21000000,0.75');
   expect(measurementSchema.parse(JSON.parse(JSON.stringify(run)))).toEqual(run);
