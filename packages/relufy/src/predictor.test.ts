@@ -1,8 +1,10 @@
 // `relufy predictor`: a plan's folder that other commands take, a report, PowerInfer's files, and what is refused before anything
 // is computed.
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { torchBin } from '../../checkpoint/testing/bin.js';
 import { runCli } from './testing/run-cli.js';
@@ -34,6 +36,32 @@ const sizes = [
 ];
 const fit = (...args: readonly string[]) => predictor('fit', 'llama-tales', '--data', text, ...sizes, ...args);
 
+test('a fit that was ended goes on with the same command', async () => {
+  const out = join(folder, 'ended');
+  const args = ['--rank', '4', '--epochs', '1', '--out', out];
+  const whole = await fit(...args);
+  expect(whole.code, whole.stderr).toBe(0);
+  const weights = await readFile(join(out, 'sparsity_model.safetensors'));
+  await rm(out, { recursive: true });
+  // ended as soon as the first layers are there
+  const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+  const journal = `${out}.partial.jsonl`;
+  const command = ['predictor', 'fit', 'llama-tales', '--data', text, ...sizes, ...args];
+  const child = spawn(process.execPath, [cli, ...command], { stdio: 'ignore' });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  await expect
+    .poll(() => readFile(journal, 'utf8').catch(() => ''), { timeout: 60_000, interval: 5 })
+    .toContain('"fit 0 1"');
+  child.kill('SIGKILL');
+  await ended;
+  await expect(readdir(out)).rejects.toThrow('ENOENT');
+  expect(await readFile(journal, 'utf8')).toContain('"fit 0 0"');
+  const again = await fit(...args);
+  expect(again.code, again.stderr).toBe(0);
+  expect(again.stdout).toBe(whole.stdout);
+  expect(await readFile(join(out, 'sparsity_model.safetensors'))).toEqual(weights);
+});
+
 test('fits a plan that generate takes and report judges', async () => {
   const out = join(folder, 'plan');
   const { code, stdout, stderr } = await fit('--rank', '8', '--epochs', '2', '--dtype', 'int8', '--out', out);
@@ -48,6 +76,8 @@ test('fits a plan that generate takes and report judges', async () => {
     'sparsity_config.json',
     'sparsity_model.safetensors',
   ]);
+  // what had been fitted is no longer needed
+  expect(await readdir(folder)).not.toContain('plan.partial.jsonl');
   const plan = JSON.parse(await readFile(join(out, 'sparsity_config.json'), 'utf8'));
   expect(plan).toMatchObject({
     method: 'predictor',
