@@ -108,6 +108,15 @@ describe('drafting', () => {
     expect(run(world, 400).speedUp).toBeGreaterThan(least);
   });
 
+  it('is found out in short answers too, where it did not pay before', () => {
+    const pace = new Pace();
+    run({ acceptance: 0, draftMs: 0.5, rowMs: 1 }, 1000, pace);
+    const answers = Array.from({ length: 60 }, (_, i) =>
+      run({ acceptance: 0.9, draftMs: 0.5, rowMs: 1 }, 20, pace, i + 1),
+    );
+    expect(mean(answers.slice(-20).map(({ speedUp }) => speedUp))).toBeGreaterThan(1.5);
+  });
+
   it('is longer where more is accepted, and begins again where a text has changed', () => {
     const costs = { draftMs: 0.5, rowMs: 1 };
     const good = run({ acceptance: 0.9, ...costs }, 600);

@@ -81,6 +81,8 @@ export class Pace {
   /** Plain steps since the last draft, and until the next try. */
   #sinceDraft = 0;
   #wait = 0;
+  /** The step before was another kind of step. */
+  #isCold = true;
   /** Tries that lost, one after the other. */
   #lost = 0;
   /** Steps that verified: since plain ones were timed, after how many they are again, and in this state. */
@@ -99,7 +101,7 @@ export class Pace {
 
   /** Another answer begins: after its prompt a plain step is not what it will be. */
   begin(): void {
-    this.#sinceDraft = 0;
+    this.#isCold = true;
   }
 
   /** Tokens to draft before the next step, 0 to `most`. */
@@ -117,8 +119,11 @@ export class Pace {
   /** A step without drafts took so long. */
   plain(ms: number): void {
     this.#credit = Math.min(mostCredit, this.#credit + creditShare);
-    // the first after another kind of step finds colder caches
-    if (this.#sinceDraft++ === 0) return;
+    this.#sinceDraft++;
+    // it finds colder caches
+    const isCold = this.#isCold;
+    this.#isCold = false;
+    if (isCold) return;
     this.#plain.add(ms);
     if (this.#sincePlain >= this.#check && this.#sinceDraft > checked) {
       this.#sincePlain = 0;
@@ -137,6 +142,7 @@ export class Pace {
   }): void {
     const { drafted, accepted, compared } = took;
     this.#sinceDraft = 0;
+    this.#isCold = true;
     this.#accepted = forgetting ** compared * this.#accepted + accepted;
     this.#compared = forgetting ** compared * this.#compared + compared;
     if (this.#verified++ < untimed) {
