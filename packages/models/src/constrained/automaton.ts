@@ -27,6 +27,8 @@ export interface State {
 const mostPlaces = 10_000;
 /** States that are kept: a schema without recursion has some hundreds. */
 const mostStates = 20_000;
+/** Places in all of them: ambiguous repetitions have thousands in each. */
+const mostHeld = 500_000;
 
 export class Automaton {
   readonly start: State;
@@ -36,6 +38,7 @@ export class Automaton {
   /** By items, place and what follows. */
   #places = new Map<string, Place>();
   #ids = 0;
+  #held = 0;
   readonly #itemIds = new Map<readonly Item[], number>();
 
   /** @throws RelufyError `option` for a rule that begins with itself. */
@@ -43,6 +46,11 @@ export class Automaton {
     this.#where = where;
     this.#rules = rules;
     this.start = this.#state(this.#rules[0]!.map((items) => this.#place(items, 0, undefined)));
+  }
+
+  /** What is kept, in places: of memory each takes some hundred bytes, and a state as much as ten. */
+  get held(): number {
+    return this.#held + 10 * this.#states.size;
   }
 
   /** The state after a byte; null where the grammar has no such byte there. */
@@ -100,7 +108,8 @@ export class Automaton {
     const key = `${isComplete} ${places.map(({ id }) => id).join(' ')}`;
     let state = this.#states.get(key);
     if (state === undefined) {
-      if (this.#states.size >= mostStates) this.#forget();
+      if (this.#states.size >= mostStates || this.#held > mostHeld || this.#places.size > mostHeld) this.#forget();
+      this.#held += places.length;
       state = { isComplete, isEnd: places.length === 0, places, next: new Array(256).fill(undefined) };
       this.#states.set(key, state);
     }
@@ -111,6 +120,7 @@ export class Automaton {
   #forget(): void {
     this.#states = new Map();
     this.#places = new Map();
+    this.#held = 0;
     this.start?.next.fill(undefined);
   }
 }

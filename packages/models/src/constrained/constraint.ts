@@ -1,7 +1,7 @@
 // What holds an answer to a form: a JSON Schema, a grammar or calls of tools, as a mask over the logits of each token. A
 // grammar is compiled once and its states are kept, so that the next answer of the same form begins where this one learnt.
 // Does not own the languages (json-schema.ts, gbnf.ts, tool-calls.ts) nor the choice of a token (sampling.ts).
-import { RelufyError } from '@relufy/tensor';
+import { RelufyError, show } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { Logits } from '../generation/sampling.js';
 import { Automaton, type State } from './automaton.js';
@@ -70,8 +70,9 @@ export class Constraint {
   }
 }
 
-/** Forms that are kept compiled. */
+/** Forms that are kept compiled, and what their automata may hold together. */
 const mostKept = 64;
+const mostHeld = 2_000_000;
 
 /** Of one model: compiles what is asked for, once. */
 export class Constraints {
@@ -109,7 +110,7 @@ export class Constraints {
       grammar,
       ...(callsTools ? [tools, toolChoice, parallelToolCalls, toolCallFormat] : []),
     ];
-    const key = JSON.stringify(form);
+    const key = textOf(where, form);
     const masks =
       this.#kept.get(key) ??
       this.#compile(where, callsTools ? toolCallFormatOf(options) : undefined, () => {
@@ -120,7 +121,13 @@ export class Constraints {
       });
     this.#kept.delete(key);
     this.#kept.set(key, masks);
-    if (this.#kept.size > mostKept) this.#kept.delete(this.#kept.keys().next().value as string);
+    let held = 0;
+    for (const { automaton } of this.#kept.values()) held += automaton.held;
+    for (const [old, { automaton }] of this.#kept) {
+      if ((this.#kept.size <= mostKept && held <= mostHeld) || old === key) break;
+      held -= automaton.held;
+      this.#kept.delete(old);
+    }
     return new Constraint(masks, this.#tokenizer, stops);
   }
 
@@ -141,6 +148,19 @@ export class Constraints {
         },
       );
     }
+  }
+}
+
+/** @throws RelufyError `option` for what JSON cannot say: circles, numbers too large, values too deep. */
+function textOf(where: string, form: readonly unknown[]): string {
+  try {
+    return JSON.stringify(form);
+  } catch (cause) {
+    throw new RelufyError(
+      'option',
+      `${where}: expected what JSON can say, got something else (${show((cause as Error).message.split('\n')[0])}). Leave circles and bigints out.`,
+      { cause },
+    );
   }
 }
 

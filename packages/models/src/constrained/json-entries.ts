@@ -16,6 +16,8 @@ export interface EntryOptions {
   readonly other?: Expression | undefined;
   /** An expression as a rule of its own: what stands in several places is compiled once. */
   readonly rule: (expression: Expression) => Expression;
+  /** Asked before so many rules are made; throws where the form has had too many. */
+  readonly spend: (rules: number) => void;
 }
 
 /** undefined where the bounds leave none. */
@@ -23,6 +25,7 @@ export function entriesInOrder(entries: readonly Entry[], options: EntryOptions)
   const { comma, min, max, other, rule } = options;
   /** Counts that have to be told apart. */
   const most = Math.max(1, Number.isFinite(max) ? Math.min(max, entries.length) : Math.min(min, entries.length));
+  options.spend((most + 1) * (entries.length + 1));
   const counts = Array.from({ length: most + 1 }, (_, count) => count);
   const before = (count: number, entry: Expression) => (count === 0 ? entry : sequence(comma, entry));
   /** By how many are written: what may follow, from the last entry back, so that each stands in one rule. */

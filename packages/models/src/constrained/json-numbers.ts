@@ -3,7 +3,7 @@
 // Multiples of a decimal are told by the remainder of the digits so far.
 // Does not own the schema's keywords (json-schema.ts).
 import { chars, choice, type Expression, nothing, optional, repeat, sequence, type Table, text } from './grammar.js';
-import { explore, merged } from './regular.js';
+import { explore, merged, type TablePlace } from './regular.js';
 
 export interface Bounds {
   readonly min: number;
@@ -73,14 +73,15 @@ export function decimal(divisor: number): { readonly units: number; readonly pla
  * remainder of what was read, and how many digits of the fraction that was.
  * @throws RelufyError `option` where those are too many.
  */
-export function multiplesOf(where: string, units: number, places: number): Table {
+export function multiplesOf(place: TablePlace, units: number, places: number): Table {
   type Read = readonly [remainder: number, digits: number];
   const beforePoint = -1;
   const start: Read = [0, -2];
   const afterSign: Read = [0, -3];
   const afterPoint = (digits: number) => Math.max(0, digits);
   return merged(
-    explore<Read>(where, start, {
+    place,
+    explore<Read>(place, start, {
       // what is missing of the fraction is zeros
       isComplete: ([remainder, digits]) =>
         (digits === beforePoint || digits > 0) && (remainder * 10 ** (places - afterPoint(digits))) % units === 0,

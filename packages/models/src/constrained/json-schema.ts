@@ -43,6 +43,10 @@ const combining = ['$ref', 'const', 'enum', 'anyOf', 'oneOf', 'allOf'] as const;
 const space = optional(choice(text(' '), sequence(text('\n'), repeat(text(' '), 0, 20))));
 const comma = sequence(space, text(','), space);
 
+/** In names: what JSON.stringify writes otherwise than the tables of names do. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is they that are looked for.
+const unwritable = /[\u0000-\u0007\u000b\u000e-\u001f\u007f]|\p{Surrogate}/u;
+
 /** Of the place of a schema within the whole. */
 const longestPath = 4000;
 
@@ -57,7 +61,10 @@ class SchemaCompiler {
   readonly #read: SchemaKeywords;
   readonly #whole: JsonSchema;
   readonly #rules = new Map<string, Expression>();
-  readonly #references = new Map<string, string>();
+  /** By what they lead to: one place has many spellings. */
+  readonly #references = new Map<unknown, string>();
+  /** What `sameText` says of a schema, which many names may ask for. */
+  readonly #texts = new Map<unknown, string>();
 
   constructor(where: string, schema: JsonSchema) {
     this.#read = new SchemaKeywords(where);
@@ -103,6 +110,7 @@ class SchemaCompiler {
     if (how === 'const' || how === 'enum') {
       const values = (how === 'const' ? [list] : this.#read.list(list, `${path}/enum`)).filter(isOfType);
       if (values.length === 0) throw this.#read.refused(`${path}/${how}`, 'a value of the type', show(list));
+      this.#read.work.spend(this.#read.at(path).where, values.length);
       return choice(...values.map(literal));
     }
     if (schema.type !== undefined) throw this.#read.together(path, [how, 'type']);
@@ -110,7 +118,10 @@ class SchemaCompiler {
     const parts = this.#read.list(list, `${path}/${how}`);
     if (how === 'allOf' && parts.length !== 1)
       throw this.#read.refused(`${path}/allOf`, 'one schema (several cannot be held together)', `${parts.length}`);
-    if (how === 'oneOf' && !areApart(parts, this.#whole))
+    if (
+      how === 'oneOf' &&
+      !areApart(parts, this.#whole, (by) => this.#read.work.spend(`${this.#read.where} ${path}/oneOf`, by))
+    )
       throw this.#read.refused(
         `${path}/oneOf`,
         'schemas of which no value fits two (types or constants that differ)',
@@ -193,7 +204,12 @@ class SchemaCompiler {
         'uniqueItems',
         'where "items" has few values (enum, const, boolean, null, a short range of integers) and "prefixItems" is not there',
       );
-    const items = distinctItems(values.map(literal), { ...bounds, comma, rule: (of) => this.#rule(of) });
+    const items = distinctItems(values.map(literal), {
+      ...bounds,
+      comma,
+      rule: (of) => this.#rule(of),
+      spend: (by) => this.#read.work.spend(this.#read.at(path).where, by),
+    });
     if (items === undefined)
       throw this.#read.refused(`${path}/minItems`, `at most ${values.length}, as items differ`, `${bounds.min}`);
     return sequence(text('['), space, items, space, text(']'));
@@ -201,18 +217,27 @@ class SchemaCompiler {
 
   #object(schema: SchemaObject, path: string): Expression {
     const properties = this.#read.schemas(schema, 'properties', path);
+    const { where } = this.#read.at(path);
     const patterns = Object.entries(this.#read.schemas(schema, 'patternProperties', path)).map(([pattern, value]) => ({
       value,
       path: `${path}/patternProperties/${pattern}`,
-      table: tableOf(
-        `${this.#read.where} ${path}`,
-        stringMatching(`${this.#read.where} ${path}/patternProperties`, pattern),
-      ),
-      regular: new RegExp(pattern, 'u'),
+      table: tableOf(this.#read.at(path), stringMatching(`${where}/patternProperties`, pattern)),
     }));
+    // by the table, which takes a step a byte: the engine may go back and forth for ever
+    const fitsName = (table: Table, name: string): boolean => {
+      this.#read.work.spend(where, name.length);
+      return accepts(table, JSON.stringify(name));
+    };
     const nameTable = allowedNames(this.#read, schema, this.#whole, path);
     const required = new Set(schema.required === undefined ? [] : this.#read.list(schema.required, `${path}/required`));
     const named = Object.keys(properties);
+    const odd = patterns.length > 0 ? [...named, ...required].find((name) => unwritable.test(String(name))) : undefined;
+    if (odd !== undefined)
+      throw this.#read.refused(
+        `${path}/patternProperties`,
+        'names without control characters and halves of surrogates beside it',
+        show(odd),
+      );
     const unknown = [...required].filter((name) => !named.includes(name as string)) as string[];
     if (unknown.some((name) => typeof name !== 'string'))
       throw this.#read.refused(`${path}/required`, 'names of properties', show(unknown));
@@ -221,16 +246,16 @@ class SchemaCompiler {
     /** The one schema that holds for a name, and where it stands. */
     const schemaOf = (name: string): readonly [schema: unknown, path: string] => {
       const ways: (readonly [unknown, string])[] = patterns
-        .filter(({ regular }) => regular.test(name))
+        .filter(({ table }) => fitsName(table, name))
         .map((pattern) => [pattern.value, pattern.path]);
       if (Object.hasOwn(properties, name)) ways.unshift([properties[name], `${path}/properties/${name}`]);
       if (ways.length === 0) ways.push([schema.additionalProperties ?? true, `${path}/additionalProperties`]);
-      if (nameTable !== undefined && !accepts(nameTable, JSON.stringify(name))) return [false, `${path}/propertyNames`];
+      if (nameTable !== undefined && !fitsName(nameTable, name)) return [false, `${path}/propertyNames`];
       const forbidden = ways.find(([value]) => value === false);
       if (forbidden) return forbidden;
-      const [first, ...others] = ways.filter(([value]) => value !== true && sameText(value) !== '{}');
+      const [first, ...others] = ways.filter(([value]) => value !== true && this.#text(value) !== '{}');
       if (first === undefined) return ways[0] as readonly [unknown, string];
-      const other = others.find(([value]) => sameText(value) !== sameText(first[0]));
+      const other = others.find(([value]) => this.#text(value) !== this.#text(first[0]));
       if (other)
         throw this.#read.refused(
           other[1],
@@ -255,6 +280,7 @@ class SchemaCompiler {
       comma,
       other: others.length === 0 ? undefined : this.#rule(choice(...others)),
       rule: (of) => this.#rule(of),
+      spend: (by) => this.#read.work.spend(where, by),
     });
     if (inside === undefined)
       throw this.#read.refused(
@@ -277,7 +303,7 @@ class SchemaCompiler {
     path: string,
   ): Expression[] {
     const { patterns, additional, nameTable } = of;
-    const where = `${this.#read.where} ${path}`;
+    const place = this.#read.at(path);
     const kinds = [
       ...patterns.map(({ value, path: at, table }) => ({ value, at, table })),
       { value: additional, at: `${path}/additionalProperties`, table: undefined },
@@ -286,10 +312,10 @@ class SchemaCompiler {
       const after = (name: Expression) => sequence(name, space, text(':'), space, this.#value(value, at));
       const isAny = table === undefined && nameTable === undefined && patterns.length === 0 && named.length === 0;
       if (isAny) return [after(this.#named('string', () => anyString))];
-      let names = table ?? tableOf(where, stringOnce());
-      if (nameTable) names = both(where, names, nameTable);
-      for (const other of patterns) if (other.table !== table) names = except(where, names, other.table);
-      if (named.length > 0) names = except(where, names, tableOf(where, choice(...named.map(literal))));
+      let names = table ?? tableOf(place, stringOnce());
+      if (nameTable) names = both(place, names, nameTable);
+      for (const other of patterns) if (other.table !== table) names = except(place, names, other.table);
+      if (named.length > 0) names = except(place, names, tableOf(place, choice(...named.map(literal))));
       return isEmpty(names) ? [] : [after(fromTable(names))];
     });
   }
@@ -297,8 +323,6 @@ class SchemaCompiler {
   #reference(reference: unknown, path: string): Expression {
     if (typeof reference !== 'string' || !/^#(\/|$)/.test(reference))
       throw this.#read.refused(`${path}/$ref`, 'a place in this schema, as #/$defs/name', show(reference));
-    const known = this.#references.get(reference);
-    if (known !== undefined) return rule(known);
     let target: unknown = this.#whole;
     for (const part of reference.split('/').slice(1)) {
       const key = decoded(part).replaceAll('~1', '/').replaceAll('~0', '~');
@@ -306,10 +330,21 @@ class SchemaCompiler {
       if (!isThere) throw this.#read.refused(`${path}/$ref`, 'a place in this schema', show(reference));
       target = (target as Record<string, unknown>)[key];
     }
+    const known = this.#references.get(target);
+    if (known !== undefined) return rule(known);
     const name = `ref ${reference}`;
-    this.#references.set(reference, name);
+    this.#references.set(target, name);
     this.#rules.set(name, this.#value(target, reference));
     return rule(name);
+  }
+
+  #text(schema: unknown): string {
+    let known = this.#texts.get(schema);
+    if (known === undefined) {
+      known = sameText(schema);
+      this.#texts.set(schema, known);
+    }
+    return known;
   }
 
   #anyValue(): Expression {

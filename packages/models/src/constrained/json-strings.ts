@@ -1,7 +1,7 @@
 // Texts within JSON's quotes: any, of a length, and those that a pattern or a format fits. Patterns are the
 // part of regular expressions that is regular and that JSON Schema's `pattern` means: no look-around, no back references.
 // Does not own the schema's keywords (json-schema.ts).
-import { RelufyError } from '@relufy/tensor';
+import { RelufyError, show } from '@relufy/tensor';
 import {
   type CharRange,
   chars,
@@ -126,6 +126,8 @@ const classes: Readonly<Record<string, readonly CharRange[]>> = {
 };
 const controls: Readonly<Record<string, number>> = { n: 0x0a, r: 0x0d, t: 0x09, f: 0x0c, v: 0x0b, 0: 0 };
 const mostRepeats = 2000;
+/** Characters of a pattern: each takes hundreds of bytes until the grammar is made. */
+const longestPattern = 10_000;
 
 /** A piece of a pattern, and whether it holds the text's beginning or end. */
 interface Branch {
@@ -143,7 +145,8 @@ class PatternReader {
   constructor(where: string, pattern: string) {
     this.#where = where;
     this.#pattern = pattern;
-    this.#points = [...pattern];
+    this.#points = pattern.length > longestPattern ? [] : [...pattern];
+    if (pattern.length > longestPattern) throw this.#refused(`at most ${longestPattern} characters`);
     try {
       new RegExp(pattern, 'u');
     } catch {
@@ -236,7 +239,7 @@ class PatternReader {
     const control = controls[letter];
     if (control !== undefined) return [[control, control]];
     if (letter === 'x' || letter === 'u') {
-      const rest = this.#points.slice(this.#at).join('');
+      const rest = this.#points.slice(this.#at, this.#at + 24).join('');
       const match = (letter === 'x' ? /^([0-9a-f]{2})/i : /^(?:([0-9a-f]{4})|\{([0-9a-f]+)\})/i).exec(rest);
       if (!match) throw this.#refused('an escape with hexadecimal digits');
       this.#at += match[0].length;
@@ -282,7 +285,7 @@ class PatternReader {
   #refused(expected: string): RelufyError {
     return new RelufyError(
       'option',
-      `${this.#where} "pattern": expected ${expected}, got ${JSON.stringify(this.#pattern)}. Simplify it.`,
+      `${this.#where} "pattern": expected ${expected}, got ${show(this.#pattern)}. Simplify it.`,
     );
   }
 }

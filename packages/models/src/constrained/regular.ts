@@ -11,22 +11,46 @@ const mostStates = 20_000;
 const mostWays = 200_000;
 /** Places of a grammar in all states of a table: what making it costs. */
 const mostPlaces = 60_000;
+/** Ways, places and rules of all tables of a form: many small ones take as long as a few large ones. */
+const mostWork = 400_000;
+
+/** What all of a form may still cost; a schema of a few kilobytes could ask for minutes otherwise. */
+export class Work {
+  #left = mostWork;
+
+  /** @throws RelufyError `option` where the form costs too much. */
+  spend(where: string, by: number): void {
+    this.#left -= by;
+    if (this.#left < 0)
+      throw new RelufyError(
+        'option',
+        `${where}: expected patterns, lengths, multiples and alternatives that are compared in ${mostWork} steps, all of the form together, got more. Use fewer or simpler ones.`,
+      );
+  }
+}
+
+/** What a table is made for: the place that errors name, and the form that pays. */
+export interface TablePlace {
+  readonly where: string;
+  readonly work: Work;
+}
 
 /**
  * The table of an expression, which must not name rules.
  * @throws RelufyError `option` where the table would have too many states.
  */
-export function tableOf(where: string, expression: Expression): Table {
+export function tableOf(place: TablePlace, expression: Expression): Table {
   if (expression.kind === 'table') return expression.table;
-  const automaton = new Automaton(
-    where,
-    compileGrammar(where, { root: 'root', rules: new Map([['root', expression]]) }),
-  );
+  const { where, work } = place;
+  const rules = compileGrammar(where, { root: 'root', rules: new Map([['root', expression]]) });
+  work.spend(where, rules.length);
+  const automaton = new Automaton(where, rules);
   let places = 0;
-  return explore<State>(where, automaton.start, {
+  return explore<State>(place, automaton.start, {
     isComplete: (state) => state.isComplete,
     ways: (state) => {
       places += state.places.length;
+      work.spend(where, state.places.length);
       if (places > mostPlaces) throw tooLarge(where);
       const firsts = new Set<number>();
       for (const { items, at } of state.places) {
@@ -43,18 +67,18 @@ export function tableOf(where: string, expression: Expression): Table {
 }
 
 /** Texts of both. */
-export function both(where: string, a: Table, b: Table): Table {
-  return explore<Pair>(where, pair(0, 0), {
+export function both(place: TablePlace, a: Table, b: Table): Table {
+  return explore<Pair>(place, pair(0, 0), {
     isComplete: ([left, right]) => isComplete(a, left) && isComplete(b, right),
     ways: ([left, right]) => waysOf(a, left).flatMap((way) => overlaps(way, waysOf(b, right), pair)),
   });
 }
 
 /** Texts of `a` that are none of `b`. */
-export function except(where: string, a: Table, b: Table): Table {
+export function except(place: TablePlace, a: Table, b: Table): Table {
   /** No state of b: whatever comes now is none of its texts. */
   const outside = -1;
-  return explore<Pair>(where, pair(0, 0), {
+  return explore<Pair>(place, pair(0, 0), {
     isComplete: ([left, right]) => isComplete(a, left) && !isComplete(b, right),
     ways: ([left, right]) =>
       waysOf(a, left).flatMap((way) => {
@@ -88,9 +112,11 @@ export function accepts(table: Table, text: string): boolean {
  * The same texts with as few states as can be: states that nothing tells apart become one (Moore). For tables made by
  * arithmetic; those of texts are small as they are.
  */
-export function merged(table: Table): Table {
+export function merged({ where, work }: TablePlace, table: Table): Table {
   let classes = table.map((state) => Number(state.isComplete));
+  const size = table.reduce((sum, { ways }) => sum + 1 + ways.length, 0);
   for (let count = 0; ; ) {
+    work.spend(where, size);
     const numbers = new Map<string, number>();
     const next = table.map(({ ways }, i) => {
       const key = [classes[i], ...ways.map(({ first, last, to }) => `${first}-${last}>${classes[to]}`)].join(' ');
@@ -133,7 +159,7 @@ function overlaps<S>(way: Way<number>, others: TableState['ways'], to: (left: nu
 
 /** From the start on, every state that is reached, without those that lead to no end. Ways are in the order of their bytes. */
 export function explore<S>(
-  where: string,
+  { where, work }: TablePlace,
   start: S,
   of: { readonly isComplete: (state: S) => boolean; readonly ways: (state: S) => readonly Way<S>[] },
 ): Table {
@@ -162,6 +188,7 @@ export function explore<S>(
       else ways.push({ first, last, to: number });
     }
     size += ways.length;
+    work.spend(where, ways.length);
     if (reached.length > mostStates || size > mostWays) throw tooLarge(where);
     table.push({ isComplete: of.isComplete(state), ways });
   }

@@ -25,21 +25,65 @@ export const annotations: readonly string[] = [
   'strict',
 ];
 
-/** Their types differ, or a property that all require has constants of its own in each. `whole`: where references lead. */
-export function areApart(parts: readonly unknown[], whole: unknown): boolean {
-  const schemas = parts.map((part) => resolved(part, whole));
-  return schemas.every((a, i) =>
-    schemas.slice(i + 1).every((b) => a !== undefined && b !== undefined && areTwoApart(a, b)),
-  );
+/** What the comparison of two schemas asks of each, found out once: a long list is compared with many. */
+interface Facts {
+  readonly types: ReadonlySet<unknown>;
+  /** The texts of its only values, where it lists them. */
+  readonly constants: ReadonlySet<string> | undefined;
+  /** Of the properties that it requires. */
+  readonly required: ReadonlyMap<string, ReadonlySet<string> | undefined>;
 }
 
-function areTwoApart(a: SchemaObject, b: SchemaObject): boolean {
-  const kinds = typesOf(b);
-  if (!typesOf(a).some((kind) => kinds.includes(kind))) return true;
-  if (areConstantsApart(a, b)) return true;
-  const alsoRequired = [b.required].flat();
-  const required = [a.required].flat().filter((name) => typeof name === 'string' && alsoRequired.includes(name));
-  return required.some((name) => areConstantsApart(propertyOf(a, name as string), propertyOf(b, name as string)));
+/**
+ * Their types differ, or a property that all require has constants of its own in each. `whole`: where references lead.
+ * `spend` hears how much is compared, before it is.
+ */
+export function areApart(parts: readonly unknown[], whole: unknown, spend: (by: number) => void): boolean {
+  const facts = parts.map((part) => {
+    const schema = resolved(part, whole);
+    return schema && factsOf(schema);
+  });
+  return facts.every((a, i) => {
+    if (a === undefined) return false;
+    for (let j = i + 1; j < facts.length; j++) {
+      const b = facts[j];
+      if (b === undefined || !areTwoApart(a, b, spend)) return false;
+    }
+    return true;
+  });
+}
+
+function factsOf(schema: SchemaObject): Facts {
+  const required = [schema.required].flat().filter((name) => typeof name === 'string');
+  return {
+    types: new Set(typesOf(schema)),
+    constants: textsOf(schema),
+    required: new Map(required.map((name) => [name, textsOf(propertyOf(schema, name))])),
+  };
+}
+
+function textsOf(schema: SchemaObject | undefined): ReadonlySet<string> | undefined {
+  const constants = constantsOf(schema);
+  return constants && new Set(constants.map(sameText));
+}
+
+function areTwoApart(a: Facts, b: Facts, spend: (by: number) => void): boolean {
+  spend(1);
+  if (isDisjoint(a.types, b.types)) return true;
+  const areConstantsApart = (own: ReadonlySet<string> | undefined, other: ReadonlySet<string> | undefined): boolean => {
+    if (own === undefined || other === undefined) return false;
+    spend(Math.min(own.size, other.size));
+    return isDisjoint(own, other);
+  };
+  if (areConstantsApart(a.constants, b.constants)) return true;
+  spend(a.required.size);
+  return [...a.required].some(([name, own]) => areConstantsApart(own, b.required.get(name)));
+}
+
+function isDisjoint<Value>(a: ReadonlySet<Value>, b: ReadonlySet<Value>): boolean {
+  const [small, large] = a.size < b.size ? [a, b] : [b, a];
+  for (const value of small) if (large.has(value)) return false;
+  return true;
 }
 
 function typesOf({ type, const: value, enum: values }: SchemaObject): readonly unknown[] {
@@ -62,13 +106,6 @@ export function typesNamed(type: unknown): readonly Type[] | undefined {
 
 function propertyOf(schema: SchemaObject, name: string): SchemaObject | undefined {
   return (schema.properties as Record<string, SchemaObject> | undefined)?.[name];
-}
-
-function areConstantsApart(a: SchemaObject | undefined, b: SchemaObject | undefined): boolean {
-  const [own, other] = [constantsOf(a), constantsOf(b)];
-  if (own === undefined || other === undefined) return false;
-  const texts = new Set(own.map(sameText));
-  return !other.some((value) => texts.has(sameText(value)));
 }
 
 /** The only values of a schema, where it lists them. */

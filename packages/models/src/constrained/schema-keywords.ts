@@ -1,6 +1,7 @@
 // Keywords of a JSON Schema, read one by one: their values, and the errors that name them and their place.
 // Does not own what a keyword means for an answer (json-schema.ts, schema-scalars.ts).
 import { RelufyError, show } from '@relufy/tensor';
+import { type TablePlace, Work } from './regular.js';
 import { annotations, type SchemaObject, type Type } from './schema-facts.js';
 
 const ofNumbers = ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'];
@@ -24,8 +25,16 @@ export class SchemaKeywords {
   /** What errors begin with. */
   readonly where: string;
 
+  /** What all of its tables and comparisons may cost. */
+  readonly work = new Work();
+
   constructor(where: string) {
     this.where = where;
+  }
+
+  /** For tables, and comparisons, that a place of the schema asks for. */
+  at(path: string): TablePlace {
+    return { where: `${this.where} ${path}`, work: this.work };
   }
 
   /** Those that say something. */

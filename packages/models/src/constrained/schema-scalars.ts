@@ -43,11 +43,11 @@ function numberOf(read: SchemaKeywords, type: 'integer' | 'number', schema: Sche
     within = found;
   }
   if (schema.multipleOf === undefined) return within;
-  const where = `${read.where} ${path}/multipleOf`;
+  const place = read.at(`${path}/multipleOf`);
   const { places, multiples } = multiplesIn(read, schema, path);
-  const digits = tableOf(where, withPlaces(type === 'integer' ? 0 : places));
-  const some = isBounded ? both(where, digits, tableOf(where, within)) : digits;
-  const left = both(where, some, multiples);
+  const digits = tableOf(place, withPlaces(type === 'integer' ? 0 : places));
+  const some = isBounded ? both(place, digits, tableOf(place, within)) : digits;
+  const left = both(place, some, multiples);
   if (isEmpty(left)) throw read.refused(path, `a multiple of ${show(schema.multipleOf)} within the bounds`, 'none');
   return fromTable(left);
 }
@@ -58,7 +58,7 @@ function multiplesIn(read: SchemaKeywords, schema: SchemaObject, path: string): 
   if (found === undefined || found.units === 0)
     throw read.refused(`${path}/multipleOf`, 'a number above 0 of up to 15 digits', show(divisor));
   const { units, places } = found;
-  return { places, multiples: multiplesOf(`${read.where} ${path}/multipleOf`, units, places) };
+  return { places, multiples: multiplesOf(read.at(`${path}/multipleOf`), units, places) };
 }
 
 /**
@@ -75,22 +75,22 @@ export function stringWith(read: SchemaKeywords, schema: SchemaObject, path: str
 /** Each text is written in one way. */
 function stringOnceWith(read: SchemaKeywords, schema: SchemaObject, path: string): Expression {
   const { pattern, format } = schema;
-  const where = `${read.where} ${path}`;
+  const place = read.at(path);
   const parts: Expression[] = [];
   if (pattern !== undefined) {
     if (typeof pattern !== 'string') throw read.refused(`${path}/pattern`, 'a text', show(pattern));
-    parts.push(stringMatching(where, pattern));
+    parts.push(stringMatching(place.where, pattern));
   }
   if (format !== undefined) {
     if (typeof format !== 'string' || !Object.hasOwn(formats, format))
       throw read.refused(`${path}/format`, Object.keys(formats).join(', '), show(format));
-    parts.push(stringMatching(where, formats[format] as string));
+    parts.push(stringMatching(place.where, formats[format] as string));
   }
   const { min, max } = read.range(schema, 'Length', path);
   if (parts.length === 0 || min > 0 || max < Number.POSITIVE_INFINITY) parts.push(stringOnce(min, max));
   const [first, ...others] = parts as [Expression, ...Expression[]];
   if (others.length === 0) return first;
-  const left = others.reduce((table, part) => both(where, table, tableOf(where, part)), tableOf(where, first));
+  const left = others.reduce((table, part) => both(place, table, tableOf(place, part)), tableOf(place, first));
   if (isEmpty(left)) throw read.refused(path, 'keywords that some text fits', 'none');
   return fromTable(left);
 }
@@ -164,11 +164,11 @@ function without(
   path: string,
   forbidden: Expression,
 ): 'none' | Expression {
-  const where = `${read.where} ${path}`;
-  let allowed = tableOf(where, scalar(read, type, schema, path));
+  const place = read.at(path);
+  let allowed = tableOf(place, scalar(read, type, schema, path));
   const inOneWay = once[type];
-  if (inOneWay !== undefined) allowed = both(where, allowed, tableOf(where, inOneWay));
-  const left = except(where, allowed, tableOf(where, forbidden));
+  if (inOneWay !== undefined) allowed = both(place, allowed, tableOf(place, inOneWay));
+  const left = except(place, allowed, tableOf(place, forbidden));
   return isEmpty(left) ? 'none' : fromTable(left);
 }
 
@@ -182,15 +182,15 @@ export function allowedNames(
   const { propertyNames } = schema;
   if (propertyNames === undefined || propertyNames === true) return undefined;
   const at = `${path}/propertyNames`;
-  const where = `${read.where} ${at}`;
+  const place = read.at(at);
   const names = read.object(propertyNames, at, 'a schema that some name fits');
   if (names.type !== undefined && !typesNamed(names.type)?.includes('string'))
     throw read.refused(`${at}/type`, 'string', show(names.type));
   const values = finiteValues({ ...names, type: 'string' }, whole);
-  if (values) return tableOf(where, choice(...values.map(literal)));
+  if (values) return tableOf(place, choice(...values.map(literal)));
   const other = read.given(names).find((key) => ![...keywordsOf.string, 'type', 'not'].includes(key));
   if (other !== undefined) throw read.unsupported(at, other);
   const left = leftByNot(read, 'string', names, at);
   if (left === 'none') throw read.refused(at, 'a schema that some name fits', show(propertyNames));
-  return tableOf(where, left === 'all' ? stringOnceWith(read, names, at) : left);
+  return tableOf(place, left === 'all' ? stringOnceWith(read, names, at) : left);
 }
