@@ -2,7 +2,7 @@
 //   match(node, at, next): try the node at `at`, and `next` with wherever it ends; go back when `next` fails
 // Takes the `u` patterns that regex.ts gets from its translation. A pattern whose alternatives are of known, harmless
 // shapes stays with the engine, which is faster. Over the budget, one error.
-import { RelufyError, show } from '@relufy/tensor';
+import { type ErrorCode, RelufyError, show } from '@relufy/tensor';
 
 /** What splitting and replacing need of a RegExp. */
 export interface Pattern {
@@ -31,6 +31,46 @@ export function isHarmless(source: string): boolean {
     inner.split('|').every((part) => linear.test(part)) ? 'a' : whole,
   );
   return splitAlternatives(plain).every((part) => linear.test(part) || published.has(part));
+}
+
+/** What finds matches and their groups. */
+export interface Engine {
+  readonly source: string;
+  lastIndex: number;
+  exec(text: string): RegExpExecArray | null;
+}
+
+/** Who wrote a pattern, for the error. */
+export interface PatternSource {
+  readonly where: string;
+  readonly file: string;
+  readonly code: ErrorCode;
+}
+
+const tokenizerFile: PatternSource = { where: 'tokenizer: pattern', file: 'tokenizer.json', code: 'tokenizer' };
+
+/**
+ * A global pattern out of a file, with its groups, in a budget of steps for each text.
+ * @throws SyntaxError for what cannot be run so: back references, or no pattern.
+ */
+export function boundedPattern(source: string, flags: string, from?: PatternSource): Engine {
+  const engine = new RegExp(source, flags);
+  if (isHarmless(source)) return engine;
+  const matcher = new BoundedPattern(source, flags, from);
+  // The matcher with a budget finds no groups; where it ends, so does the engine, which goes the same way.
+  return {
+    source,
+    get lastIndex() {
+      return engine.lastIndex;
+    },
+    set lastIndex(at) {
+      engine.lastIndex = at;
+    },
+    exec(text) {
+      matcher.lastIndex = engine.lastIndex;
+      return matcher.exec(text) === null ? null : engine.exec(text);
+    },
+  };
 }
 
 function splitAlternatives(source: string): string[] {
@@ -72,6 +112,7 @@ export class BoundedPattern implements Pattern {
   constructor(
     readonly source: string,
     flags: string,
+    readonly from: PatternSource = tokenizerFile,
   ) {
     this.#root = this.#parse(source, flags.replaceAll(/[gy]/g, ''));
   }
@@ -102,8 +143,9 @@ export class BoundedPattern implements Pattern {
   }
 
   #tooLong(): RelufyError {
-    const what = `tokenizer: pattern ${show(this.source)}: expected a match in ${STEPS} steps, got none yet`;
-    return new RelufyError('tokenizer', `${what}. It goes back too often on this text; correct tokenizer.json.`);
+    const { where, file, code } = this.from;
+    const what = `${where} ${show(this.source)}: expected a match in ${STEPS} steps, got none yet`;
+    return new RelufyError(code, `${what}. It goes back too often on this text; correct ${file}.`);
   }
 
   #step(): void {

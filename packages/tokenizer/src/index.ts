@@ -1,3 +1,4 @@
+export { boundedPattern, type Engine as PatternEngine, type PatternSource } from './bounded-regex.js';
 export type { ChatOptions } from './chat.js';
 export type { TokenizerFiles } from './definition.js';
 export type { ChatMessage, ChatRole, ContentPart, ToolCall } from './messages.js';

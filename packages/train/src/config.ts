@@ -7,6 +7,7 @@ import { type MaskPlace, maskPlaces, type RelufyOptions } from '@relufy/models';
 import { ConfigReader, decodeWhole, RelufyError } from '@relufy/tensor';
 import { parse } from 'yaml';
 import { todaysKey } from './config-names.js';
+import { parameterPattern } from './parameter-pattern.js';
 import type { DensityStage, L1Stage, LearningRateSchedule } from './schedules.js';
 
 export interface DataSource {
@@ -233,7 +234,7 @@ function optimizerOf(section: ConfigReader): RunConfig['optimizer'] {
     groups: section.list('groups').map((group) => {
       const match = group.text('match');
       try {
-        new RegExp(match);
+        parameterPattern(match);
       } catch {
         group.fail('match', 'a regular expression');
       }

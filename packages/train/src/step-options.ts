@@ -2,6 +2,7 @@
 // (training-step.ts) or what else the config says.
 import type { RunConfig } from './config.js';
 import type { ParameterGroup } from './optimizer.js';
+import { parameterPattern } from './parameter-pattern.js';
 import type { StartModel } from './start-model.js';
 import type { TrainingStepOptions } from './training-step.js';
 
@@ -32,8 +33,8 @@ export function stepOptionsOf(config: RunConfig, { spec }: Pick<StartModel, 'spe
 function groupsOf({ groups, weightDecay }: RunConfig['optimizer']): ParameterGroup[] {
   return [
     ...groups.map(({ match, ...group }) => {
-      const pattern = new RegExp(match);
-      return { match: ({ name }: { name: string }) => pattern.test(name), ...group };
+      const fits = parameterPattern(match);
+      return { match: ({ name }: { name: string }) => fits(name), ...group };
     }),
     { match: ({ shape }) => shape.length > 1, weightDecay, lrScale: 1 },
     { match: () => true, weightDecay: 0, lrScale: 1 },

@@ -1,6 +1,8 @@
 // What the text of a region means: text, numbers, JSON, tags, calls. The parsers that response templates name, and two of
 // our own for formats that have no template. Does not own where a region begins and ends (response-template.ts).
 
+import { boundedPattern, type PatternEngine } from '@relufy/tokenizer';
+
 export type Args = Readonly<Record<string, unknown>>;
 /** @throws Error for a text that is none of its kind. */
 export type ContentParser = (text: string, args: Args) => unknown;
@@ -11,7 +13,9 @@ function json(text: string, args: Args): unknown {
   const kept: string[] = [];
   let plain = text;
   for (const pair of Array.isArray(args.string_delims) ? (args.string_delims as readonly unknown[]) : []) {
-    const [open, close] = pair as readonly [string, string];
+    const [open, close] = Array.isArray(pair) ? (pair as readonly unknown[]) : [];
+    if (typeof open !== 'string' || typeof close !== 'string' || open === '' || close === '')
+      throw new Error('string_delims: expected pairs of texts');
     let at = plain.indexOf(open);
     while (at >= 0) {
       const end = plain.indexOf(close, at + open.length);
@@ -42,11 +46,20 @@ function inner(text: string, parser: unknown): unknown {
   return parse(text, args);
 }
 
+/** A pattern as Python spells it, in a budget of steps: it came with a model. @throws SyntaxError for what cannot be run so. */
+export function pythonPattern(source: string): PatternEngine {
+  const pattern = source.replaceAll('(?P<', '(?<').replaceAll('\\Z', '$(?![\\s\\S])');
+  const from = { where: 'response_template: pattern', file: 'tokenizer_config.json', code: 'tokenizer' } as const;
+  return boundedPattern(pattern, 'gs', from);
+}
+
 /** `<parameter=city>Paris</parameter>` and the like, by a pattern with the groups `key` and `value`. */
 function tags(text: string, args: Args): unknown {
-  const pattern = new RegExp(String(args.tag_pattern).replaceAll('(?P<', '(?<'), 'gs');
+  const pattern = pythonPattern(String(args.tag_pattern));
   const out = new Map<string, unknown>();
-  for (const { groups } of text.matchAll(pattern)) {
+  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
+    const { groups } = match;
+    if (match[0] === '') pattern.lastIndex++;
     const key = groups?.key;
     if (key === undefined) throw new Error('tag_pattern: expected a group "key"');
     const value = inner(groups?.value ?? '', args.value_parser);

@@ -1,13 +1,14 @@
 // How a model's answer is taken apart, as data: regions that begin and end at marks, and what each holds. This is the
 // `response_template` that Hugging Face puts into tokenizer_config.json beside a chat template (transformers 5.13); formats
 // of models that have none are written the same way (known-formats.ts). Does not own reading an answer (region-parser.ts).
-import { type ContentParser, contentParsers } from './content-parsers.js';
+import type { PatternEngine } from '@relufy/tokenizer';
+import { type ContentParser, contentParsers, pythonPattern } from './content-parsers.js';
 
 /** Where a region begins or ends: texts, or a pattern. */
 export interface Mark {
   /** Longest first. */
   readonly texts: readonly string[];
-  readonly pattern: RegExp | undefined;
+  readonly pattern: PatternEngine | undefined;
   /** What a match of the pattern begins with; none known: it may begin anywhere. */
   readonly beginnings: readonly string[];
   /** Characters after which a beginning that led to nothing is let go. */
@@ -36,6 +37,9 @@ export interface ResponseTemplate {
   /** Further special tokens that must not be left out of the text. */
   readonly marks: readonly string[];
 }
+
+/** Characters that are held back at most, for what a pattern may still become. */
+const mostPatience = 4096;
 
 type Fields = Readonly<Record<string, unknown>>;
 const isFields = (value: unknown): value is Fields =>
@@ -81,13 +85,16 @@ function readMark(field: Fields, textKey: string, patternKey: string): Mark | un
   if (source === undefined) return undefined;
   if (typeof source !== 'string' || source.length > 2000)
     throw new Error(`response_template "${patternKey}": expected a pattern`);
-  const { beginnings = beginningOf(source), patience = 4096 } = field;
+  const { beginnings = beginningOf(source), patience = mostPatience } = field;
+  if (!Array.isArray(beginnings) || !beginnings.every((each) => typeof each === 'string' && each !== ''))
+    throw new Error('response_template "beginnings": expected texts');
+  if (!Number.isInteger(patience) || (patience as number) < 0)
+    throw new Error('response_template "patience": expected a number of characters');
   return {
     texts: [],
-    // Python's spelling of named groups and of the end
-    pattern: new RegExp(source.replaceAll('(?P<', '(?<').replaceAll('\\Z', '$(?![\\s\\S])'), 'gs'),
-    beginnings: beginnings as readonly string[],
-    patience: patience as number,
+    pattern: pythonPattern(source),
+    beginnings,
+    patience: Math.min(patience as number, mostPatience),
   };
 }
 
@@ -150,7 +157,7 @@ export function beginningAt(texts: readonly string[], text: string, from: number
 }
 
 function findPattern({ pattern, beginnings, patience }: Mark, text: string, from: number, isWhole: boolean) {
-  const search = pattern as RegExp;
+  const search = pattern as PatternEngine;
   search.lastIndex = from;
   const match = search.exec(text);
   const found = match && { start: match.index, end: match.index + match[0].length, groups: { ...match.groups } };

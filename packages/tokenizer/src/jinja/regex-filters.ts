@@ -1,5 +1,5 @@
 // lm-evaluation-harness's `regex_replace`: Python's re.sub, in a matcher that cannot go back for ever.
-import { BoundedPattern, isHarmless, type Pattern } from '../bounded-regex.js';
+import { boundedPattern, type Engine } from '../bounded-regex.js';
 import { intArgument, textArgument } from './arguments.js';
 import { charge } from './budget.js';
 import type { Filters } from './filter-types.js';
@@ -62,8 +62,7 @@ function substitute(text: string, source: string, by: string, count: number): st
   const { pattern, flags } = translated(source);
   let matcher: Engine;
   try {
-    const engine = new RegExp(pattern, flags);
-    matcher = isHarmless(pattern) ? engine : bounded(new BoundedPattern(pattern, flags), engine);
+    matcher = boundedPattern(pattern, flags);
   } catch (error) {
     if (error instanceof SyntaxError)
       throw new PythonError('re.error', `${error.message} in ${JSON.stringify(source)}`);
@@ -83,27 +82,6 @@ function substitute(text: string, source: string, by: string, count: number): st
     if (matcher.lastIndex > text.length) break;
   }
   return out + text.slice(from);
-}
-
-interface Engine {
-  lastIndex: number;
-  exec(text: string): RegExpExecArray | null;
-}
-
-/** The matcher with a budget finds no groups; where it ends, so does the engine, which goes the same way. */
-function bounded(matcher: Pattern, engine: RegExp): Engine {
-  return {
-    get lastIndex() {
-      return engine.lastIndex;
-    },
-    set lastIndex(at) {
-      engine.lastIndex = at;
-    },
-    exec(text) {
-      matcher.lastIndex = engine.lastIndex;
-      return matcher.exec(text) === null ? null : engine.exec(text);
-    },
-  };
 }
 
 /** `\1`, `\g<name>` and escapes of the replacement. */
