@@ -74,3 +74,16 @@ test('an unknown processor is named with those that there are', () => {
     /task "doc_to_text": expected one of winogrande.doc_to_text.* got "utils.foo"/,
   );
 });
+
+test('marks that never end, and blanks within marks, take as long as other texts', () => {
+  const hellaswag = processor('task', 'hellaswag.process_docs', 'docs');
+  const wikitext = processor('task', 'wikitext.detokenizer', 'value');
+  const texts = ['['.repeat(200_000), '(\n'.repeat(100_000), `[${' '.repeat(200_000)}`, `(${' '.repeat(200_000)}x)`];
+  const began = process.cpuUsage();
+  for (const text of texts) {
+    const doc = { activity_label: 'a', ctx_a: text, ctx_b: 'b', endings: ['c'], label: '0', page: text };
+    expect(hellaswag([doc])).toHaveLength(1);
+    expect(wikitext(doc)).toMatch(/^[[(]/);
+  }
+  expect(process.cpuUsage(began).user / 1e6).toBeLessThan(4);
+});

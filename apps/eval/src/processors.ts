@@ -41,13 +41,42 @@ export function rstrip(value: string): string {
 }
 export const strip = (value: string): string => rstrip(value).replace(leading, '');
 
+/**
+ * What stands between two marks, from the left, is replaced with them. Not by a pattern, which would look for the end anew
+ * behind every beginning. `until`: what must not stand between them.
+ */
+function within(
+  value: string,
+  open: string,
+  close: string,
+  replaced: (inner: string) => string,
+  until?: string,
+): string {
+  let out = '';
+  let at = 0;
+  let end = -1;
+  let barrier = until === undefined ? value.length : -1;
+  for (;;) {
+    const start = value.indexOf(open, at);
+    if (start >= 0 && end <= start) end = value.indexOf(close, start + 1);
+    if (start < 0 || end < 0) return out + value.slice(at);
+    if (until !== undefined && barrier < start) barrier = value.indexOf(until, start);
+    if (barrier < 0) barrier = value.length;
+    if (barrier < end) {
+      out += value.slice(at, barrier);
+      at = barrier;
+      continue;
+    }
+    out += value.slice(at, start) + replaced(value.slice(start + 1, end));
+    at = end + 1;
+  }
+}
+
 // hellaswag
 
 function hellaswagText(value: string): string {
-  return strip(value)
-    .replaceAll(' [title]', '. ')
-    .replaceAll(/\[[^\n]*?\]/g, '')
-    .replaceAll('  ', ' ');
+  const titled = strip(value).replaceAll(' [title]', '. ');
+  return within(titled, '[', ']', () => '', '\n').replaceAll('  ', ' ');
 }
 
 const capitalize = (value: string): string => value.slice(0, 1).toUpperCase() + value.slice(1).toLowerCase();
@@ -105,10 +134,8 @@ function detokenizeWikitext(page: string): string {
     [' , ', ', '],
   ] as const)
     value = value.replaceAll(from, to);
-  for (const [open, close] of ['()', '[]', '{}', '""', "''"] as const) {
-    const pattern = new RegExp(`\\${open}${space}*([^\\${close}]*?)${space}*\\${close}`, 'g');
-    value = value.replaceAll(pattern, (_, inner: string) => `${open}${inner}${close}`);
-  }
+  for (const [open, close] of ['()', '[]', '{}', '""', "''"] as const)
+    value = within(value, open as string, close as string, (inner) => `${open}${strip(inner)}${close}`);
   for (const [from, to] of [
     ['= = = =', '===='],
     ['= = =', '==='],

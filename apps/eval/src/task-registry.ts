@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { readWhole } from './data-bytes.js';
 import { decodeText } from './data-files.js';
 import { FunctionName, parseYaml, readTask, type TaskConfig } from './task-file.js';
+import { fitsWildcard } from './wildcard.js';
 
 export interface GroupConfig {
   readonly group: string;
@@ -52,6 +53,8 @@ const variantsSchema = z.strictObject({
 });
 
 const builtInFolder = fileURLToPath(new URL('../tasks/', import.meta.url));
+/** Of groups in groups: what two say of each other is counted again for each. */
+const mostLevels = 8;
 
 export class TaskRegistry {
   readonly #tasks = new Map<string, TaskConfig>();
@@ -96,12 +99,17 @@ export class TaskRegistry {
   async select(names: readonly string[]): Promise<TaskSelection> {
     const tasks = new Map<string, TaskConfig>();
     const groups = new Map<string, GroupConfig>();
-    const visit = (name: string) => {
+    const visit = (name: string, outer: readonly string[] = []) => {
       const group = this.#groups.get(name);
       const task = this.#tasks.get(name);
+      if (group && (outer.includes(name) || outer.length >= mostLevels))
+        throw new RelufyError(
+          'option',
+          `tasks: group ${show(name)}: expected groups in groups up to ${mostLevels} deep, got ${outer.includes(name) ? 'one that is in itself' : 'more'}. Correct its file.`,
+        );
       if (group && !groups.has(name)) {
         groups.set(name, group);
-        group.members.forEach(visit);
+        for (const member of group.members) visit(member, [...outer, name]);
       } else if (task) tasks.set(name, task);
       else if (!group)
         throw new RelufyError('option', `tasks: expected a name, got ${show(name)}. ${this.#suggest(name)}`);
@@ -109,14 +117,12 @@ export class TaskRegistry {
     for (const name of names) {
       if (/\.ya?ml$/.test(name)) for (const task of await this.#addFile(name)) visit(task);
       else if (name.includes('*')) {
-        const pattern = new RegExp(`^${name.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`);
-        const matching = [...this.#groups.keys(), ...this.#tasks.keys()].filter((known) => pattern.test(known));
+        const matching = [...this.#groups.keys(), ...this.#tasks.keys()].filter((known) => fitsWildcard(name, known));
         if (matching.length === 0) visit(name);
-        matching.forEach(visit);
+        for (const one of matching) visit(one);
       } else {
         const tagged = this.taskNames.filter((task) => [this.#tasks.get(task)?.tag ?? []].flat().includes(name));
-        if (tagged.length > 0) tagged.forEach(visit);
-        else visit(name);
+        for (const one of tagged.length > 0 ? tagged : [name]) visit(one);
       }
     }
     if (tasks.size === 0) throw new RelufyError('option', 'tasks: expected at least one, got none. Name a task.');

@@ -2,6 +2,7 @@
 // files hold a split (task-data.ts), nor the split that a task scores by itself.
 import { RelufyError, show } from '@relufy/tensor';
 import type { TaskSelection } from './task-registry.js';
+import { fitsWildcard } from './wildcard.js';
 
 export interface SplitChoice {
   /** Of every task that `splits` does not name. */
@@ -51,8 +52,7 @@ export function chosenSplits(
   const matches = (name: string): string[] => {
     if (known.includes(name)) return [name];
     if (!name.includes('*')) return members(name).filter((member) => known.includes(member));
-    const pattern = new RegExp(`^${name.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`);
-    return known.filter((task) => pattern.test(task));
+    return known.filter((task) => fitsWildcard(name, task));
   };
   // what names fewer tasks comes later, and counts
   const asked = Object.entries(splits).map(([name, own]) => ({ name, own, named: matches(name) }));
