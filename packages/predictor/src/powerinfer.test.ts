@@ -92,7 +92,41 @@ describeShared('powerInferPlan', 'golden/llama-relu', () => {
       { 'model_0.pt': layerFile(2, 1), 'config.json': '{"sparse_threshold": "x"}' },
       'p config.json "sparse_threshold": expected a number, got "x".',
     ],
+    ...['1e999', '-1e999', 'NaN', '-Infinity', '3.5e38'].map(
+      (text): [string, Record<string, Uint8Array | string>, string] => [
+        `a threshold of ${text}`,
+        { 'model_0.pt': layerFile(2, 1), 'config.json': `{"sparse_threshold": ${text}}` },
+        'p config.json "sparse_threshold": expected a number below 3.4e38',
+      ],
+    ),
+    ...[Number.NaN, Number.NEGATIVE_INFINITY].map((value): [string, Record<string, Uint8Array | string>, string] => [
+      `weights of ${value}`,
+      {
+        'model_0.pt': torchBin([
+          { name: 'fc1.weight', dtype: 'F32', shape: [2, hidden], data: numbers(2 * hidden, 1).fill(value, 7, 8) },
+          { name: 'fc2.weight', dtype: 'F32', shape: [neurons, 2], data: numbers(2 * neurons, 1) },
+        ]),
+      },
+      'model_0.pt: expected finite numbers in fc1.weight',
+    ]),
+    [
+      'a rank that no layer needs',
+      {
+        'model_0.pt': torchBin([
+          { name: 'fc1.weight', dtype: 'F32', shape: [257, hidden], data: new Float32Array(257 * hidden) },
+          { name: 'fc2.weight', dtype: 'F32', shape: [neurons, 257], data: new Float32Array(257 * neurons) },
+        ]),
+      },
+      'expected fc1.weight [1 to 256, 64], got [257, 64]',
+    ],
   ])('refuses %s', async (_, files, message) => {
     await expect(powerInferPlan(memoryFiles('p', files), model)).rejects.toThrow(message);
+  });
+
+  it('a threshold beyond f32 is refused, and NaN under a key that nobody reads is not', async () => {
+    const files = memoryFiles('p', { 'model_0.pt': layerFile(2, 1), 'config.json': '{"loss": NaN, "top": -Infinity}' });
+    expect((await powerInferPlan(files, model)).plan.method).toBe('powerinfer');
+    for (const threshold of [Number.NaN, Number.POSITIVE_INFINITY, 1e39])
+      await expect(powerInferPlan(files, model, { threshold })).rejects.toThrow('option "threshold"');
   });
 });

@@ -4,7 +4,7 @@
 // `sparse_threshold` of config.json (0 without one). Does not own reading such files (@relufy/checkpoint).
 import { type ModelFiles, openStateDict } from '@relufy/checkpoint';
 import { type ModelSource, openModelFiles, type PredictorDType, planModel } from '@relufy/models';
-import { RelufyError, show, widen } from '@relufy/tensor';
+import { isFiniteBuffer, parseJson, RelufyError, show, widen } from '@relufy/tensor';
 import { baseModelOf } from './base-model.js';
 import type { PlanTensor } from './calibration.js';
 import { type PredictorDraft, thresholdName } from './proposals.js';
@@ -30,6 +30,11 @@ export async function powerInferPlan(
   const model = await planModel(files, { ...(signal && { signal }) });
   const { hiddenSize, intermediateSize, numHiddenLayers } = model.spec;
   await model.close();
+  if (threshold !== undefined && !Number.isFinite(Math.fround(threshold)))
+    throw new RelufyError(
+      'option',
+      `powerInferPlan option "threshold": expected a number below 3.4e38, got ${show(threshold)}.`,
+    );
   const base = await baseModelOf(files, undefined, signal);
   const least = threshold ?? (await sparseThreshold(predictors, signal));
   const tensors = new Map<string, PlanTensor>();
@@ -80,7 +85,8 @@ async function readLayer(
       fail(`fc2.weight [${intermediateSize}, ${rank}]`, `[${second.join(', ')}]`);
     const read = async (name: string, rows: number) => {
       const { dtype, data } = await weights.readRows(name, 0, rows, signal);
-      return Float32Array.from(widen(dtype, data));
+      const values = Float32Array.from(widen(dtype, data));
+      return isFiniteBuffer('f32', values, 0) ? values : fail(`finite numbers in ${name}`, 'NaN or infinity');
     };
     return { rank, fc1: await read('fc1.weight', rank), fc2: await read('fc2.weight', intermediateSize) };
   } finally {
@@ -93,18 +99,17 @@ async function sparseThreshold(files: ModelFiles, signal: AbortSignal | undefine
   if (text === undefined) return 0;
   let value: unknown;
   try {
-    value = (JSON.parse(text) as { sparse_threshold?: unknown } | null)?.sparse_threshold ?? 0;
+    value = (parseJson(text) as { sparse_threshold?: unknown } | null)?.sparse_threshold ?? 0;
   } catch (cause) {
     throw new RelufyError('config', `${files.name} config.json: expected JSON, got ${show(text.slice(0, 40))}.`, {
       cause,
     });
   }
-  if (typeof value !== 'number')
-    throw new RelufyError(
-      'config',
-      `${files.name} config.json "sparse_threshold": expected a number, got ${show(value)}.`,
-    );
-  return value;
+  if (typeof value === 'number' && Number.isFinite(Math.fround(value))) return value;
+  throw new RelufyError(
+    'config',
+    `${files.name} config.json "sparse_threshold": expected a number${typeof value === 'number' ? ' below 3.4e38' : ''}, got ${show(value)}.`,
+  );
 }
 
 /** The largest f32 below: our scores have to be above a threshold, PowerInfer's at least it. */

@@ -213,11 +213,11 @@ async function* bundleBytes(
 function withPlan(conversion: Conversion, { plan, weights }: OpenedPlan): Conversion {
   const texts = new Map([...conversion.texts, [planConfigFile, planJson(plan)]]);
   if (weights === undefined) return { ...conversion, texts };
-  const planTensors = [...weights.tensors.values()].map(({ name, shape }): TensorToWrite => {
+  const planTensors = [...weights.tensors.values()].map(({ name, dtype, shape }): TensorToWrite => {
     const data = async function* () {
       yield (await weights.readRows(name, 0, shape.length === 1 ? 1 : (shape[0] as number))).data;
     };
-    return { name, dtype: 'F32', shape, data };
+    return { name, dtype, shape, data };
   });
   return { ...conversion, texts, planTensors };
 }

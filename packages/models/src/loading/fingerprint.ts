@@ -20,9 +20,10 @@ export async function fingerprint(
   hash.text(`${ffn.kind} ${kind} ${threshold}`);
   for (const { name, shape, dtype } of checkpoint.tensors.values()) {
     hash.text(`${name} ${shape.join()}`);
-    const stored = /^(U|I)\d+$/.test(dtype);
-    if (stored) hash.bytes(await checkpoint.readStored(name, 0, 1, signal));
-    else hash.bytes((await checkpoint.readRows(name, 0, 1, signal)).data);
+    if (shape.slice(0, -1).includes(0)) continue;
+    if (!isNoFloat(dtype)) hash.bytes((await checkpoint.readRows(name, 0, 1, signal)).data);
+    // masks and positions that other formats keep beside the weights are no weights: their names do
+    else if (checkpoint.format === 'safetensors') hash.bytes(await checkpoint.readStored(name, 0, 1, signal));
   }
   return hash.hex();
 }
@@ -38,7 +39,7 @@ export async function formatFreeFingerprint(
 ): Promise<string> {
   const own: string[] = [];
   for (const { name, shape, dtype } of checkpoint.tensors.values()) {
-    if (shape.length !== 1 || shape[0] !== hiddenSize || /^(U|I)\d+$/.test(dtype)) continue;
+    if (shape.length !== 1 || shape[0] !== hiddenSize || isNoFloat(dtype)) continue;
     const { dtype: stored, data } = await checkpoint.readRows(name, 0, 1, signal);
     const hash = new Fnv();
     // as bf16, in which some files hold them
@@ -51,6 +52,9 @@ export async function formatFreeFingerprint(
   hash.text([`${ffn.kind} ${kind} ${threshold}`, ...own.sort()].join('\n'));
   return hash.hex();
 }
+
+/** Integers, truth values, and the narrow floats of safetensors: `readRows` gives none of them. */
+const isNoFloat = (dtype: string): boolean => /^(?:[UI]\d+|BOOL|C64|F[468](?:_.*)?)$/.test(dtype);
 
 /** FNV-1a from two offsets, 32 bits each. */
 class Fnv {

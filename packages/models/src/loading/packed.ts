@@ -15,6 +15,7 @@ import {
   type Session,
   show,
   viewTypes,
+  weightDTypes,
   yieldToEventLoop,
 } from '@relufy/tensor';
 import type { Role } from '../decoder/projections.js';
@@ -108,7 +109,14 @@ export function locatePacked(name: string, checkpoint: Checkpoint): WeightSource
     );
   const formats = parseDescriptions(name, described);
   return {
-    storedDType: (buffer) => (formats.get(buffer)?.split(' ', 1)[0] ?? 'f32') as DType,
+    storedDType: (buffer) => {
+      const dtype = formats.get(buffer)?.split(' ', 1)[0] ?? 'f32';
+      if ((weightDTypes as readonly string[]).includes(dtype)) return dtype as DType;
+      throw new RelufyError(
+        'checkpoint',
+        `${name} metadata "${buffersKey}": expected ${weightDTypes.join(', ')} for ${buffer}, got ${show(dtype)}. Convert the model again.`,
+      );
+    },
     load: (options) => loadPacked(checkpoint, formats, options),
   };
 }

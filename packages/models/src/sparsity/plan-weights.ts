@@ -9,7 +9,8 @@ import type { ModelSpec } from '../spec.js';
 import { applyPlan, parsePlan, planConfigFile, type SparsityPlan } from './plan.js';
 import { planValues } from './plan-values.js';
 
-const maxConfigBytes = 1 << 24;
+/** A list of numbers a layer for each place, of the deepest model, is a tenth of this. */
+const maxConfigBytes = 1 << 20;
 
 /** A plan that is open; whoever opened it closes it. */
 export interface OpenedPlan {
@@ -99,6 +100,13 @@ export async function fillPlan(
         'checkpoint',
         `plan ${name} tensor ${show(tensor)}: expected numbers, got NaN${tensor.endsWith('.threshold') ? '' : ' or infinity'}. Make the plan again.`,
       );
-    await session.write(tensor, planValues(buffer, values));
+    const held = planValues(buffer, values);
+    // what is finite in f32 may round to infinity in bf16
+    if (buffer.dtype === 'bf16' && !isFiniteBuffer('bf16', held as Uint16Array, 0))
+      throw new RelufyError(
+        'checkpoint',
+        `plan ${name} tensor ${show(tensor)}: expected numbers below 3.39e38, the largest of bf16, got a larger one. Make the plan again, or hold its predictor in f32.`,
+      );
+    await session.write(tensor, held);
   }
 }
