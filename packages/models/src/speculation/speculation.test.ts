@@ -122,6 +122,28 @@ test('an answer that fills the context, is aborted or is left ends as without', 
   expect(same(await answer(model, again, greedy))).toEqual(same(await answer(fresh, again, greedy)));
 });
 
+test('an answer whose drafts fail goes on without them', async () => {
+  const config = { ...tinyConfig, max_position_embeddings: 256 };
+  await using model = await loadModel(await randomModel(config), { backend: 'wasm', threads: 1 });
+  const options = { temperature: 0, maxNewTokens: 40, stopTokenIds: [] };
+  const plain = await answer(model, [1, 2, 3], options);
+  await using wrong = await loadModel(
+    await randomModel(config, (tensors) => {
+      tensors.get('model.norm.weight')?.data.fill(3e38);
+    }),
+    { backend: 'wasm', threads: 1 },
+  );
+  await expect(wrong.forward([1, 2, 3])).rejects.toMatchObject({ code: 'backend' });
+  expect(same(await answer(model, [1, 2, 3], { ...options, speculate: { draft: wrong, ...always } }))).toEqual(
+    same(plain),
+  );
+  const gone = await loadModel(await randomModel(config), { backend: 'wasm', threads: 1 });
+  const stream = model.generate([1, 2, 3], { ...options, speculate: { draft: gone, ...always } });
+  const tokens: number[] = [];
+  for await (const { tokenId } of stream) if (tokens.push(tokenId) === 9) await gone.dispose();
+  expect(tokens).toEqual(plain.result.tokenIds);
+});
+
 test('a draft of the model itself is right, and a step gives all of it', async () => {
   const files = await randomModel({ ...tinyConfig, max_position_embeddings: 256 });
   await using model = await loadModel(files, { backend: 'wasm' });

@@ -40,6 +40,8 @@ export class Speculation {
   readonly lane: Lane;
   readonly #parts: SpeculationParts;
   #drafter: Drafter | undefined;
+  /** It failed: a model that drafts was disposed of, or gave no numbers. The answer is the model's, and goes on. */
+  #isOutOfDrafts = false;
   #verified: Verified | undefined;
   /** The prompt has been computed. */
   #isAnswering = false;
@@ -116,23 +118,34 @@ export class Speculation {
     // the token after the last drafted one is chosen as well
     const room = Math.min(options.tokens, most - 1, contextLength - ids.length, lane.mostDrafted);
     // beside others, rows are theirs
-    if (!this.#isAnswering || room < 1 || !lane.isAlone) return undefined;
+    if (this.#isOutOfDrafts || !this.#isAnswering || room < 1 || !lane.isAlone) return undefined;
     const count = options.adaptive ? pace.next(room) : room;
     if (count === 0) return undefined;
     if (this.#drafter === undefined) {
       this.#drafter = this.#parts.openDrafter();
       if (this.#drafter?.prepare) lane.rest();
-      await this.#drafter?.prepare?.(ids);
+      await this.#orNone(this.#drafter?.prepare?.(ids));
     }
     const start = performance.now();
-    const drafting = this.#drafter?.draft(ids, count);
+    const drafting = this.#isOutOfDrafts ? undefined : this.#drafter?.draft(ids, count);
     // what was asked is over, and whoever came meanwhile need not wait for a draft
     if (drafting instanceof Promise) lane.rest();
-    const draft = await drafting;
+    const draft = await this.#orNone(drafting);
     if (draft === undefined || draft.tokens.length === 0) return undefined;
     const draftMs = performance.now() - start;
     if (draft.bytes > 0) for (const statistics of this.#parts.statistics()) statistics.drafts(draftMs, draft.bytes);
     return { tokens: draft.tokens, draftMs };
+  }
+
+  /** What a drafter gives; of one that fails nothing, and nothing more is asked of it. */
+  async #orNone<T>(drafting: T | Promise<T>): Promise<T | undefined> {
+    try {
+      return await drafting;
+    } catch (error) {
+      if (!RelufyError.is(error) || (error.code !== 'backend' && error.code !== 'state')) throw error;
+      this.#isOutOfDrafts = true;
+      return undefined;
+    }
   }
 
   /** undefined where a row of a token that is not in the answer gave no numbers. */
