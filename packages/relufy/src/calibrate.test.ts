@@ -1,7 +1,7 @@
 // `relufy calibrate`: a plan's folder that other commands take, a sweep, a run that was ended and goes on, and what is
 // refused before anything is computed.
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -109,4 +109,23 @@ test.each([
   expect(stderr).toMatch(message);
   expect(code).toBe(exitCode);
   expect((await readdir(folder)).filter((name) => name.startsWith('refused'))).toEqual([]);
+});
+
+test('two calibrations into one folder do not write into each other', async () => {
+  const out = join(folder, 'twice');
+  const both = await Promise.all([1, 2].map(() => calibrate('--method', 'teal', '--sparsity', '0.7', '--out', out)));
+  expect(both.map(({ code }) => code).sort()).toEqual([0, 1]);
+  const { stderr } = both.find(({ code }) => code === 1) as (typeof both)[number];
+  expect(stderr).toMatch(
+    /expected no other run that writes there|expected a folder that does not exist|expected no folder/,
+  );
+  expect((await readdir(folder)).filter((name) => name.startsWith('twice.'))).toEqual([]);
+});
+
+test('a link that lies where a run keeps what it has measured is not written through', async () => {
+  const [victim, path] = [join(folder, 'victim'), join(folder, 'linked.partial.jsonl')];
+  await writeFile(victim, 'mine\n');
+  await symlink(victim, path);
+  await expect(openJournal(path, { a: 1 })).rejects.toMatchObject({ code: 'io' });
+  expect(await readFile(victim, 'utf8')).toBe('mine\n');
 });

@@ -2,9 +2,12 @@
 // inputs. A run that was killed is found there by the next one with the same inputs; a line that is not whole is left out.
 // Does not own what is measured (@relufy/predictor).
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { toWriteError, whileLocked } from '@relufy/checkpoint/node';
 import type { Journal } from '@relufy/predictor';
+import { RelufyError, show } from '@relufy/tensor';
 
 export interface JournalFile extends Journal {
   close(): Promise<void>;
@@ -23,10 +26,14 @@ export async function openJournal(path: string, inputs: unknown): Promise<Journa
   // what stands after the last line end was cut off
   for (const line of isOurs ? lines.slice(0, -1) : []) {
     const entry = parsed(line);
-    if (entry) known.set(entry.key, entry.value);
+    if (typeof entry?.key === 'string') known.set(entry.key, entry.value);
   }
   await mkdir(dirname(path), { recursive: true });
-  const file: FileHandle = await open(path, 'w');
+  // a link that somebody planted is not written through; Windows has no such flag
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW = 0 } = constants;
+  const file: FileHandle = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW).catch(
+    toWriteError(path, 'what was measured'),
+  );
   try {
     await file.write(`${head}\n${[...known].map(lineOf).join('')}`);
   } catch (error) {
@@ -44,9 +51,42 @@ export async function openJournal(path: string, inputs: unknown): Promise<Journa
   };
 }
 
+/**
+ * Runs with what runs with these inputs have measured so far for the folder `out`; it is removed when all is done, and kept for
+ * the next run where something else ends it. `run` hears by its signal when the lock is lost too.
+ * @throws RelufyError `state` while another process works for that folder: two would write into one journal.
+ */
+export async function withJournal(
+  out: string,
+  inputs: unknown,
+  signal: AbortSignal,
+  run: (journal: Journal, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  await mkdir(dirname(out), { recursive: true });
+  const onWait = () => {
+    throw new RelufyError(
+      'state',
+      `--out ${show(out)}: expected no other run that writes there, got one. Wait for it, or name another folder.`,
+    );
+  };
+  await whileLocked(`${out}.partial.lock`, { signal, onWait }, async (whileAlone) => {
+    const journal = await openJournal(`${out}.partial.jsonl`, inputs);
+    try {
+      await run(journal, whileAlone);
+      await journal.remove();
+    } catch (error) {
+      // the same inputs would end the same: there is nothing to go on with
+      if (RelufyError.is(error) && (error.code === 'option' || error.code === 'input')) await journal.remove();
+      throw error;
+    } finally {
+      await journal.close();
+    }
+  });
+}
+
 const lineOf = ([key, value]: readonly [string, unknown]): string => `${JSON.stringify({ key, value })}\n`;
 
-function parsed(line: string): { readonly key: string; readonly value: unknown } | undefined {
+function parsed(line: string): { readonly key?: unknown; readonly value?: unknown } | null | undefined {
   try {
     return JSON.parse(line);
   } catch {

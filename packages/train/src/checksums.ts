@@ -2,7 +2,7 @@
 // Owns taking them while files are written, and saying what differs. Does not own what is done about it.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { show } from '@relufy/tensor';
 
@@ -62,6 +62,8 @@ export async function differenceFrom(folder: string, files: readonly string[]): 
 }
 
 async function checksumOf(path: string): Promise<string> {
+  // a pipe would be waited for
+  if (!(await stat(path)).isFile()) return 'no file';
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
   return hash.digest('hex');

@@ -164,6 +164,20 @@ describe('a checkpoint', () => {
     expect(resumedAt(events)).toBe(6);
   });
 
+  it('without checksums and with NaN in it is one error that names the array', async () => {
+    unlinkSync(at(6, 'SHA256SUMS'));
+    const bytes = readFileSync(at(6));
+    bytes.writeUInt32LE(0x7fc00000, bytes.length - 4);
+    writeFileSync(at(6), bytes);
+    await expect(go(folder)).rejects.toThrow(/step-00000006 ".*": expected finite numbers, got NaN or infinity/);
+  });
+
+  it.runIf(process.platform === 'linux')('whose checksums name a pipe is damaged, and nobody waits', async () => {
+    spawnSync('mkfifo', [at(6, 'pipe')]);
+    writeFileSync(at(6, 'SHA256SUMS'), `${'0'.repeat(64)}  pipe\n`, { flag: 'a' });
+    expect(resumedAt(await go(folder))).toBe(3);
+  });
+
   it('without checksums and cut off is damaged', async () => {
     unlinkSync(at(6, 'SHA256SUMS'));
     truncateSync(at(6), 2000);

@@ -4,7 +4,7 @@
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toWriteError } from '@relufy/checkpoint/node';
-import { elementCount, RelufyError, show } from '@relufy/tensor';
+import { elementCount, isFiniteBuffer, isList, RelufyError, show } from '@relufy/tensor';
 import type { DrawState } from './data/sequences.js';
 import type { TrainedParameter } from './optimizer.js';
 import type { TrainingSession } from './session.js';
@@ -156,6 +156,11 @@ export async function restoreCheckpoint(path: string, session: TrainingSession):
           'checkpoint',
           `${path} "${name}": expected ${count} numbers, got ${values.length}. The checkpoint belongs to another run.`,
         );
+      if (!isFiniteBuffer('f32', values, 0))
+        throw new RelufyError(
+          'checkpoint',
+          `${path} ${show(name)}: expected finite numbers, got NaN or infinity. The checkpoint is damaged; go on from an older one.`,
+        );
       await session.session.write(name, values);
     }
     session.updates = state.step;
@@ -171,7 +176,7 @@ function stateIn(path: string, { metadata }: TensorFile): RunState {
   try {
     const state = JSON.parse(text) as RunState;
     const { drawn, bySource } = state.draws;
-    if ([state.step, state.tokens, drawn, ...bySource].every(isCount)) return state;
+    if (isList(bySource) && [state.step, state.tokens, drawn, ...Array.from(bySource)].every(isCount)) return state;
   } catch {}
   throw new RelufyError(
     'checkpoint',

@@ -16,9 +16,9 @@ import {
   calibrationPage,
   checkCalibrationOptions,
 } from '@relufy/predictor';
-import { jsonText, RelufyError, weightDTypes } from '@relufy/tensor';
+import { jsonText, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
-import { openJournal } from '../calibration-journal.js';
+import { withJournal } from '../calibration-journal.js';
 import { usageError } from '../failure.js';
 import { addBackendOptions, choice, modelHelp, numberOf, numeric } from '../options.js';
 import { print } from '../output.js';
@@ -126,31 +126,22 @@ async function calibrateModel(source: string, values: CalibrateValues): Promise<
     const onProgress = (what: string, share: number) => line.hear({ what, share });
     const files = await openShown(source, { signal, ...(values.revision && { revision: values.revision }) });
     const tokenIds = await firstTokenIds(files, text, values.tokens + values.trialTokens, signal);
-    const journal = await openJournal(`${values.out}.partial.jsonl`, {
-      ...{ model: await fingerprintOf(files, signal), tokenIds, options: { ...options, load: savedLoad(values) } },
-    });
-    try {
-      const calibrator = await Calibrator.open(files, [tokenIds], { ...options, onProgress, signal, journal });
+    const model = await fingerprintOf(files, signal);
+    const inputs = { model, tokenIds, options: { ...options, load: savedLoad(values) } };
+    await withJournal(values.out, inputs, signal, async (journal, whileAlone) => {
+      const run = { ...options, onProgress, signal: whileAlone, journal };
+      const calibrator = await Calibrator.open(files, [tokenIds], run).finally(line.clear);
       try {
         const made: Calibration[] = [];
         for (const target of targets) {
-          made.push(await calibrator.meet(target));
-          line.clear();
+          made.push(await calibrator.meet(target).finally(line.clear));
           print(told(made.at(-1) as Calibration));
         }
         await writePlans(values, made);
       } finally {
         await calibrator.dispose();
       }
-      await journal.remove();
-    } catch (error) {
-      // the same inputs would end the same: there is nothing to go on with
-      if (RelufyError.is(error) && (error.code === 'option' || error.code === 'input')) await journal.remove();
-      throw error;
-    } finally {
-      line.clear();
-      await journal.close();
-    }
+    });
   });
   print(values.out);
 }

@@ -19,9 +19,9 @@ import {
   predictorText,
   predictorTotals,
 } from '@relufy/predictor';
-import { jsonText, RelufyError, type WeightDType, weightDTypes } from '@relufy/tensor';
+import { jsonText, type WeightDType, weightDTypes } from '@relufy/tensor';
 import type { Command } from 'commander';
-import { openJournal } from '../calibration-journal.js';
+import { withJournal } from '../calibration-journal.js';
 import { addBackendOptions, type BackendValues, choice, modelHelp, numberOf, numeric, planHelp } from '../options.js';
 import { print, printJson } from '../output.js';
 import { fingerprintOf, firstTokenIds, percentOf, refuseExisting, writePlan } from '../plan-output.js';
@@ -264,38 +264,27 @@ async function fit(source: string, values: FitValues): Promise<void> {
     const tokenIds = await firstTokenIds(files, text, wanted, signal);
     // what an earlier run has fitted is not fitted again
     const { load: _, ...asked } = options;
-    const journal = await openJournal(`${values.out}.partial.jsonl`, {
-      ...{
-        model: await fingerprintOf(files, signal),
-        tokenIds,
-        options: { ...asked, dtype: values.dtype, backend: values.backend },
-      },
+    const model = await fingerprintOf(files, signal);
+    const inputs = { model, tokenIds, options: { ...asked, dtype: values.dtype, backend: values.backend } };
+    await withJournal(values.out, inputs, signal, async (journal, whileAlone) => {
+      const run = { ...options, signal: whileAlone, onProgress, journal };
+      const made = await fitPredictors(files, [tokenIds], run).finally(line.clear);
+      const { plan, layers, trial, densePerplexity, rankCurves } = made;
+      const { perplexity, sparsity } = trial;
+      const shown = { layers, perplexity, densePerplexity, sparsity, ...(rankCurves && { rankCurves }) };
+      const title = `${plan.baseModel?.name ?? 'A model'}: ${plan.method}`;
+      await writeFolder(
+        values.out,
+        async (staging) => {
+          await writePlan(staging, made);
+          await writeFile(join(staging, 'report.json'), `${jsonText(shown)}\n`);
+          await writeFile(join(staging, 'report.html'), predictorPage({ title, ...shown }));
+        },
+        { what: 'the plan' },
+      );
+      if (values.json) printJson({ out: values.out, ...shown, totals: predictorTotals(layers) });
+      else print(`${told({ title, ...shown })}\n${values.out}`);
     });
-    const made = await fitPredictors(files, [tokenIds], { ...options, signal, onProgress, journal })
-      .finally(line.clear)
-      .catch(async (error: unknown) => {
-        // the same inputs would end the same: there is nothing to go on with
-        if (RelufyError.is(error) && (error.code === 'option' || error.code === 'input')) await journal.remove();
-        await journal.close();
-        throw error;
-      });
-    const { plan, layers, trial, densePerplexity, rankCurves } = made;
-    const { perplexity, sparsity } = trial;
-    const shown = { layers, perplexity, densePerplexity, sparsity, ...(rankCurves && { rankCurves }) };
-    const title = `${plan.baseModel?.name ?? 'A model'}: ${plan.method}`;
-    await writeFolder(
-      values.out,
-      async (staging) => {
-        await writePlan(staging, made);
-        await writeFile(join(staging, 'report.json'), `${jsonText(shown)}\n`);
-        await writeFile(join(staging, 'report.html'), predictorPage({ title, ...shown }));
-      },
-      { what: 'the plan' },
-    );
-    await journal.close();
-    await journal.remove();
-    if (values.json) printJson({ out: values.out, ...shown, totals: predictorTotals(layers) });
-    else print(`${told({ title, ...shown })}\n${values.out}`);
   });
 }
 

@@ -219,6 +219,8 @@ describe('sequences', () => {
     const ofFirst = drawn.filter(({ ids }) => ids.buffer === sources[0]?.source.at(0).ids.buffer);
     expect(new Set(ofFirst.slice(0, 20).map(({ ids }) => ids[0])).size).toBe(20);
 
+    for (const bySource of [[1], [1, 2, 3, 4], []])
+      expect(() => new SequenceStream(sources, 5, { drawn: 1, bySource })).toThrow(/expected to go on with 3 sources/);
     const other = new SequenceStream(sources, 5);
     for (let i = 0; i < 77; i++) other.next();
     const resumed = new SequenceStream(sources, 5, other.state);

@@ -90,6 +90,11 @@ export class SequenceStream {
   ) {
     const total = sources.reduce((sum, { weight }) => sum + weight, 0);
     if (!(total > 0)) throw new RelufyError('option', 'data: expected a weight above 0, got none.');
+    if (state.bySource.length !== sources.length)
+      throw new RelufyError(
+        'checkpoint',
+        `data: expected to go on with ${sources.length} sources, got a state of ${state.bySource.length}. The checkpoint belongs to another run.`,
+      );
     this.#sources = sources.map(({ source }) => source);
     this.#weights = sources.map(({ weight }) => weight / total);
     this.#seed = seed;
