@@ -17,6 +17,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     // what a page shows comes when it comes, on a busy machine later
     expect: { poll: { timeout: 20_000 } },
+    // what was built is run as it is by whoever installs it: no transformation
+    server: { deps: { external: [/\/(?:packages|apps)\/[^/]+\/dist\//] } },
     maxWorkers: 2,
     pool: 'forks',
     sequence: { sequencer: ContractsFirst },

@@ -75,3 +75,11 @@ export function expectWithin(what: string, actual: Float32Array, expected: Float
   if (!(worst <= tolerance * largest)) expect.fail(`${what}: off by ${worst}, largest value ${largest}`);
   return worst / largest;
 }
+
+/** As one comparison of bytes: element by element, `toEqual` takes longer than the model. */
+export function expectSameBits(what: string, actual: Float32Array, expected: Float32Array): void {
+  const bytes = ({ buffer, byteOffset, byteLength }: Float32Array) => Buffer.from(buffer, byteOffset, byteLength);
+  if (bytes(actual).equals(bytes(expected))) return;
+  expect(actual, what).toEqual(expected);
+  expect.fail(`${what}: equal numbers of other bits (-0 and 0, or another NaN)`);
+}

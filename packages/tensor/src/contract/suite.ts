@@ -20,7 +20,7 @@ import { backendGradients, finiteDifferences } from './gradient-case.js';
 import { gradientCases } from './gradient-cases.js';
 import { chosenArbitrary, maskCases } from './mask-cases.js';
 import { recurrentArbitrary } from './recurrent-cases.js';
-import { type CaseResult, runCase, runRowByRow } from './run-case.js';
+import { type CaseResult, runCase, runCases, runRowByRow } from './run-case.js';
 import { strayCases } from './stray-cases.js';
 import { wideProducts, wideShapes } from './wide-products.js';
 
@@ -53,14 +53,17 @@ export function runBackendSuite(suite: BackendSuite): void {
     const byOp = group(opCases);
     for (const [op, cases] of byOp)
       it(`${op}: ${cases.length} cases agree with the reference, with equal bits at ${suite.threads.join(', ')} threads`, async () => {
-        for (const opCase of cases) {
-          if (suite.skip?.some((skip) => skip.cases.test(opCase.name)) || !takes(backends, opCase)) continue;
-          const expected = await referenceOf(opCase, 1);
-          const results: CaseResult[] = [];
-          for (const backend of backends) results.push(await runCase(backend, opCase, 1));
-          if (opCase.exact) expectSameBits(opCase.name, results[0] as CaseResult, expected);
-          else expectClose(opCase.name, results[0] as CaseResult, expected, suite.tolerance);
-          for (const result of results.slice(1)) expectSameBits(opCase.name, result, results[0] as CaseResult);
+        const asked = cases.filter(
+          (opCase) => !suite.skip?.some((skip) => skip.cases.test(opCase.name)) && takes(backends, opCase),
+        );
+        for (const some of inBatches(asked)) {
+          const [first, ...others] = await inTurn(backends, (backend) => runCases(backend, some, 1));
+          for (const [i, opCase] of some.entries()) {
+            const [expected, got] = [await referenceOf(opCase, 1), first?.[i] as CaseResult];
+            if (opCase.exact) expectSameBits(opCase.name, got, expected);
+            else expectClose(opCase.name, got, expected, suite.tolerance);
+            for (const other of others) expectSameBits(opCase.name, other[i] as CaseResult, got);
+          }
         }
       });
 
@@ -136,8 +139,10 @@ export function runBackendSuite(suite: BackendSuite): void {
           const { active: _a, activeCount: _c, ...operands } = opCase.operands;
           const dense: OpCase = { ...opCase, op: 'linear', operands };
           for (const backend of [reference, ...backends]) {
-            const sparseOut = (await runCase(backend, opCase, 3)).out as Float32Array;
-            const denseOut = (await runCase(backend, dense, 3)).out as Float32Array;
+            const [sparseOut, denseOut] = (await runCases(backend, [opCase, dense], 3)).map(({ out }) => out) as [
+              Float32Array,
+              Float32Array,
+            ];
             // gemvRows leaves the outputs that are not listed alone
             if (opCase.op === 'gemvRows')
               for (let i = 0; i < denseOut.length; i++) if (sparseOut[i] === sentinel) denseOut[i] = sentinel;
@@ -153,8 +158,11 @@ export function runBackendSuite(suite: BackendSuite): void {
         fc.asyncProperty(productArbitrary, async (opCase) => {
           if (!takes(backends, opCase)) return;
           const backend = backends.at(-1) as Backend;
-          const together = (await runCase(backend, { ...opCase, rows: opCase.maxRows }, 5)).out as Float32Array;
-          const alone = (await runCase(backend, { ...opCase, rows: 1 }, 5)).out as Float32Array;
+          const both = [opCase.maxRows, 1].map((rows) => ({ ...opCase, rows }));
+          const [together, alone] = (await runCases(backend, both, 5)).map(({ out }) => out) as [
+            Float32Array,
+            Float32Array,
+          ];
           const width = (opCase.operands.out?.decl.shape[1] ?? 0) as number;
           expectSameBits(opCase.name, { out: alone.subarray(0, width) }, { out: together.subarray(0, width) });
         }),
@@ -169,16 +177,18 @@ export function runBackendSuite(suite: BackendSuite): void {
             const [dense, sparse] = wideProducts(dtype, transposed, shape);
             if (!takes(backends, dense)) return;
             const expected = await referenceOf(dense, 2, dense.name);
-            const first = await runCase(backends[0] as Backend, dense, 2);
+            const three = [dense, sparse, { ...sparse, rows: 1 }];
+            const results = (await inTurn(backends, (backend) => runCases(backend, three, 2))) as CaseResult[][];
+            const first = results[0]?.[0] as CaseResult;
             expectClose(dense.name, first, expected, suite.tolerance);
-            for (const backend of backends) {
-              expectSameBits(dense.name, await runCase(backend, dense, 2), first);
-              const out = (await runCase(backend, sparse, 2)).out as Float32Array;
+            for (const [whole, listed, one] of results as [CaseResult, CaseResult, CaseResult][]) {
+              expectSameBits(dense.name, whole, first);
+              const out = listed.out as Float32Array;
               const wanted = (first.out as Float32Array).slice();
               if (sparse.op === 'gemvRows')
                 for (let i = 0; i < out.length; i++) if (out[i] === sentinel) wanted[i] = sentinel;
               expectSameBits(sparse.name, { out }, { out: wanted });
-              const alone = (await runCase(backend, { ...sparse, rows: 1 }, 2)).out as Float32Array;
+              const alone = one.out as Float32Array;
               const own = [alone, out].map((rows) => ({ out: rows.subarray(0, shape.outWidth) }));
               expectSameBits(`${sparse.name}, alone`, own[0] as CaseResult, own[1] as CaseResult);
             }
@@ -192,14 +202,14 @@ export function runBackendSuite(suite: BackendSuite): void {
     );
 
     it('a number that is not finite shows in what is computed from it', async () => {
-      for (const stray of strayCases(opCases)) {
-        if (!takes(backends, stray)) continue;
-        for (const backend of [reference, ...backends]) {
-          const result = (await runCase(backend, stray, 1))[stray.shows] as Float32Array;
-          const row = result.subarray(0, Math.max(1, result.length / stray.maxRows));
-          if (row.every(Number.isFinite)) expect.fail(`${stray.name}: ${backend.name} gives finite numbers`);
-        }
-      }
+      for (const some of inBatches(strayCases(opCases).filter((stray) => takes(backends, stray))))
+        for (const backend of [reference, ...backends])
+          for (const [i, result] of (await runCases(backend, some, 1)).entries()) {
+            const { name, shows, maxRows } = some[i] as (typeof some)[number];
+            const values = result[shows] as Float32Array;
+            const row = values.subarray(0, Math.max(1, values.length / maxRows));
+            if (row.every(Number.isFinite)) expect.fail(`${name}: ${backend.name} gives finite numbers`);
+          }
     });
 
     it('a step of no rows changes nothing', async () => {
@@ -410,6 +420,24 @@ function referenceOf(opCase: OpCase, seed: number, key: OpCase | string = opCase
   const known = references.get(key) ?? runCase(createReferenceBackend(), opCase, seed);
   references.set(key, known);
   return known;
+}
+
+/** Cases that have one session in common: as many rows at most, and few enough that their buffers stay small. */
+function inBatches<Case extends OpCase>(cases: readonly Case[]): Case[][] {
+  const batches: Case[][] = [];
+  for (const opCase of cases) {
+    const last = batches.findLast(([first]) => first?.maxRows === opCase.maxRows);
+    if (last !== undefined && last.length < mostInBatch) last.push(opCase);
+    else batches.push([opCase]);
+  }
+  return batches;
+}
+const mostInBatch = 16;
+
+async function inTurn<In, Out>(items: readonly In[], each: (item: In) => Promise<Out>): Promise<Out[]> {
+  const out: Out[] = [];
+  for (const item of items) out.push(await each(item));
+  return out;
 }
 
 /** Every backend takes the formats of the case's weights. */

@@ -1,7 +1,7 @@
 // What a reference kernel sees: operands by name, whatever their format, the op's numbers, and the rows of the step.
 // Does not own any op (kernels.ts, training-kernels.ts) or memory (executor.ts).
 import type { BufferView } from '../backend.js';
-import { blockElement, isBlockDType } from '../block-format.js';
+import { blockElement, blockInteger, blockMinimum, blockScale, blockSize, isBlockDType } from '../block-format.js';
 import type { BufferDecl } from '../buffer.js';
 import { rowBytes } from '../buffer.js';
 import { bf16ToF32, type DType, f16ToF32, f32ToF16 } from '../dtype.js';
@@ -32,6 +32,27 @@ export class Operand {
     }
     const value = this.storage[index] as number;
     return this.dtype === 'bf16' ? bf16ToF32(value) : this.dtype === 'f16' ? f16ToF32(value) : value;
+  }
+
+  /** `count` numbers from a row's beginning on, each as `get` gives it. To be read only: it may be the storage. */
+  run(from: number, count: number): ArrayLike<number> {
+    if (isBlockDType(this.dtype)) {
+      const row = this.row(from / this.columns);
+      const values = new Float64Array(count);
+      for (let block = 0; block * blockSize < count; block++) {
+        const scale = blockScale(this.dtype, row, this.columns, block);
+        const minimum = blockMinimum(this.dtype, row, this.columns, block);
+        for (let i = block * blockSize; i < Math.min((block + 1) * blockSize, count); i++)
+          values[i] = scale * blockInteger(this.dtype, row, i) + minimum;
+      }
+      return values;
+    }
+    const stored = this.storage.subarray(from, from + count);
+    if (this.dtype !== 'bf16' && this.dtype !== 'f16') return stored;
+    const widened = this.dtype === 'bf16' ? bf16ToF32 : f16ToF32;
+    const values = new Float32Array(count);
+    for (let i = 0; i < count; i++) values[i] = widened(stored[i] as number);
+    return values;
   }
 
   set(index: number, value: number): void {

@@ -1,5 +1,6 @@
 // The definition of every op, written naively: plain loops, sums in f64 rounded once to f32. Kept for ever as the oracle
-// of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned.
+// of the fast backends. Does not own memory or scheduling (executor.ts), and is never tuned: but that runs of numbers are read
+// at once, for the sake of the tests.
 import { type ActivationKind, activationCodes, isMaskCode } from '../activations.js';
 import { blockInteger, blockMinimum, blockScale, blockSize, isBlockDType, roundEven } from '../block-format.js';
 import { SlotCacheState } from '../fetch-rows.js';
@@ -106,19 +107,45 @@ const selectActive: Kernel = (call) => {
   }
 };
 
-/** One output of a product, summed over the given input channels in order; a table says where the rows of w lie. */
-function output(call: OpCall, row: number, column: number, channels: Iterable<number>, transposed: boolean): number {
-  const [x, w] = [operand(call, 'x'), operand(call, 'w')];
-  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+/** A table says where the rows of w lie. */
+function weightRow(call: OpCall, n: number): number {
   const { table } = call.operands;
-  const rowOf = (n: number): number => (table ? table.get(n) : n);
-  let sum = 0;
-  if (x.dtype === 'i8') sum = quantizedDot(call, row, rowOf(column));
-  else
-    for (const k of channels)
-      sum += x.get(row * inWidth + k) * w.get(transposed ? rowOf(k) * outWidth + column : rowOf(column) * inWidth + k);
+  return table ? table.get(n) : n;
+}
+
+function finished(call: OpCall, row: number, column: number, sum: number): number {
   const { bias, residual } = call.operands;
-  return (residual ? residual.get(row * outWidth + column) : 0) + (sum + (bias ? bias.get(column) : 0));
+  const before = residual ? residual.get(row * field(call, 'outWidth') + column) : 0;
+  return before + (sum + (bias ? bias.get(column) : 0));
+}
+
+/** Some outputs of a product, of weights whose rows are outputs: each summed over all input channels in order. */
+function dotRows(call: OpCall, row: number, columns: Iterable<number>): void {
+  const [x, w, out] = [operand(call, 'x'), operand(call, 'w'), operand(call, 'out')];
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  const inputs = x.run(row * inWidth, inWidth);
+  for (const n of columns) {
+    let sum = 0;
+    if (x.dtype === 'i8') sum = quantizedDot(call, row, weightRow(call, n));
+    else {
+      const weights = w.run(weightRow(call, n) * inWidth, inWidth);
+      for (let k = 0; k < inWidth; k++) sum += (inputs[k] as number) * (weights[k] as number);
+    }
+    out.set(row * outWidth + n, finished(call, row, n, sum));
+  }
+}
+
+/** All outputs of a product, of weights whose rows are inputs: each summed over the given channels in order. */
+function addRows(call: OpCall, row: number, channels: Iterable<number>): void {
+  const [x, w, out] = [operand(call, 'x'), operand(call, 'w'), operand(call, 'out')];
+  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  const sums = new Float64Array(outWidth);
+  for (const k of channels) {
+    const input = x.get(row * inWidth + k);
+    const weights = w.run(weightRow(call, k) * outWidth, outWidth);
+    for (let n = 0; n < outWidth; n++) sums[n] = (sums[n] as number) + input * (weights[n] as number);
+  }
+  for (let n = 0; n < outWidth; n++) out.set(row * outWidth + n, finished(call, row, n, sums[n] as number));
 }
 
 /**
@@ -130,12 +157,13 @@ function quantizedDot(call: OpCall, row: number, weightRow: number): number {
   const w = operand(call, 'w');
   if (!isBlockDType(w.dtype)) throw new Error(`internal: quantised activations with ${w.dtype} weights`);
   const weights = w.row(weightRow);
+  const inputs = x.run(row * x.columns, x.columns);
   let sum = 0;
   for (let block = 0; block < xScales.columns; block++) {
     const first = block * blockSize;
     let dot = 0;
     for (let i = first; i < Math.min(first + blockSize, w.columns); i++)
-      dot += x.get(row * x.columns + i) * blockInteger(w.dtype, weights, i);
+      dot += (inputs[i] as number) * blockInteger(w.dtype, weights, i);
     const at = row * xScales.columns + block;
     sum += dot * blockScale(w.dtype, weights, w.columns, block) * xScales.get(at);
     sum += xSums.get(at) * blockMinimum(w.dtype, weights, w.columns, block) * xScales.get(at);
@@ -148,21 +176,17 @@ function activeOf(call: OpCall, row: number, width: number): number[] {
   return Array.from({ length: activeCount.get(row) }, (_, i) => active.get(row * width + i));
 }
 
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
 const linear: Kernel = (call) => {
-  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
-  const channels = Array.from({ length: inWidth }, (_, k) => k);
-  const transposed = field(call, 'transposed') === 1;
+  const [inputs, outputs] = [upTo(field(call, 'inWidth')), upTo(field(call, 'outWidth'))];
   for (let r = 0; r < call.count; r++)
-    for (let n = 0; n < outWidth; n++)
-      operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, transposed));
+    if (field(call, 'transposed') === 1) addRows(call, r, inputs);
+    else dotRows(call, r, outputs);
 };
 
 const gemvRows: Kernel = (call) => {
-  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
-  const channels = Array.from({ length: inWidth }, (_, k) => k);
-  for (let r = 0; r < call.count; r++)
-    for (const n of activeOf(call, r, outWidth))
-      operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, false));
+  for (let r = 0; r < call.count; r++) dotRows(call, r, activeOf(call, r, field(call, 'outWidth')));
 };
 
 /** What backends rely on when they read all of x instead of a long list. */
@@ -174,11 +198,11 @@ function expectZerosElsewhere(call: OpCall, row: number, width: number, listed: 
 }
 
 const axpyRows: Kernel = (call) => {
-  const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  const inWidth = field(call, 'inWidth');
   for (let r = 0; r < call.count; r++) {
     const channels = activeOf(call, r, inWidth);
     expectZerosElsewhere(call, r, inWidth, channels);
-    for (let n = 0; n < outWidth; n++) operand(call, 'out').set(r * outWidth + n, output(call, r, n, channels, true));
+    addRows(call, r, channels);
   }
 };
 
@@ -245,10 +269,15 @@ const attention: Kernel = (call) => {
     for (let head = 0; head < heads; head++) {
       const query = r * field(call, 'width') + head * headDim;
       const kvHead = Math.floor(head / group);
+      const queries = x.run(query, headDim);
+      const values: ArrayLike<number>[] = [];
       const scores: number[] = [];
       for (let p = first; p <= last; p++) {
+        const at = cacheRow(call, slots.get(r), kvHead, p);
+        const keys = k.run(at, headDim);
+        values.push(v.run(at, headDim));
         let dot = 0;
-        for (let i = 0; i < headDim; i++) dot += x.get(query + i) * k.get(cacheRow(call, slots.get(r), kvHead, p) + i);
+        for (let i = 0; i < headDim; i++) dot += (queries[i] as number) * (keys[i] as number);
         const bias = keyBias ? keyBias.get(head * field(call, 'capacity') + p) : 0;
         scores.push(field(call, 'scale') * (dot + bias));
       }
@@ -258,7 +287,7 @@ const attention: Kernel = (call) => {
       for (let i = 0; i < headDim; i++) {
         let sum = 0;
         weights.forEach((weight, j) => {
-          sum += weight * v.get(cacheRow(call, slots.get(r), kvHead, first + j) + i);
+          sum += weight * ((values[j] as ArrayLike<number>)[i] as number);
         });
         out.set((r * heads + head) * headDim + i, sum / total);
       }

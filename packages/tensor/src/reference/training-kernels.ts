@@ -14,21 +14,27 @@ function weightAt(call: OpCall, n: number, k: number): number {
 const linearBackward: Kernel = (call) => {
   const [dy, w, out, { residual }] = [operand(call, 'dy'), operand(call, 'w'), operand(call, 'out'), call.operands];
   const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
-  for (let r = 0; r < call.count; r++)
+  const weights = w.run(0, inWidth * outWidth);
+  for (let r = 0; r < call.count; r++) {
+    const gradients = dy.run(r * outWidth, outWidth);
     for (let k = 0; k < inWidth; k++) {
+      const [first, step] = [weightAt(call, 0, k), weightAt(call, 1, k) - weightAt(call, 0, k)];
       let sum = 0;
-      for (let n = 0; n < outWidth; n++) sum += dy.get(r * outWidth + n) * w.get(weightAt(call, n, k));
+      for (let n = 0; n < outWidth; n++) sum += (gradients[n] as number) * (weights[first + n * step] as number);
       out.set(r * inWidth + k, (residual ? residual.get(r * inWidth + k) : 0) + sum);
     }
+  }
 };
 
 const linearGradient: Kernel = (call) => {
   const [x, dy, w, { bias }] = [operand(call, 'x'), operand(call, 'dy'), operand(call, 'w'), call.operands];
   const [inWidth, outWidth] = [field(call, 'inWidth'), field(call, 'outWidth')];
+  const [inputs, gradients] = [x.run(0, call.count * inWidth), dy.run(0, call.count * outWidth)];
   for (let n = 0; n < outWidth; n++) {
     for (let k = 0; k < inWidth; k++) {
       let sum = 0;
-      for (let r = 0; r < call.count; r++) sum += dy.get(r * outWidth + n) * x.get(r * inWidth + k);
+      for (let r = 0; r < call.count; r++)
+        sum += (gradients[r * outWidth + n] as number) * (inputs[r * inWidth + k] as number);
       const at = weightAt(call, n, k);
       w.set(at, w.get(at) + sum);
     }
@@ -146,13 +152,17 @@ const attentionBackwardQuery: Kernel = (call) => {
       const query = r * field(call, 'width') + head * headDim;
       const given = (r * heads + head) * headDim;
       const row = (p: number) => cacheRow(call, slots.get(r), Math.floor(head / group), p);
+      const [queries, gradients] = [x.run(query, headDim), dy.run(given, headDim)];
+      const keys: ArrayLike<number>[] = [];
       const scores: number[] = [];
       const slopes: number[] = [];
       for (let p = first; p <= last; p++) {
+        const [key, value] = [k.run(row(p), headDim), v.run(row(p), headDim)];
+        keys.push(key);
         let [dot, slope] = [0, 0];
         for (let i = 0; i < headDim; i++) {
-          dot += x.get(query + i) * k.get(row(p) + i);
-          slope += dy.get(given + i) * v.get(row(p) + i);
+          dot += (queries[i] as number) * (key[i] as number);
+          slope += (gradients[i] as number) * (value[i] as number);
         }
         const bias = keyBias ? keyBias.get(head * field(call, 'capacity') + p) : 0;
         scores.push(field(call, 'scale') * (dot + bias));
@@ -165,7 +175,7 @@ const attentionBackwardQuery: Kernel = (call) => {
       for (let i = 0; i < headDim; i++) {
         let sum = 0;
         shares.forEach((share, j) => {
-          sum += share * ((slopes[j] as number) - along) * k.get(row(first + j) + i);
+          sum += share * ((slopes[j] as number) - along) * ((keys[j] as ArrayLike<number>)[i] as number);
         });
         out.set(query + i, field(call, 'scale') * sum);
       }
@@ -189,6 +199,7 @@ const attentionBackwardKeyValue: Kernel = (call) => {
     for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
       const key = r * width + field(call, 'firstKey') + kvHead * headDim;
       const value = r * width + field(call, 'firstValue') + kvHead * headDim;
+      const [keys, values] = [x.run(key, headDim), x.run(value, headDim)];
       const dk = new Float64Array(headDim);
       const dv = new Float64Array(headDim);
       for (let q = 0; q < call.count; q++) {
@@ -197,17 +208,18 @@ const attentionBackwardKeyValue: Kernel = (call) => {
         for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
           const [query, given] = [q * width + head * headDim, (q * heads + head) * headDim];
           let [dot, slope] = [0, 0];
+          const [queries, gradients] = [x.run(query, headDim), dy.run(given, headDim)];
           for (let i = 0; i < headDim; i++) {
-            dot += x.get(query + i) * x.get(key + i);
-            slope += dy.get(given + i) * x.get(value + i);
+            dot += (queries[i] as number) * (keys[i] as number);
+            slope += (gradients[i] as number) * (values[i] as number);
           }
           const bias = keyBias ? keyBias.get(head * field(call, 'capacity') + positions.get(r)) : 0;
           const of = 2 * (q * heads + head);
           const share = Math.exp(field(call, 'scale') * (dot + bias) - stats.get(of));
           const factor = field(call, 'scale') * share * (slope - stats.get(of + 1));
           for (let i = 0; i < headDim; i++) {
-            dk[i] = (dk[i] as number) + factor * x.get(query + i);
-            dv[i] = (dv[i] as number) + share * dy.get(given + i);
+            dk[i] = (dk[i] as number) + factor * (queries[i] as number);
+            dv[i] = (dv[i] as number) + share * (gradients[i] as number);
           }
         }
       }
@@ -328,12 +340,15 @@ const adamW: Kernel = (call) => {
   const [beta1, beta2] = [field(call, 'beta1'), field(call, 'beta2')];
   const rate = scheduled(call, 'learningRate') * field(call, 'rate');
   const keep = scheduled(call, 'averageDecay');
+  const [correction1, correction2] = [scheduled(call, 'correction1'), scheduled(call, 'correction2')];
+  const [eps, decay, clipped] = [field(call, 'eps'), field(call, 'decay'), operand(call, 'clip').get(1)];
   for (let i = 0; i < field(call, 'size'); i++) {
-    const g = gradient.get(i) * operand(call, 'clip').get(1);
-    const [mean, square] = [beta1 * m.get(i) + (1 - beta1) * g, beta2 * v.get(i) + (1 - beta2) * g * g];
-    const deviation = Math.sqrt(square / scheduled(call, 'correction2')) + field(call, 'eps');
-    const step = (rate * (mean / scheduled(call, 'correction1'))) / deviation;
-    const next = parameter.get(i) * (1 - rate * field(call, 'decay')) - step;
+    const g = gradient.get(i) * clipped;
+    const mean = beta1 * m.get(i) + (1 - beta1) * g;
+    const square = beta2 * v.get(i) + (1 - beta2) * g * g;
+    const deviation = Math.sqrt(square / correction2) + eps;
+    const step = (rate * (mean / correction1)) / deviation;
+    const next = parameter.get(i) * (1 - rate * decay) - step;
     parameter.set(i, next);
     m.set(i, mean);
     v.set(i, square);
