@@ -426,8 +426,8 @@ function referenceOf(opCase: OpCase, seed: number, key: OpCase | string = opCase
 function inBatches<Case extends OpCase>(cases: readonly Case[]): Case[][] {
   const batches: Case[][] = [];
   for (const opCase of cases) {
-    const last = batches.findLast(([first]) => first?.maxRows === opCase.maxRows);
-    if (last !== undefined && last.length < mostInBatch) last.push(opCase);
+    const open = batches.find((batch) => batch[0]?.maxRows === opCase.maxRows && batch.length < mostInBatch);
+    if (open) open.push(opCase);
     else batches.push([opCase]);
   }
   return batches;
