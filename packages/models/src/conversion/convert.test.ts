@@ -22,27 +22,30 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConversionOptions, convertModel, type LoadOptions, loadModel } from '../node.js';
 import { randomModel } from '../testing/random-model.js';
 
-const bundled = fileURLToPath(new URL('../../../llama-tales/model/', import.meta.url));
+const published = fileURLToPath(new URL('../../../llama-tales/model/', import.meta.url));
 const ids = [0, 3, 761, 484, 265];
 const native = nativeAvailability();
 
 let folder: string;
-/** A folder with a model of the bundled one's width, in which there is little else. */
+/** The bundled model with fewer blocks, of random weights, and one of its width in which there is little else. */
+let bundled: string;
 let small: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'relufy-convert-'));
-  small = join(folder, 'small');
-  await mkdir(small);
-  const files = await randomModel({
-    ...JSON.parse(await readFile(join(bundled, 'config.json'), 'utf8')),
-    ...{ vocab_size: 300, num_hidden_layers: 1, intermediate_size: 256 },
-  });
-  for (const name of ['config.json', 'model.safetensors']) {
-    const file = await files.open(name);
-    await writeFile(join(small, name), (await file?.read(0, file.size)) as Uint8Array);
-  }
+  const companions = (await readdir(published)).filter((file) => !/^(config\.json|model\..*)$/.test(file));
+  bundled = await shrunk('bundled', { num_hidden_layers: 2 }, companions);
+  small = await shrunk('small', { vocab_size: 300, num_hidden_layers: 1, intermediate_size: 256 }, []);
 });
 afterAll(() => rm(folder, { recursive: true }));
+
+/** In bf16, as the bundled one. */
+async function shrunk(name: string, config: object, companions: readonly string[]): Promise<string> {
+  const out = join(folder, name);
+  const files = await randomModel({ ...JSON.parse(await readFile(join(published, 'config.json'), 'utf8')), ...config });
+  await convertModel(files, out, { dtype: 'bf16', layout: 'hf' });
+  for (const file of companions) await cp(join(published, file), join(out, file));
+  return out;
+}
 
 let count = 0;
 async function convert(options: ConversionOptions, from = bundled): Promise<string> {

@@ -63,9 +63,12 @@ export async function runCases(backend: Backend, cases: readonly OpCase[], seed:
 
 /** The same case over buffers of other names; operands that share a buffer go on sharing it. */
 function withNames(opCase: OpCase, prefix: string): OpCase {
-  const operands = Object.entries(opCase.operands).map(
-    ([operand, { decl, ...more }]) => [operand, { ...more, decl: { ...decl, name: prefix + decl.name } }] as const,
-  );
+  const renamed = new Map<CaseBuffer['decl'], CaseBuffer['decl']>();
+  const operands = Object.entries(opCase.operands).map(([operand, { decl, fill: how }]) => {
+    const known = renamed.get(decl) ?? { ...decl, name: prefix + decl.name };
+    renamed.set(decl, known);
+    return [operand, { decl: known, fill: how }] as const;
+  });
   return { ...opCase, operands: Object.fromEntries(operands) };
 }
 
