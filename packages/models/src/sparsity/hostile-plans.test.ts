@@ -13,10 +13,10 @@ import {
 import { folderFiles } from '@relufy/checkpoint/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { convertModel, fingerprint, loadModel, type ModelFiles, parsePlan, planModel } from '../node.js';
-import { planConfigFile, type SparsityPlan } from './plan.js';
 import { planTensors } from '../testing/plan-files.js';
 import { randomModel } from '../testing/random-model.js';
 import { tinyConfig } from '../testing/tiny-folder.js';
+import { planConfigFile, type SparsityPlan } from './plan.js';
 
 const ids = [5, 9, 31, 4, 17, 26];
 const options = { backend: 'wasm', threads: 1 } as const;
