@@ -1,4 +1,4 @@
-// Reuse of neurons (ReLU Strikes Back, 5.1 and figure 7) on three families and a SiLU model as a control: runs
+// Reuse of neurons (ReLU Strikes Back, 5.1 and figure 7) on three families and SiLU models as controls: runs
 // `relufy measure --reuse` for each, then writes docs/experiments/reuse.md and its chart. What is measured is kept in
 // build/experiments/reuse; `--report` only writes the page.
 // Does not own what reuse is (packages/sparsity/src/reuse.ts) nor charts (measurement-charts.ts).
@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import { convertLlama2c } from './llama2c.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const shared = process.env.RELUFY_SHARED ?? join(root, '../shared');
@@ -14,14 +15,30 @@ const folder = join(root, 'build/experiments/reuse');
 const docs = join(root, 'docs/experiments');
 const gammas = [1, 2, 4, 8, 16, 32];
 /** Tokens of a text: 128 of prompt, then windows of gamma. */
-const window = 384;
+const usualWindow = 384;
 
 const runs = [
   { name: 'opt-tales', source: join(shared, 'models/opt-tales'), text: 'tales', texts: 8, gammas },
   { name: 'llama-tales', source: 'llama-tales', text: 'tales', texts: 8, gammas },
   { name: 'falcon-tales', source: join(shared, 'models/falcon-tales'), text: 'tales', texts: 8, gammas },
+  // its context holds 128 tokens, and the texts are its own
+  {
+    name: 'llama2c-dreams-260k',
+    source: join(folder, 'llama2c-model'),
+    text: 'dreams',
+    texts: 24,
+    gammas,
+    window: 128,
+  },
   // the search for its thresholds takes minutes a text
-  { name: 'smollm2-135m-instruct', source: 'smollm2-135m-instruct', text: 'wikitext', texts: 2, gammas: [1, 4, 16] },
+  {
+    name: 'smollm2-135m-instruct',
+    source: 'smollm2-135m-instruct',
+    text: 'wikitext',
+    texts: 2,
+    gammas: [4, 16],
+    window: 256,
+  },
 ];
 
 /** Held-out texts, long enough for every model. */
@@ -33,10 +50,25 @@ function writeTexts() {
   writeFileSync(join(folder, 'wikitext.txt'), wiki.slice(0, 60_000));
 }
 
-function measureAll() {
+/** A small SiLU model of llama2.c, and texts that it wrote. */
+async function writeDreams() {
+  const files = join(shared, 'models/llama2c-dreams-260k');
+  const model = join(folder, 'llama2c-model');
+  await convertLlama2c(join(files, 'aidreams260K.bin'), join(files, 'tok512.bin'), model);
+  const { loadModel } = await import('../../packages/models/dist/node.js');
+  const loaded = await loadModel(model, { threads: 1 });
+  const texts = [];
+  for (let seed = 1; seed <= 40; seed++)
+    texts.push((await loaded.generate('The', { maxNewTokens: 125, temperature: 1, seed }).result).text);
+  await loaded.dispose();
+  writeFileSync(join(folder, 'dreams.txt'), texts.join('\n'));
+}
+
+async function measureAll() {
   mkdirSync(folder, { recursive: true });
   writeTexts();
-  for (const { name, source, text, texts, gammas: asked } of runs) {
+  if (!existsSync(join(folder, 'dreams.txt'))) await writeDreams();
+  for (const { name, source, text, texts, gammas: asked, window = usualWindow } of runs) {
     if (existsSync(join(folder, name, 'measurement.json'))) continue;
     const tokens = texts * window;
     const sizes = { tokens, window, 'calibration-tokens': tokens, 'decode-tokens': 32, reuse: asked };
@@ -85,5 +117,5 @@ async function writePage() {
   writeFileSync(join(docs, 'reuse.svg'), `${chart}\n`);
 }
 
-if (!process.argv.includes('--report')) measureAll();
+if (!process.argv.includes('--report')) await measureAll();
 await writePage();
