@@ -6,16 +6,16 @@
 // `--time` measures a processor's milliseconds for a token on one thread, dense and with each plan in turn.
 //
 // Does not own methods and searches (@relufy/predictor), nor the words of the page, which are written by hand around it.
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { gunzipSync } from 'node:zlib';
 import { loadModel, openModelFiles, readTokenizer } from '@relufy/models';
 import { Calibrator, calibrationPage, perplexityChart, planContents } from '@relufy/predictor';
 import { parse } from 'yaml';
+import { markdownTable, writeResults } from '../measuring/pages.mjs';
+import { resultLines } from '../measuring/result-lines.mjs';
+import { placeOf, root, storedIds, textOf, windowsOf } from '../measuring/texts.mjs';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -23,6 +23,7 @@ const { values, positionals } = parseArgs({
     targets: { type: 'string' },
     threads: { type: 'string', default: '1' },
     report: { type: 'boolean' },
+    time: { type: 'boolean' },
   },
 });
 const runFile = positionals[0];
@@ -30,55 +31,31 @@ if (runFile === undefined) throw new Error('compare: expected a run file, such a
 const run = parse(readFileSync(runFile, 'utf8'));
 const folder = join(root, 'build/calibration', run.name);
 mkdirSync(folder, { recursive: true });
-const resultsFile = join(folder, 'results.jsonl');
-
-const results = new Map(
-  (existsSync(resultsFile) ? readFileSync(resultsFile, 'utf8').split('\n') : [])
-    .filter((line) => line.endsWith('}'))
-    .map((line) => JSON.parse(line))
-    .map((result) => [`${result.run} ${result.target}`, result]),
-);
-const placeOf = (name, target) =>
+const lines = resultLines(join(folder, 'results.jsonl'), (result) => `${result.run} ${result.target}`);
+const results = lines.known;
+const planOf = (name, target) =>
   join(folder, 'plans', `${name}-${Math.round(100 * target)}`.replaceAll(/[^\w-]+/g, '-'));
 
 function keep(result) {
-  results.set(`${result.run} ${result.target}`, result);
-  appendFileSync(resultsFile, `${JSON.stringify(result)}\n`);
+  lines.keep(result);
   const { perplexity, sparsity, missing, ms } = result;
   const found =
     ms === undefined ? `${(100 * sparsity).toFixed(1)} %, ${perplexity?.toFixed(2)}` : `${ms.toFixed(2)} ms`;
   process.stdout.write(`${result.run} ${result.target}: ${missing ?? found}\n`);
 }
 
-/** A text of `../shared`, cut by bytes or characters, without marks between documents; of JSON lines one key's texts. */
-function textOf({ file, bytes, characters, json }) {
-  const stored = readFileSync(join(root, '..', file));
-  const whole = file.endsWith('.gz') ? gunzipSync(stored) : stored;
-  const cut = new TextDecoder().decode(bytes === undefined ? whole : whole.subarray(0, bytes)).replace(/\uFFFD$/, '');
-  // the last line may be cut
-  const lines = json === undefined ? [] : cut.split('\n').slice(0, -1);
-  const plain = json === undefined ? cut : lines.map((line) => JSON.parse(line)[json]).join('\n');
-  return (characters === undefined ? plain : plain.slice(0, characters)).replaceAll('<|endoftext|>', '');
-}
-
-/** Ids that were stored as such, 16 bits each; or of a text. */
-function idsFrom(text, tokenizer) {
-  if (text.ids === undefined) return tokenizer.encode(textOf(text), { addSpecialTokens: false });
-  const bytes = readFileSync(join(root, '..', text.ids));
-  return [...new Uint16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))];
-}
+const idsFrom = (text, tokenizer) =>
+  text.ids === undefined ? tokenizer.encode(textOf(text), { addSpecialTokens: false }) : storedIds(text.ids);
 
 async function measureAll() {
   const only = values.only?.split(';');
   const wanted = values.targets?.split(',').map(Number) ?? run.targets;
-  const files = await openModelFiles(join(root, '..', run.model));
+  const files = await openModelFiles(placeOf(run.model));
   const tokenizer = await readTokenizer(files);
   const { calibration, scoring } = run;
   const ids = idsFrom(calibration.text, tokenizer);
   const scored = idsFrom(scoring.text, tokenizer);
-  const windows = Array.from({ length: scoring.windows }, (_, at) =>
-    scored.slice(at * scoring.window, (at + 1) * scoring.window),
-  );
+  const windows = windowsOf(scored, scoring.windows, scoring.window);
   const { tokens, trialTokens, window } = calibration;
   for (const [name, options] of Object.entries({ dense: undefined, ...run.runs })) {
     if (only && !only.includes(name)) continue;
@@ -112,7 +89,7 @@ async function measureAll() {
         }
         const perplexity = await calibrator.score(windows, found);
         const { sparsity, density, layers } = found.trial;
-        const place = placeOf(name, target);
+        const place = planOf(name, target);
         mkdirSync(place, { recursive: true });
         for (const [file, content] of await planContents(found)) writeFileSync(join(place, file), content);
         keep({ run: name, target, sparsity, perplexity, density, layers, trialPerplexity: found.trial.perplexity });
@@ -128,70 +105,51 @@ function journalOf(name, shared) {
   const own = linesOf(name);
   const blocks = linesOf(shared);
   const of = (key) => (key.startsWith('block ') ? blocks : own);
-  return { get: (key) => of(key).known.get(key), put: (key, value) => of(key).put(key, value) };
+  return { get: (key) => of(key).get(key), put: (key, value) => of(key).put(key, value) };
 }
 
 function linesOf(name) {
-  const file = join(folder, `${name.replaceAll(/[^\w]+/g, '-')}.journal.jsonl`);
-  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
-  const entries = lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line));
-  const known = new Map(entries.map(({ key, value }) => [key, value]));
-  const put = (key, value) => {
-    known.set(key, value);
-    appendFileSync(file, `${JSON.stringify({ key, value })}\n`);
-  };
-  return { known, put };
+  const { known, keep: put } = resultLines(
+    join(folder, `${name.replaceAll(/[^\w]+/g, '-')}.journal.jsonl`),
+    ({ key }) => key,
+  );
+  return { get: (key) => known.get(key)?.value, put: (key, value) => put({ key, value }) };
 }
 
 function report() {
-  const shares = run.targets.map((target) => `${100 * target} %`);
-  const rows = Object.keys(run.runs).map((name) => {
-    const cells = run.targets.map((target) => {
-      const result = results.get(`${name} ${target}`);
-      if (result === undefined) return '';
-      if (result.missing) return '-';
-      return result.perplexity < 1000 ? result.perplexity.toFixed(2) : result.perplexity.toPrecision(2);
-    });
-    return `| ${name} | ${cells.join(' | ')} |`;
-  });
-  const dense = results.get('dense 0')?.perplexity.toFixed(2);
-  const table = [
-    `| ${run.title}, dense ${dense} | ${shares.join(' | ')} |`,
-    `|---|${shares.map(() => '---|').join('')}`,
-    ...rows,
-  ];
+  const found = (name) => run.targets.map((target) => results.get(`${name} ${target}`));
+  const cellOf = (result) => {
+    if (result === undefined) return '';
+    if (result.missing) return '-';
+    return result.perplexity < 1000 ? result.perplexity.toFixed(2) : result.perplexity.toPrecision(2);
+  };
+  const dense = results.get('dense 0');
+  if (dense === undefined) throw new Error(`compare: expected results of ${run.name}, found none. Measure them first.`);
   const curves = Object.keys(run.runs).flatMap((name) => {
-    const own = run.targets.map((target) => results.get(`${name} ${target}`));
-    const points = own.filter((result) => result?.perplexity !== undefined);
+    const points = found(name).filter((result) => result?.perplexity !== undefined);
     return points.length > 0 ? [{ name, points }] : [];
   });
-  const denseOf = results.get('dense 0').perplexity;
-  writeFileSync(join(folder, 'report.html'), calibrationPage(run.title, curves, denseOf));
+  writeFileSync(join(folder, 'report.html'), calibrationPage(run.title, curves, dense.perplexity));
   const chart = `calibration-${run.name}.svg`;
-  writeFileSync(join(root, dirname(run.page), chart), `${perplexityChart(curves, denseOf)}\n`);
-  const page = join(root, run.page);
-  const [start, end] = [
-    `<!-- ${run.name}: written by tools/calibration/compare.mjs --report -->`,
-    `<!-- end of ${run.name} -->`,
-  ];
-  const before = existsSync(page) ? readFileSync(page, 'utf8') : `${start}\n${end}\n`;
-  const [from, to] = [before.indexOf(start), before.indexOf(end)];
-  if (from < 0 || to < 0)
-    throw new Error(`compare: expected the lines ${start} and ${end} in ${run.page}, found none.`);
-  mkdirSync(dirname(page), { recursive: true });
-  writeFileSync(
-    page,
-    `${before.slice(0, from)}${start}\n\n${table.join('\n')}\n\n![${run.title}](${chart})\n\n${before.slice(to)}`,
-  );
+  writeFileSync(join(root, dirname(run.page), chart), `${perplexityChart(curves, dense.perplexity)}\n`);
+  const marks = {
+    start: `<!-- ${run.name}: written by tools/calibration/compare.mjs --report -->`,
+    end: `<!-- end of ${run.name} -->`,
+  };
+  const table = markdownTable({
+    head: [`${run.title}, dense ${dense.perplexity.toFixed(2)}`, ...run.targets.map((target) => `${100 * target} %`)],
+    rows: Object.keys(run.runs).map((name) => [name, ...found(name).map(cellOf)]),
+  });
+  writeResults(join(root, run.page), marks, [table, `![${run.title}](${chart})`]);
 }
 
 /** A processor's milliseconds for a decoded token, the least of three turns; nothing runs beside it in the process. */
 async function timeAll() {
   const only = values.only?.split(';');
   const wanted = values.targets?.split(',').map(Number) ?? run.targets;
-  const files = await openModelFiles(join(root, '..', run.model));
+  const files = await openModelFiles(placeOf(run.model));
   const planned = Object.keys(run.runs).flatMap((name) =>
-    wanted.map((target) => ({ name, target, plan: placeOf(name, target) })),
+    wanted.map((target) => ({ name, target, plan: planOf(name, target) })),
   );
   const all = [{ name: 'dense', target: 0 }, ...planned].filter(
     ({ name, plan }) => name === 'dense' || ((!only || only.includes(name)) && existsSync(plan)),

@@ -3,10 +3,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { markdownTable, writeResults } from '../measuring/pages.mjs';
 import { reports } from './reports.mjs';
 import { readResult, resultsCsv } from './results.mjs';
 
-const [begin, end] = ['<!-- results: written by `pnpm experiments --report` -->', '<!-- end of results -->'];
+const marks = { start: '<!-- results: written by `pnpm experiments --report` -->', end: '<!-- end of results -->' };
 
 /**
  * Writes the pages of those experiments of which a run is done; gives the files written.
@@ -17,35 +18,52 @@ export async function writeReports(plan, runs, docs) {
   /** @type {string[]} */
   const written = [];
   for (const [experiment, members] of Object.entries(plan.experiments)) {
+    if (!Object.hasOwn(reports, experiment)) continue;
     const all = members.map((name) => ({ name, result: readResult(runs, byName.get(name)) }));
     const done = all.flatMap(({ result }) => result ?? []);
-    if (done.length === 0) continue;
     const missing = all.flatMap(({ name, result }) => (result ? [] : [name]));
+    const page = join(docs, `${experiment}.md`);
+    if (done.length === 0 || (await shows(page, missing))) continue;
     const { title, tables, charts } = reports[experiment](
       done,
       members.map((name) => byName.get(name)),
     );
     await mkdir(docs, { recursive: true });
-    const parts = [
-      begin,
+    writeResults(page, { ...marks, title }, [
       ...(missing.length > 0 ? [`Not run yet: ${missing.join(', ')}.`] : []),
       trainingOf(done),
       ...tables.map(markdownTable),
       ...[...charts].map(([name, { title: caption }]) => `![${caption}](${experiment}-${name}.svg)`),
-      end,
-    ];
-    const page = join(docs, `${experiment}.md`);
-    const before = existsSync(page) ? await readFile(page, 'utf8') : `# ${title}\n\n${begin}\n${end}\n`;
-    await writeFile(page, replaceResults(page, before, parts.join('\n\n')));
+    ]);
     for (const [name, { svg }] of charts) await writeFile(join(docs, `${experiment}-${name}.svg`), `${svg}\n`);
     written.push(page);
   }
   const finished = plan.runs.flatMap((run) => readResult(runs, run) ?? []);
   if (finished.length > 0) {
-    written.push(join(docs, 'results.csv'));
-    await writeFile(join(docs, 'results.csv'), resultsCsv(finished));
+    const file = join(docs, 'results.csv');
+    const before = existsSync(file) ? await readFile(file, 'utf8') : '';
+    written.push(file);
+    await writeFile(file, mergedCsv(plan, before, resultsCsv(finished)));
   }
   return written;
+}
+
+/** Whether a page has a row of one of these runs, which was made elsewhere: written anew, it would lose it. */
+async function shows(page, names) {
+  if (!existsSync(page)) return false;
+  const rows = (await readFile(page, 'utf8')).split('\n');
+  return names.some((name) => rows.some((row) => row.startsWith(`| ${name} `)));
+}
+
+/** Rows of runs that were made elsewhere stay. @param {import('./plan.mjs').Plan} plan */
+function mergedCsv({ runs }, before, now) {
+  const [head, ...rows] = now.trimEnd().split('\n');
+  const [headBefore, ...rowsBefore] = before.trimEnd().split('\n');
+  const nameOf = (row) => row.slice(0, row.indexOf(','));
+  const made = new Set(rows.map(nameOf));
+  const kept = headBefore === head ? rowsBefore.filter((row) => !made.has(nameOf(row))) : [];
+  const all = [...rows, ...kept];
+  return [head, ...runs.flatMap(({ name }) => all.filter((row) => nameOf(row) === name)), ''].join('\n');
 }
 
 /**
@@ -67,22 +85,4 @@ function trainingOf(results) {
     rows,
     ...(new Set(formats).size > 1 && { note }),
   });
-}
-
-/** @param {{ title?: string, head: readonly string[], rows: readonly (readonly string[])[], note?: string }} table */
-function markdownTable({ title, head, rows, note }) {
-  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
-  const [first, ...others] = cells;
-  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column].length)));
-  const line = (row) => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`;
-  const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
-  const table = [line(first), rule, ...others.map(line)].join('\n');
-  return [...(title ? [`**${title}**`] : []), table, ...(note ? [note] : [])].join('\n\n');
-}
-
-function replaceResults(page, before, results) {
-  const [from, to] = [before.indexOf(begin), before.indexOf(end)];
-  if (from < 0 || to < from)
-    throw new Error(`${page}: expected the marks around its results, got none. Put them back.`);
-  return before.slice(0, from) + results + before.slice(to + end.length);
 }

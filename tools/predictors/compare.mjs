@@ -4,11 +4,9 @@
 //   node tools/predictors/compare.mjs [--models NAME,...] [--fits NAME;...] [--threads N] [--report]
 //
 // Does not own fits and statistics (@relufy/predictor), nor the words of the page, which are written by hand around it.
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { gunzipSync } from 'node:zlib';
 import { openModelFiles, readTokenizer } from '@relufy/models';
 import {
   evaluatePredictors,
@@ -19,8 +17,10 @@ import {
   predictorTotals,
 } from '@relufy/predictor';
 import { parse } from 'yaml';
+import { markdownTable, percent, writeResults } from '../measuring/pages.mjs';
+import { resultLines } from '../measuring/result-lines.mjs';
+import { placeOf, root, storedIds, textOf } from '../measuring/texts.mjs';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const { values } = parseArgs({
   options: {
     models: { type: 'string' },
@@ -31,30 +31,8 @@ const { values } = parseArgs({
 });
 const run = parse(readFileSync(new URL('runs.yaml', import.meta.url), 'utf8'));
 const folder = join(root, 'build/predictors');
-mkdirSync(folder, { recursive: true });
-const resultsFile = join(folder, 'results.jsonl');
-const results = new Map(
-  (existsSync(resultsFile) ? readFileSync(resultsFile, 'utf8').split('\n') : [])
-    .filter((line) => line.endsWith('}'))
-    .map((line) => JSON.parse(line))
-    .map((result) => [`${result.model} ${result.fit}`, result]),
-);
-
-/** `shared/...` lies beside the checkout, `build/...` in it. */
-const placeOf = (path) => join(root, path.startsWith('shared/') ? '..' : '', path);
-
-/** One key of each line of a file of JSON lines. */
-function textOf({ file, key, bytes }) {
-  const whole = gunzipSync(readFileSync(placeOf(file)));
-  const lines = new TextDecoder().decode(whole.subarray(0, bytes)).split('\n').slice(0, -1);
-  return lines.map((line) => JSON.parse(line)[key]).join('\n');
-}
-
-/** Ids of held-out stories, as they lie beside a model. */
-function heldOutIds(model) {
-  const bytes = readFileSync(placeOf(`shared/models/${model}/valid-ids.u16`));
-  return [...new Uint16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))];
-}
+const lines = resultLines(join(folder, 'results.jsonl'), (result) => `${result.model} ${result.fit}`);
+const results = lines.known;
 
 async function measureAll() {
   const [models, fits] = [values.models?.split(','), values.fits?.split(';')];
@@ -77,11 +55,16 @@ async function measureAll() {
         continue;
       }
       const base = name.replace(/-relu$/, '');
-      const judged = await evaluatePredictors(files, await planFolder(made), [heldOutIds(base)], {
-        window: 1024,
-        tokens: 8192,
-        load,
-      });
+      const judged = await evaluatePredictors(
+        files,
+        await planFolder(made),
+        [storedIds(`shared/models/${base}/valid-ids.u16`)],
+        {
+          window: 1024,
+          tokens: 8192,
+          load,
+        },
+      );
       const place = join(folder, 'plans', `${name}-${fit}`.replaceAll(/[^\w]+/g, '-'));
       mkdirSync(place, { recursive: true });
       for (const [file, content] of await planContents(made)) writeFileSync(join(place, file), content);
@@ -96,15 +79,12 @@ async function measureAll() {
 }
 
 function keep(result) {
-  results.set(`${result.model} ${result.fit}`, result);
-  appendFileSync(resultsFile, `${JSON.stringify(result)}\n`);
+  lines.keep(result);
   const { model, fit, missing, recall, proposed, perplexity } = result;
   const found =
     missing ?? `recall ${percent(recall, 2)}, proposed ${percent(proposed)}, perplexity ${perplexity.toFixed(3)}`;
   process.stdout.write(`${model}, ${fit}: ${found}\n`);
 }
-
-const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 
 /** Of one model, the fits that were measured. */
 function tableOf(name, { title, judged }) {
@@ -139,26 +119,19 @@ function tableOf(name, { title, judged }) {
     'read to decide',
     'perplexity (rise)',
   ];
-  const line = (cells) => `| ${cells.join(' | ')} |`;
-  return [
-    `**${title}**, perplexity without a plan ${dense?.toFixed(2)}, without a predictor ${percent(judged)} read to decide`,
-    '',
-    line(head),
-    line(head.map(() => '---')),
-    ...rows.map(line),
-  ].join('\n');
+  return markdownTable({
+    title: `${title}, perplexity without a plan ${dense?.toFixed(2)}, without a predictor ${percent(judged)} read to decide`,
+    head,
+    rows,
+  });
 }
 
 function report() {
-  const page = join(root, 'docs/experiments/predictors.md');
-  const [start, end] = ['<!-- written by tools/predictors/compare.mjs --report -->', '<!-- end -->'];
-  const before = readFileSync(page, 'utf8');
-  const [from, to] = [before.indexOf(start), before.indexOf(end)];
-  if (from < 0 || to < 0) throw new Error(`compare: expected the lines ${start} and ${end} in ${page}, found none.`);
   const tables = Object.entries(run.models)
     .filter(([name]) => [...results.values()].some((result) => result.model === name))
     .map(([name, model]) => tableOf(name, model));
-  writeFileSync(page, `${before.slice(0, from)}${start}\n\n${tables.join('\n\n')}\n\n${before.slice(to)}`);
+  const marks = { start: '<!-- written by tools/predictors/compare.mjs --report -->', end: '<!-- end -->' };
+  writeResults(join(root, 'docs/experiments/predictors.md'), marks, tables);
 }
 
 if (values.report) report();
