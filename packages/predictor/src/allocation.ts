@@ -2,7 +2,7 @@
 // and site. Evenly, or as TEAL does (2408.14690): whatever changes the block's output least goes next. Does not own sharing
 // between blocks (site-costs.ts), thresholds (methods.ts) nor the search for the number (calibrate.ts).
 import { type Journal, remembered } from './journal.js';
-import type { Method } from './methods.js';
+import type { Method } from './method.js';
 import type { Shares } from './sites.js';
 import type { Hear } from './statistics.js';
 import type { Subject } from './subject.js';

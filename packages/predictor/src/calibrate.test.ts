@@ -6,7 +6,15 @@ import { loadModel, openModelFiles } from '@relufy/models';
 import { beforeAll, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { blockErrorOf, blockTables, greedy } from './allocation.js';
-import { type CalibrationOptions, Calibrator, calibrate, type Journal, planContents, planFolder } from './index.js';
+import {
+  type CalibrationOptions,
+  Calibrator,
+  calibrate,
+  type Journal,
+  planContents,
+  planFolder,
+  type Trial,
+} from './index.js';
 import { prepareMethod } from './methods.js';
 import { Subject } from './subject.js';
 import { openTensors } from './testing/tensors.js';
@@ -119,6 +127,28 @@ describeShared('calibrate', 'golden/llama-silu', () => {
     expect(one.tensors).not.toEqual(other.tensors);
   });
 
+  it('searches rho of every linear layer for R-Sparse, seeded, and goes on where it was ended', async () => {
+    const options = { method: 'r-sparse', allocation: 'evolutionary', sparsity: 0.5, seed: 3 } as const;
+    const small = { ...options, population: 4, generations: 1 };
+    const journal = memoryJournal();
+    const whole = await run({ ...small, journal });
+    expect(Math.abs(whole.trial.sparsity - 0.5)).toBeLessThan(0.02);
+    const { rho } = whole.plan.calibration!.options as { rho: Record<string, number[]> };
+    expect(Object.keys(rho)).toEqual(['q', 'k', 'v', 'o', 'gate', 'up', 'down']);
+    const all = Object.values(rho).flat();
+    expect(all.every((one) => one >= 0 && one <= 1)).toBe(true);
+    // ranks are what rho leaves of each matrix
+    for (const { at, rank } of whole.plan.lowRank ?? [])
+      expect(rank.map((one) => one > 0)).toEqual(rho[at[0] as string]!.map((one) => one < 1));
+    // the best of what was tried is no worse than all ones, which is where it begins
+    const tried = journal.entries.filter(([key]) => key.startsWith('evolving')).map(([, trial]) => trial as Trial);
+    expect(tried.length).toBe(2 + 3 + 4);
+    const begun = memoryJournal(journal.entries.slice(0, 5));
+    const again = await run({ ...small, journal: begun });
+    expect(await planContents(again)).toEqual(await planContents(whole));
+    expect(begun.entries).toEqual(journal.entries);
+  });
+
   it('serves several targets from one reading', async () => {
     const calibrator = await Calibrator.open(silu, [ids], { ...sizes, method: 'teal' });
     try {
@@ -166,6 +196,30 @@ describeShared('calibrate', 'golden/llama-silu', () => {
     [{ method: 'random', allocation: 'loss', sparsity: 0.5 }, /^calibrate option "allocation": expected uniform for/],
     [{ method: 'cett', allocation: 'greedy', cett: 0.2 }, /^calibrate option "allocation": expected uniform for/],
     [{ method: 'cett', density: { down: 0.2 } }, /^calibrate option "density": expected a method of shares, got cett/],
+    [
+      { method: 'r-sparse', allocation: 'evolutionary', rho: 0.5, sparsity: 0.5 },
+      /^calibrate option "rho": expected none with the allocation evolutionary, which looks for it, got 0\.5\.$/,
+    ],
+    [
+      { method: 'r-sparse', allocation: 'evolutionary', perplexityIncrease: 0.01 },
+      /^calibrate option "allocation": expected a target sparsity for evolutionary/,
+    ],
+    [
+      { method: 'r-sparse', allocation: 'loss', sparsity: 0.5 },
+      /^calibrate option "allocation": expected uniform for the method r-sparse as asked.* or R-Sparse with evolutionary\.$/,
+    ],
+    [
+      { method: 'teal', population: 8, sparsity: 0.5 },
+      /^calibrate option "population": expected the allocation evolutionary, got uniform\.$/,
+    ],
+    [
+      { method: 'hard-shrink', allocation: 'sequential', sparsity: 0.5 },
+      /^calibrate option "allocation": expected sequential and the target siteLossIncrease together, got sequential and sparsity\.$/,
+    ],
+    [
+      { method: 'teal', allocation: 'sequential', siteLossIncrease: 0.01 },
+      /^calibrate option "siteLossIncrease": expected the method hard-shrink, got teal\.$/,
+    ],
     [{ method: 'teal', rho: 0.5, sparsity: 0.5 }, /^calibrate option "rho": expected the method r-sparse, got teal\.$/],
     [{ method: 'teal' }, /^calibrate: expected one target .*, got none\.$/],
     [{ method: 'cett', sparsity: 0.4, cett: 0.2 }, /^calibrate: expected one target .*, got sparsity and cett\.$/],

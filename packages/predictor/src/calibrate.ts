@@ -6,11 +6,14 @@ import { RelufyError } from '@relufy/tensor';
 import { type Allocate, blockTables, greedy, uniform } from './allocation.js';
 import { baseModelOf } from './base-model.js';
 import type { Calibration, PlanDraft, Trial } from './calibration.js';
-import { evolve } from './evolution.js';
+import { type EvolutionOptions, evolve, trialsOf } from './evolution.js';
 import { remembered } from './journal.js';
 import { atPerplexity, atSparsity, type Dial } from './knob.js';
-import { type Method, prepareMethod } from './methods.js';
+import type { Method, MethodSearch } from './method.js';
+import { prepareMethod } from './methods.js';
 import { type CalibrationOptions, type CalibrationTarget, checkCalibrationOptions } from './options.js';
+import { methodOptions, targetOf } from './recorded-options.js';
+import { sequential } from './sequential.js';
 import { type ByCost, cheapest, siteCosts } from './site-costs.js';
 import { columnNorms, everyLayer, siteAt, thresholdMask, thresholdTensors } from './sites.js';
 import { collectCett, useOpenMasks } from './statistics.js';
@@ -53,6 +56,8 @@ export class Calibrator {
   #tables: ReturnType<typeof blockTables> | undefined;
   #costs: Promise<ByCost> | undefined;
   #dense: Trial | undefined;
+  /** What a search has found besides thresholds, as the plan tells it. */
+  #found: Readonly<Record<string, unknown>> = {};
 
   private constructor(parts: {
     subject: Subject;
@@ -123,7 +128,7 @@ export class Calibrator {
       calibration: {
         ...(text !== undefined && { text }),
         ...{ tokens, seed, dtype: load?.dtype ?? 'auto' },
-        options: { ...targetOf(target), allocation, window, ...methodOptions(options) },
+        options: { ...targetOf(target), allocation, window, ...methodOptions(options), ...this.#found },
       },
       expected: {
         density: trial.density,
@@ -173,6 +178,7 @@ export class Calibrator {
 
   async #find(target: CalibrationTarget, dense: number): Promise<{ draft: PlanDraft; trial: Trial }> {
     if (target.density) return this.#atDensity(target.density);
+    if (target.siteLossIncrease !== undefined) return this.#sequential(target.siteLossIncrease);
     const dial = await this.#dialOf(target);
     const at = async (knob: number) => {
       const draft = dial.draft(knob);
@@ -210,6 +216,14 @@ export class Calibrator {
     );
     const draft = method.draft(shares);
     return { draft, trial: await this.#try(`density ${JSON.stringify(density)}`, draft) };
+  }
+
+  async #sequential(increase: number): Promise<{ draft: PlanDraft; trial: Trial }> {
+    const { journal, denseTokens = 0 } = this.#options;
+    const context = { subject: this.#subject, windows: this.#windows, journal, increase, denseTokens };
+    const { kept, losses, ...draft } = await sequential({ ...context, hear: this.#hear('setting thresholds') });
+    this.#found = { kept, dense_loss: losses.dense, sparse_loss: losses.sparse };
+    return { draft, trial: await this.#try(`sequential ${increase}`, draft) };
   }
 
   #prepared(): Promise<Method> {
@@ -287,11 +301,11 @@ export class Calibrator {
     if (!method.isThreshold)
       throw new RelufyError(
         'option',
-        `calibrate option "allocation": expected uniform for the method ${this.#options.method} as asked, whose masks are no thresholds, got ${this.#options.allocation}. Take uniform, or WINA with select: "threshold".`,
+        `calibrate option "allocation": expected uniform for the method ${this.#options.method} as asked, whose masks are no thresholds, got ${this.#options.allocation}. Take uniform, WINA with select: "threshold", or R-Sparse with evolutionary.`,
       );
   }
 
-  /** From `loss` on: blocks become dearer or cheaper, tried against each other at one sparsity. */
+  /** At one sparsity: what the method has to look for, or from `loss` on blocks that become dearer or cheaper. */
   async #evolved({ sparsity }: CalibrationTarget): Promise<Dial> {
     if (sparsity === undefined)
       throw new RelufyError(
@@ -299,52 +313,63 @@ export class Calibrator {
         'calibrate option "allocation": expected a target sparsity for evolutionary, which is tried at one, got another target.',
       );
     const method = await this.#prepared();
+    if (method.search) return this.#searched(method, method.search, sparsity);
     const byCost = await this.#byCost(method);
-    const { seed = 1 } = this.#options;
+    const draftOf = (numbers: readonly number[]) => (knob: number) => method.draft(byCost(factorsOf(numbers))(knob));
+    const start = everyLayer(this.#subject.spec, () => 0.5);
+    const { best } = await this.#evolve(start, sparsity, draftOf, { population: 8, generations: 4, spread: 0.25 });
+    return { ...rangeOf(method), draft: draftOf(best) };
+  }
+
+  /** The same share at every site; what else the method may set is looked for (R-Sparse: rho of every linear layer). */
+  async #searched(method: Method, search: MethodSearch, sparsity: number): Promise<Dial> {
+    const allocate = uniform(method, this.#subject.spec.numHiddenLayers);
+    const draftOf = (numbers: readonly number[]) => {
+      const { draft } = search.with(numbers);
+      return (knob: number) => this.#withDenseTokens(draft(allocate(knob)));
+    };
+    const { group, size } = search;
+    const { best } = await this.#evolve(new Array<number>(size).fill(1), sparsity, draftOf, {
+      ...{ group, population: 32, generations: 5, spread: 'anywhere' },
+    });
+    this.#found = search.options(best);
+    return { ...rangeOf(method), draft: draftOf(best) };
+  }
+
+  #evolve(
+    start: readonly number[],
+    sparsity: number,
+    draftOf: (numbers: readonly number[]) => Dial['draft'],
+    defaults: Omit<EvolutionOptions, 'seed'>,
+  ) {
+    const { seed = 1, population, generations } = this.#options;
+    const options: EvolutionOptions = {
+      ...{ ...defaults, seed },
+      ...(population !== undefined && { population }),
+      ...(generations !== undefined && { generations }),
+    };
     const hear = this.#hear('evolving');
-    const [population, generations] = [8, 4];
-    const { best } = await evolve(
-      everyLayer(this.#subject.spec, () => 0.5),
-      async (vector, trial) => {
-        hear(trial / (population * (generations + 1)));
-        const draft = method.draft(byCost(factorsOf(vector))(sparsity));
-        return (await this.#try(`evolving at ${sparsity}, ${trial}`, draft)).perplexity;
+    const trials = trialsOf(start.length, options);
+    return evolve(
+      start,
+      async (numbers, trial) => {
+        hear(trial / trials);
+        return (await this.#try(`evolving at ${sparsity}, ${trial}`, draftOf(numbers)(sparsity))).perplexity;
       },
-      { population, generations, seed, spread: 0.25 },
+      options,
     );
-    return dialOf(method, byCost(factorsOf(best)));
   }
 }
 
 /** 1 for one half; a quarter to four times the cost. */
 const factorsOf = (vector: readonly number[]): number[] => vector.map((one) => 4 ** (2 * one - 1));
 
-function dialOf(method: Method, allocate: Allocate): Dial {
-  const most = method.sites.reduce((sum, { share }) => sum + share, 0);
-  return {
-    ...{ most, end: most },
-    draft: (knob) => method.draft(allocate(knob)),
-  };
+function rangeOf({ sites }: Method): Pick<Dial, 'most' | 'end'> {
+  const most = sites.reduce((sum, { share }) => sum + share, 0);
+  return { most, end: most };
 }
 
-const targetOf = ({ sparsity, density, perplexityIncrease, cett }: CalibrationTarget): Record<string, unknown> => ({
-  ...(sparsity !== undefined && { sparsity }),
-  ...(density !== undefined && { density }),
-  ...(perplexityIncrease !== undefined && { perplexity_increase: perplexityIncrease }),
-  ...(cett !== undefined && { cett }),
+const dialOf = (method: Method, allocate: Allocate): Dial => ({
+  ...rangeOf(method),
+  draft: (knob) => method.draft(allocate(knob)),
 });
-
-function methodOptions({ method, norms, select, attention, kappa, rho, within }: CalibrationOptions) {
-  switch (method) {
-    case 'wina':
-      return { norms: norms ?? 'projection', ...(select && { select }) };
-    case 'chess':
-      return { attention: attention ?? true, kappa: kappa ?? 'rms' };
-    case 'r-sparse':
-      return { rho: rho ?? 0.9 };
-    case 'groups':
-      return { within: within ?? 32 };
-    default:
-      return {};
-  }
-}

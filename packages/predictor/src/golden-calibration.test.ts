@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
 import { type Calibration, type CalibrationOptions, calibrate } from './index.js';
 import { lowRankFactors } from './low-rank.js';
-import { rSparseBudget } from './methods.js';
+import { rSparseBudget } from './r-sparse.js';
 import { openTensors } from './testing/tensors.js';
 
 interface Case {

@@ -1,14 +1,17 @@
-// The best approximation of a matrix by one of small rank, by subspace iteration: W's largest singular directions, found by
-// multiplying with W and its transpose in turn. Plain loops in f64; ranks are small. Does not own where it stands in for a
-// weight (methods.ts).
+// The best approximation of a matrix by one of smaller rank. A small rank by subspace iteration: W's largest singular directions,
+// found by multiplying with W and its transpose in turn; a large one from the eigenvectors of W^T W or W W^T, whichever is
+// smaller, which gives all directions at once. Plain loops in f64. Does not own where it stands in for a weight (r-sparse.ts).
 import { Random } from '@relufy/train';
 import type { Matrix } from './linear-weight.js';
+import { symmetricEigen } from './symmetric-eigen.js';
 
 /** Directions beyond the rank, which make the last ones converge. */
 const spare = 8;
 const mostRounds = 60;
 /** Of the squared singular values' sum. */
 const tolerance = 1e-9;
+/** From this share of all directions on, all of them are found at once. */
+const manyRanks = 0.15;
 
 export interface LowRankFactors {
   readonly rank: number;
@@ -21,6 +24,8 @@ export interface LowRankFactors {
 /** `rank` is cut to what the matrix has. Deterministic. `rounds`: at most so many, where a beginning is enough. */
 export function lowRankFactors({ rows, columns, values }: Matrix, wanted: number, rounds = mostRounds): LowRankFactors {
   const rank = Math.min(wanted, rows, columns);
+  if (rounds === mostRounds && rank > manyRanks * Math.min(rows, columns))
+    return fromGram({ rows, columns, values }, rank);
   const width = Math.min(rank + spare, rows, columns);
   const random = new Random(rows, columns);
   /** Directions as rows. */
@@ -57,43 +62,46 @@ export function lowRankFactors({ rows, columns, values }: Matrix, wanted: number
   return { rank, left, right: turned };
 }
 
-/** Eigenvectors of a symmetric matrix as rows, largest eigenvalue first (cyclic Jacobi rotations). */
-export function symmetricEigen(matrix: readonly ArrayLike<number>[]): {
-  readonly values: number[];
-  readonly vectors: Float64Array[];
-} {
-  const size = matrix.length;
-  const a = matrix.map((row) => Float64Array.from(row));
-  const vectors = a.map((_, i) => Float64Array.from({ length: size }, (_, j) => (i === j ? 1 : 0)));
-  for (let sweep = 0; sweep < 60; sweep++) {
-    let off = 0;
-    let all = 0;
-    for (let i = 0; i < size; i++)
-      for (let j = 0; j < size; j++) {
-        all += a[i]![j]! ** 2;
-        if (i !== j) off += a[i]![j]! ** 2;
-      }
-    if (off <= 1e-28 * all) break;
-    for (let p = 0; p < size; p++) for (let q = p + 1; q < size; q++) rotate(a, vectors, p, q);
+function fromGram({ rows, columns, values }: Matrix, rank: number): LowRankFactors {
+  const wide = columns > rows;
+  const { vectors } = symmetricEigen(wide ? outer(values, rows, columns) : inner(values, rows, columns));
+  const left = new Float32Array(rows * rank);
+  const right = new Float32Array(rank * columns);
+  for (const [r, direction] of vectors.slice(0, rank).entries()) {
+    const image = wide ? timesTransposed(values, rows, columns, direction) : times(values, rows, columns, direction);
+    // what a direction of the other side is long: the singular value
+    const size = wide ? Math.sqrt(squared(image)) : 1;
+    const [from, to] = wide ? [direction, image] : [image, direction];
+    for (let row = 0; row < rows; row++) left[row * rank + r] = from[row]! * size;
+    for (let column = 0; column < columns; column++) right[r * columns + column] = size > 0 ? to[column]! / size : 0;
   }
-  const order = a.map((_, i) => i).sort((i, j) => a[j]![j]! - a[i]![i]!);
-  return { values: order.map((i) => a[i]![i]!), vectors: order.map((i) => vectors[i]!) };
+  return { rank, left, right };
 }
 
-/** Makes a[p][q] zero. */
-function rotate(a: Float64Array[], vectors: Float64Array[], p: number, q: number): void {
-  const apq = a[p]![q]!;
-  if (apq === 0) return;
-  const theta = (a[q]![q]! - a[p]![p]!) / (2 * apq);
-  const t = (theta >= 0 ? 1 : -1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
-  const c = 1 / Math.sqrt(t * t + 1);
-  const s = t * c;
-  for (const row of a) [row[p], row[q]] = [c * row[p]! - s * row[q]!, s * row[p]! + c * row[q]!];
-  for (const rows of [a, vectors]) {
-    const [first, second] = [rows[p]!, rows[q]!];
-    for (let i = 0; i < first.length; i++)
-      [first[i], second[i]] = [c * first[i]! - s * second[i]!, s * first[i]! + c * second[i]!];
+/** W^T W. */
+function inner(values: Float32Array, rows: number, columns: number): Float64Array[] {
+  const sums = Array.from({ length: columns }, () => new Float64Array(columns));
+  for (let row = 0; row < rows; row++) {
+    const own = Float64Array.from(values.subarray(row * columns, (row + 1) * columns));
+    for (let i = 0; i < columns; i++) {
+      const [sum, value] = [sums[i]!, own[i]!];
+      for (let j = 0; j <= i; j++) sum[j]! += value * own[j]!;
+    }
   }
+  return mirrored(sums);
+}
+
+/** W W^T. */
+function outer(values: Float32Array, rows: number, columns: number): Float64Array[] {
+  const all = Array.from({ length: rows }, (_, row) =>
+    Float64Array.from(values.subarray(row * columns, (row + 1) * columns)),
+  );
+  return mirrored(all.map((one, i) => Float64Array.from({ length: rows }, (_, j) => (j <= i ? dot(one, all[j]!) : 0))));
+}
+
+function mirrored(lower: Float64Array[]): Float64Array[] {
+  for (const [i, row] of lower.entries()) for (let j = 0; j < i; j++) lower[j]![i] = row[j]!;
+  return lower;
 }
 
 /** Gram-Schmidt, twice for accuracy. A direction that the others span becomes zero. */

@@ -1,44 +1,22 @@
 // The methods: from statistics to a plan for any shares left out. Each says which sites it masks and what a share means
 // there; where the shares come from is allocation.ts, how much is left out in the end calibrate.ts.
-import { type LowRank, type Mask, type MaskPlace, type ModelSpec, placesName, sparsePlaces } from '@relufy/models';
+import { type Mask, type MaskPlace, type ModelSpec, placesName, sparsePlaces } from '@relufy/models';
 import { RelufyError } from '@relufy/tensor';
 import { Random } from '@relufy/train';
-import type { PlanDraft, PlanTensor } from './calibration.js';
-import { type LowRankFactors, lowRankFactors } from './low-rank.js';
-import type { MagnitudeSketch } from './magnitude-sketch.js';
-import type { CalibrationOptions } from './options.js';
+import type { PlanTensor } from './calibration.js';
+import { type Method, type MethodContext, thresholdMethod } from './method.js';
+import { rSparse } from './r-sparse.js';
 import {
   checkGate,
   columnNorms,
   everyLayer,
   inputPlaces,
-  matrixShape,
-  type Shares,
   type Site,
   siteAt,
   thresholdMask,
   thresholdTensors,
 } from './sites.js';
-import { collectMagnitudes, collectOrders, type Hear, upSizes, useOpenMasks } from './statistics.js';
-import type { Subject } from './subject.js';
-
-export interface Method {
-  readonly sites: readonly Site[];
-  /** Its masks are thresholds and nothing besides: what they leave out follows from numbers that may change at any time. */
-  readonly isThreshold: boolean;
-  /** Share of a site's energy (the sum of squared scores) that is left out with a share of its channels. */
-  energy?(layer: number, site: number, share: number): number;
-  draft(shares: Shares): PlanDraft;
-}
-
-type Windows = readonly (readonly number[])[];
-
-export interface MethodContext {
-  readonly subject: Subject;
-  readonly windows: Windows;
-  readonly options: CalibrationOptions;
-  readonly hear: (what: string) => Hear;
-}
+import { collectOrders, upSizes, useOpenMasks } from './statistics.js';
 
 /** Every method but cett, whose knob is an error and no share. */
 export async function prepareMethod(context: MethodContext): Promise<Method> {
@@ -72,34 +50,6 @@ export async function prepareMethod(context: MethodContext): Promise<Method> {
 }
 
 const inputSites = (spec: ModelSpec): Site[] => inputPlaces(spec).map((at) => siteAt(spec, at));
-
-/** TEAL (2408.14690), CATS (2404.08763): what is not above the quantile of the dense model's magnitudes is left out. */
-async function thresholdMethod(context: MethodContext, sites: readonly Site[]): Promise<Method> {
-  const { subject, windows, hear, options } = context;
-  await useOpenMasks(subject, sites, options.denseTokens ?? 0);
-  const sketches = await collectMagnitudes(subject, windows, sites, hear('reading the text'));
-  return {
-    sites,
-    isThreshold: true,
-    energy: (layer, site, share) => {
-      const sketch = sketches[layer]?.[site] as MagnitudeSketch;
-      return sketch.energyBelow(sketch.quantile(share));
-    },
-    draft: (shares) => ({
-      plan: { method: options.method, masks: sites.map(thresholdMask) },
-      tensors: thresholdTensors(sites, sketches.length, barsOf(sketches, shares)),
-    }),
-  };
-}
-
-const barsOf =
-  (sketches: readonly (readonly MagnitudeSketch[])[], shares: Shares) =>
-  (layer: number, site: number): number => {
-    const share = shares[layer]?.[site] as number;
-    const sketch = sketches[layer]?.[site] as MagnitudeSketch;
-    // all of it: whatever comes at run time
-    return share >= 1 ? Number.POSITIVE_INFINITY : sketch.quantile(Math.max(0, share));
-  };
 
 /** Sparse RWKV (2501.16337): one threshold a linear layer, the mean over tokens of each token's quantile. */
 async function hardShrink({ subject, windows, options, hear }: MethodContext): Promise<Method> {
@@ -211,67 +161,6 @@ function random({ subject: { spec }, options: { seed = 1 } }: MethodContext): Me
         }
       const masks = sites.map(({ at }): Mask => ({ at, kind: 'magnitude', perChannel: true }));
       return { plan: { method: 'random', masks }, tensors };
-    },
-  };
-}
-
-/** Of a budget of (1 - s) of a matrix: channels computed whole, and the rank of what stands in for the others. */
-export function rSparseBudget(
-  input: number,
-  output: number,
-  share: number,
-  rho: number,
-): { readonly k: number; readonly quantile: number; readonly rank: number } {
-  const kept = 1 - share;
-  const k = Math.max(1, Math.floor(input * kept * rho + 1e-9));
-  const room = input * output * kept - k * output;
-  return { k, quantile: 1 - kept * rho, rank: rho === 1 ? 0 : Math.max(1, Math.floor(room / (input + output) + 1e-9)) };
-}
-
-/** R-Sparse (2504.19449): inputs by a threshold, and a low-rank product for what it leaves out. */
-async function rSparse(context: MethodContext): Promise<Method> {
-  const { subject, options } = context;
-  const { spec } = subject;
-  const { rho = 0.9 } = options;
-  const bars = await thresholdMethod(context, inputSites(spec));
-  const places = bars.sites.flatMap(({ at }, site) => at.map((place) => ({ place, site })));
-  const known = new Map<string, LowRankFactors>();
-  const factorsOf = (layer: number, place: Exclude<MaskPlace, 'neurons'>, rank: number): LowRankFactors => {
-    const key = `${layer} ${place}`;
-    const found = known.get(key);
-    if (found && found.rank >= rank) return found;
-    const made = lowRankFactors(subject.weight(layer, place), rank);
-    known.set(key, made);
-    return made;
-  };
-  return {
-    sites: bars.sites,
-    isThreshold: false,
-    draft: (shares) => {
-      const tensors = new Map<string, PlanTensor>();
-      const lowRank = places.map(({ place, site }): LowRank => {
-        const ranks = everyLayer(spec, (layer) => {
-          const matrix = place as Exclude<MaskPlace, 'neurons'>;
-          const share = shares[layer]?.[site] as number;
-          const { rows, columns } = matrixShape(spec, matrix);
-          const { rank } = share <= 0 ? { rank: 0 } : rSparseBudget(columns, rows, share, rho);
-          if (rank === 0) return 0;
-          const { left, right, rank: held } = factorsOf(layer, matrix, rank);
-          const own = Math.min(rank, held);
-          const name = `layers.${layer}.${place}.lowRank`;
-          tensors.set(`${name}.a`, { shape: [own, columns], values: right.slice(0, own * columns) });
-          const values = new Float32Array(rows * own);
-          for (let row = 0; row < rows; row++) values.set(left.subarray(row * held, row * held + own), row * own);
-          tensors.set(`${name}.b`, { shape: [rows, own], values });
-          return own;
-        });
-        return { at: [place], rank: ranks, input: 'remainder' };
-      });
-      const whole = bars.draft(shares.map((sites) => sites.map((share) => (share <= 0 ? 0 : 1 - (1 - share) * rho))));
-      return {
-        plan: { ...whole.plan, lowRank },
-        tensors: new Map([...whole.tensors, ...tensors]),
-      };
     },
   };
 }

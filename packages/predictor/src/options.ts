@@ -40,9 +40,11 @@ export type CalibrationMethod = (typeof calibrationMethods)[number];
 /**
  * How zeros are shared out among sites: `uniform` (all alike), `greedy` (within a block, by what it does to the block's
  * output: TEAL, arXiv 2408.14690), `loss` (among all sites of all blocks, by what each costs at the model's end),
- * `evolutionary` (from there, by trying shares of blocks, as WiSparse does, arXiv 2602.14452).
+ * `evolutionary` (from there, by trying shares of blocks, as WiSparse does, arXiv 2602.14452; of the method r-sparse all sites
+ * alike, and rho of every linear layer is looked for, as R-Sparse does).
+ * `sequential` (of hard-shrink: a threshold after the other, each as high as a budget of loss a site allows, as sparse RWKV does).
  */
-export const allocations = ['uniform', 'greedy', 'loss', 'evolutionary'] as const;
+export const allocations = ['uniform', 'greedy', 'loss', 'evolutionary', 'sequential'] as const;
 
 export type Allocation = (typeof allocations)[number];
 
@@ -56,6 +58,8 @@ export interface CalibrationTarget {
   readonly perplexityIncrease?: number;
   /** Of the method cett: the error that leaving out neurons may make (0.2 in the papers). */
   readonly cett?: number;
+  /** Of the allocation sequential: how much the loss may grow by each threshold: 0.0005 in the paper. It compounds. */
+  readonly siteLossIncrease?: number;
 }
 
 export interface CalibrationOptions extends CalibrationTarget {
@@ -87,6 +91,10 @@ export interface CalibrationOptions extends CalibrationTarget {
   readonly rho?: number;
   /** `groups`: neighbours among which a share is kept. Default 32. */
   readonly within?: number;
+  /** Of evolution: how many live on from one generation to the next, 4 or more. Default 8; of r-sparse 32. */
+  readonly population?: number;
+  /** Of evolution. Default 4; of r-sparse 5 for each four blocks. */
+  readonly generations?: number;
   /** Names the text in the plan. */
   readonly text?: string;
   /** How the model is loaded: it is calibrated as it will be run. */
@@ -107,6 +115,7 @@ const rules: OptionRules<CalibrationOptions> = {
   density: objectOf(share, 'shares from 0 to 1 by place'),
   perplexityIncrease: aNumber(0, 1000),
   cett: share,
+  siteLossIncrease: aNumber(0, 10),
   // counts of a site's numbers are 32 bits wide
   tokens: aWhole(2, 1 << 18),
   trialTokens: aWhole(0, 1 << 18),
@@ -120,6 +129,8 @@ const rules: OptionRules<CalibrationOptions> = {
   kappa: oneOf('rms', 'mean'),
   rho: share,
   within: aWhole(1),
+  population: aWhole(4, 1024),
+  generations: aWhole(1, 1024),
   text: aText,
   load: anObject,
   journal: either('a journal', anything),
@@ -129,6 +140,7 @@ const rules: OptionRules<CalibrationOptions> = {
 
 const ofOneMethod = {
   cett: 'cett',
+  siteLossIncrease: 'hard-shrink',
   norms: 'wina',
   select: 'wina',
   attention: 'chess',
@@ -141,13 +153,13 @@ const ofOneMethod = {
 export function checkCalibrationOptions(options: CalibrationOptions): void {
   checkOptions('calibrate', options, rules);
   checkValue('calibrate option "method"', options.method, rules.method);
-  const targets = (['sparsity', 'density', 'perplexityIncrease', 'cett'] as const).filter(
+  const targets = (['sparsity', 'density', 'perplexityIncrease', 'cett', 'siteLossIncrease'] as const).filter(
     (name) => options[name] !== undefined,
   );
   if (targets.length !== 1)
     throw new RelufyError(
       'option',
-      `calibrate: expected one target (sparsity, density, perplexityIncrease or cett), got ${targets.join(' and ') || 'none'}.`,
+      `calibrate: expected one target (sparsity, density, perplexityIncrease, cett or siteLossIncrease), got ${targets.join(' and ') || 'none'}.`,
     );
   for (const [name, method] of Object.entries(ofOneMethod))
     if (options[name as keyof typeof ofOneMethod] !== undefined && options.method !== method)
@@ -155,6 +167,23 @@ export function checkCalibrationOptions(options: CalibrationOptions): void {
         'option',
         `calibrate option "${name}": expected the method ${method}, got ${options.method}.`,
       );
+  if ((options.allocation === 'sequential') !== (options.siteLossIncrease !== undefined))
+    throw new RelufyError(
+      'option',
+      `calibrate option "allocation": expected sequential and the target siteLossIncrease together, got ${options.allocation ?? 'uniform'} and ${targets.join()}.`,
+    );
+  const isEvolved = options.allocation === 'evolutionary';
+  for (const name of ['population', 'generations'] as const)
+    if (options[name] !== undefined && !isEvolved)
+      throw new RelufyError(
+        'option',
+        `calibrate option "${name}": expected the allocation evolutionary, got ${options.allocation ?? 'uniform'}.`,
+      );
+  if (isEvolved && options.rho !== undefined)
+    throw new RelufyError(
+      'option',
+      `calibrate option "rho": expected none with the allocation evolutionary, which looks for it, got ${options.rho}.`,
+    );
   if (options.method !== 'cett') return;
   if (options.density !== undefined)
     throw new RelufyError(

@@ -5,7 +5,7 @@
 import type { Allocate, SearchContext } from './allocation.js';
 import { nothing } from './allocation.js';
 import { remembered } from './journal.js';
-import type { Method } from './methods.js';
+import type { Method } from './method.js';
 
 /** Share of a site's channels that are left out where it is tried. */
 const probed = 0.6;

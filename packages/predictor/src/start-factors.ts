@@ -5,7 +5,8 @@ import { Random } from '@relufy/train';
 import type { LayerSamples } from './capture.js';
 import type { Factors } from './layer-fit.js';
 import type { Matrix } from './linear-weight.js';
-import { lowRankFactors, symmetricEigen } from './low-rank.js';
+import { lowRankFactors } from './low-rank.js';
+import { symmetricEigen } from './symmetric-eigen.js';
 
 /** Logits of a neuron spread so far at the start. */
 const startSpread = 2;

@@ -78,6 +78,23 @@ export async function collectOrders(
   return all;
 }
 
+/** The quantiles of each token at one site of one layer; `sites`: all that have masks. */
+export async function ordersAt(
+  subject: Subject,
+  windows: readonly (readonly number[])[],
+  sites: readonly Site[],
+  { layer: wanted, site }: { readonly layer: number; readonly site: Site },
+): Promise<OrderStatistics> {
+  const statistics = new OrderStatistics(site.width);
+  const look: LayerHook = (layer, tap) => {
+    if (layer !== wanted) return;
+    statistics.add(tap(tapOf(site, layer)));
+    if (statistics.isBroken) throw notFinite(layer, site);
+  };
+  await passes(subject, windows, sites, look, () => {});
+  return statistics;
+}
+
 function notFinite(layer: number, { at }: Pick<Site, 'at'>): RelufyError {
   return new RelufyError(
     'backend',

@@ -41,6 +41,8 @@ Examples:
   $ relufy calibrate ./model --method teal --data wiki.txt --sparsity 0.4 --out ./plan
   $ relufy calibrate ./model --method teal --allocation greedy --data wiki.txt --sparsity 0.5 --dtype int8 --out ./plan
   $ relufy calibrate ./model --method cett --data wiki.txt --max-perplexity-increase 1% --out ./plan
+  $ relufy calibrate ./model --method r-sparse --allocation evolutionary --data wiki.txt --sparsity 0.5 --out ./plan
+  $ relufy calibrate ./rwkv --method hard-shrink --allocation sequential --data wiki.txt --site-loss-increase 0.05% --out ./plan
   $ relufy calibrate ./model --method teal --data wiki.txt --density down=0.3,o=0.5 --out ./plan
   $ relufy calibrate ./model --method wina --data wiki.txt --sweep 0.25,0.4,0.5 --out ./plans
 
@@ -54,6 +56,7 @@ interface CalibrateValues {
   readonly density?: CalibrationTarget['density'];
   readonly maxPerplexityIncrease?: number;
   readonly cett?: number;
+  readonly siteLossIncrease?: number;
   readonly sweep?: readonly number[];
   readonly allocation?: CalibrationOptions['allocation'];
   readonly tokens: number;
@@ -64,6 +67,8 @@ interface CalibrateValues {
   readonly norms?: CalibrationOptions['norms'];
   readonly select?: CalibrationOptions['select'];
   readonly rho?: number;
+  readonly population?: number;
+  readonly generations?: number;
   readonly dtype?: NonNullable<CalibrationOptions['load']>['dtype'];
   readonly revision?: string;
   readonly threads?: number;
@@ -88,6 +93,11 @@ export function define(command: Command): void {
       percentOf('--max-perplexity-increase'),
     )
     .addOption(numeric('--cett <error>', 'of the method cett: the error that leaving out may make', shareOrEnds))
+    .option(
+      '--site-loss-increase <percent>',
+      'of the allocation sequential: the most that the loss may grow by each threshold, such as 0.05%',
+      percentOf('--site-loss-increase'),
+    )
     .option('--sweep <shares>', 'a plan for each sparsity, such as 0.25,0.4,0.5', sharesOf)
     .addOption(
       choice('--allocation <rule>', 'how sparsity is allocated to sites and blocks (default: uniform)', allocations),
@@ -103,6 +113,20 @@ export function define(command: Command): void {
     .addOption(choice('--select <how>', 'of wina: the k largest, or a threshold', ['top', 'threshold']))
     .addOption(
       numeric('--rho <fraction>', 'of r-sparse: fraction of the budget for channels, the rest for ranks', shareOrEnds),
+    )
+    .addOption(
+      numeric(
+        '--population <n>',
+        'of the allocation evolutionary: how many live on (default: 8; of r-sparse 32)',
+        wholeFrom(4),
+      ),
+    )
+    .addOption(
+      numeric(
+        '--generations <n>',
+        'of the allocation evolutionary (default: 4; of r-sparse 5 for each four blocks)',
+        wholeFrom(1),
+      ),
     )
     .addOption(
       choice('--dtype <dtype>', 'format of the weights: calibrate what will be run (default: auto)', [
@@ -148,27 +172,31 @@ async function calibrateModel(source: string, values: CalibrateValues): Promise<
 
 /** One target, or one for each point of a sweep. */
 function targetsOf(values: CalibrateValues): readonly CalibrationTarget[] {
-  const { sparsity, density, maxPerplexityIncrease, cett, sweep } = values;
-  const given = [sparsity, density, maxPerplexityIncrease, cett, sweep].filter((value) => value !== undefined);
+  const { sparsity, density, maxPerplexityIncrease, cett, siteLossIncrease, sweep } = values;
+  const all = [sparsity, density, maxPerplexityIncrease, cett, siteLossIncrease, sweep];
+  const given = all.filter((value) => value !== undefined);
   if (given.length !== 1)
     throw usageError(
-      `calibrate: expected one of --sparsity, --density, --max-perplexity-increase, --cett and --sweep, got ${given.length === 0 ? 'none' : given.length}.`,
+      `calibrate: expected one of --sparsity, --density, --max-perplexity-increase, --cett, --site-loss-increase and --sweep, got ${given.length === 0 ? 'none' : given.length}.`,
     );
   if (sweep) return sweep.map((one) => ({ sparsity: one }));
   if (sparsity !== undefined) return [{ sparsity }];
   if (density !== undefined) return [{ density }];
+  if (siteLossIncrease !== undefined) return [{ siteLossIncrease }];
   return cett === undefined ? [{ perplexityIncrease: maxPerplexityIncrease as number }] : [{ cett }];
 }
 
 function optionsOf(values: CalibrateValues): Omit<CalibrationOptions, keyof CalibrationTarget> {
   const { method, allocation, tokens, trialTokens, window, seed, denseTokens, norms, select, rho, data } = values;
-  const { dtype, threads, backend } = values;
+  const { dtype, threads, backend, population, generations } = values;
   return {
     ...{ method, tokens, trialTokens, window, seed, denseTokens, text: basename(data) },
     ...(allocation && { allocation }),
     ...(norms && { norms }),
     ...(select && { select }),
     ...(rho !== undefined && { rho }),
+    ...(population !== undefined && { population }),
+    ...(generations !== undefined && { generations }),
     load: {
       ...(dtype && { dtype }),
       ...(threads !== undefined && { threads }),
