@@ -1,7 +1,7 @@
 // Decoding and prefill of a synthetic Llama-shaped model: tokens/s, the % of peak read bandwidth that dense decoding
 // reaches, and GFLOP/s of the prefill. Weights are random, so sparsity here is what random weights give (about half).
 
-import { buildDecoder, type Decoder, type ModelSpec } from '@relufy/models';
+import { buildDecoder, type Decoder, type ModelSpec, parseConfig } from '@relufy/models';
 import type { Backend, DType, LoadedProgram, Session } from '@relufy/tensor';
 import { takeTurns } from './measure.js';
 import { fillBuffer, fillRandom } from './synthetic.js';
@@ -57,6 +57,12 @@ export function tinyLlamaShape(kind: 'gated' | 'plain'): ModelSpec {
   const intermediateSize = kind === 'gated' ? gated.intermediateSize : (gated.intermediateSize * 3) / 2;
   return { ...gated, numHiddenLayers: 22, intermediateSize, ffn: { ...gated.ffn, kind } };
 }
+
+/** RWKV-4-169M: a recurrent mixer, and a ReLU^2 in its FFN. */
+export const rwkvShape = (): ModelSpec =>
+  parseConfig({
+    ...{ model_type: 'rwkv', hidden_size: 768, num_hidden_layers: 12, vocab_size: 50277, context_length: 1024 },
+  }).spec;
 
 export async function benchDecode(
   backend: Backend,

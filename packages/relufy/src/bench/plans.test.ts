@@ -1,5 +1,6 @@
 // The bench of sparsity plans skips what it says, for every kind of plan, on a shape small enough for the reference
 // executor, and says what is wrong with plans that it cannot read.
+import { parseConfig } from '@relufy/models';
 import { createReferenceBackend, rowBytes, signWords } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { tinyLlamaShape } from './decode.js';
@@ -55,6 +56,19 @@ describe('sparsity plans', () => {
       expect(skipped).toBeGreaterThan(0.3);
     },
   );
+
+  it('a recurrent shape: its own zeros, and masks at all seven inputs', async () => {
+    const { spec } = parseConfig({
+      ...{ model_type: 'rwkv', hidden_size: 64, num_hidden_layers: 2, vocab_size: 50, context_length: 128 },
+    });
+    const options = { seconds: 0.01, prefillRows: 4 };
+    const plans = parsePlans('own:1,inputs:0.5');
+    const [own, inputs] = await benchPlans(createReferenceBackend(), spec, 'f32', plans, options);
+    // a ReLU^2 of random weights leaves out half of `down`, which is 4 of 13 matrices of 64 by 64
+    expect(own?.skipped).toBeCloseTo(0.5 * (4 / 13), 1);
+    expect(inputs?.skipped).toBeCloseTo(0.5, 1);
+    expect(own?.decodeSpeedUp).toBeGreaterThan(0);
+  });
 
   it('reads plans, and refuses what is none', () => {
     expect(parsePlans('inputs:0.5,predictor:0.1')).toEqual([

@@ -4,7 +4,7 @@
 // Does not own the model (synthetic-model.ts), its shape (decode.ts) or the clock (measure.ts).
 import { inputPlaces, type Mask, type MaskPlace, type ModelSpec, placesName } from '@relufy/models';
 import { type BufferDecl, type DType, type HostBackend, RelufyError } from '@relufy/tensor';
-import { tinyLlamaShape } from './decode.js';
+import { rwkvShape, tinyLlamaShape } from './decode.js';
 import { summary, takeTurns } from './measure.js';
 import { percent, type Table } from './report.js';
 import { normalQuantile, randomNumbers } from './synthetic.js';
@@ -15,9 +15,20 @@ import { type LoadedStep, SyntheticModel } from './synthetic-model.js';
  * and up; `top`: as `shared`, the largest few of a row instead of a threshold; `groups`: of every 32; `neurons`: a magnitude
  * mask of what the gate lets through, as CATS; `relu`: a ReLU instead of SiLU; `predictor`: the same, and a low-rank
  * predictor that knows the gate, in bf16; `signs` and `partial`: the same by sign bits, and by the gate over half of the
- * inputs from an int4 copy, with thresholds at a recall of 0.95.
+ * inputs from an int4 copy, with thresholds at a recall of 0.95; `own`: no plan, the zeros that the shape has by itself.
  */
-const planKinds = ['inputs', 'shared', 'top', 'groups', 'neurons', 'relu', 'predictor', 'signs', 'partial'] as const;
+const planKinds = [
+  'inputs',
+  'shared',
+  'top',
+  'groups',
+  'neurons',
+  'relu',
+  'predictor',
+  'signs',
+  'partial',
+  'own',
+] as const;
 export type PlanKind = (typeof planKinds)[number];
 
 export interface PlanPoint {
@@ -106,19 +117,36 @@ export async function benchPlans(
 /** Rows of a prefill in the table. */
 const prefillRows = 128;
 
-/** Of TinyLlama's shape with so many layers. */
+/** What plans can be timed on. */
+export const planShapes = ['tinyllama', 'rwkv'] as const;
+
+/** Kinds of plans that need no gate. */
+const gateless: readonly PlanKind[] = ['inputs', 'shared', 'top', 'groups', 'own'];
+
+/** Of a shape, with so many layers where they are given. */
 export async function plansTable(
   backend: HostBackend,
   dtype: DType,
   plans: readonly PlanPoint[],
-  { layers, seconds }: { readonly layers: number; readonly seconds: number },
+  {
+    shape: name,
+    layers,
+    seconds,
+  }: { readonly shape: (typeof planShapes)[number]; readonly layers?: number; readonly seconds: number },
 ): Promise<Table> {
-  const shape = { ...tinyLlamaShape('gated'), numHiddenLayers: layers };
+  const whole = name === 'rwkv' ? rwkvShape() : tinyLlamaShape('gated');
+  const shape = { ...whole, numHiddenLayers: layers ?? whole.numHiddenLayers };
+  const wrong = plans.find(({ kind }) => !gateless.includes(kind));
+  if (name === 'rwkv' && wrong)
+    throw new RelufyError(
+      'option',
+      `--plans "${wrong.kind}": expected a kind that needs no gate for the shape rwkv (${gateless.join(', ')}), got ${wrong.kind}.`,
+    );
   const results = await benchPlans(backend, shape, dtype, plans, { seconds, prefillRows });
   const ratio = (value: number | undefined) => value?.toFixed(2) ?? '';
   return {
     title: `Sparsity plans, ${dtype}`,
-    note: `Hidden 2048, FFN 5632, ${layers} layers, 32/4 heads, 32,000 tokens, random weights; one token at position 128, another every step, and a prefill of ${prefillRows}; the plan's exact program equals its dense one bit for bit, checked first; against dense SiLU weights interleaved, medians of ratios. Skipped: of the blocks' weight bytes. Over exact: over the same ReLU without predictor.`,
+    note: `${describe(shape)}, random weights; one token, another every step, and a prefill of ${prefillRows}; the plan's exact program equals its dense one bit for bit, checked first; against the dense program of the shape without a plan interleaved, medians of ratios. Skipped: of the blocks' weight bytes. Over exact: over the same ReLU without predictor.`,
     columns: [
       'plan',
       'skipped',
@@ -148,6 +176,12 @@ export async function plansTable(
       percent(result.spread),
     ]),
   };
+}
+
+function describe({ hiddenSize, intermediateSize, numHiddenLayers, vocabSize, mixer, ffn }: ModelSpec): string {
+  const mixed =
+    mixer.kind === 'attention' ? `${mixer.numAttentionHeads}/${mixer.numKeyValueHeads} heads, position 128` : 'RWKV-4';
+  return `Hidden ${hiddenSize}, FFN ${intermediateSize} (${ffn.activation.kind}), ${numHiddenLayers} layers, ${mixed}, ${vocabSize} tokens`;
 }
 
 async function compare(
@@ -220,6 +254,8 @@ function specOf(shape: ModelSpec, { kind, density }: PlanPoint): ModelSpec {
     masks: lists.map(mask),
   });
   switch (kind) {
+    case 'own':
+      return shape;
     case 'inputs':
       return masks(
         inputPlaces(shape)

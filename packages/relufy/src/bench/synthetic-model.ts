@@ -37,17 +37,17 @@ const distinctNeurons = 1024;
 export class SyntheticModel {
   readonly #session: HostSession;
   readonly #decoder: (spec: ModelSpec) => ReturnType<typeof buildDecoder>;
-  readonly #vocabSize: number;
+  readonly #spec: ModelSpec;
   #steps = 0;
 
   private constructor(
     session: HostSession,
     decoder: (spec: ModelSpec) => ReturnType<typeof buildDecoder>,
-    vocab: number,
+    spec: ModelSpec,
   ) {
     this.#session = session;
     this.#decoder = decoder;
-    this.#vocabSize = vocab;
+    this.#spec = spec;
   }
 
   static async open(
@@ -74,7 +74,7 @@ export class SyntheticModel {
     // what a predictor takes of the weights themselves
     await fillSigns(spec, buffers, session);
     await fillPartial(spec, buffers, session);
-    return new SyntheticModel(session, decoder, spec.vocabSize);
+    return new SyntheticModel(session, decoder, spec);
   }
 
   view(buffer: string): BufferView {
@@ -89,11 +89,13 @@ export class SyntheticModel {
 
   /** Other tokens in every step, so that no set of neurons repeats; `again`: those of the step before. */
   async run({ loaded }: LoadedStep, { rows = 1, again = false, outputs = 1 } = {}): Promise<void> {
-    const first = rows === 1 ? usualPosition : 0;
+    const { mixer, vocabSize } = this.#spec;
+    // a recurrent state goes on from step to step: begun anew, two programs can be compared
+    const first = rows === 1 && mixer.kind === 'attention' ? usualPosition : 0;
     if (!again) this.#steps += rows;
     const token = this.#steps;
     const each = (of: (row: number) => number) => Int32Array.from({ length: rows }, (_, row) => of(row));
-    this.#session.view('tokens').set(each((row) => ((token + row) * 7919) % this.#vocabSize));
+    this.#session.view('tokens').set(each((row) => ((token + row) * 7919) % vocabSize));
     this.#session.view('positions').set(each((row) => first + row));
     const last = Int32Array.from({ length: outputs }, (_, i) => rows - outputs + i);
     this.#session.view('outputRows').set(last);

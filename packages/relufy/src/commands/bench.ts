@@ -11,7 +11,7 @@ import { benchBusy, type Contender } from '../bench/busy.js';
 import { benchDecode, tinyLlamaShape } from '../bench/decode.js';
 import { benchFfn } from '../bench/ffn.js';
 import { benchKernels } from '../bench/kernels.js';
-import { parsePlans, plansTable } from '../bench/plans.js';
+import { parsePlans, planShapes, plansTable } from '../bench/plans.js';
 import { describeMachine, percent, type Table, toMarkdown } from '../bench/report.js';
 import { benchServe } from '../bench/serve.js';
 import { type ServerProcess, startServer } from '../bench/serve-process.js';
@@ -34,7 +34,8 @@ Benches:
              and of gate and up (stage 2)
   plans      decoding and prefill of the whole 1.1B shape under sparsity plans, against dense SiLU: --plans names kinds
              (inputs, shared, top, groups, neurons, relu, predictor, signs, partial), each with the share that is kept; int8 and int4,
-             unless --dtype names another
+             unless --dtype names another; --shape rwkv: of RWKV-4-169M (own: the
+             zeros that it has by itself)
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)
   steady     1,000 tokens of the bundled model: memory retained, event loop delay
   busy       the bundled model beside 0, 1 and 4 busy loops, one thread and two, WASM and native interleaved
@@ -53,6 +54,7 @@ Examples:
   $ relufy bench decode --dtype bf16 --densities 0.35,0.3/0.5/0.5
   $ relufy bench decode --dtype bf16 --ffn plain --densities 0.05
   $ relufy bench plans --dtype int8 --plans inputs:0.5,inputs:1,predictor:0.1
+  $ relufy bench plans --shape rwkv --dtype int8 --plans own:1,inputs:0.5
   $ relufy bench serve --dtype int4 --threads 2
   $ relufy bench serve --url http://127.0.0.1:8080 --json
   $ relufy bench speculate --dtype int8 --seconds 5`;
@@ -82,7 +84,8 @@ interface BenchValues {
   readonly seconds: number;
   readonly densities?: string;
   readonly plans: string;
-  readonly layers: number;
+  readonly layers?: number;
+  readonly shape: (typeof planShapes)[number];
   readonly ffn: 'gated' | 'plain';
   readonly model: string;
   readonly url?: string;
@@ -103,7 +106,8 @@ export function define(command: Command): void {
       'with plans: KIND:SHARE, several with commas between',
       'inputs:0.5,inputs:1,predictor:0.1',
     )
-    .addOption(numeric('--layers <n>', 'with plans: layers of the model', wholeFrom(1)).default(22))
+    .addOption(choice('--shape <shape>', 'with plans: the shape of the model', planShapes).default('tinyllama'))
+    .addOption(numeric('--layers <n>', "with plans: layers of the model (default: the shape's)", wholeFrom(1)))
     .addOption(choice('--ffn <kind>', 'with --densities: the kind of FFN', ['gated', 'plain']).default('gated'))
     .option('-m, --model <model>', 'with serve and speculate: the model', packagedModel)
     .option('--url <url>', 'with serve: a server that runs already, of any software that speaks as OpenAI does')
