@@ -33,4 +33,5 @@ export {
 export { keepPromptNeurons, promptNeuronsPlan } from './prompt-neurons.js';
 export type { RankPoint } from './rank-allocation.js';
 export { type CalibrationCurve, calibrationPage, layersChart, perplexityChart } from './report.js';
+export type { LayerTime } from './subject.js';
 export type { CalibrationTexts } from './windows.js';
