@@ -14,6 +14,18 @@ namespace relufy::RELUFY_ISA {
  * and 0.95, int4 1.3 and 1.1. Packing from 4 rows on, 4 rows took 3.0 (int4: 4.7) times as long as one; now 2.1 (2.6).
  */
 constexpr int gemmBlockRows = 12;
+/**
+ * And from so many where the blocks of a row fill few of the vectors that they take: 18 blocks, SmolLM2's 576 inputs, are one of 16 and
+ * one of 2 with AVX-512, where an output a lane wastes nothing. 8 rows of 576 inputs, GFLOP/s by rows and by panels, AVX-512, one
+ * thread: int8 73 and 134, int4 80 and 94; 4 rows 70 and 86, 75 and 57 (tools/bench/few-rows.mjs).
+ */
+template <class F>
+static inline int panelsFrom(int blocks) {
+  const int taken = (blocks + lanes - 1) / lanes * lanes;
+  if (lanes < 16 || 3 * blocks > 2 * taken) return gemmBlockRows;
+  return F::blockBytes == 32 ? 4 : 8;
+}
+
 /** Rows of x that share one pass over a row of weights. */
 constexpr int dotRowsAtOnce = 4;
 
@@ -46,7 +58,7 @@ RELUFY_LOOP void fewRows(const QuantizedProduct& p, const Blocks<F>& w, const Qu
 
 template <class F>
 static inline void linearBlocks(const QuantizedProduct& p, const Blocks<F>& w, int first, int last, char* scratch) {
-  if (p.rows >= gemmBlockRows) return gemmBlocks(p, w, first, last, scratch);
+  if (p.rows > 1 && p.rows >= panelsFrom<F>(w.blocks)) return gemmBlocks(p, w, first, last, scratch);
   QuantizedRow x[gemmBlockRows];
   const size_t prepared = preparedBytes(p.inWidth);
   for (int r = 0; r < p.rows; r++) {

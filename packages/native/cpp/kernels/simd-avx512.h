@@ -140,25 +140,27 @@ RELUFY_INLINE static Int addHalves(Int a, Int b) {
   return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 
-/** Dots of 16 (or the first n) blocks of 32 bytes, with weights + 128. */
+/** Dots of 16 (or the first n) blocks of 32 bytes, with weights + 128. A row's end takes as long as the blocks that it has. */
 template <bool whole>
 RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
   const Int bias = _mm512_set1_epi8(-128);
-  Int v[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; i++) {
-    // two blocks a vector, eight lanes each
+  // two blocks a vector, eight lanes each
+  const auto two = [&](int i) {
     const int left = n - 2 * i;
-    const __mmask8 mask = whole || left > 1 ? 0xff : left == 1 ? 0x0f : 0;
+    if (!whole && left <= 0) return _mm512_setzero_si512();
+    const __mmask8 mask = whole || left > 1 ? 0xff : 0x0f;
     const Int wi = whole ? _mm512_loadu_si512(w + 64 * i) : _mm512_maskz_loadu_epi64(mask, w + 64 * i);
     const Int xi = whole ? _mm512_loadu_si512(x + 64 * i) : _mm512_maskz_loadu_epi64(mask, x + 64 * i);
-    v[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_xor_si512(wi, bias), xi);
-  }
-  const Int a = addHalves(addPairs(v[0], v[1]), addPairs(v[2], v[3]));
-  const Int b = addHalves(addPairs(v[4], v[5]), addPairs(v[6], v[7]));
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_xor_si512(wi, bias), xi);
+  };
+  const Int order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+  const Int none = _mm512_setzero_si512();
+  const bool isShort = !whole && n <= 4;
+  const Int a = isShort ? addHalves(addPairs(two(0), two(1)), none)
+                        : addHalves(addPairs(two(0), two(1)), addPairs(two(2), two(3)));
+  const Int b = isShort || (!whole && n <= 8) ? none : addHalves(addPairs(two(4), two(5)), addPairs(two(6), two(7)));
   // 128-bit parts: even block low, high, odd block low, high
   const Int sums = _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
-  const Int order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
   return _mm512_permutexvar_epi32(order, sums);
 }
 
@@ -166,19 +168,20 @@ RELUFY_INLINE static Int dotsInt8(const int8_t* w, const int8_t* x, int n) {
 template <bool whole>
 RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   const Int low = _mm512_set1_epi8(15);
-  Int v[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) {
-    // four blocks a vector, four lanes each
+  // four blocks a vector, four lanes each
+  const auto four = [&](int i) {
     const int left = n - 4 * i;
-    const __mmask8 mask = static_cast<__mmask8>(whole || left >= 4 ? 0xff : left <= 0 ? 0 : (1 << 2 * left) - 1);
+    if (!whole && left <= 0) return _mm512_setzero_si512();
+    const __mmask8 mask = static_cast<__mmask8>(whole || left >= 4 ? 0xff : (1 << 2 * left) - 1);
     const Int wi = whole ? _mm512_loadu_si512(w + 64 * i) : _mm512_maskz_loadu_epi64(mask, w + 64 * i);
     const Int x0 = whole ? _mm512_loadu_si512(x + 128 * i) : _mm512_maskz_loadu_epi64(mask, x + 128 * i);
     const Int x1 = whole ? _mm512_loadu_si512(x + 128 * i + 64) : _mm512_maskz_loadu_epi64(mask, x + 128 * i + 64);
     const Int half = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_and_si512(wi, low), x0);
-    v[i] = _mm512_dpbusd_epi32(half, _mm512_and_si512(_mm512_srli_epi16(wi, 4), low), x1);
-  }
-  const Int sums = addHalves(addPairs(v[0], v[1]), addPairs(v[2], v[3]));
+    return _mm512_dpbusd_epi32(half, _mm512_and_si512(_mm512_srli_epi16(wi, 4), low), x1);
+  };
+  const Int none = _mm512_setzero_si512();
+  const Int sums = !whole && n <= 4 ? addHalves(addPairs(four(0), none), none)
+                                    : addHalves(addPairs(four(0), four(1)), addPairs(four(2), four(3)));
   const Int order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   return _mm512_permutexvar_epi32(order, sums);
 }
