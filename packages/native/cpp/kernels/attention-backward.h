@@ -62,7 +62,8 @@ static inline void mixRows(
   const size_t padded = static_cast<size_t>(paddedHead(headDim));
   const auto mix = [&](auto tile, int i) {
     float* to = out + static_cast<size_t>(i) * padded;
-    tile(weights + i, tileColumns, rows, stride, count, fresh ? nullptr : to, padded, to, padded, headDim);
+    const Lines<const float> kept = {fresh ? nullptr : to, padded};
+    tile({weights + i, tileColumns}, {rows, stride}, count, kept, {to, padded}, headDim);
   };
   constexpr int rest = tileColumns % outerRows;
   for (int i = 0; i + outerRows <= tileColumns; i += outerRows) mix(outerRun<outerRows, false>, i);
@@ -101,7 +102,7 @@ static inline void dotKeys(
       memcpy(spare, from, static_cast<size_t>(capacity - p) * stride * sizeof(float));
       from = spare;
     }
-    outerTile<outerRows, outerVectors, true>(from, stride, block, tileColumns, headDim, nullptr, 0, out, tileColumns);
+    outerTile<outerRows, outerVectors, true>({from, stride}, {block, tileColumns}, headDim, {}, {out, tileColumns});
   }
 }
 
@@ -110,10 +111,18 @@ struct LaneSums {
   float along[tileColumns];
 };
 
+/** What a query sees of the keys, and how: biases of keys and positions of queries, where there are some. */
+struct Seeing {
+  SeenKeys keys;
+  const float* bias;
+  const float* positions;
+  int window;
+  float scale;
+};
+
 /** scores -> share * (slopes - along), in place, for the keys of a vector of lanes. */
-static inline void softmaxSlopes(
-    float* scores, const float* slopes, SeenKeys keys, const float* bias, const float* positions, int window, float scale,
-    LaneSums& sums, int lane) {
+static inline void softmaxSlopes(float* scores, const float* slopes, const Seeing& seeing, LaneSums& sums, int lane) {
+  const auto& [keys, bias, positions, window, scale] = seeing;
   const Vec factor = splat(scale);
   const Vec own = load(positions + lane);
   const Vec lastBefore = window > 0 ? sub(own, splat(static_cast<float>(window))) : splat(-2.0f);
@@ -201,7 +210,7 @@ static void attentionBackwardQuery(const Call& call) {
       dotKeys(AttentionBackwardQuery::v(op) + cache, keys, capacity, headDim, gradients, spare, slopes);
       LaneSums sums;
       for (int lane = 0; lane < tileColumns; lane += lanes)
-        softmaxSlopes(scores, slopes, keys, bias, places, window, scale, sums, lane);
+        softmaxSlopes(scores, slopes, {keys, bias, places, window, scale}, sums, lane);
       mixRows(
           scores, k + static_cast<size_t>(keys.first) * static_cast<size_t>(headDim), static_cast<size_t>(headDim),
           keys.last - keys.first + 1, headDim, true, mixed);
@@ -334,10 +343,9 @@ static void attentionBackwardKeyValue(const Call& call) {
           const size_t stride = static_cast<size_t>(padded);
           for (int i = 0; i < chunkRows; i += outerRows) {
             outerTile<outerRows, outerVectors, true>(
-                queries + i * padded, stride, keys, tileColumns, headDim, nullptr, 0, dots + i * tileColumns, tileColumns);
+                {queries + i * padded, stride}, {keys, tileColumns}, headDim, {}, {dots + i * tileColumns, tileColumns});
             outerTile<outerRows, outerVectors, true>(
-                gradients + i * padded, stride, values, tileColumns, headDim, nullptr, 0, slopes + i * tileColumns,
-                tileColumns);
+                {gradients + i * padded, stride}, {values, tileColumns}, headDim, {}, {slopes + i * tileColumns, tileColumns});
           }
           const float* biases = row(AttentionBackwardKeyValue::keyBias(op), h, capacity);
           for (int i = 0; biases != nullptr && i < tileColumns; i++)

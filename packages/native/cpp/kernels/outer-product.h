@@ -10,10 +10,10 @@ constexpr size_t outerScratch =
     static_cast<size_t>(outerDepth * outerColumns + 8 * rowStripFloats + outerRows * tileColumns + lanes) * sizeof(float) +
     sizeof(NonZeros);
 
-/** A block of C by tiles: rows i0 .. i0 + rows, columns j0 .. j0 + columns, numbers p0 .. p0 + depth of each sum. */
+/** A block of C by tiles. */
 static inline void denseBlock(
-    const OuterProduct& p, int i0, int rows, int j0, int columns, int p0, int depth, const float* columnStrips,
-    float* rowStrips) {
+    const OuterProduct& p, const OuterBlock& block, const float* columnStrips, float* rowStrips) {
+  const auto [i0, rows, j0, columns, p0, depth] = block;
   float* edge = rowStrips + 8 * rowStripFloats + lanes;
   const bool byRows = p.a.columnStride == 1;
   const size_t stride = static_cast<size_t>(p.columns);
@@ -25,17 +25,17 @@ static inline void denseBlock(
       const size_t place = static_cast<size_t>(i0 + i) * stride + static_cast<size_t>(j0 + j);
       const float* base = p.base != nullptr ? p.base + place : nullptr;
       float* out = p.out + place;
-      const auto tile = [&](const float* kept, float* to, size_t toStride) {
-        if (byRows)
-          outerTile<outerRows, outerVectors, true, outerStride>(a, 0, b, tileColumns, depth, kept, stride, to, toStride);
-        else
-          outerTile<outerRows, outerVectors, false, outerRows>(a, 0, b, tileColumns, depth, kept, stride, to, toStride);
+      const Lines<const float> strip = {b, tileColumns};
+      const int terms = depth;
+      const auto tile = [&](const float* kept, Lines<float> to) {
+        if (byRows) outerTile<outerRows, outerVectors, true, outerStride>({a, 0}, strip, terms, {kept, stride}, to);
+        else outerTile<outerRows, outerVectors, false, outerRows>({a, 0}, strip, terms, {kept, stride}, to);
       };
       if (i + outerRows <= rows && j + tileColumns <= columns) {
-        tile(base, out, stride);
+        tile(base, {out, stride});
         continue;
       }
-      tile(nullptr, edge, tileColumns);
+      tile(nullptr, {edge, tileColumns});
       const int width = least(tileColumns, columns - j);
       for (int r = 0; r < least(outerRows, rows - i); r++)
         for (int c = 0; c < width; c++) {
@@ -66,13 +66,13 @@ static inline void outerProduct(
           const size_t place = static_cast<size_t>(i0) * stride;
           listNonZeros(p.a, i0, rows, p0, depth, list);
           sparseRows(
-              list, rows, p.b.at(p0, 0), p.b.rowStride, p.base != nullptr ? p.base + place : nullptr, p.out + place,
-              stride, j0, columns);
+              list, rows, {p.b.at(p0, j0), p.b.rowStride}, Lines<const float>{p.base, stride}.right(place + static_cast<size_t>(j0)),
+              Lines<float>{p.out, stride}.right(place + static_cast<size_t>(j0)), columns);
           continue;
         }
         if (!packed) packColumnStrips(p.b, p0, depth, j0, columns, columnStrips);
         packed = true;
-        denseBlock(p, i0, rows, j0, columns, p0, depth, columnStrips, rowStrips);
+        denseBlock(p, {i0, rows, j0, columns, p0, depth}, columnStrips, rowStrips);
       }
     }
 }

@@ -85,14 +85,14 @@ RELUFY_LOOP void sparseRow(
   }
 }
 
-/** A block of rows of C: columns [j0, j0 + columns) += the listed rows of B, of which `b` is row p0. */
+/** A block of rows of C: `columns` columns += the listed rows of B; b, base and out begin at the first of them. */
 static inline void sparseRows(
-    const NonZeros& a, int rows, const float* b, size_t bStride, const float* base, float* out, size_t stride, int j0,
-    int columns) {
+    const NonZeros& a, int rows, Lines<const float> b, Lines<const float> base, Lines<float> out, int columns) {
   const auto run = [&](auto row, int j, int n) {
     for (int i = 0; i < rows; i++) {
-      const size_t at = static_cast<size_t>(i) * stride + static_cast<size_t>(j0 + j);
-      row(a.place[i], a.value[i], a.count[i], b + j0 + j, bStride, base != nullptr ? base + at : nullptr, out + at, n);
+      const size_t at = static_cast<size_t>(i) * out.stride + static_cast<size_t>(j);
+      const float* kept = base.data != nullptr ? base.data + at : nullptr;
+      row(a.place[i], a.value[i], a.count[i], b.data + j, b.stride, kept, out.data + at, n);
     }
   };
   int j = 0;

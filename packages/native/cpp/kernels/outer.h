@@ -32,22 +32,32 @@ struct Strided {
   }
 };
 
+/** Lines of numbers, from one to the next `stride` of them. */
+template <class T>
+struct Lines {
+  T* data;
+  size_t stride;
+  RELUFY_INLINE Lines right(size_t numbers) const { return {data != nullptr ? data + numbers : nullptr, stride}; }
+};
+
 /**
- * c = base + A B, base null: A B; `depth` terms. A[i][p] lies at a[i * aStride + p] `byRows`, else at a[p * aStride + i].
- * A `fixedStride` takes the place of aStride. With `partial`, one vector of which `columns` numbers count.
+ * c = base + A B, base null: A B; `depth` terms. A[i][p] lies at a.data[i * a.stride + p] `byRows`, else at a.data[p * a.stride + i].
+ * A `fixedStride` takes the place of a.stride. With `partial`, one vector of which `columns` numbers count.
  */
 template <int rows, int vectors, bool byRows, int fixedStride = 0, bool partial = false>
 RELUFY_LOOP void outerTile(
-    const float* a, size_t aStride, const float* b, size_t bStride, int depth, const float* base, size_t baseStride,
-    float* c, size_t cStride, int columns = lanes) {
-  const size_t stride = fixedStride > 0 ? static_cast<size_t>(fixedStride) : aStride;
+    Lines<const float> as, Lines<const float> bs, int depth, Lines<const float> base, Lines<float> out,
+    int columns = lanes) {
+  const size_t stride = fixedStride > 0 ? static_cast<size_t>(fixedStride) : as.stride;
+  const float* a = as.data;
+  const float* b = bs.data;
   const auto take = [&](const float* at) { return partial ? loadFirst(at, columns) : load(at); };
   Vec s[rows][vectors];
 #pragma GCC unroll 32
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++) s[i][v] = zero();
-  for (int p = 0; p < depth; p++, b += bStride, a += byRows ? 1 : stride) {
+  for (int p = 0; p < depth; p++, b += bs.stride, a += byRows ? 1 : stride) {
     Vec bp[vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++) bp[v] = take(b + v * lanes);
@@ -62,9 +72,9 @@ RELUFY_LOOP void outerTile(
   for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++) {
-      const float* kept = base + static_cast<size_t>(i) * baseStride + v * lanes;
-      const Vec sum = base != nullptr ? add(take(kept), s[i][v]) : s[i][v];
-      float* to = c + static_cast<size_t>(i) * cStride + v * lanes;
+      const float* kept = base.data + static_cast<size_t>(i) * base.stride + v * lanes;
+      const Vec sum = base.data != nullptr ? add(take(kept), s[i][v]) : s[i][v];
+      float* to = out.data + static_cast<size_t>(i) * out.stride + v * lanes;
       if constexpr (partial) storeFirst(to, sum, columns);
       else store(to, sum);
     }
@@ -74,17 +84,15 @@ RELUFY_LOOP void outerTile(
 /** outerTile over any number of columns. */
 template <int rows, bool byRows>
 static inline void outerRun(
-    const float* a, size_t aStride, const float* b, size_t bStride, int depth, const float* base, size_t baseStride,
-    float* c, size_t cStride, int columns) {
+    Lines<const float> a, Lines<const float> b, int depth, Lines<const float> base, Lines<float> c, int columns) {
+  const auto at = [](int column) { return static_cast<size_t>(column); };
   int j = 0;
-  const auto kept = [&]() { return base != nullptr ? base + j : nullptr; };
   for (; j + tileColumns <= columns; j += tileColumns)
-    outerTile<rows, outerVectors, byRows>(a, aStride, b + j, bStride, depth, kept(), baseStride, c + j, cStride);
+    outerTile<rows, outerVectors, byRows>(a, b.right(at(j)), depth, base.right(at(j)), c.right(at(j)));
   for (; j + lanes <= columns; j += lanes)
-    outerTile<rows, 1, byRows>(a, aStride, b + j, bStride, depth, kept(), baseStride, c + j, cStride);
+    outerTile<rows, 1, byRows>(a, b.right(at(j)), depth, base.right(at(j)), c.right(at(j)));
   if (j < columns)
-    outerTile<rows, 1, byRows, 0, true>(
-        a, aStride, b + j, bStride, depth, kept(), baseStride, c + j, cStride, columns - j);
+    outerTile<rows, 1, byRows, 0, true>(a, b.right(at(j)), depth, base.right(at(j)), c.right(at(j)), columns - j);
 }
 
 /** C = base + A B; `base` may be `out`, or null. Rows of base and out are `columns` numbers. */
@@ -94,6 +102,16 @@ struct OuterProduct {
   const float* base;
   float* out;
   int columns;
+  int depth;
+};
+
+/** A part of a product: rows i0 .. i0 + rows and columns j0 .. j0 + columns of C, numbers p0 .. p0 + depth of each sum. */
+struct OuterBlock {
+  int i0;
+  int rows;
+  int j0;
+  int columns;
+  int p0;
   int depth;
 };
 

@@ -103,10 +103,18 @@ RELUFY_LOOP void writeFrom(const float* x, float* out, const int32_t* orders, in
     else if (out != x) memcpy(out, x, size * sizeof(float));
 }
 
+/** What is ranked: groups of as many numbers each, by their sizes times scales, where there are some. */
+struct Stretch {
+  const float* x;
+  const float* scale;
+  int groups;
+  int groupSize;
+};
+
 /** The groups [first, last) of a stretch. `orders` has room for all of it. */
 static inline void keepBest(
-    const float* x, const float* scale, float* out, int k, int groups, int groupSize, int first, int last, int32_t* bins,
-    int32_t* orders) {
+    const Stretch& stretch, float* out, int k, int first, int last, int32_t* bins, int32_t* orders) {
+  const auto& [x, scale, groups, groupSize] = stretch;
   writeOrders(x, scale, groups, groupSize, orders);
   const Bar bar = findBar(orders, groups, k, bins);
   // up to the last that is kept on the threshold, the threshold is enough; after it, it is not
@@ -197,7 +205,7 @@ static void keepTop(const Call& call) {
       memmove(out + first * groupSize, x + first * groupSize, bytes);
     else if (k == 0) memset(out + first * groupSize, 0, bytes);
     else if (few) keepBestOfFew(x, scale, out, k, count, groups, groupSize, bins);
-    else keepBest(x, scale, out, k, groups, groupSize, first, last, bins, bins + digitBins);
+    else keepBest({x, scale, groups, groupSize}, out, k, first, last, bins, bins + digitBins);
     i += count;
   }
 }

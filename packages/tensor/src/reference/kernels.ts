@@ -41,23 +41,22 @@ const gather: Kernel = (call) => {
 
 function normalise(call: OpCall, centred: boolean): void {
   const [x, out] = [operand(call, 'x'), operand(call, 'out')];
-  const { weight, bias } = call.operands;
-  const width = field(call, 'width');
-  for (let r = 0; r < call.count; r++) normaliseRun(call, x, r * width, out, width, centred, weight, bias, 0);
+  const size = field(call, 'width');
+  for (let r = 0; r < call.count; r++) normaliseRun(call, { x, out, at: r * size, size, weightAt: 0, centred });
 }
 
-/** `size` numbers from `at` on, with the weights from `weightAt` on. */
-function normaliseRun(
-  call: OpCall,
-  x: Operand,
-  at: number,
-  out: Operand,
-  size: number,
-  centred: boolean,
-  weight: Operand | undefined,
-  bias: Operand | undefined,
-  weightAt: number,
-): void {
+/** `size` numbers of a row, with as many weights. */
+interface NormRun {
+  readonly x: Operand;
+  readonly out: Operand;
+  readonly at: number;
+  readonly size: number;
+  readonly weightAt: number;
+  readonly centred: boolean;
+}
+
+function normaliseRun(call: OpCall, { x, out, at, size, weightAt, centred }: NormRun): void {
+  const { weight, bias } = call.operands;
   let mean = 0;
   if (centred) for (let c = 0; c < size; c++) mean += x.get(at + c) / size;
   let square = 0;
@@ -71,13 +70,13 @@ function normaliseRun(
 }
 
 const headNorm: Kernel = (call) => {
-  const [x, { weight, bias }] = [operand(call, 'x'), call.operands];
-  const headDim = field(call, 'headDim');
+  const x = operand(call, 'x');
+  const size = field(call, 'headDim');
   const centred = field(call, 'centred') === 1;
   for (let r = 0; r < call.count; r++)
     for (let head = 0; head < field(call, 'heads'); head++) {
-      const at = r * field(call, 'width') + head * headDim;
-      normaliseRun(call, x, at, x, headDim, centred, weight, bias, head * headDim);
+      const at = r * field(call, 'width') + head * size;
+      normaliseRun(call, { x, out: x, at, size, weightAt: head * size, centred });
     }
 };
 
