@@ -4,15 +4,27 @@
 /** How files are read where this runs: Node's `readSync`, or undefined. */
 export type ReadFile = (file: number, into: Uint8Array, at: number, bytes: number, from: number) => number;
 
-/** What a session writes into the line of a stored buffer, as f64: the open file's number, its first byte, and its stride. */
-export function writePlace(memory: ArrayBufferLike, at: number, place: readonly [number, number, number]): void {
-  new Float64Array(memory, at, 3).set(place);
+/**
+ * What a session writes into the line of a stored buffer, as f64: the open file's number, its first byte, its stride, and
+ * where in a row its f16 scales begin and end.
+ */
+export type PlaceLine = readonly [file: number, firstByte: number, stride: number, scales: number, scalesEnd: number];
+
+export function writePlace(memory: ArrayBufferLike, at: number, place: PlaceLine): void {
+  new Float64Array(memory, at, 5).set(place);
 }
 
 /** An error that has no number of the system. */
 const unknownError = 5;
 /** As `fetchCounter.failure` of @relufy/tensor has it. */
 const endOfFile = -1;
+const notFinite = -2;
+
+/** Kernels take a scale for finite: what is not would become a number. */
+function areFinite(bytes: Uint8Array, from: number, end: number): boolean {
+  for (let at = from + 1; at < end; at += 2) if (((bytes[at] as number) & 0x7c) === 0x7c) return false;
+  return true;
+}
 
 export function fetchImports(memory: WebAssembly.Memory, readFile: ReadFile | undefined) {
   return {
@@ -28,7 +40,8 @@ export function fetchImports(memory: WebAssembly.Memory, readFile: ReadFile | un
       failure: number,
     ): void {
       const { buffer } = memory;
-      const [file, firstByte, stride] = new Float64Array(buffer, place >>> 0, 3) as unknown as [number, number, number];
+      const line = new Float64Array(buffer, place >>> 0, 5) as unknown as PlaceLine;
+      const [file, firstByte, stride, scales, scalesEnd] = line;
       const all = new Uint8Array(buffer);
       const listed = new Int32Array(buffer, missing >>> 0, end);
       const slotOf = new Int32Array(buffer, table >>> 0);
@@ -45,6 +58,10 @@ export function fetchImports(memory: WebAssembly.Memory, readFile: ReadFile | un
               return;
             }
             done += count;
+          }
+          if (!areFinite(all, row + scales, row + scalesEnd)) {
+            fail(notFinite);
+            return;
           }
         }
       } catch (error) {

@@ -22,6 +22,8 @@ import {
   type StepLimits,
   type StoredPlace,
   StoredRows,
+  scalesBytes,
+  scalesOffset,
   show,
   storedRowBytes,
   trainingOpTable,
@@ -144,7 +146,13 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     this.#files.set(file, opening);
     const number = await opening;
     const at = (this.#layout.offsets.get(buffer) as number) * unitBytes;
-    writePlace(this.#alive().buffer, at, [number, firstByte, place.stride ?? storedRowBytes(decl)]);
+    const { dtype, shape } = decl;
+    const columns = shape[1] as number;
+    // of a whole block format; the halves of padding behind them are never read
+    const [scales, scalesEnd] = isBlockDType(dtype)
+      ? [scalesOffset(dtype, columns), scalesOffset(dtype, columns) + scalesBytes(dtype, columns)]
+      : [0, 0];
+    writePlace(this.#alive().buffer, at, [number, firstByte, place.stride ?? storedRowBytes(decl), scales, scalesEnd]);
   }
 
   load(program: Program): WasmProgram {

@@ -27,7 +27,7 @@ export const fetchCounter = {
   read: 3,
   /** Neurons that the op running now reads. */
   missing: 4,
-  /** 0: all was read. Else the system's error number, or -1: the file ended before. */
+  /** 0: all was read. Else the system's error number, or -1: the file ended before; -2: a scale of a block is not finite. */
   failure: 5,
 } as const;
 

@@ -24,6 +24,7 @@ export {
   hasMinimum,
   isBlockDType,
   quantizeRow,
+  scalesBytes,
   scalesOffset,
 } from './block-format.js';
 export {

@@ -100,6 +100,11 @@ export class StoredRows {
 
 /** `failure` as in the counters. */
 function readFailure(path: string, failure: number): RelufyError {
+  if (failure === -2)
+    return new RelufyError(
+      'checkpoint',
+      `${path}: expected finite numbers in the rows of weights that a step needs, got NaN or infinity. Convert the model again.`,
+    );
   const got =
     failure < 0 ? 'the end of the file: it shrank while the model was in use' : `error ${failure} of the system`;
   return new RelufyError(

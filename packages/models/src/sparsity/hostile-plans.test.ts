@@ -11,7 +11,9 @@ import {
   type TensorToWrite,
 } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
+import { nativeAvailability } from '@relufy/native';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sessionBytes } from '../loading/memory-budget.js';
 import { convertModel, fingerprint, loadModel, type ModelFiles, parsePlan, planModel } from '../node.js';
 import { planTensors } from '../testing/plan-files.js';
 import { randomModel } from '../testing/random-model.js';
@@ -142,27 +144,29 @@ describe('the numbers of a plan', () => {
   });
 });
 
-describe('packed weights', () => {
-  /** A converted model with other metadata, or other bytes of tensors. */
-  async function altered(
-    dtype: 'int8' | 'f32',
-    change: { metadata?: Record<string, string>; bytes?: (name: string, bytes: Uint8Array) => void; bundle?: boolean },
-  ): Promise<string> {
-    const out = join(folder, `packed-${Math.random().toString(36).slice(2)}`);
-    await convertModel(model, out, { dtype, layout: 'packed', ...(change.bundle && { bundle: true }) });
-    const checkpoint = await openCheckpoint(await folderFiles(out));
-    const tensors: TensorToWrite[] = [];
-    for (const { name, dtype: stored, shape } of checkpoint.tensors.values()) {
-      const rows = shape.length === 1 ? 1 : (shape[0] as number);
-      const data = (await checkpoint.readStored(name, 0, rows)).slice();
-      change.bytes?.(name, data);
-      tensors.push({ name, dtype: stored, shape, data });
-    }
-    const metadata = { ...checkpoint.metadata, ...change.metadata };
-    await checkpoint.close();
-    await writeFile(join(out, 'model.safetensors'), await encodeSafetensors(tensors, { metadata, alignment: 64 }));
-    return out;
+/** A converted model with other metadata, or other bytes of tensors. */
+async function altered(
+  dtype: 'int8' | 'f32',
+  change: { metadata?: Record<string, string>; bytes?: (name: string, bytes: Uint8Array) => void; bundle?: boolean },
+  from = model,
+): Promise<string> {
+  const out = join(folder, `packed-${Math.random().toString(36).slice(2)}`);
+  await convertModel(from, out, { dtype, layout: 'packed', ...(change.bundle && { bundle: true }) });
+  const checkpoint = await openCheckpoint(await folderFiles(out));
+  const tensors: TensorToWrite[] = [];
+  for (const { name, dtype: stored, shape } of checkpoint.tensors.values()) {
+    const rows = shape.length === 1 ? 1 : (shape[0] as number);
+    const data = (await checkpoint.readStored(name, 0, rows)).slice();
+    change.bytes?.(name, data);
+    tensors.push({ name, dtype: stored, shape, data });
   }
+  const metadata = { ...checkpoint.metadata, ...change.metadata };
+  await checkpoint.close();
+  await writeFile(join(out, 'model.safetensors'), await encodeSafetensors(tensors, { metadata, alignment: 64 }));
+  return out;
+}
+
+describe('packed weights', () => {
   const buffersOf = async (dtype: 'int8' | 'f32') => {
     const out = await altered(dtype, {});
     const checkpoint = await openCheckpoint(await folderFiles(out));
@@ -202,6 +206,32 @@ describe('packed weights', () => {
         ).toMatchObject(bundle === ' ' || bundle === '__proto__ up' ? {} : refusal('checkpoint', 'tensor'));
     },
   );
+});
+
+describe('rows of neurons that stay in a file', () => {
+  it('NaN in them ends a step with an error on every backend, and with no answer', async () => {
+    const wide = await randomModel({ ...tinyConfig, intermediate_size: 2048, num_hidden_layers: 3 });
+    const source = await altered(
+      'int8',
+      { bundle: true, bytes: (name, bytes) => name === 'layers.1.neurons' && bytes.fill(0x7e) },
+      wide,
+    );
+    const plan = await planModel(await folderFiles(source));
+    const budget = sessionBytes(plan.build(plan.spec.intermediateSize + 100), plan.limits);
+    await plan.close();
+    // in memory all weights are looked at
+    expect(await failure(loadModel(source, options))).toMatchObject(refusal('checkpoint', 'finite'));
+    for (const [backend, refused] of [
+      ['wasm', refusal('checkpoint', 'expected finite numbers in the rows of weights')],
+      ...(nativeAvailability().available ? [['native', refusal('backend', 'layer 1')] as const] : []),
+      ['reference', refusal('backend', 'layer 1')],
+    ] as const) {
+      await using held = await loadModel(source, { backend, threads: 1, memoryBudget: budget });
+      expect(held.stats().neurons, backend).toBeDefined();
+      expect(await failure(held.forward(ids)), backend).toMatchObject(refused);
+      expect(await failure(held.generate(ids, { maxNewTokens: 2 }).result), backend).toMatchObject(refused);
+    }
+  });
 });
 
 describe('tensors that are no weights', () => {
