@@ -1,12 +1,13 @@
 // `relufy calibrate`: a plan's folder that other commands take, a sweep, a run that was ended and goes on, and what is
 // refused before anything is computed.
-import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openJournal } from './calibration-journal.js';
-import { runCli } from './testing/run-cli.js';
+import { cliPath, runCli } from './testing/run-cli.js';
 
 let folder: string;
 let text: string;
@@ -78,6 +79,56 @@ test('a journal gives what it holds to the same inputs, and nothing to others', 
   await other.remove();
   await other.close();
   expect(existsSync(path)).toBe(false);
+});
+
+test('killed in the middle it leaves no plan, and the same command goes on to the same bytes', async () => {
+  const args = ['--method', 'teal', '--allocation', 'loss', '--sparsity', '0.7'];
+  const whole = join(folder, 'whole');
+  expect((await calibrate(...args, '--out', whole)).code).toBe(0);
+  const out = join(folder, 'killed');
+  const journal = `${out}.partial.jsonl`;
+  const lines = () => (existsSync(journal) ? readFileSync(journal, 'utf8').split('\n').length - 1 : 0);
+  const { code } = await runCli(['calibrate', 'llama-tales', '--data', text, ...sizes, ...args, '--out', out], {
+    whileRunning: (child) => {
+      const poll = setInterval(() => lines() > 6 && child.kill('SIGKILL'), 2);
+      child.on('close', () => clearInterval(poll));
+    },
+  });
+  expect(code).toBe(null);
+  expect(existsSync(out)).toBe(false);
+  expect((await readdir(folder)).filter((name) => name.startsWith('killed'))).toEqual(['killed.partial.jsonl']);
+  const before = lines();
+  expect(before).toBeGreaterThan(6);
+  expect((await calibrate(...args, '--out', out)).code).toBe(0);
+  for (const name of await readdir(whole))
+    expect(await readFile(join(out, name)), name).toEqual(await readFile(join(whole, name)));
+  expect(existsSync(journal)).toBe(false);
+});
+
+const inNamespace = (script: string, ...values: readonly string[]) =>
+  spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', ...values], { encoding: 'utf8' });
+const canMount = inNamespace('mount -t tmpfs tmpfs /mnt').status === 0;
+
+test.skipIf(!canMount)('a full disk: one sentence, nothing half written, and with room the run goes on', async () => {
+  const disk = join(folder, 'disk');
+  await mkdir(disk);
+  // low-rank factors take megabytes; what was measured fits
+  const args = ['calibrate', 'llama-tales', '--data', text, ...sizes, '--method', 'r-sparse', '--sparsity', '0.7'];
+  const script = `
+    disk="$1"; node="$2"; shift 2
+    mount -t tmpfs -o size=256k tmpfs "$disk" || exit 90
+    "$node" "$@" --out "$disk/plan" && exit 91
+    find "$disk" -mindepth 1 | sort >&2
+    mount -o remount,size=64m "$disk" || exit 92
+    "$node" "$@" --out "$disk/plan" && ls "$disk" "$disk/plan"`;
+  const { status, stdout, stderr } = inNamespace(script, disk, process.execPath, cliPath, ...args);
+  expect(stderr).toMatch(/expected to write it, got ENOSPC\. The disk is full; free some space\.$/m);
+  expect(stderr.match(/ENOSPC/g)).toHaveLength(1);
+  expect(stderr.split('\n').filter((line) => line.startsWith(disk) && !line.includes('ENOSPC'))).toEqual([
+    join(disk, 'plan.partial.jsonl'),
+  ]);
+  expect(status, stderr).toBe(0);
+  expect(stdout).toMatch(/^plan\n[\s\S]*sparsity_config\.json\nsparsity_model\.safetensors\n$/m);
 });
 
 test.each([

@@ -22,20 +22,37 @@ export async function openJournal(path: string, inputs: unknown): Promise<Journa
   });
   const known = new Map<string, unknown>();
   const [first, ...lines] = (await readFile(path, 'utf8').catch(() => '')).split('\n');
-  const isOurs = first === head;
   // what stands after the last line end was cut off
+  const isOurs = first === head && lines.length > 0;
   for (const line of isOurs ? lines.slice(0, -1) : []) {
     const entry = parsed(line);
     if (typeof entry?.key === 'string') known.set(entry.key, entry.value);
   }
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(dirname(path), { recursive: true }).catch(toWriteError(path));
   // a link that somebody planted is not written through; Windows has no such flag
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW = 0 } = constants;
-  const file: FileHandle = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW).catch(
+  const file: FileHandle = await open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | (isOurs ? 0 : O_TRUNC)).catch(
     toWriteError(path, 'what was measured'),
   );
+  /** At the end; a line that does not fit is taken back, so that none is half there. */
+  let end = 0;
+  const append = async (text: string): Promise<void> => {
+    const bytes = Buffer.from(text);
+    try {
+      for (let at = 0; at < bytes.length; )
+        at += (await file.write(bytes, at, bytes.length - at, end + at)).bytesWritten;
+      end += bytes.length;
+    } catch (error) {
+      await file.truncate(end).catch(() => {});
+      return toWriteError(path)(error);
+    }
+  };
   try {
-    await file.write(`${head}\n${[...known].map(lineOf).join('')}`);
+    if (isOurs) {
+      // what is there stays where it is: a full disk takes nothing of it
+      end = Buffer.byteLength([first, ...lines.slice(0, -1), ''].join('\n'));
+      await file.truncate(end).catch(toWriteError(path));
+    } else await append(`${head}\n`);
   } catch (error) {
     await file.close();
     throw error;
@@ -44,7 +61,7 @@ export async function openJournal(path: string, inputs: unknown): Promise<Journa
     get: (key) => known.get(key),
     put: async (key, value) => {
       known.set(key, value);
-      await file.write(lineOf([key, value]));
+      await append(lineOf([key, value]));
     },
     close: () => file.close(),
     remove: () => rm(path, { force: true }),

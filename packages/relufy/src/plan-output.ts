@@ -2,6 +2,7 @@
 // own what is in a plan (@relufy/predictor).
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toWriteError } from '@relufy/checkpoint/node';
 import { fingerprint, type ModelFiles, planModel, readTokenizer } from '@relufy/models';
 import { type PlanDraft, planContents } from '@relufy/predictor';
 import { RelufyError } from '@relufy/tensor';
@@ -35,7 +36,10 @@ export async function fingerprintOf(files: ModelFiles, signal: AbortSignal): Pro
 
 /** The files of a plan into a folder. */
 export async function writePlan(folder: string, draft: PlanDraft): Promise<void> {
-  for (const [name, content] of await planContents(draft)) await writeFile(join(folder, name), content);
+  for (const [name, content] of await planContents(draft)) {
+    const path = join(folder, name);
+    await writeFile(path, content).catch(toWriteError(path));
+  }
 }
 
 /** Before anything long is done for it. */
