@@ -15,7 +15,7 @@ function exp(x: v128): v128 {
 }
 
 /** The first n numbers at `at`, or four; the other lanes are zero, and memory beyond is not touched. */
-function take(at: usize, n: i32): v128 {
+export function take(at: usize, n: i32): v128 {
   if (n >= 4) return v128.load(at);
   let v = v128.load32_zero(at);
   if (n > 1) v = v128.load32_lane(at, v, 1, 4);
@@ -23,7 +23,7 @@ function take(at: usize, n: i32): v128 {
   return v;
 }
 
-function put(at: usize, v: v128, n: i32): void {
+export function put(at: usize, v: v128, n: i32): void {
   if (n >= 4) return v128.store(at, v);
   v128.store32_lane(at, v, 0);
   if (n > 1) v128.store32_lane(at, v, 1, 4);

@@ -261,6 +261,37 @@ const rules: Partial<Record<OpKind, Rule>> = {
     const dy = tape.of(op.operands.out as string);
     if (dy !== undefined) tape.pass(op.operands.x as string, dy);
   },
+  tokenShift: (op, tape) => {
+    const { x, positions, slots, out } = op.operands as Record<'x' | 'positions' | 'slots' | 'out', string>;
+    const dy = tape.of(out);
+    if (dy === undefined) return;
+    tape.add(x, (residual, sum) => tape.builder.op('tokenShiftBackward', { dy, positions, slots, residual, out: sum }));
+  },
+  mix: (op, tape) => {
+    const { a, b, weight, out } = op.operands as Record<'a' | 'b' | 'weight' | 'out', string>;
+    const dy = tape.of(out);
+    if (dy === undefined) return;
+    const gradient = tape.parameter(weight);
+    if (gradient !== undefined) tape.builder.op('mixGradient', { dy, a, b, weight: gradient });
+    for (const [part, value] of [a, b].entries())
+      tape.add(value, (residual, sum) => tape.builder.op('mixBackward', { dy, weight, residual, out: sum }, { part }));
+  },
+  wkv: (op, tape) => {
+    const {
+      state: _,
+      out,
+      ...read
+    } = op.operands as Record<'k' | 'v' | 'decay' | 'first' | 'positions' | 'slots' | 'state' | 'out', string>;
+    const dy = tape.of(out);
+    if (dy === undefined) return;
+    const { k, v, decay, first } = read;
+    const states = tape.activation(`states.${out}`, k, 3 * (tape.builder.declaration(k).shape[1] as number));
+    const [dk, dv] = [tape.activation(`gradient.${k}`, k), tape.activation(`gradient.${v}`, v)];
+    const gradients = { decayGradient: tape.parameter(decay), firstGradient: tape.parameter(first) };
+    tape.builder.op('wkvBackward', { ...read, dy, states, dk, dv, ...gradients });
+    tape.pass(k, dk);
+    tape.pass(v, dv);
+  },
   crossEntropy: () => {}, // it has turned the logits into their gradient
   storeKv: () => {}, // attention's rule gives the gradients of what was stored
   attention: (op, tape, forward) => {

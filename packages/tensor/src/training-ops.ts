@@ -4,6 +4,7 @@
 // In the formulas dy is the gradient of what the forward op gave, and `+=` adds to what the operand held.
 import { activationCodes, inferActivation } from './activations.js';
 import { f32, i32, maybe, maybeUpdate, maybeWrite, type OpDefinition, read, update, write } from './op-rules.js';
+import { recurrentTrainingOpTable } from './recurrent-training-ops.js';
 import type { Shapes } from './shapes.js';
 
 /** Numbers that one owner sums in `sumSquares`. */
@@ -348,4 +349,5 @@ export const trainingOpTable = {
       return { ...everywhere, size };
     },
   },
+  ...recurrentTrainingOpTable,
 } as const satisfies Record<string, OpDefinition>;

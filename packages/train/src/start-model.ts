@@ -20,6 +20,7 @@ import { elementCount, parseJson, RelufyError } from '@relufy/tensor';
 import type { Tokenizer } from '@relufy/tokenizer';
 import type { RunConfig } from './config.js';
 import { Random } from './random.js';
+import { recurrentStart } from './recurrent-start.js';
 import { risingPlan } from './rising-thresholds.js';
 import type { TrainingSession } from './session.js';
 
@@ -125,13 +126,15 @@ async function loaded(files: ModelFiles, run: RunConfig): Promise<Base> {
   };
 }
 
-/** Matrices are normal, those that end a branch narrower by the depth (GPT-2); norms begin at 1, biases at 0. */
+/** Matrices are normal, those that end a branch narrower by the depth (GPT-2); norms begin at 1, biases at 0, a recurrent mixer's vectors as RWKV-4's. */
 export async function initialise(session: TrainingSession, seed: number, deviation: number): Promise<void> {
   const depth = Math.sqrt(2 * session.spec.numHiddenLayers);
   for (const [index, { parameter }] of session.step.parameters.entries()) {
     const { name, shape } = parameter;
     const values = new Float32Array(elementCount(parameter, session.limits));
-    if (/[nN]orm\.weight$/.test(name)) values.fill(1);
+    const recurrent = recurrentStart(session.spec, name, values.length);
+    if (recurrent) values.set(recurrent);
+    else if (/[nN]orm\.weight$/.test(name)) values.fill(1);
     else if (!/bias$/.test(name) && shape.length > 1) {
       const random = new Random(seed, 3, index);
       const scale = /\.(o|down)\.weight$/.test(name) ? deviation / depth : deviation;

@@ -9,7 +9,6 @@ import {
   type DType,
   type GradientTape,
   type Op,
-  RelufyError,
   type StepLimits,
 } from '@relufy/tensor';
 import type { RisingMask } from './config.js';
@@ -65,15 +64,10 @@ export const trainingInputs = {
 
 /**
  * Builds a step for a spec.
- * @throws RelufyError `option` when no group trains anything, or for a recurrent mixer, which has no gradients here.
+ * @throws RelufyError `option` when no group trains anything.
  */
 export function buildTrainingStep(spec: ModelSpec, options: TrainingStepOptions): TrainingStep {
   const { limits, slots, contextLength, masks = [] } = options;
-  if (spec.mixer.kind !== 'attention')
-    throw new RelufyError(
-      'option',
-      `training: expected a model with attention, got ${spec.mixer.kind}, a recurrent mixer, for which there are no gradients. Train it elsewhere, and load the result.`,
-    );
   const decoder = buildDecoder(spec, { limits, slots, contextLength, matrixDType: () => 'f32', trained: true });
   const inputs = declareInputs(spec, options);
   const means = thresholdState(spec, masks);

@@ -10,5 +10,6 @@ export { linearBackward } from './linear-backward';
 export { linearGradient } from './linear-gradient';
 export { normBackward, normGradient } from './norm-backward';
 export { adamW, clip, sumSquares } from './optimizer';
+export { mixBackward, mixGradient, tokenShiftBackward, wkvBackward } from './recurrent';
 export { place, scatterAdd } from './rows';
 export { tileList } from './sparse-tiles';

@@ -12,6 +12,8 @@ import {
   Linear,
   LinearBackward,
   LinearGradient,
+  MixBackward,
+  MixGradient,
   NormBackward,
   NormGradient,
   Penalty,
@@ -19,6 +21,8 @@ import {
   recordBytes,
   ScatterAdd,
   SumSquares,
+  TokenShiftBackward,
+  WkvBackward,
 } from '../generated/ops';
 import { pick, step } from '../interpreter';
 import { barrier } from '../team';
@@ -32,6 +36,7 @@ import { linearGradient } from './linear-gradient';
 import { normBackward, normGradient } from './norm-backward';
 import { adamW, clip, sumSquares } from './optimizer';
 import { trainingProduct } from './product';
+import { mixBackward, mixGradient, tokenShiftBackward, wkvBackward } from './recurrent';
 import { place, scatterAdd } from './rows';
 
 export function run(
@@ -63,6 +68,11 @@ function trainingStep(
     case Place.code: return place(op, pick(Place.count(op), rows, outputs), t, threads);
     case CrossEntropy.code: return crossEntropy(op, pick(CrossEntropy.count(op), rows, outputs), t, threads, scratch);
     case Penalty.code: return penalty(op, pick(Penalty.count(op), rows, outputs), t, threads);
+    case TokenShiftBackward.code:
+      return tokenShiftBackward(op, pick(TokenShiftBackward.count(op), rows, outputs), t, threads);
+    case MixBackward.code: return mixBackward(op, pick(MixBackward.count(op), rows, outputs), t, threads);
+    case MixGradient.code: return mixGradient(op, pick(MixGradient.count(op), rows, outputs), t, threads);
+    case WkvBackward.code: return wkvBackward(op, pick(WkvBackward.count(op), rows, outputs), t, threads);
     case SumSquares.code: return sumSquares(op, t, threads);
     case Clip.code: return clip(op, t);
     case AdamW.code: return adamW(op, t, threads);

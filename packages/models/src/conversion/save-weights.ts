@@ -46,7 +46,7 @@ export async function* gatherTensors(options: GatherOptions): AsyncGenerator<Fam
     }
     const isVector = columns === 1 && (decl.shape.length === 1 || decl.name.includes('headNorm'));
     const rows = first.part.tensorRows;
-    yield { name: tensor, shape: isVector ? [rows] : [rows, columns], values: out };
+    yield { name: tensor, shape: first.part.shape ?? (isVector ? [rows] : [rows, columns]), values: out };
   }
 }
 

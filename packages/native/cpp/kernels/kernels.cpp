@@ -16,6 +16,7 @@
 #include "norm.h"
 #include "optimizer.h"
 #include "quantize.h"
+#include "recurrent-backward.h"
 #include "recurrent.h"
 #include "rope.h"
 #include "round.h"
@@ -75,6 +76,10 @@ static constexpr Kernels listKernels() {
   k.byCode[SumSquares::code] = sumSquares;
   k.byCode[Clip::code] = clip;
   k.byCode[AdamW::code] = adamW;
+  k.byCode[TokenShiftBackward::code] = tokenShiftBackward;
+  k.byCode[MixBackward::code] = mixBackward;
+  k.byCode[MixGradient::code] = mixGradient;
+  k.byCode[WkvBackward::code] = wkvBackward;
   k.byCode[streamRead] = stream;
   return k;
 }

@@ -201,6 +201,71 @@ function* attentions(): Generator<GradientCase> {
   }
 }
 
+/** Two sequences, their rows mixed, and a third that begins in the slot of the first. */
+const places = (...slots: readonly number[]) => [
+  buffer('positions', 'i32', ['rows'], { kind: 'values', values: [0, 0, 1, 2, 1, 0, 1] }),
+  buffer('slots', 'i32', ['rows'], { kind: 'values', values: slots }),
+];
+
+function* recurrences(): Generator<GradientCase> {
+  const sequences = { ...base, rows: 7, maxRows: 8 };
+  for (const width of [1, 5, 18]) {
+    const where = places(1, 0, 1, 1, 0, 1, 1);
+    yield {
+      ...sequences,
+      name: `gradient of tokenShift ${width}`,
+      ...single('tokenShift', [matrix('x', width), ...where, buffer('state', 'f32', [2, width], normal)], width),
+    };
+    yield {
+      ...sequences,
+      name: `gradient of mix ${width}`,
+      ...single('mix', [matrix('a', width), matrix('b', width), vector('weight', width)], width),
+      inputs: ['a', 'b'],
+      parameters: ['weight'],
+    };
+    for (const scale of [1, 4])
+      yield {
+        ...sequences,
+        name: `gradient of wkv ${width}, keys of ${scale}`,
+        ...single(
+          'wkv',
+          [
+            matrix('k', width, { kind: 'normal', scale }),
+            matrix('v', width),
+            ...['decay', 'first'].map((name) => vector(name, width)),
+            ...where,
+            buffer('state', 'f32', [2, 3 * width], normal),
+          ],
+          width,
+        ),
+        inputs: ['k', 'v'],
+        parameters: ['decay', 'first'],
+      };
+  }
+  // x by itself and shifted, in two mixes: gradients of both ways add up
+  yield {
+    ...sequences,
+    name: 'gradient of tokens mixed with those before',
+    buffers: [
+      matrix('x', 4),
+      ...places(1, 0, 1, 1, 0, 1, 1),
+      buffer('state', 'f32', [2, 4], normal),
+      vector('one', 4),
+      vector('two', 4),
+    ],
+    parameters: ['one', 'two'],
+    build: (builder) => {
+      const of = (name: string) => builder.activation(name, ['rows', 4]);
+      const [before, first, second, out] = [of('before'), of('mixed.one'), of('mixed.two'), of('out')];
+      builder.op('tokenShift', { x: 'x', positions: 'positions', slots: 'slots', state: 'state', out: before });
+      builder.op('mix', { a: 'x', b: before, weight: 'one', out: first });
+      builder.op('mix', { a: 'x', b: before, weight: 'two', out: second });
+      builder.op('multiply', { a: first, b: second, out });
+      return out;
+    },
+  };
+}
+
 /** x feeds two branches and a residual; one weight serves twice. */
 const shared: GradientCase = {
   ...base,
@@ -225,5 +290,6 @@ export const gradientCases: readonly GradientCase[] = [
   ...elementwise(),
   ...tables(),
   ...attentions(),
+  ...recurrences(),
   shared,
 ];

@@ -2,6 +2,7 @@
 // give is the reference's; that the reference's gradients are right is gradient-cases.ts.
 import { type ActivationKind, activationCodes, activationFunctions, partSize, scheduleFields } from '../index.js';
 import { buffer, type Fill, type OpCase, sentinel } from './case.js';
+import { recurrentTrainingCases } from './recurrent-training-cases.js';
 
 const normal: Fill = { kind: 'normal' };
 const stale: Fill = { kind: 'constant', value: sentinel };
@@ -323,4 +324,5 @@ export const trainingCases: readonly OpCase[] = [
   ...rowMoves(),
   ...losses(),
   ...optimiser(),
+  ...recurrentTrainingCases(),
 ];

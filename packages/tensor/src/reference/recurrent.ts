@@ -12,6 +12,10 @@ function left(
   return positions.get(r) === 0 ? start : state.get(slots.get(r) * state.columns + i);
 }
 
+/** To f32, as every backend does at each step; numbers of 64 bits, over which differences are taken, stay as they are. */
+const roundingOf = ({ storage }: Operand): ((value: number) => number) =>
+  (storage as unknown) instanceof Float64Array ? (value) => value : Math.fround;
+
 export const tokenShift: Kernel = (call) => {
   const [x, out, width] = [operand(call, 'x'), operand(call, 'out'), field(call, 'width')];
   const [state, slots, positions] = [operand(call, 'state'), operand(call, 'slots'), operand(call, 'positions')];
@@ -25,34 +29,36 @@ export const tokenShift: Kernel = (call) => {
 export const mix: Kernel = (call) => {
   const [a, b, weight, out] = [operand(call, 'a'), operand(call, 'b'), operand(call, 'weight'), operand(call, 'out')];
   const width = field(call, 'width');
-  // rounded to f32 at each step, as every backend does: the same numbers pass a threshold everywhere
+  // the same numbers pass a threshold everywhere
+  const round = roundingOf(out);
   for (let i = 0; i < call.count * width; i++) {
-    const [own, other] = [weight.get(i % width), Math.fround(1 - weight.get(i % width))];
-    out.set(i, Math.fround(a.get(i) * own) + Math.fround(b.get(i) * other));
+    const [own, other] = [weight.get(i % width), round(1 - weight.get(i % width))];
+    out.set(i, round(a.get(i) * own) + round(b.get(i) * other));
   }
 };
 
 /** The exponent of sums that hold nothing yet: exp(this - any other) is 0. */
 const nothing = -1e38;
 
-// exponents are rounded to f32 at each step, as every backend does: of large ones a digit more would change the sums
+// exponents are rounded: of large ones a digit more would change the sums
 export const wkv: Kernel = (call) => {
   const [k, v, out, width] = [operand(call, 'k'), operand(call, 'v'), operand(call, 'out'), field(call, 'width')];
   const [decay, first] = [operand(call, 'decay'), operand(call, 'first')];
   const [state, slots, positions] = [operand(call, 'state'), operand(call, 'slots'), operand(call, 'positions')];
+  const round = roundingOf(out);
   for (let r = 0; r < call.count; r++)
     for (let c = 0; c < width; c++) {
       const [key, value] = [k.get(r * width + c), v.get(r * width + c)];
       const [a, b, p] = [0, 0, nothing].map((start, i) =>
         left({ state, slots, positions }, r, i * width + c, start),
       ) as [number, number, number];
-      const bonus = Math.fround(first.get(c) + key);
+      const bonus = round(first.get(c) + key);
       const q = Math.max(p, bonus);
-      const [past, now] = [Math.exp(Math.fround(p - q)), Math.exp(Math.fround(bonus - q))];
+      const [past, now] = [Math.exp(round(p - q)), Math.exp(round(bonus - q))];
       out.set(r * width + c, (past * a + now * value) / (past * b + now));
-      const decayed = Math.fround(p - Math.fround(Math.exp(decay.get(c))));
+      const decayed = round(p - round(Math.exp(decay.get(c))));
       const next = Math.max(decayed, key);
-      const [kept, added] = [Math.exp(Math.fround(decayed - next)), Math.exp(Math.fround(key - next))];
+      const [kept, added] = [Math.exp(round(decayed - next)), Math.exp(round(key - next))];
       const at = slots.get(r) * 3 * width + c;
       const sums = [kept * a + added * value, kept * b + added, next];
       for (const [i, each] of sums.entries()) state.set(at + i * width, each);

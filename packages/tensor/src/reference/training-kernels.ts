@@ -5,6 +5,7 @@ import { partSize, scheduleFields, type trainingOpTable } from '../training-ops.
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
 import { passes, thresholdOf } from './masks.js';
+import { recurrentTrainingKernels } from './recurrent-training.js';
 
 /** Where a weight of a product lies: from input k to output n. */
 function weightAt(call: OpCall, n: number, k: number): number {
@@ -372,4 +373,5 @@ export const trainingKernels: Readonly<Record<keyof typeof trainingOpTable, Kern
   sumSquares,
   clip,
   adamW,
+  ...recurrentTrainingKernels,
 };
