@@ -1,5 +1,6 @@
 // What others found about how sparse a model becomes: with training tokens (Sparsing Law, arXiv 2411.02335 v4) and with an
-// L1 penalty (ProSparse, arXiv 2402.13516). Formulas to plan a run by; nothing is measured here.
+// L1 penalty (ProSparse, arXiv 2402.13516). Formulas to plan a run by; nothing is measured here,
+// nor fitted (law-fit.ts).
 
 /** Activation ratio over training tokens: `exp(-c D^alpha + b) + limit` where it falls (ReLU), `limit - c / D^alpha` where it rises (SiLU). */
 export interface ActivationLaw {

@@ -1,5 +1,5 @@
-// A backend around a backend: shows the input of every `down` between two ops of a step, where it may be changed, and
-// hands out a model's down weights. So thresholds are tried on any model, through every call that it has, and nobody
+// A backend around a backend: shows the input of every `down` between two ops of a step, where it may be changed, what an FFN is
+// fed before that, and hands out a model's down weights. So thresholds are tried on any model, through every call that it has, and nobody
 // instruments a decoder. The memory has to be the host's. Does not own what is looked for (measure.ts, threshold-search.ts).
 import {
   type BlockDType,
@@ -20,10 +20,11 @@ import {
 export type NeuronHook = (layer: number, values: Float32Array, rows: number) => void;
 
 interface Stop {
-  /** The op that writes the neurons, plus one. */
+  /** The op that writes the values, plus one. */
   readonly after: number;
   readonly layer: number;
   readonly buffer: string;
+  readonly kind: 'input' | 'neurons';
 }
 
 /**
@@ -33,6 +34,8 @@ export class NeuronObserver {
   readonly backend: HostBackend;
   /** Called between the FFN's activation and its down projection. */
   hook: NeuronHook | undefined;
+  /** Called with what gate and up multiply, [rows, hidden], before `hook` of the same layer. */
+  inputHook: NeuronHook | undefined;
   #session: HostSession | undefined;
   #buffers: ReadonlyMap<string, BufferDecl> = new Map();
 
@@ -74,14 +77,14 @@ export class NeuronObserver {
       view: (buffer) => loaded.view(buffer),
       read: (...range) => loaded.read(...range),
       run: async (step, from = 0, to = program.ops.length) => {
-        if (this.hook === undefined) return loaded.run(step, from, to);
         let at = from;
-        for (const { after, layer, buffer } of stops) {
-          if (after <= at || after > to) continue;
+        for (const { after, layer, buffer, kind } of stops) {
+          const hook = kind === 'neurons' ? this.hook : this.inputHook;
+          if (hook === undefined || after <= at || after > to) continue;
           await loaded.run(step, at, after);
           at = after;
           const values = loaded.view(buffer) as Float32Array;
-          this.hook(layer, values.subarray(0, (values.length / limits.maxRows) * step.rows), step.rows);
+          hook(layer, values.subarray(0, (values.length / limits.maxRows) * step.rows), step.rows);
         }
         if (at < to) await loaded.run(step, at, to);
       },
@@ -135,17 +138,28 @@ function widenRows(decl: BufferDecl, view: ArrayBufferView, rows: number, column
   return out;
 }
 
-/** Where each layer's neurons are ready: after the last op that writes what `down` will read. */
+/** Where each layer's neurons are ready, after the last op that writes what `down` will read; and what its FFN is fed. */
 function stopsOf(program: Program): Stop[] {
   const stops: Stop[] = [];
+  const afterWriter = (buffer: string, before: number): number =>
+    program.ops
+      .slice(0, before)
+      .map(({ operands }) => operands.out)
+      .lastIndexOf(buffer) + 1;
   for (let layer = 0; ; layer++) {
-    const product = program.ops.findIndex(({ operands }) => operands.w === `layers.${layer}.down.weight`);
+    const weightOf = (op: Program['ops'][number]) => op.operands.w?.match(/^layers\.(\d+)\.(\w+)\.weight$/);
+    const isProduct = (places: readonly string[]) => (op: Program['ops'][number]) => {
+      const [, own, place = ''] = weightOf(op) ?? [];
+      return own === String(layer) && places.includes(place);
+    };
+    const product = program.ops.findIndex(isProduct(['down']));
     if (product < 0) return stops;
+    const first = program.ops.findIndex(isProduct(['gate', 'up', 'gateUp']));
+    const input = program.ops[first]?.operands.x;
+    if (input !== undefined) stops.push({ after: afterWriter(input, first), layer, buffer: input, kind: 'input' });
     const names = ['downNorm', 'down'].flatMap((part) => [`${part}.${layer}.rounded`, `${part}.${layer}`]);
     const buffer = names.find((name) => program.buffers.has(name));
     if (buffer === undefined) throw new Error(`internal: layer ${layer} has no down input`);
-    const written = program.ops.slice(0, product).map(({ operands }) => operands.out);
-    const writer = written.lastIndexOf(buffer);
-    stops.push({ after: writer + 1, layer, buffer });
+    stops.push({ after: afterWriter(buffer, product), layer, buffer, kind: 'neurons' });
   }
 }

@@ -82,8 +82,11 @@ export interface RunConfig {
   readonly evaluation: { readonly every: number; readonly sequences: number };
   readonly checkpoint: { readonly every: number; readonly keep: number };
   readonly logEvery: number;
-  /** `fatrelu`: the threshold below which what the ReLU lets through becomes 0 in the model that is written (ProSparse). */
-  readonly output: { readonly dtype: 'f32' | 'bf16'; readonly fatrelu?: number };
+  /**
+   * `fatrelu`: the threshold below which what the ReLU lets through becomes 0 in the model that is written (ProSparse).
+   * `every`: also the model after every so many steps, as `models/step-00000500`.
+   */
+  readonly output: { readonly dtype: 'f32' | 'bf16'; readonly fatrelu?: number; readonly every?: number };
   readonly seed: number;
   readonly out: string;
   /** Where the token files of the sources lie, for several runs; default: in `out`. */
@@ -169,6 +172,7 @@ export function parseRunConfig(values: unknown, options: ParseOptions = {}): Run
     output: {
       dtype: output.choice('dtype', ['f32', 'bf16'], 'f32'),
       ...(output.has('fatrelu') && { fatrelu: output.number('fatrelu') }),
+      ...(output.has('every') && { every: output.whole('every') }),
     },
     seed: root.whole('seed', 1, 0),
     out: overrides.out === undefined ? at(root.text('out')) : resolve(overrides.out),

@@ -33,6 +33,9 @@ const damagedPrefix = 'damaged-';
 
 const kept = ['parameter', 'm', 'v', 'average'] as const satisfies (keyof TrainedParameter)[];
 
+/** Names that sort as their steps do. */
+export const stepName = (step: number): string => `${prefix}${String(step).padStart(8, '0')}`;
+
 function keptBuffers(session: TrainingSession) {
   const ofParameters = session.step.parameters.flatMap((parameter) =>
     kept.flatMap((role) => {
@@ -57,7 +60,7 @@ export async function saveCheckpoint(
   session: TrainingSession,
   { state, config, keep }: SaveOptions,
 ): Promise<string> {
-  const path = join(folder, `${prefix}${String(state.step).padStart(8, '0')}`);
+  const path = join(folder, stepName(state.step));
   const tensors = keptBuffers(session).map(({ name, shape }) => ({
     name,
     dtype: 'F32',

@@ -94,6 +94,38 @@ describe('a run', () => {
     await model.dispose();
   });
 
+  it('writes the model of every so many steps too, which is what a run of as many makes', async () => {
+    const { folder, weights } = await run('often', { output: { every: 2 } });
+    const file = (step: number) => readFileSync(join(folder, `models/step-0000000${step}/model.safetensors`));
+    expect(readdirSync(join(folder, 'models'))).toEqual(['step-00000002', 'step-00000004', 'step-00000006']);
+    expect(file(6).equals(weights)).toBe(true);
+    const half = await run('half', {
+      steps: 2,
+      optimizer: { learningRate: 1e-2, warmupSteps: 2, schedule: 'constant' },
+    });
+    const whole = await run('whole', {
+      optimizer: { learningRate: 1e-2, warmupSteps: 2, schedule: 'constant' },
+      output: { every: 2 },
+    });
+    expect(half.weights.equals(readFileSync(join(whole.folder, 'models/step-00000002/model.safetensors')))).toBe(true);
+  });
+
+  it('trains a recurrent mixer from drawn weights, and its model loads', async () => {
+    const { vocab_size, hidden_size, num_hidden_layers } = tinyModel;
+    const config = { model_type: 'rwkv', vocab_size, hidden_size, num_hidden_layers, context_length: 64 };
+    const { folder } = await run('recurrent', {
+      ...{ model: { config, tokenizer: join(tiny.folder, 'tokenizer') }, steps: 30 },
+    });
+    const metrics = steps(folder);
+    expect(metrics[0]?.loss).toBeGreaterThan(5);
+    expect(metrics[29]?.loss).toBeLessThan(3.6);
+    const model = await loadModel(join(folder, 'model'), { backend: 'reference' });
+    expect(model.spec.mixer.kind).toBe('rwkv4');
+    const { text } = await model.generate('The fox', { maxNewTokens: 4, temperature: 0 }).result;
+    expect(text.length).toBeGreaterThan(0);
+    await model.dispose();
+  });
+
   it('repeats bit for bit', async () => {
     expect((await run('first')).weights.equals((await run('second')).weights)).toBe(true);
     expect((await run('third', { seed: 8 })).weights.equals((await run('fourth')).weights)).toBe(false);

@@ -12,7 +12,14 @@ import { tokenize } from './data/token-file.js';
 import { evaluate } from './evaluate.js';
 import { writeModel } from './output.js';
 import { risingPlan } from './rising-thresholds.js';
-import { findCheckpoint, type RunState, restoreCheckpoint, saveCheckpoint, setAside } from './run-checkpoint.js';
+import {
+  findCheckpoint,
+  type RunState,
+  restoreCheckpoint,
+  saveCheckpoint,
+  setAside,
+  stepName,
+} from './run-checkpoint.js';
 import { type Metrics, RunFolder, type StartMetrics } from './run-folder.js';
 import { type OnProgress, progressOf, type RunOptions, warn } from './run-options.js';
 import { l1At, learningRateFactor } from './schedules.js';
@@ -173,19 +180,27 @@ class Run {
         await this.#folder.log(metrics);
         this.#options.onEvent?.({ kind: 'step', metrics });
       }
+      if (step % (this.#config.output.every ?? Number.POSITIVE_INFINITY) === 0)
+        await this.#write(`models/${stepName(step)}`, metrics);
       const aborted = this.#options.signal?.aborted ?? false;
       if (step % checkpoint.every === 0 || step === steps || aborted) await this.#save();
       if (aborted) throw this.#options.signal?.reason;
     }
-    const folder = this.#folder.path('model');
+    const folder = await this.#write('model', metrics);
+    this.#options.onEvent?.({ kind: 'done', folder, metrics, peakBytes: process.resourceUsage().maxRSS * 1024 });
+    return metrics;
+  }
+
+  /** Writes the model as it is now. */
+  async #write(name: string, metrics: Metrics | undefined): Promise<string> {
+    const folder = this.#folder.path(name);
     this.#progress('writing the model');
     const record = { config: withoutPlaces(this.#config), metrics };
     const texts = new Map([['training.json', `${jsonText(record, 2)}\n`]]);
     const { masks, output } = this.#config;
     const plan = masks.length > 0 ? { plan: risingPlan(masks) } : {};
     await writeModel(this.#start, this.#session, { folder, ...output, ...plan, texts });
-    this.#options.onEvent?.({ kind: 'done', folder, metrics, peakBytes: process.resourceUsage().maxRSS * 1024 });
-    return metrics;
+    return folder;
   }
 
   /** Weights of the model, or of the last checkpoint. */
