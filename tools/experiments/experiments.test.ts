@@ -57,6 +57,76 @@ experiments: { prosparse: [beta-1, llama-stage-1] }
 text: {}
 measure: { tokens: 10, window: 5 }`;
 
+describe('other seeds', () => {
+  const seeded = text.replace('experiments: {', 'seeds: [2, 3]\nexperiments: { seeds: [beta-1, llama-stage-1],');
+
+  it('are runs of their own, which begin with runs of their seed', () => {
+    const plan = parsePlan(seeded.replace('steps: 4', 'steps: 4, seed: 1').replace('steps: 2', 'steps: 2, seed: 2'));
+    expect(plan.experiments.seeds).toEqual([
+      ...['beta-1', 'llama-stage-1', 'beta-1-seed-2', 'llama-stage-1-seed-2', 'beta-1-seed-3', 'llama-stage-1-seed-3'],
+    ]);
+    const run = plan.runs.find(({ name }) => name === 'llama-stage-1-seed-3')!;
+    expect(run).toMatchObject({ from: 'beta-1-seed-3', bars: [0.1], seed: { run: 'llama-stage-1', number: 3 } });
+    expect(run.config).toMatchObject({ model: { from: 'beta-1-seed-3/model' }, seed: 22, out: 'llama-stage-1-seed-3' });
+    expect(chosenRuns(plan, ['llama-stage-1-seed-2']).map(({ name }) => name)).toEqual([
+      ...['beta-1-seed-2', 'llama-stage-1-seed-2'],
+    ]);
+    expect(() => parsePlan(seeded.replace('seeds: [beta-1, llama', 'seeds: [llama'))).toThrow(
+      /experiments.seeds": expected beta-1, which llama-stage-1 begins with, got none/,
+    );
+  });
+
+  it('are told with their spread, and whether a difference is larger than that', async () => {
+    const plan = parsePlan(seeded);
+    const docs = join(folder, 'docs');
+    const perplexities = { 'beta-1': [10, 10.1, 10.2], 'llama-stage-1': [12, 12.1, 12.3] };
+    for (const [run, values] of Object.entries(perplexities))
+      for (const [at, perplexity] of values.entries()) {
+        const name = at === 0 ? run : `${run}-seed-${at + 1}`;
+        mkdirSync(join(folder, name, 'measured'), { recursive: true });
+        writeFileSync(
+          join(folder, name, places.metrics),
+          JSON.stringify({ step: 2, tokens: 2e6, loss: 2, density: [0.4] }),
+        );
+        writeFileSync(
+          join(folder, name, places.measured),
+          JSON.stringify(measurement(0.3 + at / 100, perplexity, 'f32')),
+        );
+      }
+    await writeReports(plan, folder, docs);
+    const page = readFileSync(join(docs, 'seeds.md'), 'utf8');
+    expect(page).toMatch(/\| llama-stage-1 +\| 12.00 +\| 12.10 +\| 12.30 +\| 12.13 ± 0.15 +\| 31.0 % ± 1.0 % +\|/);
+    expect(page).toMatch(
+      /\| llama-stage-1 against beta-1 \| \+20.0 % \| \+19.8 % \| \+20.6 % \| \+20.1 % \| 2.5 % .* \| yes, in every seed/,
+    );
+  });
+
+  it('leave pages and rows of runs that were made elsewhere as they are', async () => {
+    const plan = parsePlan(seeded);
+    const docs = join(folder, 'docs');
+    mkdirSync(docs, { recursive: true });
+    const page = '# Made elsewhere\n\n| run | perplexity |\n| llama-stage-1 | 9 |\n';
+    writeFileSync(join(docs, 'prosparse.md'), page);
+    mkdirSync(join(folder, 'beta-1/measured'), { recursive: true });
+    writeFileSync(
+      join(folder, 'beta-1', places.metrics),
+      JSON.stringify({ step: 2, tokens: 2e6, loss: 2, density: [0.4] }),
+    );
+    writeFileSync(join(folder, 'beta-1', places.measured), JSON.stringify(measurement(0.4, 10, 'f32')));
+    await writeReports(plan, folder, docs);
+    expect(readFileSync(join(docs, 'prosparse.md'), 'utf8')).toBe(page);
+    const [head] = readFileSync(join(docs, 'results.csv'), 'utf8').split('\n');
+    writeFileSync(join(docs, 'results.csv'), `${head}\nbeta-1,old\nllama-stage-1,elsewhere\n`);
+    await writeReports(plan, folder, docs);
+    const rows = readFileSync(join(docs, 'results.csv'), 'utf8').trim().split('\n');
+    expect(rows.map((row) => row.split(',').slice(0, 2).join())).toEqual([
+      'run,from',
+      'beta-1,',
+      'llama-stage-1,elsewhere',
+    ]);
+  });
+});
+
 describe('jobs', () => {
   it('are done once, go on behind one that failed, and belong to one config', async () => {
     const plan = parsePlan(text);

@@ -1,5 +1,5 @@
 // From runs.yaml to what is to be done: each run's config as `relufy train` reads it, whose model it begins with, and how
-// it is measured. Owns what may stand in runs.yaml. Does not own doing it (jobs.mjs).
+// it is measured; the main runs with other seeds. Owns what may stand in runs.yaml. Does not own doing it (jobs.mjs).
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
@@ -11,6 +11,7 @@ import { parse } from 'yaml';
  * @property {{ stage: number, shift?: number } | undefined} relufy
  * @property {number | undefined} threshold below it a neuron counts as not active; default: where it is 0
  * @property {readonly number[]} bars FATReLU thresholds that are tried on the model
+ * @property {{ run: string, number: number } | undefined} seed of a run that is made again: which, and with which seed
  *
  * @typedef {object} Plan
  * @property {readonly Run[]} runs in the order in which they can be run
@@ -23,9 +24,9 @@ const runKeys = new Set(['shape', 'activation', 'from', 'relufy', 'threshold', '
 
 /** @param {string} text @returns {Plan} */
 export function parsePlan(text) {
-  const { runs: written, shapes, scratch, tuning, experiments, ...rest } = parse(text);
+  const { runs: written, shapes, scratch, tuning, experiments: named, seeds = [], ...rest } = parse(text);
   const known = new Set();
-  const runs = Object.entries(written).map(([name, run]) => {
+  const once = Object.entries(written).map(([name, run]) => {
     const fail = (what) => {
       throw new Error(`runs.yaml "runs.${name}": ${what}`);
     };
@@ -49,11 +50,33 @@ export function parsePlan(text) {
       bars,
     };
   });
-  for (const [name, members] of Object.entries(experiments))
+  for (const [name, members] of Object.entries(named))
     for (const member of members)
       if (!known.has(member))
         throw new Error(`runs.yaml "experiments.${name}": expected names of runs, got ${member}.`);
-  return { runs, experiments, ...rest };
+  const again = seeds.flatMap((number) => withSeed(once, new Set(named.seeds), number));
+  const experiments = { ...named, ...(named.seeds && { seeds: [...named.seeds, ...again.map(({ name }) => name)] }) };
+  return { runs: [...once, ...again], experiments, ...rest };
+}
+
+/** Runs made again with another seed, and with what they begin with. @param {readonly Run[]} runs */
+function withSeed(runs, chosen, number) {
+  const named = (name) => `${name}-seed-${number}`;
+  return runs
+    .filter(({ name }) => chosen.has(name))
+    .map((run) => {
+      const { name, from, config } = run;
+      if (from !== undefined && !chosen.has(from))
+        throw new Error(`runs.yaml "experiments.seeds": expected ${from}, which ${name} begins with, got none.`);
+      const model = from === undefined ? config.model : { ...config.model, from: `${named(from)}/model` };
+      const seed = config.seed + 10 * (number - 1);
+      return {
+        ...run,
+        ...{ name: named(name), seed: { run: name, number } },
+        ...(from !== undefined && { from: named(from) }),
+        config: { ...config, model, seed, out: named(name) },
+      };
+    });
 }
 
 export const readPlan = () => parsePlan(readFileSync(new URL('runs.yaml', import.meta.url), 'utf8'));

@@ -1,8 +1,10 @@
-// The four experiments as tables and charts. Owns which numbers are shown and how they are worded. Does not own reading
-// results (results.mjs), drawing (@relufy/sparsity) or files (report.mjs).
+// The experiments as tables and charts. Owns which numbers are shown and how they are worded. Does not own reading
+// results (results.mjs), several seeds (seeds-report.mjs), drawing (@relufy/charts) or files (report.mjs).
 import { barChart, lineChart } from '@relufy/charts';
 import { criterionText } from '@relufy/sparsity';
+import { percent } from '../measuring/pages.mjs';
 import { deadShare, densityAt, finalLoss, validationLoss } from './results.mjs';
+import { seeds } from './seeds-report.mjs';
 
 /**
  * @typedef {import('./results.mjs').Result} Result
@@ -11,7 +13,6 @@ import { deadShare, densityAt, finalLoss, validationLoss } from './results.mjs';
  * @typedef {{ title: string, tables: readonly Table[], charts: ReadonlyMap<string, Chart> }} Report
  */
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const mega = (value) => `${(value / 1e6).toFixed(3)} M`;
 
 /** @param {string} title @param {object} options @returns {Chart} */
@@ -352,4 +353,4 @@ function relufication(results, runs) {
   };
 }
 
-export const reports = { activations, helu, prosparse, relufication };
+export const reports = { activations, helu, prosparse, relufication, seeds };
