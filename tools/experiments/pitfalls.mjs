@@ -33,7 +33,7 @@ const lines = resultLines(join(values.runs, 'pitfalls.jsonl'), ({ model, part })
 const threads = Number(values.threads);
 const policies = { threshold: 'one threshold for all', cett: 'equal error (CETT)', share: 'equal share' };
 const schemes = { oracle: 'oracle', predictor: 'predictor', prompt: 'fixed by the prompt', random: 'random' };
-/** Positions behind the prompt whose overlaps are averaged. */
+/** Positions after the prompt whose overlaps are averaged. */
 const bucket = 16;
 
 const sourceOf = ({ source }) => (source.startsWith('runs/') ? resolve(values.runs, source.slice(5)) : placeOf(source));
@@ -139,7 +139,14 @@ async function calibrate(neurons, predictors, windows) {
         return curves.map((curve) => curve.thresholdFor(high).threshold);
       },
     }[policy]();
-    return { bars, shares: bars.map((bar, layer) => below(magnitudes[layer], bar)) };
+    const zeros = magnitudes.map((own) => below(own, 0));
+    const most = zeros.reduce((sum, share) => sum + share, 0) / zeros.length;
+    // a ReLU leaves out more by itself: of each layer's zeros a part, in proportion
+    const shares =
+      most >= sparsity
+        ? zeros.map((share) => (share * sparsity) / most)
+        : bars.map((bar, layer) => below(magnitudes[layer], bar));
+    return { bars: most >= sparsity ? bars.map(() => 0) : bars, shares };
   };
   return { barsOf, scoreBar: (layer, share) => quantile(scores[layer].slice(), share) };
 }
@@ -163,15 +170,10 @@ async function measureCell(neurons, calibrated, predictors, scored, { scheme, po
     }
     if (position === run.prompt && scheme === 'prompt') largest(energies[layer], keptOf[layer], sets[layer]);
     if (position === run.prompt && scheme === 'random') draw(sets[layer], keptOf[layer], [sequence, layer]);
-    const isKept = {
-      oracle: (i) => Math.abs(h[i]) * norms[i] > bars[layer],
-      predictor: (i) => scores[layer][i] > scoreBars[layer],
-      prompt: (i) => sets[layer][i] === 1,
-      random: (i) => sets[layer][i] === 1,
-    }[scheme];
+    const [score, scoreBar, set, bar] = [scores[layer], scoreBars[layer], sets[layer], bars[layer]];
     for (let i = 0; i < width; i++) {
-      const chosen = isKept(i);
-      const wanted = h[i] !== 0 && Math.abs(h[i]) * norms[i] > bars[layer];
+      const wanted = h[i] !== 0 && Math.abs(h[i]) * norms[i] > bar;
+      const chosen = scheme === 'oracle' ? wanted : scheme === 'predictor' ? score[i] > scoreBar : set[i] === 1;
       if (wanted) agreed.wanted++;
       if (chosen) agreed.chosen++;
       if (wanted && chosen) agreed.both++;

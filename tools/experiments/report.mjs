@@ -5,7 +5,10 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { markdownTable, writeResults } from '../measuring/pages.mjs';
 import { reports } from './reports.mjs';
-import { readResult, resultsCsv } from './results.mjs';
+import { readResult, resultInCsv, resultsCsv } from './results.mjs';
+
+/** Experiments for which the numbers in results.csv are enough of a run that was made elsewhere. */
+const fromTable = new Set(['seeds']);
 
 const marks = { start: '<!-- results: written by `pnpm experiments --report` -->', end: '<!-- end of results -->' };
 
@@ -15,11 +18,17 @@ const marks = { start: '<!-- results: written by `pnpm experiments --report` -->
  */
 export async function writeReports(plan, runs, docs) {
   const byName = new Map(plan.runs.map((run) => [run.name, run]));
+  const tableFile = join(docs, 'results.csv');
+  const table = existsSync(tableFile) ? await readFile(tableFile, 'utf8') : '';
   /** @type {string[]} */
   const written = [];
   for (const [experiment, members] of Object.entries(plan.experiments)) {
     if (!Object.hasOwn(reports, experiment)) continue;
-    const all = members.map((name) => ({ name, result: readResult(runs, byName.get(name)) }));
+    const all = members.map((name) => {
+      const run = byName.get(name);
+      const result = readResult(runs, run) ?? (fromTable.has(experiment) ? resultInCsv(run, table) : undefined);
+      return { name, result };
+    });
     const done = all.flatMap(({ result }) => result ?? []);
     const missing = all.flatMap(({ name, result }) => (result ? [] : [name]));
     const page = join(docs, `${experiment}.md`);
@@ -40,10 +49,8 @@ export async function writeReports(plan, runs, docs) {
   }
   const finished = plan.runs.flatMap((run) => readResult(runs, run) ?? []);
   if (finished.length > 0) {
-    const file = join(docs, 'results.csv');
-    const before = existsSync(file) ? await readFile(file, 'utf8') : '';
-    written.push(file);
-    await writeFile(file, mergedCsv(plan, before, resultsCsv(finished)));
+    written.push(tableFile);
+    await writeFile(tableFile, mergedCsv(plan, table, resultsCsv(finished)));
   }
   return written;
 }

@@ -38,6 +38,31 @@ export function readResult(folder, run) {
   };
 }
 
+/**
+ * What results.csv says of a run that was made elsewhere: of its measurement the perplexity and how many neurons are active.
+ * @param {import('./plan.mjs').Run} run @param {string} table @returns {Result | undefined}
+ */
+export function resultInCsv(run, table) {
+  const [head, ...rows] = table.trimEnd().split('\n');
+  const names = head.split(',');
+  const all = rows.map((row) => Object.fromEntries(row.split(',').map((cell, at) => [names[at], cell])));
+  const found = all.find((row) => row.run === run.name && row.fatreluThreshold === '');
+  if (found === undefined) return undefined;
+  const value = (name) => Number(found[name]);
+  const { weights, activation } = found;
+  const metrics = {
+    step: value('steps'),
+    tokens: value('tokens'),
+    validationLoss: value('heldOutLoss'),
+    loss: value('trainingLoss'),
+  };
+  const density = { down: { mean: value('activeFfnNeurons') } };
+  return /** @type {Result} */ ({
+    ...{ run, metrics: [metrics], lossBefore: value('heldOutLossAtStep0'), bars: [], relufied: undefined },
+    measured: { weights, activation, perplexity: value('perplexity'), layers: [{ density }] },
+  });
+}
+
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** @param {Measurement} measured @param {'qkv' | 'o' | 'upGate' | 'down'} site */

@@ -207,9 +207,12 @@ const places = (...slots: readonly number[]) => [
   buffer('slots', 'i32', ['rows'], { kind: 'values', values: slots }),
 ];
 
+/** Other numbers than those of a buffer beside it. */
+const twice: Fill = { kind: 'normal', scale: 2 };
+
 function* recurrences(): Generator<GradientCase> {
   const sequences = { ...base, rows: 7, maxRows: 8 };
-  for (const width of [1, 5, 18]) {
+  for (const width of [3, 5, 18]) {
     const where = places(1, 0, 1, 1, 0, 1, 1);
     yield {
       ...sequences,
@@ -219,7 +222,7 @@ function* recurrences(): Generator<GradientCase> {
     yield {
       ...sequences,
       name: `gradient of mix ${width}`,
-      ...single('mix', [matrix('a', width), matrix('b', width), vector('weight', width)], width),
+      ...single('mix', [matrix('a', width), matrix('b', width, twice), vector('weight', width)], width),
       inputs: ['a', 'b'],
       parameters: ['weight'],
     };
@@ -231,7 +234,7 @@ function* recurrences(): Generator<GradientCase> {
           'wkv',
           [
             matrix('k', width, { kind: 'normal', scale }),
-            matrix('v', width),
+            matrix('v', width, twice),
             ...['decay', 'first'].map((name) => vector(name, width)),
             ...where,
             buffer('state', 'f32', [2, 3 * width], normal),

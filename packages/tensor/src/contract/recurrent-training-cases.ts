@@ -3,6 +3,8 @@
 import { buffer, type Fill, type OpCase, sentinel } from './case.js';
 
 const normal: Fill = { kind: 'normal' };
+/** Other numbers than those of a buffer beside it. */
+const twice: Fill = { kind: 'normal', scale: 2 };
 const stale: Fill = { kind: 'constant', value: sentinel };
 const values = (...numbers: readonly number[]): Fill => ({ kind: 'values', values: numbers });
 const matrix = (name: string, width: number, fill: Fill = normal) => buffer(name, 'f32', ['rows', width], fill);
@@ -36,14 +38,14 @@ export function* recurrentTrainingCases(): Generator<OpCase> {
         results: ['out'],
         exact: true,
       };
-      for (const scale of [1, 30])
+      for (const scale of [1, 0.3])
         yield {
           ...common,
           name: `wkvBackward ${at}, keys of ${scale}`,
           op: 'wkvBackward',
           operands: {
             k: matrix('k', width, { kind: 'normal', scale }),
-            v: matrix('v', width),
+            v: matrix('v', width, twice),
             ...{ decay: vector('decay', width), first: vector('first', width) },
             ...{ ...where, dy },
             states: matrix('states', 3 * width, stale),
@@ -76,7 +78,7 @@ export function* recurrentTrainingCases(): Generator<OpCase> {
         ...common,
         name: `mixGradient [${rows}, ${width}]`,
         op: 'mixGradient',
-        operands: { dy, a: matrix('a', width), b: matrix('b', width), weight: vector('weight', width) },
+        operands: { dy, a: matrix('a', width), b: matrix('b', width, twice), weight: vector('weight', width) },
         attributes: {},
         results: ['weight'],
       };

@@ -2,6 +2,7 @@
 // Does not own which op belongs to which forward op (gradient.ts).
 import type { recurrentTrainingOpTable } from '../recurrent-training-ops.js';
 import { field, type Kernel, type Operand, operand } from './call.js';
+import { roundingOf } from './recurrent.js';
 
 type Places = Readonly<Record<'positions' | 'slots', Operand>>;
 
@@ -75,8 +76,11 @@ const wkvBackward: Kernel = (call) => {
   const keep = (r: number, c: number, numbers: readonly number[]) => {
     for (const [i, value] of numbers.entries()) states.set(r * 3 * width + i * width + c, value);
   };
+  // as wkv does: exponents are rounded at each step
+  const round = roundingOf(states);
+  const exp = (exponent: number) => Math.exp(round(exponent));
   for (let c = 0; c < width; c++) {
-    const [rate, bonus] = [Math.exp(decay.get(c)), first.get(c)];
+    const [rate, bonus] = [round(Math.exp(decay.get(c))), first.get(c)];
     for (let r = 0; r < call.count; r++) {
       const before = rowBefore(places, r);
       const [a, b, p] = stateOf(before, c, [0, 0, nothing]);
@@ -85,8 +89,9 @@ const wkvBackward: Kernel = (call) => {
         continue;
       }
       const [key, value] = [k.get(before * width + c), v.get(before * width + c)];
-      const next = Math.max(p - rate, key);
-      const [kept, added] = [Math.exp(p - rate - next), Math.exp(key - next)];
+      const decayed = round(p - rate);
+      const next = Math.max(decayed, key);
+      const [kept, added] = [exp(decayed - next), exp(key - next)];
       keep(r, c, [kept * a + added * value, kept * b + added, next]);
     }
     let [decaySum, firstSum] = [0, 0];
@@ -94,19 +99,21 @@ const wkvBackward: Kernel = (call) => {
       const [a, b, p] = stateOf(r, c, [0, 0, nothing]);
       const [ga, gb, g] = stateOf(nextRow(places, r, call.count), c, [0, 0, none]);
       const [key, value] = [k.get(r * width + c), v.get(r * width + c)];
-      const q = Math.max(p, bonus + key);
-      const [past, now] = [Math.exp(p - q), Math.exp(bonus + key - q)];
+      const raised = round(bonus + key);
+      const q = Math.max(p, raised);
+      const [past, now] = [exp(p - q), exp(raised - q)];
       const divisor = past * b + now;
       const y = (past * a + now * value) / divisor;
       const slope = dy.get(r * width + c) / divisor;
       const own = now * (value - y) * slope;
-      const added = Math.exp(key - g);
+      const added = exp(key - g);
       dv.set(r * width + c, now * slope + added * ga);
       dk.set(r * width + c, own + added * (value * ga + gb));
       firstSum += own;
-      decaySum -= rate * Math.exp(p - rate - g) * (a * ga + b * gb);
-      const before = Math.min(q, g + rate);
-      const [here, behind] = [Math.exp(before - q), Math.exp(before - (g + rate))];
+      decaySum -= rate * exp(round(p - rate) - g) * (a * ga + b * gb);
+      const reached = round(g + rate);
+      const before = Math.min(q, reached);
+      const [here, behind] = [exp(before - q), exp(before - reached)];
       keep(r, c, [slope * here + ga * behind, gb * behind - slope * y * here, before]);
     }
     if (decayGradient) decayGradient.set(c, decayGradient.get(c) + decaySum);

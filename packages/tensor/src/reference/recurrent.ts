@@ -13,7 +13,7 @@ function left(
 }
 
 /** To f32, as every backend does at each step; numbers of 64 bits, over which differences are taken, stay as they are. */
-const roundingOf = ({ storage }: Operand): ((value: number) => number) =>
+export const roundingOf = ({ storage }: Operand): ((value: number) => number) =>
   (storage as unknown) instanceof Float64Array ? (value) => value : Math.fround;
 
 export const tokenShift: Kernel = (call) => {
