@@ -156,12 +156,16 @@ async function measureCell(neurons, calibrated, predictors, scored, { scheme, po
   const { bars, shares } = calibrated.barsOf(policy, sparsity);
   const keptOf = shares.map((share) => Math.round((1 - share) * width));
   const scoreBars = scheme === 'predictor' ? shares.map((share, layer) => barAt(calibrated, layer, share)) : [];
-  const scores = neurons.each(() => new Float32Array(width));
+  // of all positions: a layer's inputs are seen for many tokens before its neurons are
+  const scores = neurons.each(() => new Float32Array(run.measure.window * width));
   const sets = neurons.each(() => new Uint8Array(width));
   const energies = neurons.each(() => new Float64Array(width));
   const counts = neurons.each(() => ({ active: 0, tokens: 0 }));
   const agreed = { wanted: 0, chosen: 0, both: 0 };
-  const inputHook = scheme === 'predictor' ? (layer, x) => predictors(layer, x, scores[layer]) : undefined;
+  const inputHook =
+    scheme === 'predictor'
+      ? (layer, x, position) => predictors(layer, x, rowOf(scores[layer], position, width))
+      : undefined;
   const hook = (layer, h, position, sequence) => {
     const norms = neurons.norms[layer];
     if (position < run.prompt) {
@@ -170,7 +174,8 @@ async function measureCell(neurons, calibrated, predictors, scored, { scheme, po
     }
     if (position === run.prompt && scheme === 'prompt') largest(energies[layer], keptOf[layer], sets[layer]);
     if (position === run.prompt && scheme === 'random') draw(sets[layer], keptOf[layer], [sequence, layer]);
-    const [score, scoreBar, set, bar] = [scores[layer], scoreBars[layer], sets[layer], bars[layer]];
+    const score = rowOf(scores[layer], position, width);
+    const [scoreBar, set, bar] = [scoreBars[layer], sets[layer], bars[layer]];
     for (let i = 0; i < width; i++) {
       const wanted = h[i] !== 0 && Math.abs(h[i]) * norms[i] > bar;
       const chosen = scheme === 'oracle' ? wanted : scheme === 'predictor' ? score[i] > scoreBar : set[i] === 1;
@@ -193,6 +198,8 @@ async function measureCell(neurons, calibrated, predictors, scored, { scheme, po
     precision: agreed.chosen === 0 ? 1 : agreed.both / agreed.chosen,
   };
 }
+
+const rowOf = (values, row, width) => values.subarray(row * width, (row + 1) * width);
 
 const barAt = ({ scoreBar }, layer, share) => (share <= 0 ? Number.NEGATIVE_INFINITY : scoreBar(layer, share));
 
