@@ -24,7 +24,7 @@ interface Case {
 
 const read = (name: string): Case => JSON.parse(readFileSync(shared(`golden/methods/${name}/method.json`), 'utf8'));
 
-describeShared('calibration', 'golden/methods', () => {
+describeShared('calibration', 'golden/methods/units.json', () => {
   const run = async (name: string, options: CalibrationOptions, threads = 1): Promise<Calibration> => {
     const golden = await openTensors(shared(`golden/methods/${name}/golden.safetensors`));
     const ids = [...(golden.get('input_ids') as Int32Array)];
