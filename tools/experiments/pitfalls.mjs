@@ -7,7 +7,7 @@
 // share everywhere. A scheme says which: the smallest by what they add (`oracle`), those that a predictor scores lowest, those that
 // mattered least in the prompt, or random ones. Does not own training (run.mjs) nor predictors (@relufy/predictor).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lineChart } from '@relufy/charts';
 import { openModelFiles, readTokenizer } from '@relufy/models';
@@ -17,8 +17,9 @@ import { Random } from '@relufy/train';
 import { parse } from 'yaml';
 import { markdownTable, percent, writeResults } from '../measuring/pages.mjs';
 import { resultLines } from '../measuring/result-lines.mjs';
-import { placeOf, root, textOf, windowsOf } from '../measuring/texts.mjs';
+import { root, windowsOf } from '../measuring/texts.mjs';
 import { Neurons, quantile } from './neurons.mjs';
+import { namesWithin } from './runs-folder.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -36,12 +37,7 @@ const schemes = { oracle: 'oracle', predictor: 'predictor', prompt: 'fixed by th
 /** Positions after the prompt whose overlaps are averaged. */
 const bucket = 16;
 
-const sourceOf = ({ source }) => (source.startsWith('runs/') ? resolve(values.runs, source.slice(5)) : placeOf(source));
-
-function readText(text) {
-  if (!text.file.startsWith('runs/')) return textOf(text);
-  return readFileSync(resolve(values.runs, text.file.slice(5)), 'utf8').slice(0, text.characters);
-}
+const { sourceOf, readText } = namesWithin(values.runs);
 
 const partOf = (scheme, policy, sparsity) => `${scheme} ${policy} ${sparsity}`;
 const cells = Object.keys(policies).flatMap((policy) =>

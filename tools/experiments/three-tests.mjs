@@ -5,7 +5,7 @@
 //
 // Models are those that three-tests.yaml lists and that are there. Does not own training (run.mjs) nor predictors (@relufy/predictor).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lineChart } from '@relufy/charts';
 import { openModelFiles, readTokenizer } from '@relufy/models';
@@ -14,9 +14,10 @@ import { csv } from '@relufy/sparsity';
 import { parse } from 'yaml';
 import { markdownTable, percent, writeResults } from '../measuring/pages.mjs';
 import { resultLines } from '../measuring/result-lines.mjs';
-import { placeOf, root, textOf, windowsOf } from '../measuring/texts.mjs';
+import { root, windowsOf } from '../measuring/texts.mjs';
 import { CoActivation } from './co-activation.mjs';
 import { Neurons } from './neurons.mjs';
+import { namesWithin } from './runs-folder.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -32,16 +33,7 @@ const threads = Number(values.threads);
 /** What counts as active in the second and third test, for every activation alike. */
 const common = run.active;
 
-/** `runs/...` lies in the folder of runs. */
-const sourceOf = ({ source }) => (source.startsWith('runs/') ? resolve(values.runs, source.slice(5)) : placeOf(source));
-const textAt = (text) =>
-  text.file.startsWith('runs/') ? { ...text, file: resolve(values.runs, text.file.slice(5)) } : text;
-
-function readText(text) {
-  const { file, characters } = textAt(text);
-  if (text.file.startsWith('runs/')) return readFileSync(file, 'utf8').slice(0, characters);
-  return textOf(text);
-}
+const { sourceOf, readText } = namesWithin(values.runs);
 
 async function measureAll() {
   const only = values.models?.split(',');

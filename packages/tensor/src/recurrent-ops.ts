@@ -3,11 +3,15 @@
 import { f32, i32, type OpDefinition, read, update, write } from './op-rules.js';
 import type { Shapes } from './shapes.js';
 
-/** What tokens of a slot leave for the next: one row of `state` a slot. */
-function recurrence(s: Shapes, size: number): void {
-  const count = s.dim('out', 0);
+/** Where each row of a step belongs: its slot, and its position there. */
+export function places(s: Shapes, count: ReturnType<Shapes['dim']>): void {
   s.expect('positions', [count]);
   s.expect('slots', [count]);
+}
+
+/** What tokens of a slot leave for the next: one row of `state` a slot. */
+function recurrence(s: Shapes, size: number): void {
+  places(s, s.dim('out', 0));
   s.expect('state', [s.dim('state', 0), size]);
 }
 

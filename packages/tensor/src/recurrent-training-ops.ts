@@ -1,12 +1,7 @@
 // The ops that training adds for a recurrent mixer: the gradients of tokenShift, mix and wkv. As with attention, every position of
 // a slot must be a row of the step, so that nothing from before it has a gradient. Does not own the forward ops (recurrent-ops.ts).
 import { f32, i32, maybe, maybeUpdate, type OpDefinition, read, update, write } from './op-rules.js';
-import type { Shapes } from './shapes.js';
-
-function places(s: Shapes, count: Parameters<Shapes['count']>[0]): void {
-  s.expect('positions', [count]);
-  s.expect('slots', [count]);
-}
+import { places } from './recurrent-ops.js';
 
 export const recurrentTrainingOpTable = {
   tokenShiftBackward: {
