@@ -23,7 +23,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
   describe('models', () => {
     test('from the hub: hang-ups and a tab that was closed are resumed, in another tab; kept, listed, deleted', async () => {
       const first = await Person.visit(browser, site.url);
-      site.misbehaviour.bytesPerSecond = 8_000_000;
+      site.misbehaviour.paced = { bytesPerSecond: 8_000_000, upTo: 8_000_000 };
       await first.button('Choose a model').click();
       await first.page.getByText('Address of the hub').click();
       await first.page.getByLabel('Address of the hub').fill(site.hub);
@@ -33,7 +33,7 @@ describe.skipIf(!chromiumPath)(`models of the chat page in ${chromiumTitle}`, ()
       await first.page.getByText(/Downloading fox\/tales: [6-9]\.\d+ MB/).waitFor();
       await first.page.close();
 
-      delete site.misbehaviour.bytesPerSecond;
+      delete site.misbehaviour.paced;
       site.misbehaviour.hangUp = { after: 2_000_000, times: 1 };
       site.ranges.length = 0;
       const second = await Person.inTab(first.context, site.url);

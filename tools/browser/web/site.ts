@@ -19,8 +19,8 @@ type SiteFiles = (path: string, options: { models: readonly string[] }) => Promi
 export interface Misbehaviour {
   /** The hub's weights: the connection ends after so many bytes, this many times. */
   hangUp?: { readonly after: number; times: number };
-  /** The hub's weights arrive at this pace. */
-  bytesPerSecond?: number;
+  /** The hub's weights arrive at this pace, up to this byte; no further byte is sent until this is removed. */
+  paced?: { readonly bytesPerSecond: number; readonly upTo: number };
   /** The hub's weights have one wrong byte. */
   damaged?: boolean;
 }
@@ -127,14 +127,15 @@ async function hub(
     setTimeout(() => response.destroy(), 100);
     return;
   }
-  const pace = misbehaviour.bytesPerSecond ?? 0;
-  if (pace === 0) return void response.end(content.subarray(from));
-  for (let at = from; at < content.length && !response.destroyed; at += pace / 20) {
-    response.write(content.subarray(at, at + pace / 20));
+  let at = from;
+  while (misbehaviour.paced && !response.destroyed) {
+    const { bytesPerSecond, upTo } = misbehaviour.paced;
+    const next = Math.min(at + bytesPerSecond / 20, upTo);
+    if (next > at) response.write(content.subarray(at, next));
+    at = Math.max(at, next);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    if (misbehaviour.bytesPerSecond === undefined) return void response.end(content.subarray(at + pace / 20));
   }
-  response.end();
+  response.end(content.subarray(at));
 }
 
 /** Streams an answer in the shape of llama-server, word by word. */
