@@ -1,9 +1,7 @@
 // The other end of an engine's process: starts it, calls it, reads how much processor time it took, ends it.
 import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-
-const program = fileURLToPath(new URL('engine-process.mjs', import.meta.url));
+import { join } from 'node:path';
 
 export class EngineClient {
   #child;
@@ -19,6 +17,7 @@ export class EngineClient {
   }
 
   async #start(spec, firstPrompt) {
+    const program = join(spec.checkout ?? import.meta.dirname, 'engine-process.mjs');
     const child = fork(program, [JSON.stringify({ spec, firstPrompt })], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

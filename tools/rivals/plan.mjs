@@ -155,6 +155,29 @@ function relufy(name, files, kind, { dtype, ...rest }) {
   return { name, spec: { adapter: 'relufy', model, dtype, ...rest } };
 }
 
+/**
+ * A group of our own rows alone, each beside the same of another checkout, and the bars that nothing became slower.
+ * @param {Group} group @param {string} checkout its tools/rivals
+ * @returns {{ group: Group, bars: Bar[] }}
+ */
+export function besideBefore(group, checkout) {
+  const own = group.contenders.filter(({ spec }) => spec.adapter === 'relufy');
+  const twin = (name) => `${name}, before`;
+  const contenders = own.flatMap(({ name, spec }) => [
+    { name, spec },
+    { name: twin(name), spec: { ...spec, checkout } },
+  ]);
+  const bars = group.measures
+    .filter((metric) => metric !== 'first')
+    .flatMap((metric) =>
+      own.map(({ name }) => {
+        const what = `${group.id}: ${metric}, ${name} / before`;
+        return { group: group.id, what, ours: name, theirs: twin(name), metric, goal: 0.98 };
+      }),
+    );
+  return { group: { ...group, title: `${group.title}, before and after`, contenders }, bars };
+}
+
 /** One model whose gate lets everything through, and shifts of its ReLU that let through less. @returns {Group} */
 export function sweepGroup(files, machine, { vocab, shiftTo }) {
   const dtype = 'int8';

@@ -20,8 +20,8 @@ import { median, ratios, spread } from './statistics.mjs';
 const [disturbed, tooBusy] = [0.03, 0.15];
 
 /** @param {import('./turns.mjs').GroupResult[]} groups @returns {BarResult[]} */
-export function readBars(groups) {
-  return bars.map((bar) => {
+export function readBars(groups, asked = bars) {
+  return asked.map((bar) => {
     const outcome = groups.find(({ group }) => group.id === bar.group);
     if (!outcome) return { ...bar, reason: 'not run' };
     for (const name of [bar.ours, bar.theirs])

@@ -2,7 +2,7 @@
 // JSON and SVG under docs/benchmarks. Owns the options and the order; see README.md.
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compareGreedy } from './answers.mjs';
 import { describeMachine, fileNameOf } from './machine.mjs';
@@ -10,6 +10,7 @@ import { canConvert, convert, exportGguf, makeModel } from './make-model.mjs';
 import { makeInputPlan, makePredictorPlan } from './make-plan.mjs';
 import {
   afmGroup,
+  besideBefore,
   busyGroups,
   planGroups,
   predictorDensities,
@@ -34,6 +35,7 @@ const usage = `node run.mjs [options]
   --only a,b           of int8, int4, bf16, plans-int8, plans-int4, predictor-int8, predictor-int4, sweep, afm, smollm2, busy
   --backends a,b       of native, wasm (default: both)
   --smollm2 PATH       folder of SmolLM2-135M (default: ../shared/models/smollm2-135m-instruct, if there)
+  --before PATH        another checkout, built: only our own rows, each beside that checkout's
   --powerinfer PATH    PowerInfer's main; --powerinfer-model PATH its file (default: one is written)
   --models PATH        where models are kept (default: models); --out PATH for reports (default: docs/benchmarks)
   --quick              tiny models, few rounds: for debugging, its numbers mean nothing`;
@@ -55,6 +57,7 @@ const { values } = parseArgs({
     smollm2: { type: 'string' },
     powerinfer: { type: 'string' },
     'powerinfer-model': { type: 'string' },
+    before: { type: 'string' },
     models: { type: 'string', default: join(import.meta.dirname, 'models') },
     out: { type: 'string' },
     quick: { type: 'boolean', default: false },
@@ -88,8 +91,11 @@ async function main() {
   const { groups: planned, comparisons } = await prepare(wanted, engine, Number(values.density), models, quick);
   if (planned.length === 0) throw new Error('--only: nothing is left to run.');
 
+  const before = values.before && join(resolve(values.before), 'tools/rivals');
+  const pairs = before ? planned.map((group) => besideBefore(group, before)) : planned.map((group) => ({ group }));
+  const asked = before ? pairs.flatMap(({ bars }) => bars) : undefined;
   const answers = [];
-  for (const compare of comparisons) {
+  for (const compare of before ? [] : comparisons) {
     const answer = await compare();
     answers.push(answer);
     process.stderr.write(`${answer.what}: ${answer.same ? 'the same' : 'NOT THE SAME'}; ${answer.found}\n`);
@@ -98,10 +104,10 @@ async function main() {
   const groups = [];
   const out = values.out ?? (quick ? models : join(root, 'docs/benchmarks'));
   const report = { machine, quick, sizes: { ...sizes, ...engine }, answers, bars: [], groups };
-  for (const group of planned) {
+  for (const { group } of pairs) {
     const contenders = group.contenders.filter(({ spec }) => !spec.backend || chosen.includes(spec.backend));
     groups.push(await runGroup({ ...group, contenders }, sizes));
-    report.bars = readBars(groups);
+    report.bars = readBars(groups, asked);
     await write(out, report); // whatever happens to the groups that come
   }
   for (const bar of report.bars.filter(({ value }) => value !== undefined))

@@ -15,6 +15,7 @@ import { performance } from 'node:perf_hooks';
  * @property {string} [plan] Relufy: folder of a sparsity plan
  * @property {number} [memoryBudget] Relufy: bytes
  * @property {string} [binary] PowerInfer
+ * @property {string} [checkout] tools/rivals of another checkout, whose engine is run (and whose options may be fewer)
  *
  * @typedef {object} Measured
  * @property {number} ms
