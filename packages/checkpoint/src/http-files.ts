@@ -26,6 +26,7 @@ import {
   readTextThrough,
 } from './byte-source.js';
 import { withGguf } from './gguf/folder.js';
+import { pause } from './pause.js';
 
 export interface HttpFilesInit {
   readonly headers?: Readonly<Record<string, string>>;
@@ -285,18 +286,4 @@ async function attempt<T>(
 function reason(error: unknown): string {
   const cause = (error as { cause?: { code?: string; message?: string } }).cause;
   return cause?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error));
-}
-
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener('abort', abort, { once: true });
-  });
 }

@@ -7,10 +7,11 @@ import { constants, type FileHandle, lstat, open, rename, rm } from 'node:fs/pro
 import { dirname } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { watched } from '../../bounded.js';
+import { pause } from '../../pause.js';
 import { whileLocked } from '../file-lock.js';
 import { type HubCache, sizeOf } from './cache.js';
 import type { RepositoryKind } from './id.js';
-import { longestPauseMs, pause, reasonOf } from './request.js';
+import { longestPauseMs, reasonOf } from './request.js';
 import type { RepositoryFile } from './select.js';
 
 /** The body of a file from `offset` on, and where it really begins (0 where the server ignores ranges). */

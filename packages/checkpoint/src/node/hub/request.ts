@@ -4,6 +4,7 @@
 // download.ts), who sees the token (token.ts), proxies (proxy.ts).
 import { RelufyError, show } from '@relufy/tensor';
 import { readBounded, Stalled } from '../../bounded.js';
+import { pause } from '../../pause.js';
 import { type RepositoryKind, repositoryPath } from './id.js';
 import { proxyFetch } from './proxy.js';
 import { headersFor, isPrivate, type Secret } from './token.js';
@@ -205,20 +206,4 @@ function retryAfterMs(response: Response): number | undefined {
   const seconds = Number(header);
   const wait = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - Date.now();
   return wait >= 0 ? wait : undefined;
-}
-
-/** Waits; an abort ends it with the signal's reason. */
-export function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener('abort', abort, { once: true });
-  });
 }
