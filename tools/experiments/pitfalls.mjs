@@ -6,38 +6,22 @@
 // A policy gives the share that each layer leaves out, from calibration text: one threshold for all, the same error (CETT) or the same
 // share everywhere. A scheme says which: the smallest by what they add (`oracle`), those that a predictor scores lowest, those that
 // mattered least in the prompt, or random ones. Does not own training (run.mjs) nor predictors (@relufy/predictor).
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { lineChart } from '@relufy/charts';
-import { openModelFiles, readTokenizer } from '@relufy/models';
 import { fitPredictors } from '@relufy/predictor';
 import { csv } from '@relufy/sparsity';
 import { Random } from '@relufy/train';
-import { parse } from 'yaml';
 import { markdownTable, percent, writeResults } from '../measuring/pages.mjs';
-import { resultLines } from '../measuring/result-lines.mjs';
-import { root, windowsOf } from '../measuring/texts.mjs';
+import { root } from '../measuring/texts.mjs';
 import { Neurons, quantile } from './neurons.mjs';
-import { namesWithin } from './runs-folder.mjs';
+import { openExperiment } from './runs-folder.mjs';
 
-const { values } = parseArgs({
-  options: {
-    runs: { type: 'string', default: join(root, 'build/experiments') },
-    models: { type: 'string' },
-    threads: { type: 'string', default: '1' },
-    report: { type: 'boolean' },
-  },
-});
-const run = parse(readFileSync(new URL('pitfalls.yaml', import.meta.url), 'utf8'));
-const lines = resultLines(join(values.runs, 'pitfalls.jsonl'), ({ model, part }) => `${model} ${part}`);
-const threads = Number(values.threads);
+const { run, lines, threads, reportOnly, modelsLeft } = openExperiment('pitfalls');
 const policies = { threshold: 'one threshold for all', cett: 'equal error (CETT)', share: 'equal share' };
 const schemes = { oracle: 'oracle', predictor: 'predictor', prompt: 'fixed by the prompt', random: 'random' };
 /** Positions after the prompt whose overlaps are averaged. */
 const bucket = 16;
-
-const { sourceOf, readText } = namesWithin(values.runs);
 
 const partOf = (scheme, policy, sparsity) => `${scheme} ${policy} ${sparsity}`;
 const cells = Object.keys(policies).flatMap((policy) =>
@@ -45,29 +29,22 @@ const cells = Object.keys(policies).flatMap((policy) =>
 );
 
 async function measureAll() {
-  const only = values.models?.split(',');
-  for (const [name, model] of Object.entries(run.models)) {
-    const source = sourceOf(model);
-    if ((only && !only.includes(name)) || !existsSync(source)) continue;
-    const isDone = (part) => lines.known.has(`${name} ${part}`);
-    const left = cells.filter(({ scheme, policy, sparsity }) => !isDone(partOf(scheme, policy, sparsity)));
-    if (left.length === 0 && isDone('history')) continue;
-    const { heldOut, training } = run.texts[model.text];
-    const tokenizer = await readTokenizer(await openModelFiles(source));
-    const encoded = (text) => tokenizer.encode(readText(text), { addSpecialTokens: false });
-    const { window, calibrationWindows, scoredWindows } = run.measure;
-    const all = windowsOf(encoded(heldOut), calibrationWindows + scoredWindows, window);
-    const predictors = await predictorsOf(source, model, encoded(training));
-    const neurons = await Neurons.open(source, { threads, dtype: model.dtype });
+  const isDone = (name, part) => lines.known.has(`${name} ${part}`);
+  const cellsLeft = (name) => cells.filter((cell) => !isDone(name, partOf(cell.scheme, cell.policy, cell.sparsity)));
+  for await (const { name, model, calibration, scored, training } of modelsLeft(
+    (name) => cellsLeft(name).length === 0 && isDone(name, 'history'),
+  )) {
+    const predictors = await predictorsOf(model, training);
+    const neurons = await Neurons.open(model.source, { threads, dtype: model.dtype });
     try {
-      const calibrated = await calibrate(neurons, predictors, all.slice(0, calibrationWindows));
-      const scored = all.slice(calibrationWindows);
+      const calibrated = await calibrate(neurons, predictors, calibration);
       const dense = await neurons.perplexity(scored, { prompt: run.prompt });
-      for (const cell of left) {
+      for (const cell of cellsLeft(name)) {
         const found = await measureCell(neurons, calibrated, predictors, scored, cell);
         keep({ model: name, part: partOf(cell.scheme, cell.policy, cell.sparsity), ...cell, ...found, dense });
       }
-      if (!isDone('history')) keep({ model: name, part: 'history', ...(await history(neurons, calibrated, scored)) });
+      if (!isDone(name, 'history'))
+        keep({ model: name, part: 'history', ...(await history(neurons, calibrated, scored)) });
     } finally {
       await neurons.close();
     }
@@ -75,7 +52,7 @@ async function measureAll() {
 }
 
 /** One low-rank predictor a layer: a token's scores, over what each neuron's has to be above. */
-async function predictorsOf(source, { dtype = 'f32' }, ids) {
+async function predictorsOf({ source, dtype = 'f32' }, ids) {
   const { tensors } = await fitPredictors(source, [ids], { ...run.predictor, keepAll: true, load: { dtype, threads } });
   return (layer, x, scores) => {
     const [a, b, threshold] = ['a', 'b', 'threshold'].map(
@@ -376,5 +353,5 @@ function report() {
   ]);
 }
 
-if (!values.report) await measureAll();
+if (!reportOnly) await measureAll();
 report();

@@ -4,51 +4,28 @@
 //   node tools/experiments/three-tests.mjs [--runs FOLDER] [--models NAME,...] [--threads N] [--report]
 //
 // Models are those that three-tests.yaml lists and that are there. Does not own training (run.mjs) nor predictors (@relufy/predictor).
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { lineChart } from '@relufy/charts';
-import { openModelFiles, readTokenizer } from '@relufy/models';
 import { fitPredictors, predictorTotals } from '@relufy/predictor';
 import { csv } from '@relufy/sparsity';
-import { parse } from 'yaml';
 import { markdownTable, percent, writeResults } from '../measuring/pages.mjs';
-import { resultLines } from '../measuring/result-lines.mjs';
-import { root, windowsOf } from '../measuring/texts.mjs';
+import { root } from '../measuring/texts.mjs';
 import { CoActivation } from './co-activation.mjs';
 import { Neurons } from './neurons.mjs';
-import { namesWithin } from './runs-folder.mjs';
+import { openExperiment } from './runs-folder.mjs';
 
-const { values } = parseArgs({
-  options: {
-    runs: { type: 'string', default: join(root, 'build/experiments') },
-    models: { type: 'string' },
-    threads: { type: 'string', default: '1' },
-    report: { type: 'boolean' },
-  },
-});
-const run = parse(readFileSync(new URL('three-tests.yaml', import.meta.url), 'utf8'));
-const lines = resultLines(join(values.runs, 'three-tests.jsonl'), ({ model, part }) => `${model} ${part}`);
-const threads = Number(values.threads);
+const { run, lines, threads, reportOnly, modelsLeft } = openExperiment('three-tests');
 /** What counts as active in the second and third test, for every activation alike. */
 const common = run.active;
 
-const { sourceOf, readText } = namesWithin(values.runs);
-
 async function measureAll() {
-  const only = values.models?.split(',');
-  for (const [name, model] of Object.entries(run.models)) {
-    const source = sourceOf(model);
-    if ((only && !only.includes(name)) || !existsSync(source)) continue;
-    const parts = [...run.targets.map((target) => `cett ${target}`), 'together', 'predictor'];
-    if (parts.every((part) => lines.known.has(`${name} ${part}`))) continue;
-    const { heldOut, training } = run.texts[model.text];
-    const tokenizer = await readTokenizer(await openModelFiles(source));
-    const encoded = (text) => tokenizer.encode(readText(text), { addSpecialTokens: false });
-    const { window, calibrationWindows, scoredWindows } = run.measure;
-    const all = windowsOf(encoded(heldOut), calibrationWindows + scoredWindows, window);
-    await measureNeurons(name, { ...model, source }, all.slice(0, calibrationWindows), all.slice(calibrationWindows));
-    if (!lines.known.has(`${name} predictor`)) await measurePredictor(name, { ...model, source }, encoded(training));
+  const parts = [...run.targets.map((target) => `cett ${target}`), 'together', 'predictor'];
+  for await (const { name, model, calibration, scored, training } of modelsLeft((name) =>
+    parts.every((part) => lines.known.has(`${name} ${part}`)),
+  )) {
+    await measureNeurons(name, model, calibration, scored);
+    if (!lines.known.has(`${name} predictor`)) await measurePredictor(name, model, training);
   }
 }
 
@@ -268,5 +245,5 @@ function report() {
   ]);
 }
 
-if (!values.report) await measureAll();
+if (!reportOnly) await measureAll();
 report();
