@@ -23,11 +23,12 @@ export function lossCurve(points: readonly CurvePoint[]): string {
   const heldOut = points.flatMap(({ step, validationLoss }) =>
     validationLoss === undefined ? [] : [[step, validationLoss] as const],
   );
-  const losses = [...training, ...heldOut].map(([, loss]) => loss);
   const lines = [
     { name: 'training, smoothed', points: training },
     { name: 'held-out', points: heldOut, dots: true },
   ];
-  const yDomain = [Math.min(...losses), Math.max(...losses)] as const;
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const [, loss] of [...training, ...heldOut]) [low, high] = [Math.min(low, loss), Math.max(high, loss)];
+  const yDomain = [low, high] as const;
   return `${lineChart({ title: 'Loss of a token', x: 'steps', y: 'loss', lines: lines.filter(({ points: some }) => some.length > 0), yDomain })}\n`;
 }

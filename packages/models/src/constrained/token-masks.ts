@@ -48,7 +48,8 @@ export function sortedVocabulary(
     vocabSize,
     ids: Int32Array.from(tokens, ({ id }) => id),
     ...{ bytes, starts, shared },
-    longest: Math.max(0, ...tokens.map((token) => token.bytes.length)),
+    // not Math.max of them all: arguments lie on the stack, and vocabularies have 100,000 tokens and more
+    longest: tokens.reduce((most, token) => Math.max(most, token.bytes.length), 0),
   };
   ofTokenizer.set(key, made);
   return made;

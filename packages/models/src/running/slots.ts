@@ -63,7 +63,8 @@ export class SlotCache {
 
   /** A step has computed these ids, right behind what was there. */
   append(slot: number, ids: Iterable<number>): void {
-    this.#slot(slot).push(...ids);
+    const cached = this.#slot(slot);
+    for (const id of ids) cached.push(id);
   }
 
   /**
@@ -78,7 +79,10 @@ export class SlotCache {
       .runs(from, length)
       .map((run, i) => session.copy(run, targets[i] as (typeof targets)[number]));
     const ids = this.#slot(from).slice(0, length);
-    this.#slot(to).splice(0, Number.POSITIVE_INFINITY, ...ids);
+    const target = this.#slot(to);
+    target.length = 0;
+    // one by one: arguments lie on the stack, which a context of 100,000 ids overflows
+    for (const id of ids) target.push(id);
     return pendingOf(copies);
   }
 

@@ -196,7 +196,7 @@ function span(values: readonly number[]): string {
 }
 
 function describeTensors(tensors: readonly TensorListing[]): string {
-  const width = Math.max(...tensors.map(({ name }) => name.length));
+  const width = tensors.reduce((most, { name }) => Math.max(most, name.length), 0);
   const lines = tensors.map(
     ({ name, dtype, shape, file }) => `  ${name.padEnd(width)}  ${dtype.padEnd(4)}  [${shape.join(', ')}]  ${file}`,
   );

@@ -200,7 +200,7 @@ function listMethod(list: Value[], name: string): Value | undefined {
     case 'sort':
       return method(name, ['reverse?'], ([reverse]) => {
         const sorted = pythonSort(list, (item) => item, reverse !== undefined && truth(reverse));
-        list.splice(0, list.length, ...sorted);
+        for (const [i, item] of sorted.entries()) list[i] = item;
         return NONE;
       });
     default:
