@@ -98,6 +98,7 @@ export function multiplesOf(place: TablePlace, units: number, places: number): T
             });
         return ways;
       },
+      key: (read) => read.join(' '),
     }),
   );
 }

@@ -19,7 +19,7 @@ import {
 import { distinctItems, entriesInOrder } from './json-entries.js';
 import { anyNumber } from './json-numbers.js';
 import { anyString, literal, stringMatching, stringOnce } from './json-strings.js';
-import { accepts, both, except, isEmpty, tableOf } from './regular.js';
+import { accepts, both, except, isEmpty, tableOf, Work } from './regular.js';
 import {
   areApart,
   finiteValues,
@@ -51,10 +51,11 @@ const unwritable = /[\u0000-\u0007\u000b\u000e-\u001f\u007f]|\p{Surrogate}/u;
 const longestPath = 4000;
 
 /**
+ * `work`: what this schema may cost, together with others of the same form.
  * @throws RelufyError `option` that names the keyword and its place, for a schema to which an answer could not be held.
  */
-export function compileJsonSchema(where: string, schema: JsonSchema): Grammar {
-  return new SchemaCompiler(where, schema).compile();
+export function compileJsonSchema(where: string, schema: JsonSchema, work = new Work()): Grammar {
+  return new SchemaCompiler(where, schema, work).compile();
 }
 
 class SchemaCompiler {
@@ -66,8 +67,8 @@ class SchemaCompiler {
   /** What `sameText` says of a schema, which many names may ask for. */
   readonly #texts = new Map<unknown, string>();
 
-  constructor(where: string, schema: JsonSchema) {
-    this.#read = new SchemaKeywords(where);
+  constructor(where: string, schema: JsonSchema, work: Work) {
+    this.#read = new SchemaKeywords(where, work);
     this.#whole = schema;
   }
 

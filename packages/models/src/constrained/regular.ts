@@ -12,11 +12,22 @@ const mostWays = 200_000;
 /** Places of a grammar in all states of a table: what making it costs. */
 const mostPlaces = 60_000;
 /** Ways, places and rules of all tables of a form: many small ones take as long as a few large ones. */
-const mostWork = 400_000;
+const mostWork = 250_000;
 
 /** What all of a form may still cost; a schema of a few kilobytes could ask for minutes otherwise. */
 export class Work {
   #left = mostWork;
+  readonly #made = new Map<string, Expression>();
+
+  /** What `make` gives, made once for all places of the form that ask for the same; those after the first pay nothing. */
+  once(what: string, make: () => Expression): Expression {
+    let made = this.#made.get(what);
+    if (made === undefined) {
+      made = make();
+      this.#made.set(what, made);
+    }
+    return made;
+  }
 
   /** @throws RelufyError `option` where the form costs too much. */
   spend(where: string, by: number): void {
@@ -52,25 +63,29 @@ export function tableOf(place: TablePlace, expression: Expression): Table {
       places += state.places.length;
       work.spend(where, state.places.length);
       if (places > mostPlaces) throw tooLarge(where);
-      const firsts = new Set<number>();
+      const firsts: number[] = [];
       for (const { items, at } of state.places) {
         const { first, last } = items[at] as { readonly first: number; readonly last: number };
-        firsts.add(first).add(last + 1);
+        firsts.push(first, last + 1);
       }
-      const sorted = [...firsts].sort((a, b) => a - b);
-      return sorted.slice(0, -1).flatMap((first, i) => {
-        const to = automaton.step(state, first);
-        return to === null ? [] : [{ first, last: (sorted[i + 1] as number) - 1, to }];
-      });
+      firsts.sort((a, b) => a - b);
+      const ways: Way<State>[] = [];
+      for (let i = 0; i + 1 < firsts.length; i++) {
+        const [first, next] = [firsts[i] as number, firsts[i + 1] as number];
+        const to = first === next ? null : automaton.after(state, first);
+        if (to !== null) ways.push({ first, last: next - 1, to });
+      }
+      return ways;
     },
   });
 }
 
 /** Texts of both. */
 export function both(place: TablePlace, a: Table, b: Table): Table {
-  return explore<Pair>(place, pair(0, 0), {
+  return explore<Pair>(place, [0, 0], {
     isComplete: ([left, right]) => isComplete(a, left) && isComplete(b, right),
-    ways: ([left, right]) => waysOf(a, left).flatMap((way) => overlaps(way, waysOf(b, right), pair)),
+    ways: ([left, right]) => overlaps(waysOf(a, left), waysOf(b, right)),
+    key: numberOfPair(b),
   });
 }
 
@@ -78,20 +93,27 @@ export function both(place: TablePlace, a: Table, b: Table): Table {
 export function except(place: TablePlace, a: Table, b: Table): Table {
   /** No state of b: whatever comes now is none of its texts. */
   const outside = -1;
-  return explore<Pair>(place, pair(0, 0), {
+  return explore<Pair>(place, [0, 0], {
     isComplete: ([left, right]) => isComplete(a, left) && !isComplete(b, right),
-    ways: ([left, right]) =>
-      waysOf(a, left).flatMap((way) => {
-        const inside = overlaps(way, waysOf(b, right), pair);
-        const out: Way<Pair>[] = [...inside];
+    ways: ([left, right]) => {
+      const others = waysOf(b, right);
+      if (others.length === 0)
+        return waysOf(a, left).map(({ first, last, to }) => ({ first, last, to: [to, outside] }));
+      const inside = overlaps(waysOf(a, left), others);
+      const out: Way<Pair>[] = [];
+      let at = 0;
+      for (const way of waysOf(a, left)) {
         let from = way.first;
-        for (const { first, last } of inside) {
-          if (first > from) out.push({ first: from, last: first - 1, to: pair(way.to, outside) });
-          from = last + 1;
+        for (let of = inside[at]; of !== undefined && of.first <= way.last; of = inside[++at]) {
+          if (of.first > from) out.push({ first: from, last: of.first - 1, to: [way.to, outside] });
+          out.push(of);
+          from = of.last + 1;
         }
-        if (from <= way.last) out.push({ first: from, last: way.last, to: pair(way.to, outside) });
-        return out;
-      }),
+        if (from <= way.last) out.push({ first: from, last: way.last, to: [way.to, outside] });
+      }
+      return out;
+    },
+    key: numberOfPair(b),
   });
 }
 
@@ -139,7 +161,11 @@ export function merged({ where, work }: TablePlace, table: Table): Table {
 }
 
 type Pair = readonly [left: number, right: number];
-const pair = (left: number, right: number): Pair => [left, right];
+/** One number for a state of each; that of `b` may be -1. */
+const numberOfPair =
+  (b: Table) =>
+  ([left, right]: Pair): number =>
+    left * (b.length + 1) + right + 1;
 
 interface Way<S> {
   readonly first: number;
@@ -150,24 +176,34 @@ interface Way<S> {
 const isComplete = (table: Table, state: number): boolean => table[state]?.isComplete === true;
 const waysOf = (table: Table, state: number): TableState['ways'] => table[state]?.ways ?? [];
 
-function overlaps<S>(way: Way<number>, others: TableState['ways'], to: (left: number, right: number) => S): Way<S>[] {
-  return others.flatMap((other) => {
+/** Where ways of both lead; both are in the order of their bytes, and so is what comes out. */
+function overlaps(ways: TableState['ways'], others: TableState['ways']): Way<Pair>[] {
+  const out: Way<Pair>[] = [];
+  for (let i = 0, j = 0; i < ways.length && j < others.length; ) {
+    const [way, other] = [ways[i] as Way<number>, others[j] as Way<number>];
     const [first, last] = [Math.max(way.first, other.first), Math.min(way.last, other.last)];
-    return first <= last ? [{ first, last, to: to(way.to, other.to) }] : [];
-  });
+    if (first <= last) out.push({ first, last, to: [way.to, other.to] });
+    if (way.last < other.last) i++;
+    else j++;
+  }
+  return out;
 }
 
 /** From the start on, every state that is reached, without those that lead to no end. Ways are in the order of their bytes. */
 export function explore<S>(
   { where, work }: TablePlace,
   start: S,
-  of: { readonly isComplete: (state: S) => boolean; readonly ways: (state: S) => readonly Way<S>[] },
+  of: {
+    readonly isComplete: (state: S) => boolean;
+    readonly ways: (state: S) => readonly Way<S>[];
+    /** What equal states have in common; without it they are compared by identity. */
+    readonly key?: (state: S) => unknown;
+  },
 ): Table {
-  // automaton states are compared by identity, pairs by their numbers
   const numbers = new Map<unknown, number>();
   const reached: S[] = [];
   const numberOf = (state: S) => {
-    const key = Array.isArray(state) ? state.join(' ') : state;
+    const key = of.key === undefined ? state : of.key(state);
     let number = numbers.get(key);
     if (number === undefined) {
       number = reached.push(state) - 1;
@@ -198,23 +234,25 @@ export function explore<S>(
 function withoutDeadEnds(table: Table): Table {
   const before: number[][] = table.map(() => []);
   for (const [i, { ways }] of table.entries()) for (const { to } of ways) before[to]?.push(i);
-  const alive = new Set([...table.keys()].filter((i) => isComplete(table, i)));
-  const open = [...alive];
+  const alive = new Uint8Array(table.length);
+  const open = [...table.keys()].filter((i) => isComplete(table, i));
+  for (const i of open) alive[i] = 1;
   for (let at = open.pop(); at !== undefined; at = open.pop())
     for (const i of before[at] as number[])
-      if (!alive.has(i)) {
-        alive.add(i);
+      if (alive[i] === 0) {
+        alive[i] = 1;
         open.push(i);
       }
-  alive.add(0); // the start stays, with no way out where there is no text
-  const numbers = new Map([...alive].sort((a, b) => a - b).map((i, number) => [i, number]));
-  return [...numbers.keys()].map((i) => ({
-    isComplete: isComplete(table, i),
-    ways: waysOf(table, i).flatMap((way) => {
-      const to = numbers.get(way.to);
-      return to === undefined ? [] : [{ ...way, to }];
-    }),
-  }));
+  alive[0] = 1; // the start stays, with no way out where there is no text
+  if (!alive.includes(0)) return table;
+  let count = 0;
+  const numbers = Int32Array.from(alive, (is) => (is ? count++ : -1));
+  return table.flatMap(({ isComplete, ways }, i) => {
+    if (alive[i] === 0) return [];
+    const left: Way<number>[] = [];
+    for (const { first, last, to } of ways) if (alive[to] === 1) left.push({ first, last, to: numbers[to] as number });
+    return [{ isComplete, ways: left }];
+  });
 }
 
 function tooLarge(where: string): RelufyError {

@@ -1,7 +1,7 @@
 // Keywords of a JSON Schema, read one by one: their values, and the errors that name them and their place.
 // Does not own what a keyword means for an answer (json-schema.ts, schema-scalars.ts).
 import { RelufyError, show } from '@relufy/tensor';
-import { type TablePlace, Work } from './regular.js';
+import type { TablePlace, Work } from './regular.js';
 import { annotations, type SchemaObject, type Type } from './schema-facts.js';
 
 const ofNumbers = ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'];
@@ -26,10 +26,11 @@ export class SchemaKeywords {
   readonly where: string;
 
   /** What all of its tables and comparisons may cost. */
-  readonly work = new Work();
+  readonly work: Work;
 
-  constructor(where: string) {
+  constructor(where: string, work: Work) {
     this.where = where;
+    this.work = work;
   }
 
   /** For tables, and comparisons, that a place of the schema asks for. */

@@ -90,9 +90,11 @@ function stringOnceWith(read: SchemaKeywords, schema: SchemaObject, path: string
   if (parts.length === 0 || min > 0 || max < Number.POSITIVE_INFINITY) parts.push(stringOnce(min, max));
   const [first, ...others] = parts as [Expression, ...Expression[]];
   if (others.length === 0) return first;
-  const left = others.reduce((table, part) => both(place, table, tableOf(place, part)), tableOf(place, first));
-  if (isEmpty(left)) throw read.refused(path, 'keywords that some text fits', 'none');
-  return fromTable(left);
+  return place.work.once(JSON.stringify(['string', pattern, format, min, max]), () => {
+    const left = others.reduce((table, part) => both(place, table, tableOf(place, part)), tableOf(place, first));
+    if (isEmpty(left)) throw read.refused(path, 'keywords that some text fits', 'none');
+    return fromTable(left);
+  });
 }
 
 /** Values of a type, without its `not`; each text is written in one way. */

@@ -16,6 +16,7 @@ import {
   text,
 } from './grammar.js';
 import { compileJsonSchema, type JsonSchema } from './json-schema.js';
+import { Work } from './regular.js';
 
 /** A tool as OpenAI's API has it; without `parameters` it takes an empty object. */
 export interface Tool {
@@ -84,8 +85,9 @@ export function compileToolCalls(where: string, options: ToolCallOptions): Gramm
       `${where}: expected ${named === undefined ? 'a tool' : `a tool ${show(named)}`}, got ${tools.length === 0 ? 'none' : show(tools.map((tool) => tool.function.name))}. Add it, or leave the choice to the model.`,
     );
   const rules = new Map<string, Expression>();
+  const work = new Work();
   const calls = chosen.map(({ function: { name, parameters = { type: 'object', additionalProperties: false } } }) => {
-    const own = compileJsonSchema(`${where}: tool ${show(name)}`, parameters);
+    const own = compileJsonSchema(`${where}: tool ${show(name)}`, parameters, work);
     for (const [key, value] of own.rules) rules.set(`${name} ${key}`, renamed(value, `${name} `));
     return sequence(
       text(`{"name": ${JSON.stringify(name)}, "${argumentsKey}": `),
