@@ -10,9 +10,19 @@ export interface Call {
   readonly options?: Readonly<Record<number, readonly string[]>>;
 }
 
+/** What a caller's own getter throws goes back to that caller. */
+class OwnError extends Error {}
+const own = (): never => {
+  throw new OwnError('of the caller');
+};
+
 export const strangeValues: readonly unknown[] = [
   ...[null, 5, -1, Number.NaN, 3n, true, 'x', '', Symbol('s'), /x/, () => {}, new Date(0), Promise.resolve(1)],
   ...[[], [null], {}, Object.create(null), new Map([[1, 2]]), new Uint8Array(2), new URL('x:y')],
+  ...[-0, Number.POSITIVE_INFINITY, 2 ** 53, 1e308, 0.5, '\ud800\u0000\u001b[2J', Object('x'), Object(3)],
+  ...[new Array(1e6), { length: 1e9 }, [[[[]]]], [Number.NaN], Float64Array.of(Number.NaN)],
+  ...[{ toString: own, valueOf: own, toJSON: own }, new Proxy({}, { get: own, has: own, ownKeys: own })],
+  ...[Object.defineProperty([5], 0, { get: own, enumerable: true })],
 ];
 
 /** Those that ended in anything but an answer or a RelufyError, as `argument 1.stop = /x/: TypeError: ...`. */
@@ -23,7 +33,7 @@ export async function wrongEnds({ args, run, options = {} }: Call): Promise<stri
     try {
       await drained(await run(...(changed as never[])));
     } catch (error) {
-      if ((error as Partial<Error> | null)?.name !== 'RelufyError')
+      if (!(error instanceof OwnError) && (error as Partial<Error> | null)?.name !== 'RelufyError')
         wrong.push(`argument ${at}${what}: ${String(error)}`);
     }
   };
@@ -42,7 +52,10 @@ async function drained(answer: unknown): Promise<void> {
 }
 
 function nameOf(value: unknown): string {
-  return typeof value === 'object' && value !== null
-    ? Object.prototype.toString.call(value)
-    : `${typeof value} ${String(value)}`;
+  if (typeof value !== 'object' || value === null) return `${typeof value} ${String(value)}`;
+  try {
+    return Object.prototype.toString.call(value);
+  } catch {
+    return 'an object whose getters throw';
+  }
 }

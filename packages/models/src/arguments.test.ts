@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { RelufyError } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Call, wrongEnds } from '../../../tools/testing/arguments.js';
 import { convertModel, loadModel, type Model, openModelFiles, parseConfig, planModel, relufy } from './node.js';
 
 const bundled = fileURLToPath(new URL('../../llama-tales/model/', import.meta.url));
@@ -187,3 +188,97 @@ describe('loading, planning, converting', () => {
     expect((await failure(() => parseConfig(loose(null)))).code).toBe('config');
   });
 });
+
+describe('no call ends in a TypeError, or never', () => {
+  const calls: Readonly<Record<string, Call>> = {
+    generate: {
+      args: ['x', { maxNewTokens: 1 }],
+      run: (prompt, options) => model.generate(prompt, options).result,
+      options: {
+        1: [
+          ...[
+            'maxNewTokens',
+            'stop',
+            'stopTokenIds',
+            'signal',
+            'onAbort',
+            'logprobs',
+            'addSpecialTokens',
+            'temperature',
+          ],
+          ...['topK', 'topP', 'minP', 'seed', 'repetitionPenalty', 'logitBias', 'jsonSchema', 'grammar', 'tools'],
+          ...['toolChoice', 'toolCallFormat', 'speculate', 'reuse'],
+        ],
+      },
+    },
+    'generate, streamed': {
+      args: ['x', { maxNewTokens: 1 }],
+      run: (prompt, options) => model.generate(prompt, options),
+    },
+    'generate, messages': {
+      args: [[{ role: 'user', content: 'x' }], { maxNewTokens: 1 }],
+      run: (prompt, options) => model.generate(prompt, options).result,
+    },
+    'a message': {
+      args: [{ role: 'user', content: 'x' }],
+      run: (message) => model.generate([message], { maxNewTokens: 1 }).result,
+      options: { 0: ['role', 'content', 'tool_calls'] },
+    },
+    forward: {
+      args: [[1, 2], {}],
+      run: (ids, options) => model.forward(ids, options),
+      options: { 1: ['logits', 'capture', 'reuse'] },
+    },
+    score: {
+      args: [[1, 2], {}],
+      run: (ids, options) => model.score(ids, options),
+      options: { 1: ['capture', 'topLogprobs', 'reuse'] },
+    },
+    scoreBatch: { args: [[{ context: [1], continuations: [[2]] }]], run: (requests) => model.scoreBatch(requests) },
+    'a request': {
+      args: [{ context: [1], continuations: [[2]] }],
+      run: (request) => model.scoreBatch([request]),
+      options: { 0: ['context', 'continuations'] },
+    },
+    scoreContinuations: {
+      args: [[1, 2], [[3]]],
+      run: (context, continuations) => model.scoreContinuations(context, continuations),
+    },
+    writePlan: {
+      args: [{}, {}],
+      run: (numbers, options) => model.writePlan(numbers, options),
+      options: { 1: ['keepCache'] },
+    },
+    encode: { args: ['x', {}], run: (text, options) => model.encode(text, options) },
+    decode: { args: [[5], {}], run: (ids, options) => model.decode(ids, options) },
+    loadModel: {
+      args: ['/nowhere', { localFilesOnly: true }],
+      run: (source, options) => loadModel(isRemote(source) ? '/nowhere' : source, options),
+      options: {
+        1: [
+          ...['backend', 'threads', 'contextLength', 'slots', 'dtype', 'signal', 'onProgress', 'relufy'],
+          ...[
+            'sparsity',
+            'memoryBudget',
+            'parkedBytes',
+            'waitingBytes',
+            'token',
+            'revision',
+            'cacheDir',
+            'localFilesOnly',
+          ],
+        ],
+      },
+    },
+    parseConfig: { args: [{ model_type: 'llama' }], run: parseConfig },
+  };
+
+  it.each(Object.entries(calls))('%s', async (_, call) => {
+    expect(await wrongEnds(call)).toEqual([]);
+    // nothing of it is left behind: no slot is taken, no lock is held
+    expect((await model.generate('Once', { maxNewTokens: 2, temperature: 0 }).result).tokenIds).toHaveLength(2);
+  });
+});
+
+/** A name or an address that a server would be asked for. */
+const isRemote = (source: unknown): boolean => source instanceof URL || source === 'x' || Object(source) === 'x';

@@ -4,6 +4,7 @@
 // generate.ts.
 import {
   aBoolean,
+  anObject,
   anything,
   aText,
   aWhole,
@@ -199,6 +200,7 @@ export class Model implements AsyncDisposable {
     options: { readonly keepCache?: boolean } = {},
   ): Promise<void> {
     checkOptions('writePlan', options, { keepCache: aBoolean });
+    checkValue('writePlan: numbers', numbers, anObject);
     const thresholds = signBuffers(this.spec).filter(({ dtype }) => dtype === 'f32');
     const buffers = new Map([...planBuffers(this.spec), ...thresholds].map((buffer) => [buffer.name, buffer]));
     for (const [name, values] of Object.entries(numbers)) {
