@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RelufyError } from '@relufy/models';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readChat } from './saved-chat.js';
 import { type FakeModel, fakeModel, startChat } from './testing/fake-chat.js';
 
@@ -133,15 +133,15 @@ describe('keys of a terminal', () => {
     await chat.sees('. ');
     chat.type('\u0003');
     chat.type('single\r');
-    await vi.waitFor(() => expect(lastOf(model)).toEqual(['whole', 'single']));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await expect.poll(() => lastOf(model)).toEqual(['whole', 'single']);
+    await chat.asks();
     chat.type('\u0003');
     await chat.sees('Ctrl-C again leaves');
     chat.type('still here\r');
-    await vi.waitFor(() => expect(model.calls).toHaveLength(3));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await expect.poll(() => model.calls).toHaveLength(3);
+    await chat.asks();
     chat.type('\u0003');
-    await vi.waitFor(() => expect(chat.output().match(/Ctrl-C again leaves/g)).toHaveLength(2));
+    await expect.poll(() => chat.output().match(/Ctrl-C again leaves/g)).toHaveLength(2);
     chat.type('\u0003');
     expect(await chat.ended).toBe('interrupted');
   });
@@ -154,7 +154,7 @@ describe('keys of a terminal', () => {
       for (const line of lines) {
         chat.type(`${line}\r`);
         await chat.sees(line.startsWith('/save') ? 'Saved to' : '1 token');
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await chat.asks();
       }
       chat.type('\u0003');
       await chat.sees('Ctrl-C again leaves');

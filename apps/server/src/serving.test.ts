@@ -26,7 +26,7 @@ const listening = async (server: Served, options: Parameters<typeof listen>[1] =
 
 const chat = { messages: [{ role: 'user', content: 'Tell me a story about a fox.' }], temperature: 0 };
 const waitFor = async (fits: () => boolean | Promise<boolean>) => {
-  for (let i = 0; i < 500 && !(await fits()); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (let i = 0; i < 2000 && !(await fits()); i++) await new Promise((resolve) => setTimeout(resolve, 10));
   expect(await fits()).toBe(true);
 };
 
@@ -260,7 +260,11 @@ describe('on a socket', () => {
     expect(text).toMatch(/^(: still at work\n\n)+data: /);
     expect(eventsOf(text).at(-1)?.choices[0]?.finish_reason).toBe('length');
     // before it is silent for so long, a request that fails has its status
-    const bad = await fetch(`${url}/v1/chat/completions`, { method: 'POST', body: '{"stream":true,"messages":[]}' });
+    const patient = await listening(start());
+    const bad = await fetch(`${patient.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: '{"stream":true,"messages":[]}',
+    });
     expect(bad.status).toBe(400);
   });
 

@@ -67,7 +67,7 @@ describe('a body', () => {
         );
         expect(await messageOf(() => httpFiles(base).readText('tokenizer.json'), 'io')).toContain('got more');
       });
-      expect(performance.now() - start).toBeLessThan(5000);
+      expect(performance.now() - start).toBeLessThan(20_000);
       expect(peak).toBeLessThan(250e6); // two files; the buffers of the server are in it too
       if (!name.includes('petabytes'))
         expect(await messageOf(async () => httpFiles(base).open('model.safetensors'), 'io')).toContain('got more');
@@ -82,7 +82,7 @@ describe('a body', () => {
     answer = (response) => response.writeHead(200).flushHeaders();
     expect(await messageOf(() => httpFiles(base, options).readText('config.json'), 'io')).toContain('within 100 ms');
     answer = (response) => response.writeHead(404).flushHeaders();
-    expect(await httpFiles(base, options).readText('config.json')).toBeUndefined();
+    expect(await httpFiles(base, { timeoutMs: 20_000 }).readText('config.json')).toBeUndefined();
   });
 });
 

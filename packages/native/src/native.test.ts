@@ -4,7 +4,6 @@ import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os, { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type BufferDecl, type Program, ProgramBuilder, RelufyError } from '@relufy/tensor';
@@ -99,7 +98,7 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
         expect(await streamBandwidth(two, 4e6)).toBeGreaterThan(0);
       }
       // waiting for one particular other at each of 2000 ops a round took fifty times as long
-      expect(ms.two).toBeLessThan(5 * ms.one);
+      expect(ms.two).toBeLessThan(10 * ms.one);
     } finally {
       for (const child of busy) child.kill();
       await one.dispose();
@@ -225,7 +224,7 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
     const first = await product();
     const stillMapped = () => readFileSync('/proc/self/maps', 'utf8').includes(file);
     const before = performance.now();
-    while (stillMapped() && performance.now() - before < 20_000) expect(await product()).toEqual(first);
+    while (stillMapped() && performance.now() - before < 50_000) expect(await product()).toEqual(first);
     expect(stillMapped()).toBe(false);
     writeFileSync(file, '');
     expect(await product()).toEqual(first);
@@ -246,13 +245,17 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
     for (const decl of decls) builder.use(decl);
     for (let i = 0; i < 100; i++) builder.op('linear', { x: 'x', w: 'w', out: 'out' });
     const loaded = session.load(builder.build());
-    const delay = monitorEventLoopDelay({ resolution: 1 });
-    delay.enable();
-    const until = performance.now() + 1000;
-    while (performance.now() < until) await loaded.run({ rows: 1, outputs: 0 });
-    delay.disable();
-    // a loop that waited for its steps would wake once a step, some 20 ms; the median does not depend on what else runs
-    expect(delay.percentile(50) / 1e6).toBeLessThan(5);
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      pending = setImmediate(turn);
+    };
+    let pending = setImmediate(turn);
+    for (let step = 0; step < 20; step++) await loaded.run({ rows: 1, outputs: 0 });
+    clearImmediate(pending);
+    // a loop that waited for its steps, some 20 ms each, would turn a few times a step; one that is free turns thousands
+    // of times, and hundreds where other processes have most of the machine
+    expect(turns).toBeGreaterThan(20 * 50);
     await session.dispose();
     await backend.dispose();
   });
@@ -327,7 +330,7 @@ describe.skipIf(reason !== undefined)(`native backend${reason ? ` (${reason})` :
     writeFileSync(file, program);
     const execute = promisify(execFile);
     for (const mode of ['idle', 'exit', 'worker']) {
-      const { stdout } = await execute(process.execPath, [file, mode], { timeout: 20_000 });
+      const { stdout } = await execute(process.execPath, [file, mode], { timeout: 50_000 });
       expect(stdout).toContain(mode === 'worker' ? 'worker ended' : 'done');
     }
   });

@@ -48,7 +48,7 @@ test('a server that is asked is named at once, and why it is asked again', () =>
 
 test('a source that does not answer gets a line too', async () => {
   const { written, progress } = show(true);
-  await vi.waitFor(() => expect(written).toEqual(['\r\u{1b}[2KLoading tales ...']), { timeout: 3000 });
+  await vi.waitFor(() => expect(written).toEqual(['\r\u{1b}[2KLoading tales ...']), { timeout: 20_000 });
   progress.clear();
   expect(written.at(-1)).toBe('\r\u{1b}[2K');
 });

@@ -57,31 +57,27 @@ describe('a command', () => {
     ['busy', 'SIGINT'],
     ['busy', 'SIGTERM'],
     ['hung', 'SIGINT'],
-  ] as const)(
-    'that is %s ends at the second %s',
-    async (state, signal) => {
-      const preload = join(folder, `${state}.mjs`);
-      await writeFile(
-        preload,
-        `import { isMainThread } from 'node:worker_threads';\nif (isMainThread) { ${states[state]} }`,
-      );
-      let first = 0;
-      const { code, stderr } = await runCli(['chat', 'llama-tales'], {
-        env: { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` },
-        whileRunning: (child) => {
-          child.stderr?.once('data', () => {
-            first = performance.now();
-            child.kill(signal);
-            setTimeout(() => child.kill(signal), 400);
-          });
-        },
-      });
-      expect(performance.now() - first).toBeLessThan(5000);
-      expect(first).toBeGreaterThan(0);
-      // a main thread that hears it ends with the signal's code; one that does not is killed
-      expect([null, 130, 143]).toContain(code);
-      expect(stderr).toBe('stuck\n');
-    },
-    30_000,
-  );
+  ] as const)('that is %s ends at the second %s', async (state, signal) => {
+    const preload = join(folder, `${state}.mjs`);
+    await writeFile(
+      preload,
+      `import { isMainThread } from 'node:worker_threads';\nif (isMainThread) { ${states[state]} }`,
+    );
+    let first = 0;
+    const { code, stderr } = await runCli(['chat', 'llama-tales'], {
+      env: { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` },
+      whileRunning: (child) => {
+        child.stderr?.once('data', () => {
+          first = performance.now();
+          child.kill(signal);
+          setTimeout(() => child.kill(signal), 400);
+        });
+      },
+    });
+    expect(performance.now() - first).toBeLessThan(20_000);
+    expect(first).toBeGreaterThan(0);
+    // a main thread that hears it ends with the signal's code; one that does not is killed
+    expect([null, 130, 143]).toContain(code);
+    expect(stderr).toBe('stuck\n');
+  });
 });

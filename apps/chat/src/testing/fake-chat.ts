@@ -99,6 +99,8 @@ export interface Typist {
   readonly type: (text: string | Uint8Array) => void;
   /** Resolves when the output holds the text. */
   readonly sees: (text: string) => Promise<void>;
+  /** Resolves when the last that was written is the prompt of a terminal: it waits for a line. */
+  readonly asks: () => Promise<void>;
   readonly endInput: () => void;
   readonly breakInput: (error: Error) => void;
 }
@@ -118,6 +120,13 @@ export function startChat(model: ChatModel, options: Partial<RunChatOptions> & {
   error.on('data', (chunk) => {
     written.error += chunk;
   });
+  const until = async (what: string, fits: () => boolean): Promise<void> => {
+    const deadline = performance.now() + 20_000;
+    while (!fits()) {
+      if (performance.now() > deadline) throw new Error(`never wrote ${what}: ${written.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  };
   return {
     ended: runChat({ model, input, output, error, ...others }),
     output: () => written.output,
@@ -125,12 +134,7 @@ export function startChat(model: ChatModel, options: Partial<RunChatOptions> & {
     type: (text) => input.write(text),
     endInput: () => input.end(),
     breakInput: (error) => input.destroy(error),
-    sees: async (text) => {
-      const deadline = performance.now() + 5000;
-      while (!written.output.includes(text)) {
-        if (performance.now() > deadline) throw new Error(`never wrote ${JSON.stringify(text)}: ${written.output}`);
-        await new Promise((resolve) => setTimeout(resolve, 2));
-      }
-    },
+    sees: (text) => until(JSON.stringify(text), () => written.output.includes(text)),
+    asks: () => until('a prompt', () => written.output.endsWith('> \u001b[3G')),
   };
 }

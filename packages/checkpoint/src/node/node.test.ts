@@ -148,8 +148,7 @@ describe('httpFiles', () => {
         response.setHeader('content-range', `bytes ${begin}-${last}/${big.byteLength}`);
         if (mode === 'short' && Number(begin) > 0) {
           response.setHeader('content-length', body.byteLength);
-          response.write(body.subarray(0, 10));
-          setTimeout(() => response.destroy(), 5);
+          response.write(body.subarray(0, 10), () => response.destroy());
         } else response.end(mode === 'long' && Number(begin) > 0 ? Buffer.concat([body, body]) : body);
       } else if (path === '/m/x.gguf') {
         response.end(gguf({ fields: [textField('general.architecture', 'bert')] }));

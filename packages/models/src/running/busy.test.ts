@@ -41,6 +41,6 @@ describe.each(['wasm' as const, ...(native.available ? (['native'] as const) : [
         expect(got.pieces).toEqual(want.pieces);
         expect(got.logits).toEqual(want.logits);
       }
-    }, 30_000);
+    });
   },
 );
