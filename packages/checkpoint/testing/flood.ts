@@ -1,4 +1,5 @@
 // A sender without an end, and what a run costs in memory while it lasts.
+import { cpuSeconds } from '../../../tools/testing/cpu-time.js';
 
 /** Writes as fast as it is read. */
 export function flood(to: NodeJS.WritableStream & { destroyed?: boolean }): void {
@@ -11,22 +12,22 @@ export function flood(to: NodeJS.WritableStream & { destroyed?: boolean }): void
   more();
 }
 
-/** The most memory in use above what was in use before, looked at every few milliseconds. */
-export async function peakOf(run: () => Promise<unknown>): Promise<{ ms: number; peak: number }> {
+/** The most memory in use above what was in use before, looked at every few milliseconds; and the time of this process alone. */
+export async function peakOf(run: () => Promise<unknown>): Promise<{ seconds: number; peak: number }> {
   const used = (): number => {
     const { heapUsed, external } = process.memoryUsage();
     return heapUsed + external;
   };
   const before = used();
-  const start = performance.now();
   let most = before;
   const timer = setInterval(() => {
     most = Math.max(most, used());
   }, 5);
+  let seconds = 0;
   try {
-    await run();
+    seconds = await cpuSeconds(run);
   } finally {
     clearInterval(timer);
   }
-  return { ms: performance.now() - start, peak: Math.max(most, used()) - before };
+  return { seconds, peak: Math.max(most, used()) - before };
 }

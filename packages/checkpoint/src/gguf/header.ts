@@ -25,6 +25,10 @@ export interface GgufHeader {
 }
 
 const maxStringBytes = 2 ** 24;
+/** Of a header: five times that of the largest vocabularies. A file may claim, or have holes of, far more bytes than are there. */
+const maxHeaderBytes = 2 ** 26;
+/** Texts of one list. */
+const maxTexts = 2 ** 22;
 const maxDepth = 4;
 /** Tensors and metadata: many times what any model has. */
 const maxNames = 100_000;
@@ -193,6 +197,10 @@ async function readValue(cursor: Cursor, type: number, key: string, depth: numbe
   const least = numbers[inner]?.bytes ?? (inner === string ? 8 : 12);
   if (length * least > cursor.rest)
     throw cursor.error(`metadata ${show(key)}, expected what the file can hold, got ${length} values`);
+  if (length * least > cursor.room || (inner === string && length > maxTexts))
+    throw cursor.error(
+      `metadata ${show(key)}, expected at most ${maxTexts} texts, and a header of at most ${maxHeaderBytes} bytes, got a list of ${length} values`,
+    );
   const elements = numbers[inner];
   if (elements) return elements.make(await cursor.copy(length * elements.bytes));
   const values: GgufValue[] = [];
@@ -228,6 +236,11 @@ class Cursor {
 
   get rest(): number {
     return this.#source.size - this.position;
+  }
+
+  /** What the header may still take. */
+  get room(): number {
+    return maxHeaderBytes - this.position;
   }
 
   async u32(): Promise<number> {
@@ -316,6 +329,7 @@ class Cursor {
 
   async #fill(length: number): Promise<void> {
     if (length > this.rest) throw this.error(`header, expected ${length} more bytes, got the end of the file`);
+    if (length > this.room) throw this.error(`header, expected at most ${maxHeaderBytes} bytes, got more`);
     const start = this.position;
     this.#window = new Uint8Array(
       await this.#source.read(start, Math.min(this.rest, Math.max(length, 2 ** 18)), this.#signal),

@@ -93,10 +93,11 @@ export function tensorOf(family: Family, tensor: string, checkpoint: Checkpoint)
 function resolve(name: string, family: Family, tensor: string, checkpoint: Checkpoint): TensorInfo {
   const found = tensorOf(family, tensor, checkpoint);
   if (found !== undefined) return found;
-  const names = [...checkpoint.tensors.keys()].slice(0, 3).join(', ');
+  const { size } = checkpoint.tensors;
+  const names = size === 0 ? '' : ` (${[...checkpoint.tensors.keys()].slice(0, 3).join(', ')}, ...)`;
   throw new RelufyError(
     'checkpoint',
-    `${name} tensor "${tensor}": expected it among the ${checkpoint.tensors.size} tensors of the checkpoint (${names}, ...), got none. The download is incomplete, or config.json belongs to another model.`,
+    `${name} tensor "${tensor}": expected it among the ${size} tensors of the checkpoint${names}, got none. The download is incomplete, or config.json belongs to another model.`,
   );
 }
 
