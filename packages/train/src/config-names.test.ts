@@ -86,3 +86,8 @@ it.each([
 ])('%s of the Trainer is refused with ours, %s', (theirs, ours) => {
   expect(() => parseRunConfig(withKey(theirs, 1))).toThrow(`config "${theirs}": expected the name "${ours}"`);
 });
+
+it.each(['constructor', '__proto__', 'toString'])('%s, which every object has, is no name of earlier', (key) => {
+  const config = { ...base, [key]: 1 };
+  expect(() => parseRunConfig(config)).toThrow(`config "${key}": unknown`);
+});

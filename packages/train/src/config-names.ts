@@ -52,10 +52,12 @@ const withoutPlaces = (path: string): string => path.replace(/\.\d+(?=\.)/g, '')
 
 /** The key that a person means who writes one at `path` (`optimizer.maxNorm`); undefined where no other is known. */
 export function todaysKey(path: string): string | undefined {
-  const now = earlier[withoutPlaces(path)];
+  const known = withoutPlaces(path);
+  const now = Object.hasOwn(earlier, known) ? earlier[known] : undefined;
   if (now !== undefined) return now;
   const [, section, key = ''] = /^(optimizer\.)?([^.]+)$/.exec(path) ?? [];
-  const ours = ofTrainer[camelCase(key)];
+  const name = camelCase(key);
+  const ours = Object.hasOwn(ofTrainer, name) ? ofTrainer[name] : undefined;
   return ours === `${section ?? ''}${key}` ? undefined : ours;
 }
 
