@@ -43,7 +43,8 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     await page.waitForFunction('crossOriginIsolated');
     await person.ready();
     const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
-    expect(paint).toBeLessThan(1000);
+    // a tenth of a second on a quiet machine; a page that waits for its model paints after its megabytes
+    expect(paint).toBeLessThan(10_000);
     expect(scripts.length).toBeGreaterThan(0);
     expect(scripts.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(150_000);
     await person.greedy(maxNewTokens);
@@ -113,8 +114,10 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
       await person.button('Regenerate').click();
       await page.locator('.message.assistant').getByText('2/2').waitFor();
       await expect.poll(() => person.answer()).toBe(first); // greedy
+      // it says so for a second and a half: who looks from before the click on does not miss it
+      const copied = person.button('Copied').waitFor();
       await page.locator('.message.assistant').getByRole('button', { name: 'Copy' }).click();
-      await person.button('Copied').waitFor();
+      await copied;
       expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(first);
       await expect.poll(() => page.locator('.context').innerText()).toMatch(/^\d+ of 512 tokens$/);
     });
@@ -200,7 +203,7 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
         .toBe(0);
       expect(await article.getByRole('link', { name: 'picture' }).getAttribute('rel')).toBe('noopener noreferrer');
       await person.button('Copy code').click();
-      expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('const a = 1;');
+      await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe('const a = 1;');
       expect(await page.evaluate('window.harm')).toBeUndefined();
     });
 

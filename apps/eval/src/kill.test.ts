@@ -28,11 +28,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const run = (out: string): ChildProcess =>
+const run = (out: string, env: NodeJS.ProcessEnv = {}): ChildProcess =>
   spawn(
     process.execPath,
     [script, '--tasks', join(folder, 'stories.yaml'), '--data', folder, '--out', join(folder, out), '--resume'],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } },
   );
 
 const ended = (child: ChildProcess) =>
@@ -50,9 +50,11 @@ const lines = (out: string): number => {
 
 test('a killed evaluation goes on and ends as if it had not been', { timeout: 120_000 }, async () => {
   const whole = ended(run('whole'));
-  const child = run('killed');
+  const hold = join(folder, 'hold');
+  writeFileSync(hold, '');
+  const child = run('killed', { RELUFY_TEST_HOLD: hold });
   const end = ended(child);
-  while (lines('killed') < 8 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 2));
+  while (lines('killed') < 8 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20));
   child.kill('SIGKILL');
   expect(await end).toBe('SIGKILL');
   const before = lines('killed');

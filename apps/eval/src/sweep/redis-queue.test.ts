@@ -79,8 +79,11 @@ describeServer('a sweep through Redis', () => {
     }
   };
 
-  const startWorker = (name: string, at: string): ChildProcess => {
-    const child = spawn(process.execPath, [workerScript, url, name, at], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const startWorker = (name: string, at: string, env: NodeJS.ProcessEnv = {}): ChildProcess => {
+    const child = spawn(process.execPath, [workerScript, url, name, at], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, ...env },
+    });
     children.push(child);
     return child;
   };
@@ -88,12 +91,14 @@ describeServer('a sweep through Redis', () => {
   test('a killed worker gives its job back', { timeout: 120_000 }, async () => {
     const [quiet, disturbed] = [join(folder, 'quiet'), join(folder, 'disturbed')];
     // workers have folders of their own, as on other machines
-    const doomed = startWorker('disturbed', join(folder, 'doomed'));
+    const hold = join(folder, 'hold');
+    writeFileSync(hold, '');
+    const doomed = startWorker('disturbed', join(folder, 'doomed'), { RELUFY_TEST_HOLD: hold });
     const running = sweep('disturbed', disturbed);
     const log = (at: string, job: Job) => join(folder, at, job.id, 'log.jsonl');
     const lines = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0);
     const [first] = jobs() as [Job];
-    while (lines(log('doomed', first)) < 6) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (lines(log('doomed', first)) < 6) await new Promise((resolve) => setTimeout(resolve, 20));
     const evaluation = (await folderHolder(join(folder, 'doomed', first.id)))?.pid;
     doomed.kill('SIGKILL');
     if (evaluation !== undefined) process.kill(evaluation, 'SIGKILL');

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { folderHolder } from '@relufy/checkpoint/node';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { finishedFiles, jobProcess } from './job-process.js';
 import { LocalQueue } from './job-queue.js';
 import { jobFolder, runSweep } from './run-sweep.js';
@@ -28,6 +28,7 @@ beforeAll(() => {
   );
 });
 afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => void vi.unstubAllEnvs());
 
 const jobs = (): Job[] =>
   readSweep(
@@ -44,15 +45,19 @@ const sweep = (out: string, signal = new AbortController().signal) =>
 test('a killed worker is replaced, and the sweep ends as an undisturbed one', { timeout: 120_000 }, async () => {
   const [quiet, disturbed] = [join(folder, 'quiet'), join(folder, 'disturbed')];
   await sweep(quiet);
+  const hold = join(folder, 'hold');
+  writeFileSync(hold, '');
+  vi.stubEnv('RELUFY_TEST_HOLD', hold);
   const running = sweep(disturbed);
   const [first] = jobs() as [Job];
   const out = join(jobFolder(disturbed), first.id);
   const lines = () =>
     existsSync(join(out, 'log.jsonl')) ? readFileSync(join(out, 'log.jsonl'), 'utf8').split('\n').length : 0;
-  while (lines() < 6) await new Promise((resolve) => setTimeout(resolve, 2));
+  while (lines() < 6) await new Promise((resolve) => setTimeout(resolve, 20));
   const pid = (await folderHolder(out))?.pid;
   expect(pid).toBeDefined();
   process.kill(pid as number, 'SIGKILL');
+  rmSync(hold);
   const table = await running;
   expect(
     table
