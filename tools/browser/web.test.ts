@@ -43,7 +43,7 @@ describe.skipIf(!chromiumPath)(`the chat page in ${chromiumTitle}`, () => {
     await page.waitForFunction('crossOriginIsolated');
     await person.ready();
     const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
-    // a tenth of a second on a quiet machine; a page that waits for its model paints after its megabytes
+    // room for a machine that does other work too
     expect(paint).toBeLessThan(10_000);
     expect(scripts.length).toBeGreaterThan(0);
     expect(scripts.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(150_000);
