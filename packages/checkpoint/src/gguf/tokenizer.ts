@@ -181,7 +181,7 @@ function sentencePiece(vocabulary: Vocabulary) {
       byte_fallback: true,
       ignore_merges: false,
       vocab: Object.fromEntries(ids),
-      merges: sentencePieceMerges(tokens, scores, (id) => types[id] === tokenTypes.normal),
+      merges: sentencePieceMerges(fields.where, tokens, scores, (id) => types[id] === tokenTypes.normal),
     },
   };
   return { tokenizerJson, tokenizerConfig: tokenizerConfig(vocabulary, true) };
