@@ -76,18 +76,30 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
     compiled[number] = [...made];
     return [{ rule: number }];
   };
+  /** Rules that are named and not yet made: not at once, as each may name the next, a thousand deep. */
+  const open: { readonly number: number; readonly expression: Expression }[] = [];
   const named = (name: string): readonly Item[] => {
     const known = numbers.get(name);
     if (known !== undefined) return [{ rule: known }];
     const expression = rules.get(name);
     if (expression === undefined)
       throw new RelufyError('option', `${where}: expected a rule "${name}", got none. Define it.`);
-    return add((number) => {
-      numbers.set(name, number);
-      return [lower(expression)];
-    });
+    const number = compiled.push([]) - 1;
+    numbers.set(name, number);
+    open.push({ number, expression });
+    return [{ rule: number }];
   };
+  /** By expression: white space and commas stand in hundreds of places, and are the same rules in all of them. */
+  const made = new Map<Expression, readonly Item[]>();
   const lower = (expression: Expression): readonly Item[] => {
+    let items = made.get(expression);
+    if (items === undefined) {
+      items = itemsOf(expression);
+      made.set(expression, items);
+    }
+    return items;
+  };
+  const itemsOf = (expression: Expression): readonly Item[] => {
     switch (expression.kind) {
       case 'text':
         return Array.from(new TextEncoder().encode(expression.text), (byte) => ({ first: byte, last: byte }));
@@ -96,9 +108,9 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
         const known = characters.get(key);
         if (known) return known;
         const ways = expression.ranges.flatMap(utf8Ways);
-        const made = ways.length === 1 ? (ways[0] as readonly Item[]) : add(() => ways);
-        characters.set(key, made);
-        return made;
+        const items = ways.length === 1 ? (ways[0] as readonly Item[]) : add(() => ways);
+        characters.set(key, items);
+        return items;
       }
       case 'sequence':
         return expression.parts.flatMap(lower);
@@ -144,6 +156,10 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
     }
   };
   add(() => [named(root)]);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    grow(1);
+    compiled[next.number] = [lower(next.expression)];
+  }
   return compiled;
 }
 

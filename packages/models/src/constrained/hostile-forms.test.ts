@@ -102,6 +102,7 @@ const schemas: readonly (readonly [string, JsonSchema, RegExp | undefined])[] = 
     }),
     /compared in/,
   ],
+  ['2000 names, each a rule that leads to the next', object({ properties: named(2000, () => ({})) }), undefined],
   ['a long pattern of escapes', { type: 'string', pattern: '\\x41'.repeat(100_000) }, /at most 10000 characters/],
   ['escapes up to the limit', { type: 'string', pattern: '\\u{41}'.repeat(1600) }, undefined],
   ['a pattern of groups in groups', { type: 'string', pattern: `${'('.repeat(4000)}a${')'.repeat(4000)}` }, /./],
@@ -129,6 +130,21 @@ describe('a schema with', () => {
     }));
     const began = process.cpuUsage();
     expect(() => new Constraints(tokenizer, vocabSize).open({ tools }, new Set([stop]))).toThrowError(/compared in/);
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(2.5);
+  });
+
+  it('parameters of as many tools as a large server has compile', () => {
+    const tools = many(200, (n) => ({
+      type: 'function' as const,
+      function: {
+        name: `t${n}`,
+        parameters: object({ properties: named(10, () => ({ type: 'string' })), required: ['p1'] }),
+      },
+    }));
+    const began = process.cpuUsage();
+    const constraint = new Constraints(tokenizer, vocabSize).open({ tools, toolChoice: 'required' }, new Set([stop]));
+    constraint?.mask(new Float32Array(vocabSize));
+    expect(constraint?.isComplete).toBe(false);
     expect(process.cpuUsage(began).user / 1e6).toBeLessThan(2.5);
   });
 

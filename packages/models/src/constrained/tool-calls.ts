@@ -147,11 +147,16 @@ function renamed(expression: Expression, prefix: string): Expression {
   switch (expression.kind) {
     case 'rule':
       return rule(`${prefix}${expression.name}`);
-    case 'repeat':
-      return { ...expression, part: renamed(expression.part, prefix) };
+    // what names no rule stays the same expression, which is compiled once
+    case 'repeat': {
+      const part = renamed(expression.part, prefix);
+      return part === expression.part ? expression : { ...expression, part };
+    }
     case 'sequence':
-    case 'choice':
-      return { ...expression, parts: expression.parts.map((part) => renamed(part, prefix)) };
+    case 'choice': {
+      const parts = expression.parts.map((part) => renamed(part, prefix));
+      return parts.every((part, i) => part === expression.parts[i]) ? expression : { ...expression, parts };
+    }
     default:
       return expression;
   }
