@@ -136,7 +136,10 @@ export class Constraints {
     const marks = format === undefined ? [] : specialTokensIn(tokenizer, format);
     const vocabulary = sortedVocabulary(tokenizer, this.#vocabSize, marks);
     try {
-      return new TokenMasks(new Automaton(where, compileGrammar(where, read())), vocabulary);
+      const masks = new TokenMasks(new Automaton(where, compileGrammar(where, read())), vocabulary);
+      // asked for in a moment anyway, and a form with too many ways to begin is refused here, not in the middle of an answer
+      masks.maskOf(masks.automaton.start);
+      return masks;
     } catch (cause) {
       // the stack ends where a form is nested as deep as no parser takes it
       if (!(cause instanceof RangeError)) throw cause;
