@@ -17,6 +17,7 @@ const file = (name: string, text: string): string => {
   return path;
 };
 
+const keys = Array.from({ length: 30_000 }, (_, i) => `k${i}: 1`);
 const aliases = ['a0: &a0 [x, x]', ...Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`)];
 
 test.each([
@@ -24,6 +25,8 @@ test.each([
   ['lists in lists', `task: ${'['.repeat(50_000)}`, /expected/],
   ['lists in lists that end', `task: ${'['.repeat(5000)}${']'.repeat(5000)}`, /expected/],
   ['names that stand for more and more of each other', aliases.join('\n'), /expected/],
+  ['thirty thousand keys', keys.join('\n'), /expected YAML, got "more than 2000 keys side by side/],
+  ['a key that is there twice', 'task: t\ntask: u\n', /Map keys must be unique/],
   ['keys of every object', 'task: t\n__proto__: {}\nconstructor: 1\n', /Correct the task file/],
 ])('%s', async (name, text, message) => {
   const registry = await TaskRegistry.open();

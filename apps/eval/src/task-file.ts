@@ -2,7 +2,7 @@
 // change no score (decontamination, tags) are accepted. Does not own the built-in files (task-registry.ts), nor what a
 // key means for a document (task-values.ts).
 import { RelufyError, show } from '@relufy/tensor';
-import { parseDocument, type ScalarTag } from 'yaml';
+import { isScalar, parseDocument, type ScalarTag } from 'yaml';
 import { z } from 'zod';
 
 /** What `!function name` stands for: a processor of processors.ts. */
@@ -82,9 +82,19 @@ const functionTag: ScalarTag = {
   identify: (value) => value instanceof FunctionName,
 };
 
+/** Keys of a mapping are compared each with each by the parser, to find those that are there twice: 2000 side by side. */
+const mostCompared = 2_000_000;
+
 /** YAML -> plain values; `!function` becomes a FunctionName. */
 export function parseYaml(where: string, text: string): unknown {
-  const document = parseDocument(text, { customTags: [functionTag] });
+  let compared = 0;
+  const document = parseDocument(text, {
+    customTags: [functionTag],
+    uniqueKeys: (a, b) => {
+      if (++compared > mostCompared) throw new Error('more than 2000 keys side by side');
+      return isScalar(a) && isScalar(b) && a.value === b.value;
+    },
+  });
   const [error] = document.errors;
   if (error)
     throw new RelufyError(

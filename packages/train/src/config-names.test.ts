@@ -1,8 +1,12 @@
 // Names that keys of a run's config had, and those of Hugging Face's Trainer: refused with the name of today, and read
 // where an earlier version wrote them.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { cpuSeconds } from '../../../tools/testing/cpu-time.js';
 import { inTodaysWords } from './config-names.js';
-import { parseRunConfig } from './index.js';
+import { parseRunConfig, readRunConfig } from './index.js';
 
 const base = {
   model: { from: './model' },
@@ -90,4 +94,19 @@ it.each([
 it.each(['constructor', '__proto__', 'toString'])('%s, which every object has, is no name of earlier', (key) => {
   const config = { ...base, [key]: 1 };
   expect(() => parseRunConfig(config)).toThrow(`config "${key}": unknown`);
+});
+
+it('a file of thirty thousand keys, or of one that is there twice, is one error, soon', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'relufy-keys-')), 'run.yaml');
+  const read = async (text: string) => {
+    writeFileSync(file, text);
+    await readRunConfig(file);
+  };
+  const keys = Array.from({ length: 30_000 }, (_, i) => `k${i}: 1`).join('\n');
+  const cost = cpuSeconds(() =>
+    expect(read(keys)).rejects.toThrow(/expected YAML, got text that is none \(more than 2000 keys side by side/),
+  );
+  expect(await cost).toBeLessThan(4);
+  await expect(read('steps: 1\nsteps: 2\n')).rejects.toThrow(/Map keys must be unique/);
+  rmSync(dirname(file), { recursive: true });
 });

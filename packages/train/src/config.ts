@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type MaskPlace, maskPlaces, type RelufyOptions } from '@relufy/models';
 import { ConfigReader, decodeWhole, RelufyError } from '@relufy/tensor';
-import { parse } from 'yaml';
+import { isScalar, parse } from 'yaml';
 import { todaysKey } from './config-names.js';
 import { parameterPattern } from './parameter-pattern.js';
 import type { DensityStage, L1Stage, LearningRateSchedule } from './schedules.js';
@@ -100,6 +100,9 @@ export interface ConfigOverrides {
   readonly steps?: number;
 }
 
+/** Of keys with each other, in a config. */
+const mostCompared = 2_000_000;
+
 /**
  * Reads a YAML file. Paths in it are relative to it.
  * @throws RelufyError `io` when it cannot be read, `option` for what it says.
@@ -110,8 +113,15 @@ export async function readRunConfig(path: string, overrides: ConfigOverrides = {
   });
   const text = await decodeWhole(path, [bytes]);
   let values: unknown;
+  let compared = 0;
   try {
-    values = parse(text);
+    values = parse(text, {
+      // the parser compares keys each with each, to find those that are there twice
+      uniqueKeys: (a, b) => {
+        if (++compared > mostCompared) throw new Error('more than 2000 keys side by side');
+        return isScalar(a) && isScalar(b) && a.value === b.value;
+      },
+    });
   } catch (cause) {
     const [reason] = (cause as Error).message.split('\n');
     throw new RelufyError('option', `${path}: expected YAML, got text that is none (${reason}).`, { cause });
