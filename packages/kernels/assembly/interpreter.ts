@@ -37,6 +37,7 @@ import {
   SelectActive,
   StoreKv,
   TokenShift,
+  TwoBitScores,
   Wkv,
 } from './generated/ops';
 import { linear } from './linear';
@@ -52,6 +53,7 @@ import { agreeingSigns } from './signs';
 import { axpyRows, gemvRows } from './sparse';
 import { barrier } from './team';
 import { keepTop } from './top';
+import { twoBitScores } from './two-bits';
 
 /**
  * `program` is the address of the first record; `rows` and `outputs` are the step's sizes; `scratch` is this thread's
@@ -94,6 +96,8 @@ export function step(
     case Concat.code: return concat(op, pick(Concat.count(op), rows, outputs), t, threads);
     case AgreeingSigns.code:
       return agreeingSigns(op, pick(AgreeingSigns.count(op), rows, outputs), t, threads, scratch);
+    case TwoBitScores.code:
+      return twoBitScores(op, pick(TwoBitScores.count(op), rows, outputs), t, threads, scratch);
     case MarkActive.code: return markActive(op, pick(MarkActive.count(op), rows, outputs), t, threads);
     case TokenShift.code: return tokenShift(op, pick(TokenShift.count(op), rows, outputs), t, threads);
     case Mix.code: return mix(op, pick(Mix.count(op), rows, outputs), t, threads);

@@ -21,3 +21,4 @@ export { selectActive } from './select';
 export { agreeingSigns } from './signs';
 export { axpyRows, gemvRows } from './sparse';
 export { keepTop } from './top';
+export { twoBitScores } from './two-bits';

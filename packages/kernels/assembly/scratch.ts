@@ -20,6 +20,7 @@ import {
   LinearBackward,
   LinearGradient,
   Quantize,
+  TwoBitScores,
 } from './generated/ops';
 import { pick } from './interpreter';
 import { linearScratch, linearShared } from './linear';
@@ -34,6 +35,7 @@ import { crossEntropyScratch } from './training/cross-entropy';
 import { linearBackwardScratch } from './training/linear-backward';
 import { linearGradientScratch } from './training/linear-gradient';
 import { trainingProductScratch } from './training/product';
+import { twoBitScoresScratch } from './two-bits';
 
 /** Scratch that one of `threads` threads needs for an op, in steps of at most so many rows and outputs. */
 export function scratchBytes(op: usize, rows: i32, outputs: i32, threads: i32, training: bool): usize {
@@ -51,6 +53,7 @@ export function scratchBytes(op: usize, rows: i32, outputs: i32, threads: i32, t
       return training && Attention.dtype(op) == dtypeF32 ? blockAttentionScratch(op) : attentionScratch(op);
     case KeepTop.code: return keepTopScratch(op);
     case AgreeingSigns.code: return agreeingSignsScratch(op, pick(AgreeingSigns.count(op), rows, outputs));
+    case TwoBitScores.code: return twoBitScoresScratch(op, pick(TwoBitScores.count(op), rows, outputs));
     case Quantize.code: return quantizeScratch;
     case LinearBackward.code: return linearBackwardScratch(op, pick(LinearBackward.count(op), rows, outputs), threads);
     case LinearGradient.code: return linearGradientScratch;

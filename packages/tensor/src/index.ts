@@ -116,4 +116,5 @@ export {
 export { measureStreaming, type RecordSession, type StreamingOptions } from './streaming.js';
 export { decodeText, decodeWhole, LineSplitter, withoutMark } from './text.js';
 export { partSize, scheduleFields, trainingOpTable } from './training-ops.js';
+export { packTwoBits, type TwoBitRows, twoBitCode, twoBitWords } from './two-bits.js';
 export { yieldToEventLoop } from './yield.js';

@@ -10,6 +10,7 @@ import { f32, i8, i32, maybe, maybeUpdate, type OpDefinition, read, update, writ
 import { recurrentOpTable } from './recurrent-ops.js';
 import { signWords } from './signs.js';
 import { trainingOpTable } from './training-ops.js';
+import { twoBitWords } from './two-bits.js';
 
 const activation = ['f32', 'i8'] as const;
 const matrix = weightDTypes;
@@ -328,6 +329,23 @@ export const opTable = {
       const [outCount, outWidth] = s.matrix('out');
       s.require(outCount === count, 'out', `[${count}, ...]`);
       s.expect('signs', [outWidth, signWords(s.fixed('x', inWidth))]);
+      return { count: s.count(count), inWidth: s.fixed('x', inWidth), outWidth: s.fixed('out', outWidth) };
+    },
+  },
+  twoBitScores: {
+    code: 49,
+    formula:
+      'out[r][n] = step[r] scales[n] (sum of q[r][i] (2 code[n][i] - 3)) + bias[n]; step = max|x[r]| / 127, q = round(x / step) half to even, both 0 where step < 1e-30; step is NaN where x is not finite; codes: packTwoBits',
+    operands: { x: read(f32), codes: read(i32), scales: read(f32), bias: maybe(f32), out: write(f32) },
+    attributes: {},
+    derived: ['count', 'inWidth', 'outWidth'],
+    infer: (s) => {
+      const [count, inWidth] = s.matrix('x');
+      const [outCount, outWidth] = s.matrix('out');
+      s.require(outCount === count, 'out', `[${count}, ...]`);
+      s.expect('codes', [outWidth, twoBitWords(s.fixed('x', inWidth))]);
+      s.expect('scales', [outWidth]);
+      s.expect('bias', [outWidth]);
       return { count: s.count(count), inWidth: s.fixed('x', inWidth), outWidth: s.fixed('out', outWidth) };
     },
   },

@@ -26,6 +26,7 @@
 #include "sparse.h"
 #include "stream.h"
 #include "top.h"
+#include "two-bits.h"
 
 #define RELUFY_TEXT_OF(name) #name
 #define RELUFY_TEXT(name) RELUFY_TEXT_OF(name)
@@ -56,6 +57,7 @@ static constexpr Kernels listKernels() {
   k.byCode[KeepTop::code] = keepTop;
   k.byCode[Concat::code] = concat;
   k.byCode[AgreeingSigns::code] = agreeingSigns;
+  k.byCode[TwoBitScores::code] = twoBitScores;
   k.byCode[MarkActive::code] = markActive;
   k.byCode[FetchRows::code] = fetchRows;
   k.byCode[RoundRow::code] = roundRow;
@@ -95,6 +97,7 @@ static size_t scratchBytes(Record op, int maxRows, int threads) {
     case Attention::code: return attentionScratch(op);
     case KeepTop::code: return keepTopScratch(op);
     case AgreeingSigns::code: return agreeingSignsScratch(op, maxRows);
+    case TwoBitScores::code: return twoBitScoresScratch(op, maxRows);
     case LinearBackward::code:
     case LinearGradient::code: return outerScratch;
     case AttentionBackwardQuery::code: return attentionBackwardQueryScratch(op);

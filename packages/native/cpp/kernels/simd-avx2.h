@@ -169,6 +169,26 @@ RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   return _mm256_permutevar8x32_epi32(sums, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
+/** Units of 128 codes of two bits that a vector takes (two-bits.h). */
+constexpr int codeUnits = 1;
+/** The sum of codes times x. Four products of at most 3 * 128 in pairs fit 16 bits. */
+RELUFY_INLINE static int32_t dotCodes(const uint8_t* codes, const int8_t* x, int units) {
+  const Int low = _mm256_set1_epi8(3);
+  Int sum = _mm256_setzero_si256();
+  for (int u = 0; u < units; u++) {
+    const Int c = loadBytes(codes + 32 * u);
+    const int8_t* at = x + 128 * u;
+    const Int p0 = _mm256_maddubs_epi16(_mm256_and_si256(c, low), loadBytes(at));
+    const Int p1 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(c, 2), low), loadBytes(at + 32));
+    const Int p2 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(c, 4), low), loadBytes(at + 64));
+    const Int p3 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(c, 6), low), loadBytes(at + 96));
+    sum = _mm256_add_epi32(sum, widenPairs(_mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3))));
+  }
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+}
+
 /** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
 RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
   Int a[4];

@@ -186,6 +186,26 @@ RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   return _mm512_permutexvar_epi32(order, sums);
 }
 
+/** Units of 128 codes of two bits that a vector takes (two-bits.h). */
+constexpr int codeUnits = 2;
+/** The sum of codes times x. */
+RELUFY_INLINE static int32_t dotCodes(const uint8_t* codes, const int8_t* x, int units) {
+  const Int low = _mm512_set1_epi8(3);
+  Int sum[4];
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; k++) sum[k] = _mm512_setzero_si512();
+  const auto add = [&](Int c, const int8_t* at) {
+    sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_and_si512(c, low), _mm512_loadu_si512(at));
+    sum[1] = _mm512_dpbusd_epi32(sum[1], _mm512_and_si512(_mm512_srli_epi16(c, 2), low), _mm512_loadu_si512(at + 64));
+    sum[2] = _mm512_dpbusd_epi32(sum[2], _mm512_and_si512(_mm512_srli_epi16(c, 4), low), _mm512_loadu_si512(at + 128));
+    sum[3] = _mm512_dpbusd_epi32(sum[3], _mm512_and_si512(_mm512_srli_epi16(c, 6), low), _mm512_loadu_si512(at + 192));
+  };
+  int u = 0;
+  for (; u + 2 <= units; u += 2) add(_mm512_loadu_si512(codes + 32 * u), x + 128 * u);
+  if (u < units) add(_mm512_maskz_loadu_epi64(0x0f, codes + 32 * u), x + 128 * u);
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3])));
+}
+
 /** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
 RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
   Int a[4];

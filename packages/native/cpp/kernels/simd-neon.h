@@ -150,6 +150,25 @@ RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   return addAll(v);
 }
 
+/** Units of 128 codes of two bits that a vector takes (two-bits.h). */
+constexpr int codeUnits = 1;
+/** The sum of codes times x. */
+RELUFY_INLINE static int32_t dotCodes(const uint8_t* codes, const int8_t* x, int units) {
+  const uint8x16_t low = vdupq_n_u8(3);
+  Int sum[2] = {splatInt(0), splatInt(0)};
+  for (int u = 0; u < units; u++)
+    for (int half = 0; half < 2; half++) {
+      const uint8x16_t c = vld1q_u8(codes + 32 * u + 16 * half);
+      const int8_t* at = x + 128 * u + 16 * half;
+      const auto masked = [&](uint8x16_t shifted) { return vreinterpretq_s8_u8(vandq_u8(shifted, low)); };
+      sum[0] = maddBytes(sum[0], masked(c), vld1q_s8(at));
+      sum[1] = maddBytes(sum[1], masked(vshrq_n_u8(c, 2)), vld1q_s8(at + 32));
+      sum[0] = maddBytes(sum[0], masked(vshrq_n_u8(c, 4)), vld1q_s8(at + 64));
+      sum[1] = maddBytes(sum[1], masked(vshrq_n_u8(c, 6)), vld1q_s8(at + 96));
+    }
+  return vaddvq_s32(vaddq_s32(sum[0], sum[1]));
+}
+
 /** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
 RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
   Int a[4];

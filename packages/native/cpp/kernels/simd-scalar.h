@@ -144,6 +144,17 @@ RELUFY_INLINE static Int dotsNibbles(const uint8_t* w, const int8_t* x, int n) {
   return out;
 }
 
+/** Units of 128 codes of two bits that a vector takes (two-bits.h). */
+constexpr int codeUnits = 1;
+/** The sum of codes times x. */
+RELUFY_INLINE static int32_t dotCodes(const uint8_t* codes, const int8_t* x, int units) {
+  int32_t sum = 0;
+  for (int u = 0; u < units; u++)
+    for (int k = 0; k < 4; k++)
+      for (int j = 0; j < 32; j++) sum += (codes[32 * u + j] >> 2 * k & 3) * x[128 * u + 32 * k + j];
+  return sum;
+}
+
 /** out[j] lane l = 32-bit word j of the 16 bytes at rows[l] + offset. */
 RELUFY_INLINE static void transposeRows(const char* const* rows, size_t offset, Int* out) {
   for (int l = 0; l < lanes; l++)

@@ -1,7 +1,7 @@
-// The cases of the ops that choose (activate by masks and its gradient, keepTop, agreeingSigns), of markActive and of concat,
+// The cases of the ops that choose (activate by masks and its gradient, keepTop, agreeingSigns, twoBitScores), of markActive and of concat,
 // and random ones of the same kinds. All demand the reference's bits. Their numbers tie, meet their thresholds, and are 0, -0, NaN and infinite.
 import fc from 'fast-check';
-import { activationCodes, type MaskKind, signWords } from '../index.js';
+import { activationCodes, type MaskKind, signWords, twoBitWords } from '../index.js';
 import { buffer, type CaseBuffer, type Fill, type OpCase, sentinel } from './case.js';
 
 const coarse: Fill = { kind: 'coarse' };
@@ -248,6 +248,49 @@ function* signs(): Generator<OpCase> {
   }
 }
 
+/** Any bits are codes, those of the padding too. */
+function twoBitCase(rows: number, width: number, out: number, x: Fill = { kind: 'normal' }): OpCase {
+  const hasBias = rows !== 3;
+  return {
+    name: `twoBitScores [${rows}, ${width}] -> ${out}${hasBias ? ' + bias' : ''}, ${x.kind}`,
+    op: 'twoBitScores',
+    rows,
+    maxRows: rows + 1,
+    operands: {
+      x: matrix('x', width, x),
+      codes: buffer('codes', 'i32', [out, twoBitWords(width)], { kind: 'integers', below: 2 ** 32 }),
+      scales: vector('scales', out, { kind: 'normal' }),
+      ...(hasBias && { bias: vector('bias', out, { kind: 'normal' }) }),
+      out: matrix('out', out, stale),
+    },
+    attributes: {},
+    results: ['out'],
+    exact: true,
+  };
+}
+
+function* twoBits(): Generator<OpCase> {
+  for (const [width, out] of [
+    [1, 1],
+    [31, 7],
+    [33, 40],
+    [127, 3],
+    [128, 17],
+    [129, 65],
+    [256, 33],
+    [300, 16],
+    [640, 9],
+    [700, 5],
+    [8200, 2],
+  ] as const)
+    for (const rows of [1, 3, 9]) yield twoBitCase(rows, width, out);
+  // every integer at its largest, where sums of 16 bits would overflow; ties of rounding; nothing; what is not finite
+  for (const width of [129, 2000]) yield twoBitCase(2, width, 5, values(-1));
+  yield twoBitCase(2, 70, 11, values(127, 0.5, 1.5, -0.5, -2.5));
+  for (const x of [coarse, values(0, -0), values(1e-32), values(3e38, -3e38, 1), values(1, Number.NaN)])
+    yield twoBitCase(2, 70, 11, x);
+}
+
 /** Rows of one slot, and of several; marks that are there already. */
 function markCase(rows: number, width: number, slots: number, x: Fill): OpCase {
   return {
@@ -280,7 +323,7 @@ function* marks(): Generator<OpCase> {
     }
 }
 
-export const maskCases: readonly OpCase[] = [...masks(), ...tops(), ...concats(), ...signs(), ...marks()];
+export const maskCases: readonly OpCase[] = [...masks(), ...tops(), ...concats(), ...signs(), ...twoBits(), ...marks()];
 
 const fills = fc.constantFrom<Fill>(coarse, { kind: 'normal' }, { kind: 'sparse', density: 0.3 });
 const rows = fc.integer({ min: 1, max: 9 });
@@ -332,6 +375,9 @@ const signArbitrary = fc
     weight: fills,
   })
   .map(signCase);
+const twoBitArbitrary = fc
+  .record({ rows, width: fc.integer({ min: 1, max: 600 }), out: fc.integer({ min: 1, max: 40 }), x: fills })
+  .map(({ rows: count, width: columns, out, x }) => twoBitCase(count, columns, out, x));
 const markArbitrary = fc
   .record({ rows, width, slots: fc.integer({ min: 1, max: 4 }), x: fills })
   .map(({ rows: count, width: columns, slots, x }) => markCase(count, columns, slots, x));
@@ -342,5 +388,6 @@ export const chosenArbitrary = fc.oneof(
   { arbitrary: topArbitrary, weight: 2 },
   { arbitrary: concatArbitrary, weight: 1 },
   { arbitrary: signArbitrary, weight: 1 },
+  { arbitrary: twoBitArbitrary, weight: 1 },
   { arbitrary: markArbitrary, weight: 1 },
 );

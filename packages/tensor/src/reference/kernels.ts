@@ -8,6 +8,7 @@ import type { OpKind } from '../op-table.js';
 import { cacheRow, field, type Kernel, type OpCall, type Operand, operand } from './call.js';
 import { erf } from './erf.js';
 import { agreeingSigns, keepTop, markActive, mask } from './masks.js';
+import { quantize, twoBitScores } from './quantize.js';
 import { mix, tokenShift, wkv } from './recurrent.js';
 import { trainingKernels } from './training-kernels.js';
 
@@ -308,38 +309,6 @@ const logProb: Kernel = (call) => {
   }
 };
 
-/** Below this a block counts as zero: the inverse of its scale would overflow. */
-const smallestScale = 1e-30;
-
-const quantize: Kernel = (call) => {
-  const [x, values, xScales, xSums] = [
-    operand(call, 'x'),
-    operand(call, 'values'),
-    operand(call, 'xScales'),
-    operand(call, 'xSums'),
-  ];
-  const [width, blocks] = [field(call, 'width'), field(call, 'blocks')];
-  for (let r = 0; r < call.count; r++)
-    for (let block = 0; block < blocks; block++) {
-      const [first, last] = [block * blockSize, Math.min((block + 1) * blockSize, width)];
-      let largest = 0;
-      for (let i = first; i < last; i++) largest = Math.max(largest, Math.abs(x.get(r * width + i)));
-      // what is not finite shows in the scale: integers could not tell
-      if (!Number.isFinite(largest)) largest = Number.NaN;
-      // rounded to f32 at each step, as every backend does: the integers are the same everywhere
-      const scale = largest / 127 < smallestScale ? 0 : Math.fround(largest / 127);
-      const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-      let sum = 0;
-      for (let i = first; i < first + blockSize; i++) {
-        const q = i < last ? roundEven(Math.fround(x.get(r * width + i) * inverse)) : 0;
-        values.set(r * blocks * blockSize + i, q);
-        sum += q;
-      }
-      xScales.set(r * blocks + block, scale);
-      xSums.set(r * blocks + block, sum);
-    }
-};
-
 const concat: Kernel = (call) => {
   const parts = [
     ['a', 'aWidth'],
@@ -383,6 +352,7 @@ export const referenceKernels: Readonly<Record<OpKind, Kernel>> = {
   keepTop,
   concat,
   agreeingSigns,
+  twoBitScores,
   markActive,
   fetchRows,
   roundRow,
