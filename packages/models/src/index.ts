@@ -98,6 +98,7 @@ export { relufiedConfig } from './sparsity/relufied-config.js';
 export { type RelufyOptions, relufy } from './sparsity/relufy.js';
 export type { ReuseOptions, SequenceReuse } from './sparsity/reuse.js';
 export { fillSigns, signThreshold } from './sparsity/sign-predictor.js';
+export { fillTwoBits } from './sparsity/two-bit-predictor.js';
 export type {
   Activation,
   AttentionMixer,

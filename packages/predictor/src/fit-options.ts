@@ -27,9 +27,10 @@ import type { Journal } from './journal.js';
 /**
  * `low-rank`: two small matrices a layer, trained (Deja Vu, arXiv 2310.17157; PowerInfer, 2312.12456). `signs`: the sign bits
  * of the model's own weights, whose alpha is set (SparseInfer, 2411.12692). `partial`: the gate's own products over the largest
- * inputs alone, from a copy of it in few bits.
+ * inputs alone, from a copy of it in few bits. `two-bit`: its products over all inputs, from the sign and the size of each weight
+ * in two bits.
  */
-export const predictorKinds = ['low-rank', 'signs', 'partial'] as const;
+export const predictorKinds = ['low-rank', 'signs', 'partial', 'two-bit'] as const;
 export type PredictorKind = (typeof predictorKinds)[number];
 
 export interface FitOptions {
@@ -43,7 +44,7 @@ export interface FitOptions {
   readonly recall?: number;
   /** Neurons that are active in more than this share of tokens are always computed. Default: none. */
   readonly hot?: number;
-  /** Of sign bits: a threshold a neuron, weighed by how far its counts tell, instead of an alpha a layer. */
+  /** Of sign bits and of two bits: a threshold a neuron, weighed by how far its scores tell, instead of one a layer. */
   readonly perNeuron?: boolean;
   /**
    * What finding an active neuron counts in the fit: by what it adds, |h_i| ||W_down[:, i]|| over the layer's mean
@@ -65,7 +66,7 @@ export interface FitOptions {
   readonly keepAll?: boolean;
   /**
    * What has to become less for a layer to get a predictor: the bytes that a token reads (`bytes`, the default), or the time
-   * that the layer takes in a decoding step here (`time`). Times vary, so `time` gives the same plan again only from a journal.
+   * that the layer takes in a decoding step here (`time`), by more than timings of it vary. Times vary, so `time` gives the same plan again only from a journal.
    */
   readonly pays?: 'bytes' | 'time';
   /** What an earlier run with the same model, texts and options has fitted so far, and where this one keeps it. */
@@ -150,29 +151,33 @@ const ofOneKind = {
   epochs: 'low-rank',
   batch: 'low-rank',
   learningRate: 'low-rank',
-  perNeuron: 'signs',
-} as const satisfies Partial<Record<keyof FitOptions, PredictorKind>>;
+  perNeuron: ['signs', 'two-bit'],
+} as const satisfies Partial<Record<keyof FitOptions, PredictorKind | readonly PredictorKind[]>>;
 
 /** @throws RelufyError `option` for options that do not exist, do not fit, or belong to the other kind. */
 export function checkFitOptions(options: FitOptions): void {
   checkOptions('fitPredictors', options, rules);
   const { kind = 'low-rank', rank = 'auto', budget } = options;
   for (const [name, wanted] of Object.entries(ofOneKind))
-    if (options[name as keyof typeof ofOneKind] !== undefined && kind !== wanted)
-      throw new RelufyError('option', `fitPredictors option "${name}": expected the kind ${wanted}, got ${kind}.`);
+    if (options[name as keyof typeof ofOneKind] !== undefined && ![wanted].flat().some((one) => one === kind))
+      throw new RelufyError(
+        'option',
+        `fitPredictors option "${name}": expected the kind ${[wanted].flat().join(' or ')}, got ${kind}.`,
+      );
   if (budget !== undefined && rank !== 'auto')
     throw new RelufyError(
       'option',
       `fitPredictors option "budget": expected it with rank auto, which it is for, got rank ${rank}. Leave one out.`,
     );
-  if (options.hot !== undefined && kind === 'signs' && !options.perNeuron)
+  if (options.hot !== undefined && (kind === 'signs' || kind === 'two-bit') && !options.perNeuron)
     throw new RelufyError(
       'option',
-      'fitPredictors option "hot": expected perNeuron, since hot neurons are thresholds of their own, got one alpha a layer.',
+      'fitPredictors option "hot": expected perNeuron, since hot neurons are thresholds of their own, got one a layer.',
     );
   const dtypes: Readonly<Record<PredictorKind, readonly string[]>> = {
     'low-rank': predictorDTypes,
     signs: [],
+    'two-bit': [],
     partial: partialDTypes,
   };
   const { predictorDType } = options;

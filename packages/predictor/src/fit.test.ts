@@ -127,16 +127,17 @@ describeShared('fitPredictors', 'golden/README.md', () => {
   it('by time: a layer whose predictor does not pay gets none', async () => {
     const options = { rank: 8, pays: 'time' } as const;
     const times = [
-      { predicted: 2, exact: 1 },
-      { predicted: 1, exact: 2 },
-      { predicted: 3, exact: 3 },
+      { predicted: 2, exact: 1, saved: -1.2 },
+      { predicted: 1, exact: 2, saved: 0.8 },
+      // faster by its medians, and not surely
+      { predicted: 2.9, exact: 3, saved: -0.1 },
     ];
-    const { plan, layers } = await fit('llama-relu', { ...options, journal: memoryJournal([['times', times]]) });
+    const { plan, layers } = await fit('llama-relu', { ...options, journal: memoryJournal([['layer times', times]]) });
     expect(plan.predictor).toMatchObject({ rank: [0, 8, 0] });
     expect(layers.map(({ ms }) => ms)).toEqual(times);
     const journal = memoryJournal();
     await fit('llama-relu', { ...options, journal }).catch(() => {}); // here perhaps none pays
-    const [, timed] = journal.entries.find(([key]) => key === 'times') as [string, typeof times];
+    const [, timed] = journal.entries.find(([key]) => key === 'layer times') as [string, typeof times];
     expect(timed).toHaveLength(3);
     for (const { predicted, exact } of timed) expect(Math.min(predicted, exact)).toBeGreaterThan(0);
   });
@@ -179,6 +180,18 @@ describeShared('fitPredictors', 'golden/README.md', () => {
     for (const { recall } of own.layers) expect(recall).toBeGreaterThan(0.8);
   });
 
+  it('two bits a weight propose far less than sign bits at the same recall, by one threshold a layer or one a neuron', async () => {
+    const share = (of: typeof signs) => of.layers.reduce((sum, one) => sum + one.proposed, 0) / of.layers.length;
+    const signs = await fit('llama-relu', { kind: 'signs', recall: 0.9, keepAll: true });
+    const two = await fit('llama-relu', { kind: 'two-bit', recall: 0.9, keepAll: true });
+    expect([...two.tensors.values()].map(({ shape }) => shape)).toEqual([[1], [1], [1]]);
+    for (const { recall } of two.layers) expect(recall).toBeGreaterThan(0.85);
+    expect(share(two)).toBeLessThan(0.75 * share(signs));
+    const own = await fit('llama-relu', { kind: 'two-bit', perNeuron: true, recall: 0.9, keepAll: true });
+    for (const { recall } of own.layers) expect(recall).toBeGreaterThan(0.8);
+    expect(share(own)).toBeLessThan(share(two) + 0.05);
+  });
+
   it('sets the thresholds of partial scores, which tell most with many inputs', async () => {
     const proposed = async (inputs: number) => {
       const { layers } = await fit('llama-relu', { kind: 'partial', inputs, predictorDType: 'int8', keepAll: true });
@@ -207,6 +220,7 @@ describeShared('fitPredictors', 'golden/README.md', () => {
     [{ kind: 'signs', rank: 8 }, 'fitPredictors option "rank": expected the kind low-rank, got signs.'],
     [{ kind: 'signs', predictorDType: 'bf16' }, 'option "predictorDType": expected none for the kind signs, got bf16.'],
     [{ relu: true }, 'fitPredictors option "relu": expected a rank'],
+    [{ kind: 'partial', perNeuron: true }, 'option "perNeuron": expected the kind signs or two-bit, got partial.'],
     [{ kind: 'signs', hot: 0.5 }, 'fitPredictors option "hot": expected perNeuron'],
     [{ budget: 0.001 }, 'fitPredictors option "budget": expected at least 0.'],
     [{ rank: 8, recall: 0.9999 }, 'expected a layer whose predictor saves more than it reads at a recall of 0.9999'],

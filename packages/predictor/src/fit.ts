@@ -18,6 +18,7 @@ import type { Calibration } from './calibration.js';
 import { type FitContext, hotNeurons, noneSaves, samplesOf, type Unset, unsetThreshold } from './fit-context.js';
 import { checkFitOptions, type FitOptions, type PredictorKind } from './fit-options.js';
 import { remembered } from './journal.js';
+import type { LayerTime } from './layer-time.js';
 import { lowRank } from './low-rank-fit.js';
 import { alphaOf, type Margin, neuronThresholds, operatingPoints, scoreMargins } from './operating-point.js';
 import { judgedBytes } from './predictor-bytes.js';
@@ -25,7 +26,7 @@ import { type LayerPrediction, predictorStatistics, predictorTotals } from './pr
 import { type PredictorDraft, thresholdName } from './proposals.js';
 import type { RankPoint } from './rank-allocation.js';
 import { everyLayer } from './sites.js';
-import { type LayerTime, Subject } from './subject.js';
+import { Subject } from './subject.js';
 import { type CalibrationTexts, cutWindows, firstIds, firstWindows } from './windows.js';
 
 /** A plan of predictors, what it costs, and how good each layer's is on the trial text. */
@@ -131,6 +132,17 @@ async function signBits(context: FitContext): Promise<Unset> {
   return weighed(context, { kind: 'signs', alpha, perNeuron });
 }
 
+/** Products with two bits a weight: nothing is fitted but the threshold of each layer, or how much each score tells. */
+async function twoBits(context: FitContext): Promise<Unset> {
+  const { spec } = context.subject;
+  const bits = everyLayer(spec, () => 2);
+  if (context.options.perNeuron) return weighed(context, { kind: 'two-bit', bits, perNeuron: true });
+  const plain: Margin = { offset: new Float32Array(spec.intermediateSize) };
+  const tensors = new Map(everyLayer(spec, (layer) => unsetThreshold(layer, 1)));
+  const none = everyLayer(spec, (): ReadonlySet<number> => new Set());
+  return { predictor: { kind: 'two-bit', bits }, tensors, margins: everyLayer(spec, () => plain), hot: none };
+}
+
 /** The gate's products over the largest inputs: nothing is fitted but how much each score tells. */
 function partialScores(context: FitContext): Promise<Unset> {
   const { spec } = context.subject;
@@ -161,13 +173,15 @@ async function weighed(context: FitContext, predictor: Predictor): Promise<Unset
   return { predictor, tensors, margins, hot };
 }
 
-const fits = { 'low-rank': lowRank, signs: signBits, partial: partialScores } as const satisfies Record<
-  PredictorKind,
-  (context: FitContext) => Promise<Unset>
->;
+const fits = {
+  'low-rank': lowRank,
+  signs: signBits,
+  partial: partialScores,
+  'two-bit': twoBits,
+} as const satisfies Record<PredictorKind, (context: FitContext) => Promise<Unset>>;
 
 const methodName = (kind: PredictorKind): string =>
-  ({ 'low-rank': 'predictor', signs: 'sparseinfer', partial: 'partial-scores' })[kind];
+  ({ 'low-rank': 'predictor', signs: 'sparseinfer', partial: 'partial-scores', 'two-bit': 'two-bit' })[kind];
 
 /** With each layer's threshold where the held-out tokens have the recall. */
 async function withThresholds(
@@ -191,24 +205,31 @@ async function withThresholds(
   for (const [layer, margin] of margins.entries()) {
     const name = thresholdName(layer);
     const tensor = tensors.get(name);
-    if (tensor) set.set(name, { ...tensor, values: neuronThresholds(margin, hot[layer]!, least[layer]!) });
+    if (tensor === undefined) continue;
+    const values =
+      predictor.kind === 'two-bit' && !predictor.perNeuron
+        ? Float32Array.of(least[layer]!)
+        : neuronThresholds(margin, hot[layer]!, least[layer]!);
+    set.set(name, { ...tensor, values });
   }
   return { plan, tensors: set };
 }
 
-/** Other ranks, alphas or inputs, one a layer. */
+/** Other ranks, alphas, inputs or bits, one a layer. */
 function withSizes(predictor: Predictor, sizes: readonly number[]): Predictor {
   switch (predictor.kind) {
     case 'signs':
       return { ...predictor, alpha: sizes };
     case 'partial':
       return { ...predictor, inputs: sizes };
+    case 'two-bit':
+      return { ...predictor, bits: sizes };
     default:
       return { ...predictor, rank: sizes };
   }
 }
 
-/** Layers without those predictors that read more than they save. */
+/** Layers without those predictors that read more than they save, or are not surely faster. */
 async function withoutIdle(
   context: FitContext,
   draft: PredictorDraft,
@@ -217,7 +238,7 @@ async function withoutIdle(
   if (options.keepAll) return { draft };
   const times = options.pays === 'time' ? await timesOf(context, draft) : undefined;
   const isIdle = times
-    ? times.map(({ predicted, exact }, layer) => !predictsAt(subject.spec, layer) || predicted >= exact)
+    ? times.map(({ saved }, layer) => !predictsAt(subject.spec, layer) || saved <= 0)
     : await readsNoLess(context, draft);
   if (isIdle.every(Boolean)) throw noneSaves(options);
   const kept = (list: readonly number[]) => list.map((one, layer) => (isIdle[layer] ? 0 : one));
@@ -240,7 +261,9 @@ const timedTokens = 128;
 async function timesOf({ subject, options, heldOut, hear }: FitContext, draft: PredictorDraft) {
   hear('timing predictors')(0);
   await subject.use(draft);
-  return remembered(options.journal, 'times', () => subject.layerTimes((heldOut[0] as number[]).slice(0, timedTokens)));
+  return remembered(options.journal, 'layer times', () =>
+    subject.layerTimes((heldOut[0] as number[]).slice(0, timedTokens)),
+  );
 }
 
 /** By layer: it has no predictor, or one that reads as much as it saves. */

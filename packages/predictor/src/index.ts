@@ -12,6 +12,7 @@ export { type EvaluationOptions, evaluatePredictors, type PredictorEvaluation } 
 export { type FittedPredictors, fitPredictors } from './fit.js';
 export { checkFitOptions, type FitOptions, type PredictorKind, predictorKinds } from './fit-options.js';
 export type { Journal } from './journal.js';
+export type { LayerTime } from './layer-time.js';
 export {
   type Allocation,
   allocations,
@@ -33,5 +34,4 @@ export {
 export { keepPromptNeurons, promptNeuronsPlan } from './prompt-neurons.js';
 export type { RankPoint } from './rank-allocation.js';
 export { type CalibrationCurve, calibrationPage, layersChart, perplexityChart } from './report.js';
-export type { LayerTime } from './subject.js';
 export type { CalibrationTexts } from './windows.js';

@@ -3,11 +3,12 @@
 // Does not own charts (predictor-report.ts) nor perplexity (subject.ts).
 import { type Predictor, predictorSizes, predictsAt } from '@relufy/models';
 import { type Activity, activeNeuron } from './activity.js';
+import type { LayerTime } from './layer-time.js';
 import { Margins, shareAbove, thresholdFor } from './margins.js';
 import { type PredictorDraft, thresholdOf, visitProposals } from './proposals.js';
 import { everyLayer } from './sites.js';
 import type { Hear } from './statistics.js';
-import type { LayerTime, Subject } from './subject.js';
+import type { Subject } from './subject.js';
 
 /** What a shift of a layer's thresholds gives. */
 export interface CurvePoint {
@@ -115,6 +116,7 @@ export async function predictorStatistics(
 function sizeOf(predictor: Predictor, layer: number): Pick<LayerPrediction, 'rank' | 'alpha' | 'inputs'> {
   const size = predictorSizes(predictor)[layer] as number;
   if (predictor.kind === 'signs') return predictor.perNeuron ? {} : { alpha: size };
+  if (predictor.kind === 'two-bit') return {};
   return predictor.kind === 'partial' ? { inputs: size } : { rank: size };
 }
 

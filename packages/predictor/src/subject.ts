@@ -26,6 +26,7 @@ import {
   type StepLimits,
 } from '@relufy/tensor';
 import { type PlanDraft, planFolder, type Trial } from './calibration.js';
+import { type LayerTime, layerTimeOf } from './layer-time.js';
 import { linearWeight, type Matrix } from './linear-weight.js';
 import type { CalibrationOptions } from './options.js';
 import { readShares } from './reads.js';
@@ -54,19 +55,11 @@ export type Tap = (name: string) => Float32Array;
 
 export type LayerHook = (layer: number, tap: Tap, rows: number) => void;
 
-/** Milliseconds of a layer in a decoding step, with its predictor and without. */
-export interface LayerTime {
-  readonly predicted: number;
-  readonly exact: number;
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
-}
-
 /** The model as it is. */
 export const nothingLeftOut: PlanDraft = { plan: { method: 'dense' }, tensors: new Map() };
+
+/** Tokens whose layers are not timed: programs and caches are new to them. */
+const warmUps = 16;
 
 export class Subject {
   readonly #files: ModelFiles;
@@ -303,8 +296,8 @@ export class Subject {
   }
 
   /**
-   * Medians over the later half of the tokens of what each layer's part of a decoding step takes, in milliseconds: with the
-   * plan's predictor and without one, interleaved. What a call costs is in both.
+   * What each layer's part of a decoding step takes, of all but the first tokens: with the plan's predictor and without one,
+   * interleaved. What a call costs is in both.
    */
   async layerTimes(ids: readonly number[]): Promise<readonly LayerTime[]> {
     const { session } = this.#now;
@@ -325,15 +318,14 @@ export class Subject {
           if (from > done) await program.run({ rows: 1, outputs: 0 }, done, from);
           const start = performance.now();
           await program.run({ rows: 1, outputs: 0 }, from, to);
-          if (2 * at >= ids.length) times[way]?.[layer]?.push(performance.now() - start);
+          if (at >= warmUps) times[way]?.[layer]?.push(performance.now() - start);
           done = to;
         }
       }
     }
-    return Array.from({ length: samples }, (__, layer) => ({
-      predicted: medianOf(times[0]?.[layer] as number[]),
-      exact: medianOf(times[1]?.[layer] as number[]),
-    }));
+    return Array.from({ length: samples }, (__, layer) =>
+      layerTimeOf(times[0]?.[layer] as number[], times[1]?.[layer] as number[]),
+    );
   }
 
   /** Every row's place in the sequence, and whether its masks hold. */

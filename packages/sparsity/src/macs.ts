@@ -50,6 +50,8 @@ export function countMacs(
   const ranks = predictor?.kind === undefined ? (predictor?.rank ?? []) : [];
   for (const rank of ranks) blocks += rank * (hiddenSize + intermediateSize);
   for (const inputs of predictor?.kind === 'partial' ? predictor.inputs : []) blocks += inputs * intermediateSize;
+  for (const bits of predictor?.kind === 'two-bit' ? predictor.bits : [])
+    blocks += bits > 0 ? hiddenSize * intermediateSize : 0;
   return { blocks, withHead: blocks + spec.vocabSize * spec.hiddenSize };
 }
 

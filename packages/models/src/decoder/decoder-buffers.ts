@@ -12,6 +12,7 @@ import {
 import { type MaskPlace, type PredictorDType, placesName, placeWidth, predictsAt } from '../sparsity/masks.js';
 import { partialBuffers } from '../sparsity/partial-predictor.js';
 import { signBuffers } from '../sparsity/sign-predictor.js';
+import { twoBitBuffers } from '../sparsity/two-bit-predictor.js';
 import { attentionOf, type ModelSpec, mixedWidth } from '../spec.js';
 import { listedNeuronRoles, projections, type Role } from './projections.js';
 import { recurrentState, recurrentWeights } from './recurrent.js';
@@ -99,7 +100,7 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
   if (options.reuse ?? (spec.reuse !== undefined && !options.trained))
     for (let i = 0; i < spec.numHiddenLayers; i++)
       add('state', `layers.${i}.loaded`, 'f32', [options.slots, intermediateSize]);
-  buffers.push(...planBuffers(spec), ...signBuffers(spec), ...partialBuffers(spec));
+  buffers.push(...planBuffers(spec), ...signBuffers(spec), ...partialBuffers(spec), ...twoBitBuffers(spec));
   if (spec.denseTokens !== undefined) add('input', 'maskStrength', 'f32', ['rows']);
   for (const input of ['tokens', 'positions', 'slots']) add('input', input, 'i32', ['rows']);
   for (const input of ['outputRows', 'targets']) add('input', input, 'i32', ['outputs']);

@@ -1,6 +1,7 @@
 // Masks in a decoder's program: what goes into a linear layer, with zeros written and listed, what a plan adds to its
 // output, and which neurons are computed. Does not own the rules (masks.ts) or the order of layers (decoder-builder.ts).
 import { activationCodes } from '@relufy/tensor';
+import { judgedRole } from '../sparsity/judged-weight.js';
 import { type MaskPlace, maskAt, placesName, predictsAt } from '../sparsity/masks.js';
 import type { Products } from './decoder-products.js';
 import type { DecoderScope, SiteInput } from './decoder-scope.js';
@@ -114,6 +115,9 @@ export class MaskedLayers {
     const scores = this.#scope.activation(`predictor.scores.${layer}`, intermediateSize);
     if (predictor.kind === 'signs') {
       this.#products.signs(layer, `${of}.signs`, x, scores);
+    } else if (predictor.kind === 'two-bit') {
+      const bias = this.#scope.maybe(`layers.${layer}.${judgedRole(this.#scope.spec)}.bias`);
+      this.#products.twoBits(layer, of, x, bias, scores);
     } else if (predictor.kind === 'partial') {
       const kept = this.#scope.activation(`predictor.inputs.${layer}`, this.#scope.widthOf(x));
       const k = predictor.inputs[layer] as number;

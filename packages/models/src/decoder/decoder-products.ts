@@ -102,6 +102,13 @@ export class Products {
     this.#read('predictor', layer, signs);
   }
 
+  /** Products with two bits of each weight, whose bias is that of the weight they stand for. */
+  twoBits(layer: number, of: string, x: string, bias: string | undefined, out: string): void {
+    const [codes, scales] = [this.#scope.use(`${of}.codes`), this.#scope.use(`${of}.scales`)];
+    this.#scope.builder.op('twoBitScores', { x, codes, scales, bias, out });
+    for (const name of [codes, scales]) this.#read('predictor', layer, name);
+  }
+
   /** A predictor's numbers that are no product's: read whole. */
   readWhole(layer: number, name: string): void {
     this.#read('predictor', layer, this.#scope.use(name));

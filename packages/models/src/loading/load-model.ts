@@ -25,6 +25,7 @@ import { fillPartial } from '../sparsity/partial-predictor.js';
 import { fillPlan } from '../sparsity/plan-weights.js';
 import type { RelufyOptions } from '../sparsity/relufy.js';
 import { fillSigns } from '../sparsity/sign-predictor.js';
+import { fillTwoBits } from '../sparsity/two-bit-predictor.js';
 import { attentionOf } from '../spec.js';
 import type { Speculate } from '../speculation/options.js';
 import { checkLoadOptions } from './load-options.js';
@@ -192,6 +193,7 @@ async function createSession(plan: ModelPlan, backend: Backend, options: LoadFil
     });
     if (plan.sparsityPlan) await fillPlan(plan.sparsityPlan, decoder.layout, session, options.signal);
     await fillSigns(decoder.layout, decoder.buffers, session, options.signal);
+    await fillTwoBits(decoder.layout, decoder.buffers, session, options.signal);
     await fillPartial(decoder.layout, decoder.buffers, session, options.signal);
     const { positions } = spec;
     if (positions.kind === 'rope') await session.write('ropeTable', ropeTable(positions, contextLength));

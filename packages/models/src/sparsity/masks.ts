@@ -118,6 +118,15 @@ export type Predictor =
       readonly inputs: readonly number[];
       /** Of the copy. Default int4. */
       readonly dtype?: PartialDType;
+    } & PredictorThresholds)
+  /**
+   * Those whose row of the gate (of `up` in a plain FFN) in two bits a weight, sign and whether it is large, times x in 8 bits
+   * is above the threshold. The bits are taken from the weights when the plan is loaded.
+   */
+  | ({
+      readonly kind: 'two-bit';
+      /** 2, one a layer; 0: no predictor there. */
+      readonly bits: readonly number[];
     } & PredictorThresholds);
 
 type Masked = Pick<ModelSpec, 'masks'>;
@@ -128,13 +137,15 @@ export const maskAt = ({ masks }: Masked, place: MaskPlace): Mask | undefined =>
 export const lowRankAt = ({ lowRank }: Pick<ModelSpec, 'lowRank'>, place: MaskPlace): LowRank | undefined =>
   lowRank?.find(({ at }) => at.includes(place));
 
-/** One number a layer, 0 where there is no predictor: ranks, alphas or inputs. */
+/** One number a layer, 0 where there is no predictor: ranks, alphas, inputs or bits. */
 export function predictorSizes(predictor: Predictor): readonly number[] {
   switch (predictor.kind) {
     case 'signs':
       return predictor.alpha;
     case 'partial':
       return predictor.inputs;
+    case 'two-bit':
+      return predictor.bits;
     default:
       return predictor.rank;
   }
@@ -291,5 +302,8 @@ export function checkMasks(where: string, spec: ModelSpec): void {
   const { predictor } = spec;
   if (predictor?.kind === 'signs') onePerLayer('predictor alpha', predictor.alpha);
   else if (predictor?.kind === 'partial') perLayer('predictor inputs', predictor.inputs, spec.hiddenSize);
-  else if (predictor) perLayer('predictor rank', predictor.rank, spec.hiddenSize * 4);
+  else if (predictor?.kind === 'two-bit') {
+    perLayer('predictor bits', predictor.bits, 2);
+    if (predictor.bits.includes(1)) fail('predictor bits', '2, or 0 for no predictor', '1');
+  } else if (predictor) perLayer('predictor rank', predictor.rank, spec.hiddenSize * 4);
 }

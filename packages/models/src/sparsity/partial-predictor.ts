@@ -13,6 +13,7 @@ import {
   yieldToEventLoop,
 } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
+import { judgedRole } from './judged-weight.js';
 import { predictsAt } from './masks.js';
 import { planValues } from './plan-values.js';
 
@@ -46,10 +47,10 @@ export async function fillPartial(
   session: Session,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { ffn, hiddenSize, intermediateSize } = spec;
+  const { hiddenSize, intermediateSize } = spec;
   const inputs = Math.max(1, Math.min(hiddenSize, Math.floor(chunkNumbers / intermediateSize)));
   for (const copy of partialBuffers(spec)) {
-    const judged = copy.name.replace('predictor.gate', ffn.kind === 'gated' ? 'gate.weight' : 'up.weight');
+    const judged = copy.name.replace('predictor.gate', `${judgedRole(spec)}.weight`);
     const source = buffers.find(({ name }) => name === judged) as BufferDecl;
     const rowElements = isBlockDType(copy.dtype) ? rowBytes(copy.dtype, intermediateSize) : intermediateSize;
     for (let first = 0; first < hiddenSize; first += inputs) {

@@ -122,6 +122,7 @@ const rules = {
     dtype: oneOf(...partialDTypes),
     per_neuron: yes,
   },
+  'two-bit': { kind: oneOf('two-bit'), bits: layerNumbers, per_neuron: yes },
   calibration: { text: aText, tokens: aWhole(0), seed: aWhole(), dtype: aText, options: anObject },
   expected: {
     density: anObject,
@@ -256,9 +257,10 @@ function maskOf(where: string, json: Json): Mask {
 function predictorOf(where: string, json: unknown): Predictor {
   if ((json as Json).kind === undefined) check(where, json, rules.predictor, ['rank']);
   else {
-    checkValue(`${where} "kind"`, (json as Json).kind, oneOf('signs', 'partial'));
+    checkValue(`${where} "kind"`, (json as Json).kind, oneOf('signs', 'partial', 'two-bit'));
     if ((json as Json).kind === 'signs') check(where, json, rules.signs, ['kind', 'alpha']);
-    else check(where, json, rules.partial, ['kind', 'inputs']);
+    else if ((json as Json).kind === 'partial') check(where, json, rules.partial, ['kind', 'inputs']);
+    else check(where, json, rules['two-bit'], ['kind', 'bits']);
   }
   return camelKeys(json);
 }

@@ -67,7 +67,7 @@ test('thresholds are written between steps', async () => {
 });
 
 test.each([
-  ['{"kind": "sign", "alpha": [1, 1]}', 'predictor "kind": expected signs or partial, got "sign".'],
+  ['{"kind": "sign", "alpha": [1, 1]}', 'predictor "kind": expected signs, partial or two-bit, got "sign".'],
   ['{"kind": "signs"}', 'predictor "alpha": expected a list of numbers from 0 on, one a layer, got undefined.'],
   ['{"kind": "signs", "alpha": [1, -1]}', 'predictor option "alpha": expected a list of numbers from 0 on'],
   ['{"kind": "signs", "alpha": [1], "rank": [1, 1]}', 'predictor option "rank": unknown.'],

@@ -1,22 +1,9 @@
 // The predictor of sign bits (SparseInfer, arXiv 2411.12692): what a model's own weights and alpha give it when a plan is
 // loaded, so that the plan itself is a line of JSON. Does not own the rule (masks.ts), the ops (decoder-masks.ts) or how
 // bits are packed (tensor's signs.ts).
-import {
-  type BufferDecl,
-  elementsOf,
-  isBlockDType,
-  packSigns,
-  rowBytes,
-  type Session,
-  signWords,
-  type WeightDType,
-  yieldToEventLoop,
-} from '@relufy/tensor';
+import { type BufferDecl, packSigns, type Session, signWords } from '@relufy/tensor';
 import type { ModelSpec } from '../spec.js';
-import { predictsAt } from './masks.js';
-
-/** Bytes of weights that are looked at between two turns of the event loop. */
-const chunkBytes = 4 << 20;
+import { judgedRows, predictedLayers } from './judged-weight.js';
 
 /**
  * The buffers of a predictor of sign bits: `layers.k.predictor.signs`, those of the gate (of `up` in a plain FFN), and,
@@ -26,7 +13,7 @@ const chunkBytes = 4 << 20;
 export function signBuffers(spec: ModelSpec): BufferDecl[] {
   const { predictor, hiddenSize, intermediateSize } = spec;
   if (predictor?.kind !== 'signs') return [];
-  return signLayers(spec).flatMap((layer): BufferDecl[] => {
+  return predictedLayers(spec).flatMap((layer): BufferDecl[] => {
     const of = `layers.${layer}.predictor`;
     const shape = [intermediateSize, signWords(hiddenSize)];
     const threshold: BufferDecl = { name: `${of}.threshold`, kind: 'constant', dtype: 'f32', shape: [1] };
@@ -55,26 +42,15 @@ export async function fillSigns(
   session: Session,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { predictor, ffn, hiddenSize, intermediateSize } = spec;
+  const { predictor, hiddenSize } = spec;
   if (predictor?.kind !== 'signs') return;
-  for (const layer of signLayers(spec)) {
-    const judged = `layers.${layer}.${ffn.kind === 'gated' ? 'gate' : 'up'}.weight`;
-    const dtype = buffers.find(({ name }) => name === judged)?.dtype as WeightDType;
-    const stride = isBlockDType(dtype) ? rowBytes(dtype, hiddenSize) : hiddenSize;
-    const chunkRows = Math.max(1, Math.floor(chunkBytes / rowBytes(dtype, hiddenSize)));
-    for (let row = 0; row < intermediateSize; row += chunkRows) {
-      const last = Math.min(intermediateSize, row + chunkRows);
-      const weight = await elementsOf(session, judged, row * stride, last * stride);
+  for (const layer of predictedLayers(spec)) {
+    for await (const { row, dtype, weight } of judgedRows(spec, buffers, session, layer, signal)) {
       const signs = packSigns(dtype, weight, hiddenSize);
       await session.write(`layers.${layer}.predictor.signs`, signs, row * signWords(hiddenSize));
-      await yieldToEventLoop();
-      signal?.throwIfAborted();
     }
     if (predictor.perNeuron) continue;
     const threshold = signThreshold(predictor.alpha[layer] as number, hiddenSize);
     await session.write(`layers.${layer}.predictor.threshold`, [threshold]);
   }
 }
-
-const signLayers = (spec: ModelSpec): readonly number[] =>
-  Array.from({ length: spec.numHiddenLayers }, (_, layer) => layer).filter((layer) => predictsAt(spec, layer));

@@ -124,6 +124,14 @@ export const plans: Readonly<Record<string, { config: object; plan: Omit<Sparsit
     config: opt,
     plan: { predictor: { kind: 'partial', inputs: each(20), dtype: 'bf16', perNeuron: true } },
   },
+  'two bits a weight, not in every layer': {
+    config: { ...silu, hidden_act: 'relu' },
+    plan: { predictor: { kind: 'two-bit', bits: [2, 0] }, denseTokens: 2 },
+  },
+  'two bits a weight of a plain FFN with biases, a threshold a neuron': {
+    config: opt,
+    plan: { predictor: { kind: 'two-bit', bits: each(2), perNeuron: true } },
+  },
   'sign bits with a threshold a neuron': {
     config: { ...silu, hidden_act: 'relu' },
     plan: { predictor: { kind: 'signs', alpha: each(100), perNeuron: true } },

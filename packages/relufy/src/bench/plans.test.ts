@@ -1,7 +1,7 @@
 // The bench of sparsity plans skips what it says, for every kind of plan, on a shape small enough for the reference
 // executor, and says what is wrong with plans that it cannot read.
 import { parseConfig } from '@relufy/models';
-import { createReferenceBackend, rowBytes, signWords } from '@relufy/tensor';
+import { createReferenceBackend, rowBytes, signWords, twoBitWords } from '@relufy/tensor';
 import { describe, expect, it } from 'vitest';
 import { tinyLlamaShape } from './decode.js';
 import { benchPlans, type PlanKind, parsePlans } from './plans.js';
@@ -43,16 +43,20 @@ describe('sparsity plans', () => {
     expect(predicted.predictorBytes).toBe(2 * 2 * 48 * (64 + 256));
   });
 
-  it.each(['signs', 'partial'] as const)(
+  it.each(['signs', 'partial', 'two-bit'] as const)(
     '%s: proposes more than is active, and reads less of the gate',
     async (kind) => {
       const { proposed, overExact, predictorBytes, skipped } = await bench(kind, 0.25);
       expect(proposed).toBeGreaterThan(0.2);
       expect(proposed).toBeLessThan(0.95);
       expect(overExact).toBeGreaterThan(0);
-      // signs: a bit a weight; partial: half of the inputs of an int4 copy; and a threshold a neuron
-      const judged = kind === 'signs' ? 256 * 4 * signWords(64) : 32 * rowBytes('int4', 256);
-      expect(predictorBytes).toBe(2 * (judged + 256 * 4));
+      // signs: a bit a weight; partial: half of the inputs of an int4 copy; and a threshold a neuron. Two bits and a scale a neuron
+      const judged = {
+        signs: 256 * 4 * signWords(64),
+        partial: 32 * rowBytes('int4', 256),
+        'two-bit': 256 * 4 * twoBitWords(64),
+      };
+      expect(predictorBytes).toBe(2 * (judged[kind] + 256 * 4));
       expect(skipped).toBeGreaterThan(0.3);
     },
   );

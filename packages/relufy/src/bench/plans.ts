@@ -15,7 +15,7 @@ import { type LoadedStep, SyntheticModel } from './synthetic-model.js';
  * and up; `top`: as `shared`, the largest few of a row instead of a threshold; `groups`: of every 32; `neurons`: a magnitude
  * mask of what the gate lets through, as CATS; `relu`: a ReLU instead of SiLU; `predictor`: the same, and a low-rank
  * predictor that knows the gate, in bf16; `signs` and `partial`: the same by sign bits, and by the gate over half of the
- * inputs from an int4 copy, with thresholds at a recall of 0.95; `own`: no plan, the zeros that the shape has by itself.
+ * inputs from an int4 copy, with thresholds at a recall of 0.95, and `two-bit` by two bits of each of its weights; `own`: no plan, the zeros that the shape has by itself.
  */
 const planKinds = [
   'inputs',
@@ -27,6 +27,7 @@ const planKinds = [
   'predictor',
   'signs',
   'partial',
+  'two-bit',
   'own',
 ] as const;
 export type PlanKind = (typeof planKinds)[number];
@@ -281,13 +282,14 @@ function specOf(shape: ModelSpec, { kind, density }: PlanPoint): ModelSpec {
       if (kind === 'predictor') return { ...relu, predictor: { rank: perLayer(predictorRank), dtype: 'bf16' } };
       // alpha says only that there is a predictor: thresholds are a neuron's own
       if (kind === 'signs') return { ...relu, predictor: { kind, alpha: perLayer(100), perNeuron: true } };
+      if (kind === 'two-bit') return { ...relu, predictor: { kind, bits: perLayer(2) } };
       return { ...relu, predictor: { kind, inputs: perLayer(Math.round(shape.hiddenSize / 2)), perNeuron: true } };
     }
   }
 }
 
 /** With a ReLU, whose gate is judged. */
-const gateKinds: readonly PlanKind[] = ['relu', 'predictor', 'signs', 'partial'];
+const gateKinds: readonly PlanKind[] = ['relu', 'predictor', 'signs', 'partial', 'two-bit'];
 
 /**
  * A gate that a predictor can know: rows b a of unit length, so that pre-activations are normal; b and a are the predictor's

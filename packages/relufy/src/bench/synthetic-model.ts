@@ -6,6 +6,7 @@ import {
   type DecoderProgram,
   fillPartial,
   fillSigns,
+  fillTwoBits,
   type ModelSpec,
   type WeightRead,
 } from '@relufy/models';
@@ -74,6 +75,7 @@ export class SyntheticModel {
     // what a predictor takes of the weights themselves
     await fillSigns(spec, buffers, session);
     await fillPartial(spec, buffers, session);
+    await fillTwoBits(spec, buffers, session);
     return new SyntheticModel(session, decoder, spec);
   }
 

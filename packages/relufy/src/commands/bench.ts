@@ -33,7 +33,7 @@ Benches:
              1.1B shape, exact sparse against dense, at these shares of neurons and, after slashes, of the inputs of qkv
              and of gate and up (stage 2)
   plans      decoding and prefill of the whole 1.1B shape under sparsity plans, against dense SiLU: --plans names kinds
-             (inputs, shared, top, groups, neurons, relu, predictor, signs, partial), each with the share that is kept; int8 and int4,
+             (inputs, shared, top, groups, neurons, relu, predictor, signs, partial, two-bit), each with the share that is kept; int8 and int4,
              unless --dtype names another; --shape rwkv: of RWKV-4-169M (own: the
              zeros that it has by itself)
   ffn        exact sparse FFNs against dense ones at 1 to 100 % density, gated and plain (0.5 GB of weights)

@@ -184,6 +184,8 @@ function predictorInWords(predictor: Predictor): string {
       return `those whose sign bits agree enough with the input's, ${predictor.perNeuron ? 'a threshold a neuron' : `alpha ${span(predictor.alpha)} %`}`;
     case 'partial':
       return `those whose gate is large over the ${span(predictor.inputs)} largest inputs, in ${predictor.dtype ?? 'int4'}${own}`;
+    case 'two-bit':
+      return `those whose gate is large with two bits a weight${own}`;
     default:
       return `a predictor of rank ${span(predictor.rank)}${predictor.input ? ' over the residual stream' : ''}${own}`;
   }
