@@ -51,7 +51,7 @@ static inline void prepareRow(const float* x, int width, char* to) {
   head->step = largest / 127;
   const Vec inverse = splat(1 / head->step);
   for (int c = 0; c < width; c += 32) {
-    // 32 columns lie together; those of the units of one vector take turns
+    // 32 columns lie together; those of the units of one vector are interleaved
     const int unit = c / codeUnitColumns;
     const int part = c % codeUnitColumns / 32;
     int8_t* at = values + (unit / codeUnits * 4 + part) * codeUnits * 32 + unit % codeUnits * 32;
