@@ -1,10 +1,11 @@
-// The manifest and the README of every platform's package (npm/NAME/), from the facts in targets.mjs: written by
+// The manifest and the README of every platform's package (npm/NAME/), from the facts in targets.mjs and tried.mjs: written by
 // `pnpm --filter @relufy/native describe:packages`, held by platform-packages.test.ts. The binary beside them is
 // package-native.mjs's, and not in git.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { instructionSets, targets } from './targets.mjs';
+import { tried } from './tried.mjs';
 
 const folder = fileURLToPath(new URL('../', import.meta.url));
 const { version, license, engines } = JSON.parse(readFileSync(`${folder}package.json`, 'utf8'));
@@ -36,7 +37,7 @@ function manifest(name, { os, cpu, libc, system }) {
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
-function readme(name, { cpu, system, tried, libc }) {
+function readme(name, { cpu, system, libc }) {
   const sets = Object.keys(instructionSets[cpu]).join(', ');
   return `# @relufy/native-${name}
 
@@ -47,7 +48,7 @@ Instruction sets inside, of which the fastest that the processor has is taken wh
 
 ## What was tried
 
-${tried}
+${tried[name]}
 
 The same binary comes of the same sources: \`pnpm --filter @relufy/native package:native ${name} --twice\` compiles it with
 zig's C++ compiler, which runs on every system, and says its SHA-256.

@@ -144,7 +144,7 @@ RELUFY_LOOP void rankGroups(const int32_t* orders, int groups, int32_t* ranks) {
     int32_t* rank = ranks + g * sideBySide;
     int32_t mine[sideBySide] = {};
     for (int other = g + 1; other < groups; other++)
-#pragma GCC ivdep
+      RELUFY_INDEPENDENT
       for (int s = 0; s < sideBySide; s++) {
         const int32_t above = orders[other * sideBySide + s] > own[s];
         mine[s] += above;
