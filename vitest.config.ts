@@ -13,6 +13,7 @@ class ContractsFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['{packages,apps,tools}/**/*.test.ts'],
+    globalSetup: 'tools/testing/run-folder.ts',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // what a page shows comes when it comes, on a busy machine later

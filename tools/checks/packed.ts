@@ -1,7 +1,8 @@
-// The published packages as users get them: packed, and installed by npm into a folder outside the workspace.
+// The published packages as users get them: packed, once for all test files of a run, and installed by npm into a folder
+// outside the workspace.
 // Asks the registry, for the dependencies of our packages.
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packages, root } from './workspace.js';
 
@@ -46,9 +47,35 @@ function pack(destination: string): void {
   else run('npx', ['-y', JSON.parse(readFileSync(`${root}package.json`, 'utf8')).packageManager, ...args], root);
 }
 
+/** The folder with all tarballs: made by the test file that asks first, waited for by the others. */
+function packedOnce(): string {
+  const folder = join(process.env.RELUFY_RUN_FOLDER as string, 'packed');
+  const outcome = join(folder, 'outcome.txt');
+  try {
+    mkdirSync(folder);
+  } catch {
+    const asleep = new Int32Array(new SharedArrayBuffer(4));
+    for (let waited = 0; !existsSync(outcome); waited += 200) {
+      if (waited > 150_000) throw new Error(`pnpm pack: expected it done by another test file in 150 s, got nothing.`);
+      Atomics.wait(asleep, 0, 0, 200);
+    }
+    const said = readFileSync(outcome, 'utf8');
+    if (said !== '') throw new Error(said);
+    return folder;
+  }
+  try {
+    pack(folder);
+    writeFileSync(outcome, '');
+    return folder;
+  } catch (error) {
+    writeFileSync(outcome, (error as Error).message);
+    throw error;
+  }
+}
+
 /** Packs everything into a folder and installs it there. @returns the tarball of each package. */
 export function installPacked(folder: string): ReadonlyMap<string, string> {
-  pack(folder);
+  cpSync(packedOnce(), folder, { recursive: true, filter: (file) => !file.endsWith('outcome.txt') });
   const files = readdirSync(folder);
   const tarballs = new Map(
     published.map(({ name }) => {
