@@ -15,7 +15,7 @@ const linked = repositoryFiles.filter((file) => /^(docs\/.*|[A-Z]+|(packages|app
 const elsewhere: readonly { readonly command: RegExp; readonly reason: string }[] = [
   { command: /^npm install relufy$/, reason: 'packed.test.ts installs the packed tarballs' },
   { command: /^npx relufy chat$/, reason: "a conversation: apps/chat's tests hold it" },
-  { command: /^npx relufy chat HuggingFaceTB\/\S+$/, reason: 'downloads a model: hub.test.ts has a hub of its own' },
+  { command: /^relufy chat HuggingFaceTB\/\S+$/, reason: 'downloads a model: hub.test.ts has a hub of its own' },
 ];
 
 /** Guides run with RELUFY_DOCS_TESTS=all: every change need not wait for them. */
