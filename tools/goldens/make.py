@@ -1,7 +1,8 @@
 """make.py: remakes golden/ and tokenizers/, what the Hugging Face implementation computes on small checkpoints, for a clone that
 has nothing beside it. The layout is that of ../shared/golden, so that one test reads either. Needs requirements.txt.
 
-Owns what is written; models are checkpoints.py's, sparsity methods methods.py's, training steps training.py's.
+Owns what is written; models are checkpoints.py's, sparsity methods methods.py's, training steps training.py's,
+the models of packages/ trained.py's.
 """
 
 import json
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 import methods
 import sampling
 import texts
+import trained
 import training
 from checkpoints import CASES, DTYPES, FATRELU_THRESHOLD, NOTES, adapt, ffn_of, input_ids, layers_of, make_model
 
@@ -87,7 +89,7 @@ def save_shards(state, folder, count=2):
 
 
 def main():
-    root = pathlib.Path(__file__).parent / "golden"
+    root = pathlib.Path(__file__).resolve().parent / "golden"
     shutil.rmtree(root, ignore_errors=True)
     torch.set_num_threads(1)
     for name in CASES:
@@ -102,8 +104,9 @@ def main():
     methods.make(root / "methods")
     texts.make(root.parent)
     (root / "sampling.json").write_text(json.dumps(sampling.cases()) + "\n")
-    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
-    print(f"{len(CASES)} checkpoints, {len(methods.CASES)} methods, {len(training.CASES)} trainings: {size / 1e6:.2f} MB in {root}")
+    trained.make(root.parents[2], root.parent / "models")
+    size = sum(path.stat().st_size for path in root.parent.glob("[gtm]*/**/*") if path.is_file())
+    print(f"{len(CASES)} checkpoints, {len(methods.CASES)} methods, {len(training.CASES)} trainings: {size / 1e6:.2f} MB in {root.parent}")
 
 
 main()

@@ -19,7 +19,9 @@ export function shared(path: string): string {
   const larger = `${beside}/${path}`;
   if (existsSync(larger)) return larger;
   const [model, folder] = Object.entries(packaged).find(([name]) => path === name || path.startsWith(`${name}/`)) ?? [];
-  return model === undefined ? `${own}/${path}` : `${folder}${path.slice(model.length)}`;
+  const part = model === undefined ? undefined : `${folder}${path.slice(model.length)}`;
+  // what is said of a packaged model does not lie with it
+  return part !== undefined && existsSync(part) ? part : `${own}/${path}`;
 }
 
 /** `describe`, skipped by name where the fixture is missing; the body, which may read it, is not called then. */

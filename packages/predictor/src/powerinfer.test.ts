@@ -1,13 +1,17 @@
 // PowerInfer's predictor files: what they say is what a plan does, and files of another model are refused by name.
+import { readFileSync } from 'node:fs';
 import { memoryFiles } from '@relufy/checkpoint';
 import { loadModel } from '@relufy/models';
-import { expect, it } from 'vitest';
-import { describeShared, shared } from '../../../tools/testing/shared.js';
+import { describe, expect, it } from 'vitest';
+import { shared } from '../../../tools/testing/shared.js';
 import { torchBin } from '../../checkpoint/testing/bin.js';
 import { planFolder, powerInferPlan } from './index.js';
 
-const [hidden, neurons] = [64, 192];
-const ids = [5, 9, 301, 44, 17, 260];
+const model = shared('golden/llama-relu');
+const shape = JSON.parse(readFileSync(`${model}/config.json`, 'utf8'));
+const [hidden, neurons] = [shape.hidden_size as number, shape.intermediate_size as number];
+const most = 4 * hidden;
+const ids = [5, 9, 301, 44, 17, 260].map((id) => id % shape.vocab_size);
 
 const numbers = (count: number, seed: number): Float32Array =>
   Float32Array.from({ length: count }, (_, at) => Math.sin(at * 12.9898 + seed * 78.233) / 4);
@@ -19,10 +23,7 @@ const layerFile = (rank: number, seed: number, more: Parameters<typeof torchBin>
     ...more,
   ]);
 
-// README.md lies beside the larger cases alone: the shapes named here are theirs
-describeShared('powerInferPlan', 'golden/README.md', () => {
-  const model = shared('golden/llama-relu');
-
+describe('powerInferPlan', () => {
   it('proposes what fc2 relu(fc1 x) of the residual stream says, at least at the threshold', async () => {
     const files = memoryFiles('p', {
       'model_0.pt': layerFile(8, 3),
@@ -80,7 +81,7 @@ describeShared('powerInferPlan', 'golden/README.md', () => {
           { name: 'fc2.weight', dtype: 'F32', shape: [neurons, 2], data: numbers(2 * neurons, 1) },
         ]),
       },
-      'p model_0.pt: expected fc1.weight [1 to 256, 64], got [2, 8].',
+      `p model_0.pt: expected fc1.weight [1 to ${most}, ${hidden}], got [2, 8].`,
     ],
     [
       'a bias',
@@ -114,11 +115,16 @@ describeShared('powerInferPlan', 'golden/README.md', () => {
       'a rank that no layer needs',
       {
         'model_0.pt': torchBin([
-          { name: 'fc1.weight', dtype: 'F32', shape: [257, hidden], data: new Float32Array(257 * hidden) },
-          { name: 'fc2.weight', dtype: 'F32', shape: [neurons, 257], data: new Float32Array(257 * neurons) },
+          { name: 'fc1.weight', dtype: 'F32', shape: [most + 1, hidden], data: new Float32Array((most + 1) * hidden) },
+          {
+            name: 'fc2.weight',
+            dtype: 'F32',
+            shape: [neurons, most + 1],
+            data: new Float32Array((most + 1) * neurons),
+          },
         ]),
       },
-      'expected fc1.weight [1 to 256, 64], got [257, 64]',
+      `expected fc1.weight [1 to ${most}, ${hidden}], got [${most + 1}, ${hidden}]`,
     ],
   ])('refuses %s', async (_, files, message) => {
     await expect(powerInferPlan(memoryFiles('p', files), model)).rejects.toThrow(message);

@@ -1,5 +1,5 @@
 // Reuse of loaded neurons: phases by hand, then models. Where nothing is restricted, perplexity must be the model's own.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createBackend, loadModel } from '@relufy/models';
 import { createReferenceBackend, type HostBackend } from '@relufy/tensor';
 import { expect, test } from 'vitest';
@@ -129,15 +129,24 @@ describeShared('golden checkpoints', 'golden/llama-relu', () => {
   });
 });
 
-describeShared('a trained model', 'models/opt-tales', () => {
+// the bundled model on its own stories, where the other is not
+const trained = existsSync(shared('models/opt-tales')) ? 'models/opt-tales' : 'models/llama-tales';
+const heldOut = (): number[][] => {
+  if (trained !== 'models/opt-tales') {
+    const { prompts } = JSON.parse(readFileSync(shared(`${trained}/golden.json`), 'utf8'));
+    return [0, 1].map((at) => [...prompts[at].input_ids, ...prompts[at].greedy_ids]);
+  }
+  const bytes = readFileSync(shared(`${trained}/valid-ids.u16`));
+  const all = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  return [0, 1].map((at) => [...all.subarray(at * 512, at * 512 + 128)]);
+};
+
+describeShared(`a trained model, ${trained}`, trained, () => {
   test('loses less by reusing its neurons than by random ones', { timeout: 120_000 }, async () => {
     const { backend } = await createBackend({ backend: 'wasm', threads: 1 });
-    const { observer, model } = await observed('models/opt-tales', backend);
+    const { observer, model } = await observed(trained, backend);
     try {
-      const bytes = readFileSync(shared('models/opt-tales/valid-ids.u16'));
-      const all = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-      const sequences = [0, 1].map((at) => [...all.subarray(at * 512, at * 512 + 128)]);
-      const { densePerplexity, points } = await reusePerplexity(model, observer, sequences, {
+      const { densePerplexity, points } = await reusePerplexity(model, observer, heldOut(), {
         criterion: { kind: 'nonzero' },
         gammas: [4, 16],
       });
