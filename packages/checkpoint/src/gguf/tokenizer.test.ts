@@ -109,19 +109,20 @@ it('a GGUF with a vocabulary only gives config and tokenizer', async () => {
   expect(pre_tokenizer.pretokenizers[0].type).toBe('Punctuation');
 });
 
-const published = [
+type Case = readonly [name: string, parts: readonly string[]];
+const published: readonly Case[] = [
   ['smollm2', []],
   ['llama3', []],
   ['mistral_v02', []],
   ['llama2', ['added_tokens', 'merges']], // looked for in normalised text; runs of spaces are merged in another order
   ['gpt2', ['added_tokens']],
-] as const;
+];
 // those of tools/goldens: bytes, bytes behind a pattern, pieces that fall back to bytes
-const small = [
+const small: readonly Case[] = [
   ['byte-level', []],
   ['byte-level-split', []],
   ['byte-fallback', ['merges']],
-] as const;
+];
 
 describeShared('tokenizers', 'tokenizers', () => {
   it.each(existsSync(shared('tokenizers/smollm2')) ? published : small)(
