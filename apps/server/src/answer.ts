@@ -46,6 +46,8 @@ export interface Totals {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly completionTokens: number;
+  /** Those of them that the model thought with. */
+  readonly reasoningTokens: number;
   readonly promptMs: number;
   readonly predictedMs: number;
   /** From the request to its first token. */
@@ -109,6 +111,7 @@ class Generations implements Answering {
   readonly #ending: Ending;
   #results: readonly GenerateResult[] = [];
   #firstTokenMs: number | undefined;
+  #reasoningTokens = 0;
 
   constructor(call: Call, lease: Lease, prepared: Prepared, ending: Ending) {
     this.#call = call;
@@ -141,6 +144,7 @@ class Generations implements Answering {
         .filter((_, i) => i % count === 0)
         .reduce((all, { usage }) => all + usage.cachedTokens, 0),
       completionTokens: sum(({ usage }) => usage.completionTokens),
+      reasoningTokens: this.#reasoningTokens,
       promptMs: sum(({ stats }) => stats.prefill.ms),
       predictedMs: sum(({ stats }) => stats.decode.ms),
       firstTokenMs: this.#firstTokenMs ?? 0,
@@ -165,13 +169,12 @@ class Generations implements Answering {
           this.#heardFirst();
           waiting.push(piece);
           const parts = parsers[index]?.push(piece) ?? textPart(piece.text);
-          for (const part of parts) yield { kind: 'part', choice: index, part, pieces: waiting.splice(0) };
+          for (const part of parts) yield this.#part(index, part, waiting);
           continue;
         }
         const result = await (this.#streams[index] as GenerationStream).result;
         ended[index] = result;
-        for (const part of parsers[index]?.end() ?? [])
-          yield { kind: 'part', choice: index, part, pieces: waiting.splice(0) };
+        for (const part of parsers[index]?.end() ?? []) yield this.#part(index, part, waiting);
         this.#results = ended;
         const finishReason = this.#finishReason(result, parsers[index]);
         yield { kind: 'end', choice: index, finishReason, result, pieces: waiting.splice(0) };
@@ -179,6 +182,11 @@ class Generations implements Answering {
     } finally {
       this.cancel();
     }
+  }
+
+  #part(choice: number, part: AnswerPart, waiting: Piece[]): AnswerEvent {
+    if (part.kind === 'reasoning') this.#reasoningTokens += waiting.length;
+    return { kind: 'part', choice, part, pieces: waiting.splice(0) };
   }
 
   #finishReason({ finishReason }: GenerateResult, parser: AnswerParser | undefined): FinishReason {

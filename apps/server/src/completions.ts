@@ -16,6 +16,7 @@ import type { Call } from './service.js';
 
 /** As OpenAI's route has it; a chat's answer is as long as the context lets it be. */
 const usualLength = 16;
+const lengthNames = ['max_tokens', 'max_new_tokens', 'n_predict'] as const;
 const mostAlternatives = 100;
 /** Prompts by answers to each, in one request. */
 const mostTexts = 256;
@@ -55,8 +56,8 @@ export async function completions(call: Call, body: Body): Promise<Response> {
     modelName: body.get<string>('model', aText),
     keepAliveMs: keepAliveMs(body),
     prepare: async (model) => {
-      const options = samplingFields(body, model, { maxTokens: ['max_tokens', 'max_new_tokens', 'n_predict'] });
-      const unlimited = body.raw('max_tokens') === -1 || body.raw('n_predict') === -1;
+      const options = samplingFields(body, model, { maxTokens: lengthNames });
+      const unlimited = lengthNames.some((name) => [-1, -2].includes(body.raw(name) as number));
       ignoreKnown(body);
       const prompts = promptsOf(body.raw('prompt') ?? '', model);
       if (prompts.length * bestOf > mostTexts)

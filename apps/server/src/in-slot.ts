@@ -12,7 +12,7 @@ export interface SlotAsked {
 export async function inSlot<T>(
   call: Call,
   { modelName, keepAliveMs }: SlotAsked,
-  work: (model: Model, id: string, signal: AbortSignal) => Promise<T>,
+  work: (model: Model, id: string, signal: AbortSignal, loadMs: number) => Promise<T>,
 ): Promise<T> {
   const ending = new Ending(call);
   const { signal } = ending;
@@ -23,7 +23,7 @@ export async function inSlot<T>(
     ending.onEnd(() => lease.release(keepAliveMs));
     ending.onEnd(await lanes.enter({ slots: 1, client: call.client, isBatch: call.isBatch, signal }));
     ending.startDeadline();
-    return await work(lease.model, served.id, signal);
+    return await work(lease.model, served.id, signal, lease.loadMs);
   } finally {
     ending.end();
   }

@@ -1,5 +1,6 @@
 // What the server offers and how it is: /v1/models, /props, /slots, /health, /metrics. Reads states; loads nothing.
 import { ApiError } from './api-error.js';
+import { fieldsOfSampling } from './sampling-fields.js';
 import type { ModelState } from './served-models.js';
 import type { Call, Service } from './service.js';
 
@@ -84,7 +85,7 @@ export function props({ service }: Call): Response {
   return Response.json({
     default_generation_settings: {
       n_ctx: factsOf(state).contextLength,
-      params: service.recommendedSampling ? (model?.recommendedSampling ?? {}) : {},
+      params: service.recommendedSampling ? fieldsOfSampling(model?.recommendedSampling ?? {}) : {},
     },
     total_slots: lanes.slots,
     model_alias: served.id,

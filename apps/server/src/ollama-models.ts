@@ -5,6 +5,7 @@ import { ApiError } from './api-error.js';
 import type { Body } from './body.js';
 import { withModel } from './in-slot.js';
 import { factsOf } from './model-routes.js';
+import { fieldsOfSampling } from './sampling-fields.js';
 import type { ModelState } from './served-models.js';
 import type { Call } from './service.js';
 
@@ -77,7 +78,7 @@ export function show(call: Call, body: Body): Promise<Response> {
     const { spec, modelType } = model;
     return Response.json({
       modelfile: `FROM ${id}\n`,
-      parameters: Object.entries(model.recommendedSampling)
+      parameters: Object.entries(ollamaNamed(fieldsOfSampling(model.recommendedSampling)))
         .map(([key, value]) => `${key} ${value}`)
         .join('\n'),
       template,
@@ -98,6 +99,11 @@ export function show(call: Call, body: Body): Promise<Response> {
     });
   });
 }
+
+const ollamaNamed = ({ repetition_penalty: penalty, ...rest }: Readonly<Record<string, unknown>>): object => ({
+  ...rest,
+  ...(penalty !== undefined && { repeat_penalty: penalty }),
+});
 
 /** Clients pull before they ask: of a model that is served, there is nothing to do. */
 export function pull(call: Call, body: Body): Response {

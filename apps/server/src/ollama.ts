@@ -1,7 +1,8 @@
 // Ollama's routes, for tools that speak nothing else: chat, generate and embed. Lines of JSON instead of events, durations
 // in nanoseconds. Does not own the generation (answer.ts) nor what is told of models (ollama-models.ts).
 
-import { aBoolean, anObject, aText, aWhole, either, isList } from '@relufy/tensor';
+import type { Model } from '@relufy/models';
+import { aBoolean, anObject, aText, aWhole, either, isList, show as shown } from '@relufy/tensor';
 import type { Context } from 'hono';
 import type { Answering, Asked, Totals } from './answer.js';
 import { answerResponse } from './answer-response.js';
@@ -39,6 +40,8 @@ export function ollamaRoutes(post: Post, get: Get): void {
 interface Wanted {
   readonly stream: boolean;
   readonly logprobs: number | undefined;
+  /** The ids of prompt and answer are told, for the next request to go on from. */
+  readonly context?: boolean;
 }
 
 function wantedOf(body: Body): Wanted {
@@ -66,6 +69,7 @@ function optionsOf(body: Body): Body {
   return options;
 }
 
+const thinkRule = either('true, false or a level', aBoolean, aText);
 const maxTokens = ['num_predict', 'max_tokens'] as const;
 
 async function chat(call: Call, body: Body): Promise<Response> {
@@ -75,7 +79,7 @@ async function chat(call: Call, body: Body): Promise<Response> {
   const modelName = body.get<string>('model', aText);
   if (messages === undefined || (isList(messages) && messages.length === 0))
     return loadOrUnload(call, modelName, keepAlive, { message: { role: 'assistant', content: '' } });
-  const thinks = body.get<boolean | string>('think', either('true, false or a level', aBoolean, aText));
+  const thinks = body.get<boolean | string>('think', thinkRule);
   const fields: ChatFields = {
     messages: messagesOf(Array.isArray(messages) ? messages.map(withoutThinking) : messages),
     options: { addGenerationPrompt: true, ...(thinks !== undefined && { enable_thinking: thinks !== false }) },
@@ -111,11 +115,15 @@ async function generate(call: Call, body: Body): Promise<Response> {
   const isRaw = body.get<boolean>('raw', aBoolean) ?? false;
   const keepAlive = keepAliveMs(body);
   const modelName = body.get<string>('model', aText);
-  body.ignore('context', 'think');
+  const thinks = body.get<boolean | string>('think', thinkRule);
+  const context = body.raw('context');
   if (body.get<string>('suffix', aText)) throw badField('suffix', 'none: the model only writes on', 'one');
   if (isList(body.raw('images')) && (body.raw('images') as ArrayLike<unknown>).length > 0)
     throw badField('images', 'none: this model takes text', 'some');
   const template = body.get<string>('template', aText);
+  for (const [name, value] of Object.entries({ system, template, context }))
+    if (isRaw && value !== undefined && value !== '' && !(isList(value) && value.length === 0))
+      throw badField(name, 'none beside "raw": the prompt is taken as it stands', 'one');
   if (prompt === '') return loadOrUnload(call, modelName, keepAlive, { response: '' });
   const output = outputFieldsOf({ format: body.raw('format') });
   const asked: Asked = {
@@ -132,20 +140,41 @@ async function generate(call: Call, body: Body): Promise<Response> {
           ...(system === undefined ? [] : [{ role: 'system' as const, content: system }]),
           { role: 'user', content: prompt },
         ],
-        options: { addGenerationPrompt: true, ...(template ? { template } : {}) },
+        options: {
+          addGenerationPrompt: true,
+          ...(template ? { template } : {}),
+          ...(thinks !== undefined && { enable_thinking: thinks !== false }),
+        },
       };
       const shaped = output.forModel(model, fields);
       const { logprobs } = wanted;
-      if (isChat) return preparedChat(call, model, { sampling, shaped, logprobs, count: 1 });
+      const before = earlier(context, model);
+      if (isChat) {
+        const prepared = preparedChat(call, model, { sampling, shaped, logprobs, count: 1 });
+        return { ...prepared, prompts: [behind(before, prepared.prompts[0] as readonly number[], model)] };
+      }
       return {
-        prompts: [checkRoom(promptsOf(prompt, model)[0] as readonly number[], model, 'prompt')],
+        prompts: [behind(before, promptsOf(prompt, model)[0] as readonly number[], model)],
         options: { ...sampling, ...shaped.options, ...(logprobs !== undefined && { logprobs }) },
         count: 1,
         parser: isRaw ? undefined : shaped.parser,
       };
     },
   };
-  return written(call, asked, wanted, 'response');
+  return written(call, asked, { ...wanted, context: !isRaw }, 'response');
+}
+
+/** The ids that an earlier answer's `context` was: the conversation so far. */
+function earlier(context: unknown, model: Model): readonly number[] {
+  if (context === undefined) return [];
+  if (!isList(context)) throw badField('context', 'token ids, as an answer tells them', shown(context));
+  return context.length === 0 ? [] : (promptsOf(Array.from(context), model, 'context')[0] as readonly number[]);
+}
+
+/** A text begins once. */
+function behind(before: readonly number[], ids: readonly number[], model: Model): readonly number[] {
+  if (before.length === 0) return ids;
+  return checkRoom([...before, ...(ids[0] === model.tokenizer?.bosId ? ids.slice(1) : ids)], model, 'prompt');
 }
 
 /** An empty prompt loads the model, and with a keep-alive of 0 unloads it. */
@@ -212,6 +241,11 @@ function written(call: Call, asked: Asked, wanted: Wanted, shape: Shape): Promis
   });
 }
 
+const contextOf = ({ prepared: { prompts } }: Answering, answer: readonly number[]): readonly number[] => [
+  ...(prompts[0] ?? []),
+  ...answer,
+];
+
 async function whole(call: Call, answering: Answering, wanted: Wanted, shape: Shape): Promise<object> {
   const [choice] = await collect(answering);
   if (choice === undefined) throw new Error('internal: an answer without a choice');
@@ -224,6 +258,12 @@ async function whole(call: Call, answering: Answering, wanted: Wanted, shape: Sh
     }),
     done: true,
     done_reason: choice.finishReason === 'length' ? 'length' : 'stop',
+    ...(wanted.context && {
+      context: contextOf(
+        answering,
+        choice.pieces.map(({ tokenId }) => tokenId),
+      ),
+    }),
     ...figures(call, answering.totals),
   };
 }
@@ -246,6 +286,7 @@ async function* lines(call: Call, answering: Answering, wanted: Wanted, shape: S
         ...logprobs,
         done: true,
         done_reason: reason,
+        ...(wanted.context && { context: contextOf(answering, event.result.tokenIds) }),
         ...figures(call, answering.totals),
       });
     } else if (event.part.kind === 'call') calls[event.part.call] = { name: event.part.name, text: '' };
@@ -258,28 +299,44 @@ async function* lines(call: Call, answering: Answering, wanted: Wanted, shape: S
   }
 }
 
+/** What is longer than the context is cut, unless the request forbids it. */
+const cut = (ids: readonly number[], model: Model, param: string): readonly number[] =>
+  checkRoom(ids.slice(0, model.contextLength), model, param);
+
 async function embedAll(call: Call, body: Body): Promise<Response> {
   const input = body.raw('input');
   const dimensions = body.get<number>('dimensions', aWhole(1));
-  body.ignore('truncate', 'options');
+  const fit = (body.get<boolean>('truncate', aBoolean) ?? true) ? cut : checkRoom;
+  body.ignore('options');
   const asks = { modelName: body.get<string>('model', aText), keepAliveMs: keepAliveMs(body) };
   call.service.unreadFields.tell(call.route, body.unread());
-  return inSlot(call, asks, async (model, id, signal) => {
+  return inSlot(call, asks, async (model, id, signal, loadMs) => {
     checkDimensions(dimensions, model);
-    const { vectors, tokens } = await embed(model, promptsOf(input, model, 'input'), 'mean', signal);
-    const spent = nanoseconds(performance.now() - call.start);
-    const embeddings = vectors.map((vector) => [...vector]);
-    return Response.json({ model: id, embeddings, total_duration: spent, load_duration: 0, prompt_eval_count: tokens });
+    const prompts = isNothing(input) ? [] : promptsOf(input, model, 'input', fit);
+    const { vectors, tokens } = await embed(model, prompts, 'mean', signal);
+    return Response.json({
+      model: id,
+      embeddings: vectors.map((vector) => [...vector]),
+      total_duration: nanoseconds(performance.now() - call.start),
+      load_duration: nanoseconds(loadMs),
+      prompt_eval_count: tokens,
+    });
   });
 }
 
+/** Nothing to embed loads the model, as an empty prompt does. */
+const isNothing = (input: unknown): boolean =>
+  input === undefined || input === '' || (isList(input) && input.length === 0);
+
 /** The older route: one prompt, one vector. */
 async function embedOne(call: Call, body: Body): Promise<Response> {
-  const prompt = body.required<string>('prompt', aText);
+  const prompt = body.get<string>('prompt', aText);
   body.ignore('options');
   const asks = { modelName: body.get<string>('model', aText), keepAliveMs: keepAliveMs(body) };
+  call.service.unreadFields.tell(call.route, body.unread());
   return inSlot(call, asks, async (model, _, signal) => {
-    const { vectors } = await embed(model, promptsOf(prompt, model), 'mean', signal);
-    return Response.json({ embedding: [...(vectors[0] as Float32Array)] });
+    const prompts = isNothing(prompt) ? [] : promptsOf(prompt, model, 'prompt', cut);
+    const { vectors } = await embed(model, prompts, 'mean', signal);
+    return Response.json({ embedding: [...(vectors[0] ?? [])] });
   });
 }

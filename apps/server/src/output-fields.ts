@@ -4,7 +4,8 @@
 import type { ChatMessage, GenerateOptions, JsonSchema, Model, Tool, ToolChoice } from '@relufy/models';
 import { aBoolean, anObject, show } from '@relufy/tensor';
 import type { AnswerParser } from './answer-parser/answer-parser.js';
-import { type Format, type FormatName, formatOf, marksOf } from './answer-parser/known-formats.js';
+import { FormOrCalls } from './answer-parser/form-or-calls.js';
+import { callMark, type Format, type FormatName, formatOf, marksOf } from './answer-parser/known-formats.js';
 import { RegionParser } from './answer-parser/region-parser.js';
 import { findMark } from './answer-parser/response-template.js';
 import { badField } from './api-error.js';
@@ -18,6 +19,8 @@ interface ToolsWanted {
   readonly tools: readonly Tool[];
   readonly choice: ToolChoice;
   readonly isParallel: boolean;
+  /** What an answer without a call has to be. */
+  readonly form: Form | undefined;
 }
 
 export interface ShapedOutput {
@@ -60,16 +63,17 @@ export function outputFields(body: Body): OutputFields {
 
 /** @throws ApiError 400 that names the field. */
 export function outputFieldsOf(asked: OutputAsked): OutputFields {
-  const tools = toolsOf(asked.tools);
+  const all = toolsOf(asked.tools);
+  const tools = allowedOf(asked.toolChoice, all);
   const choice = choiceOf(asked.toolChoice, tools);
   const form = formOf(asked);
   if (form !== undefined && choice !== 'auto' && choice !== 'none')
     throw badField('response_format', 'none beside a tool_choice that demands a call', 'one');
   return {
     forModel: (model, chat) => {
-      if (form !== undefined) return constrained(model, chat, form);
       const usable = choice === 'none' ? [] : tools;
-      return shaped(model, chat, { tools: usable, choice, isParallel: asked.parallel !== false });
+      if (form !== undefined && usable.length === 0) return constrained(model, chat, form);
+      return shaped(model, chat, { tools: usable, choice, isParallel: asked.parallel !== false, form });
     },
   };
 }
@@ -78,6 +82,7 @@ function toolsOf(value: unknown): readonly Tool[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw badField('tools', 'a list', show(value));
   if (value.length > 256) throw badField('tools', 'at most 256', `${value.length}`);
+  const names = new Set<string>();
   return value.map((tool: unknown, at) => {
     const { function: given, type = 'function' } = (tool ?? {}) as {
       readonly function?: unknown;
@@ -88,6 +93,8 @@ function toolsOf(value: unknown): readonly Tool[] {
     const { name, description, parameters } = given as Readonly<Record<string, unknown>>;
     if (typeof name !== 'string' || !/^[\w.-]{1,128}$/.test(name))
       throw badField(`tools[${at}].function.name`, 'letters, digits, _, - and .', show(name));
+    if (names.has(name)) throw badField(`tools[${at}].function.name`, 'a name of its own', `${show(name)} again`);
+    names.add(name);
     if (description !== undefined && description !== null && typeof description !== 'string')
       throw badField(`tools[${at}].function.description`, 'a text', show(description));
     if (parameters !== undefined && parameters !== null && !anObject.fits(parameters))
@@ -103,6 +110,28 @@ function toolsOf(value: unknown): readonly Tool[] {
   });
 }
 
+/** Those of the tools that may be called: all, or as `tool_choice` names them. */
+function allowedOf(choice: unknown, tools: readonly Tool[]): readonly Tool[] {
+  if (!anObject.fits(choice) || (choice as { readonly type?: unknown }).type !== 'allowed_tools') return tools;
+  const { allowed_tools: allowed } = choice as { readonly allowed_tools?: { readonly tools?: unknown } };
+  const where = 'tool_choice.allowed_tools.tools';
+  const list = allowed?.tools;
+  if (!Array.isArray(list) || list.length === 0) throw badField(where, 'a list of functions', show(list));
+  const known = new Set(tools.map(({ function: { name } }) => name));
+  const names = list.map((each: unknown, at) => {
+    const { function: named } = (each ?? {}) as { readonly function?: { readonly name?: unknown } };
+    const name = named?.name;
+    if (typeof name !== 'string' || !known.has(name))
+      throw badField(
+        `${where}[${at}].function.name`,
+        `one of the tools (${[...known].join(', ') || 'there are none'})`,
+        show(name),
+      );
+    return name;
+  });
+  return tools.filter(({ function: { name } }) => names.includes(name));
+}
+
 function choiceOf(value: unknown, tools: readonly Tool[]): ToolChoice {
   const names = tools.map(({ function: { name } }) => name);
   if (value === undefined || value === null || value === 'auto') return 'auto';
@@ -111,10 +140,22 @@ function choiceOf(value: unknown, tools: readonly Tool[]): ToolChoice {
     if (names.length === 0) throw badField('tool_choice', '"auto" or "none" without tools', show(value));
     return 'required';
   }
-  const { type, function: named } = (typeof value === 'object' ? value : {}) as {
+  const {
+    type,
+    function: named,
+    allowed_tools: allowed,
+  } = (typeof value === 'object' ? value : {}) as {
     readonly type?: unknown;
     readonly function?: { readonly name?: unknown };
+    readonly allowed_tools?: unknown;
   };
+  if (type === 'allowed_tools') {
+    if (!anObject.fits(allowed)) throw badField('tool_choice.allowed_tools', 'an object', show(allowed));
+    const { mode = 'auto' } = allowed as { readonly mode?: unknown };
+    if (mode !== 'auto' && mode !== 'required')
+      throw badField('tool_choice.allowed_tools.mode', '"auto" or "required"', show(mode));
+    return mode;
+  }
   if (type !== 'function') throw badField('tool_choice', '"auto", "none", "required" or a function', show(value));
   const name = named?.name;
   if (typeof name !== 'string' || !names.includes(name))
@@ -173,10 +214,11 @@ function withoutThinking(chat: ChatFields, { thinks }: Format): ChatFields {
 }
 
 function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutput {
-  const { tools, choice, isParallel } = wanted;
+  const { tools, choice, isParallel, form } = wanted;
   const tokenizer = tokenizerOf(model);
   const format = formatOf(tokenizer);
-  const isForced = tools.length > 0 && choice !== 'auto';
+  // from its first token on, an answer is a call, or a call or a text of a form: neither leaves room for thoughts
+  const isForced = tools.length > 0 && (choice !== 'auto' || form !== undefined);
   const turns = knownTurns(chat, format);
   const plain = { chat: isForced ? withoutThinking(turns, format) : turns, tools, options: {} };
   if (tools.length === 0 && !format.thinks) return { ...plain, parser: undefined };
@@ -184,6 +226,13 @@ function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutp
   const byName = new Map(tools.map(({ function: { name, parameters } }) => [name, parameters as unknown]));
   // a model whose format is its own is held to it only where we can write it; else its calls are read as they come
   const isHeld = tools.length > 0 && format.calls !== undefined;
+  const mark = format.calls === undefined ? '' : callMark(format.calls);
+  if (form !== undefined && mark === '')
+    throw badField(
+      'response_format',
+      'none beside tools: calls of this model have no mark that tells them apart',
+      'one',
+    );
   if (isForced && !isHeld)
     throw badField('tool_choice', '"auto" or "none": the calls of this model have a form of their own', show(choice));
   return {
@@ -195,16 +244,19 @@ function shaped(model: Model, chat: ChatFields, wanted: ToolsWanted): ShapedOutp
         toolChoice: choice,
         parallelToolCalls: isParallel,
         toolCallFormat: format.calls as FormatName,
+        ...form,
       },
     }),
-    parser: (prompt) =>
-      new RegionParser(format.template, {
+    parser: (prompt) => {
+      const parser = new RegionParser(format.template, {
         // a call that has to come is no thought, even where the template has opened one
         prefix: isForced ? '' : begunAnswer(model, prompt, format),
         marks,
         tools: tools.length > 0 ? byName : undefined,
         isHeld,
-      }),
+      });
+      return form === undefined ? parser : new FormOrCalls(parser, mark, marks);
+    },
   };
 }
 

@@ -41,28 +41,34 @@ export function messagesOf(value: unknown, param = 'messages'): readonly ChatMes
     if (!anObject.fits(message)) throw badField(where, 'an object', show(message));
     const given = message as Readonly<Record<string, unknown>>;
     if (typeof given.role !== 'string') throw badField(`${where}.role`, 'a text', show(given.role));
-    const { content } = given;
-    if (content !== undefined && content !== null && typeof content !== 'string')
-      checkParts(content, `${where}.content`);
+    const content =
+      given.content === undefined || given.content === null || typeof given.content === 'string'
+        ? given.content
+        : partsOf(given.content, `${where}.content`);
     if (given.tool_calls !== undefined && given.tool_calls !== null)
       checkCalls(given.tool_calls, `${where}.tool_calls`);
     return Object.fromEntries(
       messageKeys.flatMap((key) =>
-        Object.hasOwn(given, key) && given[key] !== undefined ? [[key, given[key]] as const] : [],
+        Object.hasOwn(given, key) && given[key] !== undefined
+          ? [[key, key === 'content' ? content : given[key]] as const]
+          : [],
       ),
     ) as unknown as ChatMessage;
   });
 }
 
-function checkParts(content: unknown, param: string): void {
+function partsOf(content: unknown, param: string): readonly unknown[] {
   if (!Array.isArray(content)) throw badField(param, 'a text or a list of parts', show(content));
-  content.forEach((part: unknown, at) => {
-    const { type, text } = (part ?? {}) as { readonly type?: unknown; readonly text?: unknown };
+  return content.map((part: unknown, at) => {
+    const { type, text, refusal } = (part ?? {}) as Readonly<Record<string, unknown>>;
+    // what an earlier answer refused was its text; templates know no such part
+    if (type === 'refusal' && typeof refusal === 'string') return { type: 'text', text: refusal };
     if (
       typeof text !== 'string' ||
       !['text', 'input_text', 'output_text', 'refusal', undefined].includes(type as string)
     )
       throw badField(`${param}[${at}]`, 'a part of type "text": this model takes no other', show(part));
+    return part;
   });
 }
 
@@ -112,11 +118,26 @@ export function chatFields(body: Body): ChatFields {
 export function renderChat(model: Model, { messages, options }: ChatFields, tools?: readonly unknown[]): string {
   const tokenizer = tokenizerOf(model);
   try {
-    return tokenizer.applyChatTemplate(messages, { ...options, ...(tools && tools.length > 0 && { tools }) });
+    return tokenizer.applyChatTemplate(knownRoles(messages, tokenizer, options.template), {
+      ...options,
+      ...(tools && tools.length > 0 && { tools }),
+    });
   } catch (error) {
     if (!RelufyError.is(error)) throw error;
     throw new ApiError(400, error.message, { param: 'messages', code: 'chat_template' }, { cause: error });
   }
+}
+
+/** Newer clients of OpenAI call the system "developer", which few templates know. */
+function knownRoles(
+  messages: readonly ChatMessage[],
+  { chatTemplates }: Tokenizer,
+  template: string | undefined,
+): readonly ChatMessage[] {
+  if (!messages.some(({ role }) => role === 'developer')) return messages;
+  const known = template === undefined ? [...chatTemplates.values()] : [template, chatTemplates.get(template) ?? ''];
+  if (known.some((text) => text.includes('developer'))) return messages;
+  return messages.map((message) => (message.role === 'developer' ? { ...message, role: 'system' as const } : message));
 }
 
 export function chatIds(
@@ -130,8 +151,13 @@ export function chatIds(
 /** Prompts at most in one request. */
 const mostPrompts = 256;
 
-/** `"text"`, `["text", "text"]`, `[1, 2]` or `[[1, 2], [3]]`. */
-export function promptsOf(value: unknown, model: Model, param = 'prompt'): readonly (readonly number[])[] {
+/** `"text"`, `["text", "text"]`, `[1, 2]` or `[[1, 2], [3]]`. `fit`: what becomes of one that the context does not hold. */
+export function promptsOf(
+  value: unknown,
+  model: Model,
+  param = 'prompt',
+  fit: typeof checkRoom = checkRoom,
+): readonly (readonly number[])[] {
   const expected = 'a text, texts, token ids or lists of token ids';
   const ids = (list: unknown, where: string): readonly number[] => {
     const { vocabSize } = model.spec;
@@ -139,10 +165,10 @@ export function promptsOf(value: unknown, model: Model, param = 'prompt'): reado
     for (const id of Array.from(list))
       if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= vocabSize)
         throw badField(where, `token ids from 0 to ${vocabSize - 1}`, show(id));
-    return checkRoom(list as readonly number[], model, where);
+    return fit(list as readonly number[], model, where);
   };
   const text = (given: string, where: string) =>
-    checkRoom(tokenizerOf(model).encode(given, { addSpecialTokens: true }), model, where);
+    fit(tokenizerOf(model).encode(given, { addSpecialTokens: true }), model, where);
   if (typeof value === 'string') return [text(value, param)];
   if (!Array.isArray(value) || value.length === 0) throw badField(param, expected, show(value));
   if (typeof value[0] === 'number') return [ids(value, param)];

@@ -23,6 +23,7 @@ export async function responses(call: Call, body: Body): Promise<Response> {
     throw badField('previous_response_id', 'none: this server keeps no responses. Send the whole conversation', 'one');
   if (body.get<boolean>('background', aBoolean)) throw badField('background', 'false', 'true');
   if (body.has('conversation')) throw badField('conversation', 'none: this server keeps none', 'one');
+  if (body.has('prompt')) throw badField('prompt', 'none: this server keeps no prompts. Send the input itself', 'one');
   const instructions = body.get<string>('instructions', aText);
   const effort = body.object('reasoning')?.get<string>('effort', aText);
   const fields: ChatFields = {
@@ -51,7 +52,7 @@ export async function responses(call: Call, body: Body): Promise<Response> {
     prepare: (model) => {
       const sampling = samplingFields(body, model, { maxTokens: ['max_output_tokens'] });
       ignoreKnown(body);
-      body.ignore('truncation', 'reasoning', 'stream_options', 'max_tool_calls', 'prompt');
+      body.ignore('truncation', 'reasoning', 'stream_options', 'max_tool_calls');
       call.service.unreadFields.tell(call.route, body.unread());
       const shaped = output.forModel(model, fields);
       const logprobs = wantsLogprobs ? (topCount ?? 0) : undefined;
@@ -75,6 +76,9 @@ export async function responses(call: Call, body: Body): Promise<Response> {
     max_output_tokens: body.raw('max_output_tokens') ?? null,
     tool_choice: body.raw('tool_choice') ?? 'auto',
     tools: body.raw('tools') ?? [],
+    text: { format: text?.raw('format') ?? { type: 'text' } },
+    reasoning: { effort: effort ?? null, summary: null },
+    background: false,
     truncation: 'disabled',
   };
   return answerResponse(call, asked, {
@@ -126,8 +130,12 @@ function toolsOf(tools: unknown): unknown {
 }
 
 function choiceOf(choice: unknown): unknown {
-  const { type, name } = (choice ?? {}) as { readonly type?: unknown; readonly name?: unknown };
-  return type === 'function' ? { type, function: { name } } : choice;
+  const given = (choice ?? {}) as Readonly<Record<string, unknown>>;
+  if (given.type === 'function') return { type: 'function', function: { name: given.name } };
+  if (given.type !== 'allowed_tools') return choice;
+  const { mode } = given;
+  const named = isList(given.tools) ? Array.from(given.tools).map((tool) => choiceOf(tool)) : given.tools;
+  return { type: 'allowed_tools', allowed_tools: { mode, tools: named } };
 }
 
 function formatOf(format: unknown): unknown {
@@ -196,7 +204,7 @@ function ended(
       input_tokens: usage.prompt_tokens,
       input_tokens_details: usage.prompt_tokens_details,
       output_tokens: usage.completion_tokens,
-      output_tokens_details: { reasoning_tokens: 0 },
+      output_tokens_details: usage.completion_tokens_details,
       total_tokens: usage.total_tokens,
     },
     timings,

@@ -45,8 +45,8 @@ const numberFields: readonly NumberField[] = [
   { option: 'seed', names: ['seed'], rule: aWhole(), read: (seed) => (seed === -1 ? undefined : seed) },
 ];
 
-/** -1: as many as fit. */
-const tokenCount = either('a whole number >= 0, or -1', aWhole(-1));
+/** -1: as many as fit; so says -2 to Ollama. */
+const tokenCount = either('a whole number >= 0, or -1', aWhole(-2));
 const stopRule = either(
   'a text, or up to 64 of them, none empty',
   { expected: '', fits: (value) => aText.fits(value) && value !== '' },
@@ -136,6 +136,12 @@ export function withRecommended(options: GenerateOptions, model: Model): Generat
 /** `n` and what goes with it: how many answers. */
 export function countOf(body: Body): number {
   return body.first<number>(['n', 'n_cmpl'], aWhole(1, mostAnswers)) ?? 1;
+}
+
+/** How clients call the options of sampling, in what is told of a model: `{ top_p: 0.9 }` for `{ topP: 0.9 }`. */
+export function fieldsOfSampling(options: GenerateOptions): Readonly<Record<string, unknown>> {
+  const names = new Map<string, string>(numberFields.map(({ option, names: [name = option] }) => [option, name]));
+  return Object.fromEntries(Object.entries(options).map(([key, value]) => [names.get(key) ?? key, value]));
 }
 
 export const mostAnswers = 32;

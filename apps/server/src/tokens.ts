@@ -2,6 +2,7 @@
 // /tokenizer_info, as llama-server and vLLM have them. Does not own tokenizers or templates.
 import type { Model } from '@relufy/models';
 import { aBoolean, aText, aWhole, listOf } from '@relufy/tensor';
+import type { Tokenizer } from '@relufy/tokenizer';
 import { badField } from './api-error.js';
 import type { Body } from './body.js';
 import { withModel } from './in-slot.js';
@@ -23,11 +24,17 @@ export function tokenize(call: Call, body: Body): Promise<Response> {
     const tokens = tokenizer.encode(text, { addSpecialTokens: addSpecialTokens && !body.has('messages') });
     call.service.unreadFields.tell(call.route, body.unread());
     return Response.json({
-      tokens: withPieces ? tokens.map((id) => ({ id, piece: tokenizer.decode([id]) })) : tokens,
+      tokens: withPieces ? tokens.map((id) => ({ id, piece: pieceOf(tokenizer, id) })) : tokens,
       count: tokens.length,
       max_model_len: model.contextLength,
     });
   });
+}
+
+/** A part of a character is no text: its bytes, as llama-server has them. */
+function pieceOf(tokenizer: Tokenizer, id: number): string | readonly number[] {
+  const text = tokenizer.decode([id]);
+  return text.includes('\ufffd') ? [...tokenizer.tokenBytes(id)] : text;
 }
 
 export function detokenize(call: Call, body: Body): Promise<Response> {

@@ -101,5 +101,9 @@ export function marksOf(tokenizer: Tokenizer, { regions, marks }: ResponseTempla
   );
 }
 
+/** What tells a call from a text from its first character on; empty where nothing does. */
+export const callMark = (name: FormatName): string =>
+  ({ hermes: '<tool_call>', llama: '', mistral: '[TOOL_CALLS]' })[name];
+
 /** One of the formats by its name. */
 export const formatNamed = (name: FormatName): ResponseTemplate => formats[name];

@@ -364,6 +364,21 @@ describe('a grammar', () => {
     expect(() => constraints.open({ jsonSchema: deep }, new Set())).toThrowError(/less deep/);
   });
 
+  it('that no text ends is refused, and alternatives of which none does are never taken', () => {
+    for (const jsonSchema of [
+      { $ref: '#' },
+      { $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } },
+      { type: 'object', properties: { a: { $ref: '#' } }, required: ['a'] },
+    ])
+      expect(() => constraints.open({ jsonSchema }, new Set([stop]))).toThrowError(
+        /expected a form that some text fits/,
+      );
+    expect(() => constraints.open({ grammar: 'root ::= "a" root' }, new Set([stop]))).toThrowError(/some text fits/);
+    const nested = { type: 'array', items: { $ref: '#/$defs/a' }, minItems: 1 };
+    const jsonSchema = { anyOf: [{ $ref: '#/$defs/a' }, { const: 7 }], $defs: { a: nested } };
+    for (let seed = 0; seed < 5; seed++) expect(JSON.parse(walk({ jsonSchema }, seed) as string)).toBe(7);
+  });
+
   it('and a schema side by side are refused', () => {
     expect(() => constraints.open({ grammar: 'root ::= "a"', jsonSchema: {} }, new Set())).toThrowError(
       /expected one of them, got both/,

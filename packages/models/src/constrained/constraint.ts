@@ -14,10 +14,10 @@ import { compileToolCalls, type ToolCallFormat, type ToolCallOptions, toolCallFo
 export interface ConstraintOptions extends Partial<ToolCallOptions> {
   /**
    * The answer is JSON that fits the schema, or ends for its length. Properties come in the schema's order; others only where
-   * `additionalProperties` allows them by name. `true`: any JSON.
+   * `additionalProperties` allows them by name. `true`: any JSON. Beside tools, an answer is that or calls.
    */
   readonly jsonSchema?: JsonSchema;
-  /** The answer fits this grammar, in llama.cpp's GBNF, from its rule `root` on. */
+  /** The answer fits this grammar, in llama.cpp's GBNF, from its rule `root` on. Beside tools, so does an answer without a call. */
   readonly grammar?: string;
 }
 
@@ -94,12 +94,12 @@ export class Constraints {
     const { jsonSchema, grammar, tools, toolChoice, parallelToolCalls, toolCallFormat } = options;
     const callsTools = tools !== undefined && tools.length > 0 && toolChoice !== 'none';
     const asked = [jsonSchema !== undefined && 'jsonSchema', grammar !== undefined && 'grammar', callsTools && 'tools'];
-    const [how, ...others] = asked.filter((name) => name !== false);
+    const [how] = asked.filter((name) => name !== false);
     if (how === undefined) return undefined;
-    if (others.length > 0)
+    if (jsonSchema !== undefined && grammar !== undefined)
       throw new RelufyError(
         'option',
-        `generate options "${how}" and "${others[0]}": expected one of them, got both. Leave one out.`,
+        'generate options "jsonSchema" and "grammar": expected one of them, got both. Leave one out.',
       );
     if (this.#tokenizer === undefined)
       throw new RelufyError('state', `generate option "${how}": the model has no tokenizer. Add its tokenizer.json.`);
@@ -114,10 +114,14 @@ export class Constraints {
     const masks =
       this.#kept.get(key) ??
       this.#compile(where, callsTools ? toolCallFormatOf(options) : undefined, () => {
-        if (grammar !== undefined) return parseGbnf(where, grammar);
-        return jsonSchema !== undefined
-          ? compileJsonSchema(where, jsonSchema)
-          : compileToolCalls(where, { ...options, tools: tools ?? [] });
+        const answer =
+          grammar !== undefined
+            ? parseGbnf(where, grammar)
+            : jsonSchema !== undefined
+              ? compileJsonSchema(where, jsonSchema)
+              : undefined;
+        if (!callsTools && answer !== undefined) return answer;
+        return compileToolCalls('generate option "tools"', { ...options, tools: tools ?? [] }, answer);
       });
     this.#kept.delete(key);
     this.#kept.set(key, masks);

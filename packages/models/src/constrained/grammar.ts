@@ -53,7 +53,10 @@ export const lastCodePoint = 0x10ffff;
 /** Alternatives of all rules together: a bounded repetition takes one for each time. */
 const mostAlternatives = 200_000;
 
-/** @throws RelufyError `option` for rules that are not there, or too many of them. */
+/**
+ * Alternatives that no text ends are left out: whoever took one could neither go on for ever nor stop.
+ * @throws RelufyError `option` for rules that are not there, too many of them, or a root that no text fits.
+ */
 export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
   const compiled: (readonly Item[])[][] = [];
   const numbers = new Map<string, number>();
@@ -160,7 +163,37 @@ export function compileGrammar(where: string, { root, rules }: Grammar): Rules {
     grow(1);
     compiled[next.number] = [lower(next.expression)];
   }
-  return compiled;
+  return endingRules(where, compiled);
+}
+
+/** The rules without alternatives of which no text is a whole one: those that need themselves, or what nothing fits. */
+function endingRules(where: string, rules: Rules): Rules {
+  /** By rule: the alternatives in which it stands. By alternative: how many of its rules are not known to end. */
+  const uses: { readonly rule: number; readonly open: { left: number } }[][] = rules.map(() => []);
+  const ends = new Uint8Array(rules.length);
+  const found: number[] = [];
+  const end = (rule: number) => {
+    if (ends[rule] === 0) found.push(rule);
+    ends[rule] = 1;
+  };
+  for (const [rule, alternatives] of rules.entries())
+    for (const items of alternatives) {
+      const parts = items.flatMap((item) => ('rule' in item ? [item.rule] : []));
+      const use = { rule, open: { left: parts.length } };
+      for (const part of parts) uses[part]?.push(use);
+      if (parts.length === 0) end(rule);
+    }
+  for (let next = found.pop(); next !== undefined; next = found.pop())
+    for (const { rule, open } of uses[next] ?? []) if (--open.left === 0) end(rule);
+  if (ends[0] === 0)
+    throw new RelufyError(
+      'option',
+      `${where}: expected a form that some text fits, got one that needs itself without an end, or that nothing fits. Give it an alternative that ends.`,
+    );
+  if (ends.every((each) => each === 1)) return rules;
+  return rules.map((alternatives) =>
+    alternatives.filter((items) => items.every((item) => !('rule' in item) || ends[item.rule] === 1)),
+  );
 }
 
 /** The bytes of the code points [first, last], as sequences of byte ranges. Surrogates have none. */

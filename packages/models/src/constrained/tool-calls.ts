@@ -71,8 +71,11 @@ export function toolCallFormatOf({ toolCallFormat = 'hermes' }: Partial<ToolCall
   return typeof toolCallFormat === 'object' ? toolCallFormat : toolCallFormats[toolCallFormat];
 }
 
-/** @throws RelufyError `option` for tools without a name, or a schema that cannot be kept. */
-export function compileToolCalls(where: string, options: ToolCallOptions): Grammar {
+/**
+ * `answer`: what an answer without a call has to be; without it any text is one, also before a call.
+ * @throws RelufyError `option` for tools without a name, or a schema that cannot be kept.
+ */
+export function compileToolCalls(where: string, options: ToolCallOptions, answer?: Grammar): Grammar {
   const { tools, toolChoice = 'auto', parallelToolCalls = true } = options;
   const named = typeof toolChoice === 'object' ? toolChoice.name : undefined;
   if (named === undefined) checkValue(`${where}: toolChoice`, toolChoice, oneOf('auto', 'required', 'none'));
@@ -88,10 +91,10 @@ export function compileToolCalls(where: string, options: ToolCallOptions): Gramm
   const work = new Work();
   const calls = chosen.map(({ function: { name, parameters = { type: 'object', additionalProperties: false } } }) => {
     const own = compileJsonSchema(`${where}: tool ${show(name)}`, parameters, work);
-    for (const [key, value] of own.rules) rules.set(`${name} ${key}`, renamed(value, `${name} `));
+    for (const [key, value] of own.rules) rules.set(`tool ${name} ${key}`, renamed(value, `tool ${name} `));
     return sequence(
       text(`{"name": ${JSON.stringify(name)}, "${argumentsKey}": `),
-      rule(`${name} ${own.root}`),
+      rule(`tool ${name} ${own.root}`),
       text('}'),
     );
   });
@@ -103,7 +106,15 @@ export function compileToolCalls(where: string, options: ToolCallOptions): Gramm
   );
   const opening = beforeAll + before;
   const mark = format.mark ?? opening.trim();
-  if (toolChoice !== 'auto') rules.set('root', sequence(text(opening), rule('calls')));
+  if (answer !== undefined) {
+    if (toolChoice !== 'auto')
+      throw new RelufyError(
+        'option',
+        `${where}: expected no form of the text beside a toolChoice that demands a call, got one. Leave one out.`,
+      );
+    for (const [key, value] of answer.rules) rules.set(`answer ${key}`, renamed(value, 'answer '));
+    rules.set('root', choice(rule(`answer ${answer.root}`), sequence(text(opening), rule('calls'))));
+  } else if (toolChoice !== 'auto') rules.set('root', sequence(text(opening), rule('calls')));
   // where calls have no mark, an answer that begins with a brace is one
   else if (mark === '')
     rules.set('root', choice(rule('calls'), optional(sequence(chars(...complement([[0x7b, 0x7b]])), anything))));
