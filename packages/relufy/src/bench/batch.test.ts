@@ -13,6 +13,10 @@ describe('bench batch', () => {
     const beside = await benchPromptBeside(model, 1, 200, 100);
     expect(beside.besideP99Ms).toBeGreaterThanOrEqual(beside.besideMs);
     expect(beside.firstTokenMs).toBeGreaterThan(beside.besideMs);
+    // nothing of the prompts that come in is held from the row before
+    model.resetStats();
+    await benchPromptBeside(model, 2, 200, 100);
+    expect(model.stats().prefill.tokens).toBeGreaterThan(2 * 199);
   }, 30_000);
 
   it('times nothing where an answer differs in company', async () => {

@@ -109,11 +109,11 @@ export async function benchPromptBeside(
     await model.generate(promptOf(model.spec.vocabSize, seed, length), greedy(1)).result;
     return [asked, performance.now()] as const;
   };
-  // the first one teaches the scheduler what rows cost here
-  await prompt(1000);
+  // the first one teaches the scheduler what rows cost here; no prompt may begin as one that a slot still holds
+  await prompt(1000 * streams);
   const quiet = performance.now();
   await new Promise((resolve) => setTimeout(resolve, aloneMs));
-  const [asked, answered] = await prompt(2000);
+  const [asked, answered] = await prompt(1000 * streams + 500);
   abort.abort();
   const gaps = (from: number, to: number) =>
     found.flatMap((stream) =>
