@@ -18,6 +18,7 @@ import {
   AxpyRows,
   Concat,
   countRows,
+  AnnounceRows,
   FetchRows,
   Gather,
   GemvRows,
@@ -102,6 +103,8 @@ export function step(
     case TokenShift.code: return tokenShift(op, pick(TokenShift.count(op), rows, outputs), t, threads);
     case Mix.code: return mix(op, pick(Mix.count(op), rows, outputs), t, threads);
     case Wkv.code: return wkv(op, pick(Wkv.count(op), rows, outputs), t, threads);
+    // no host of WebAssembly reads files ahead
+    case AnnounceRows.code: return;
     case FetchRows.code: return fetchRows(op, pick(FetchRows.count(op), rows, outputs), t, threads, sync);
     case RoundRow.code: return roundRow(op, pick(RoundRow.count(op), rows, outputs), t, threads);
     case Quantize.code: return quantize(op, pick(Quantize.count(op), rows, outputs), t, threads, scratch);

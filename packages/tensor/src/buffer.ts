@@ -11,7 +11,7 @@ export type Dim = number | 'rows' | 'outputs';
 
 /**
  * - `weight`: comes from a checkpoint, written once, when a model is loaded;
- * - `stored`: a weight whose rows stay in a file of this machine; `fetchRows` alone reads them (stored-rows.ts);
+ * - `stored`: a weight whose rows stay in a file of this machine; `fetchRows` alone reads them, and `announceRows` says which it will (stored-rows.ts);
  * - `constant`: computed when a model is loaded (tables of positions);
  * - `state`: lives between steps (the KV cache);
  * - `input`: written by the host before a step (token ids, positions);

@@ -10,6 +10,9 @@
 // 2312.11514, 3.1) in as many tokens as the slots hold, and up to three turns more where it was used often. What a long
 // prompt reads once is the first to go.
 
+// Where a list is known before its turn (a predictor that looks a layer ahead), `announceRows` says so while other ops run:
+// a backend that can have its file read ahead does so for listed neurons without a slot. It changes neither slots nor tables.
+
 /** Words of a slot: owner (layer x neurons + neuron + 1; 0: none), uses, and the op that last used it. */
 export const slotFields = 3;
 const [owner, uses, usedBy] = [0, 1, 2];

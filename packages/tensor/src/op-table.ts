@@ -404,6 +404,33 @@ export const opTable = {
       return { count: s.count(count), neurons, slotCount, aBytes, bBytes, cBytes };
     },
   },
+  announceRows: {
+    code: 49,
+    formula:
+      'computes nothing: the rows a[n], b[n] and c[n] of every listed n that has no slot will be fetched soon, and may be read ahead; see fetch-rows.ts',
+    operands: {
+      active: read(i32),
+      activeCount: read(i32),
+      a: read(matrix),
+      b: maybe(matrix),
+      c: maybe(matrix),
+      table: read(i32),
+      slots: read(i32),
+    },
+    attributes: { layer: 'int' },
+    derived: ['count', 'neurons', 'aBytes', 'bBytes', 'cBytes'],
+    infer: (s) => {
+      const [count, width] = s.matrix('active');
+      const neurons = s.fixed('active', width);
+      s.expect('activeCount', [count]);
+      s.expect('table', [neurons]);
+      s.expect('slots', [s.dim('slots', 0), slotFields]);
+      for (const part of ['a', 'b', 'c'] as const)
+        if (s.has(part)) s.require(s.dim(part, 0) === neurons, part, `${neurons} rows`);
+      const [aBytes, bBytes, cBytes] = ['a', 'b', 'c'].map((part) => s.rowBytes(part)) as [number, number, number];
+      return { count: s.count(count), neurons, aBytes, bBytes, cBytes };
+    },
+  },
   roundRow: {
     code: 40,
     formula: 'out[r] = round(x[r] * s) / s, half to even, s = 127 / max(|x[r]|, 1e-5): 8 bits with one scale a row',

@@ -143,6 +143,9 @@ export class ProgramBuilder {
   }
 }
 
+/** Ops that take rows in a file. */
+const readsStored: ReadonlySet<OpKind> = new Set(['fetchRows', 'announceRows']);
+
 /** Throws a `program` error unless every op fits the table, every operand its rule, and nothing is read before it is written. */
 export function validateProgram(program: Program): void {
   const written = new Set<string>();
@@ -164,7 +167,7 @@ export function validateProgram(program: Program): void {
             `"${operand}": expected an activation or state to write, got ${kind} "${name}"`,
           );
         written.add(name);
-      } else if (program.buffers.get(name)?.kind === 'stored' && op.kind !== 'fetchRows')
+      } else if (program.buffers.get(name)?.kind === 'stored' && !readsStored.has(op.kind))
         throw opError(
           program,
           op,

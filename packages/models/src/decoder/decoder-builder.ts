@@ -41,6 +41,7 @@ export class DecoderBuilder {
     const { numHiddenLayers } = this.#spec;
     let x = this.#embed();
     this.#taps.set('hidden.0', x);
+    this.#masks.lookAhead(0);
     const layers: [number, number][] = [];
     for (let layer = 0; layer < numHiddenLayers; layer++) {
       const from = this.#builder.ops.length;
@@ -232,6 +233,7 @@ export class DecoderBuilder {
     this.#taps.set(`upGate.${layer}`, input.x);
     this.#taps.set(`ffnInput.${layer}`, x);
     this.#taps.set(`ffnResidual.${layer}`, unnormed);
+    this.#masks.lookAhead(layer + 1);
     const foreseen = this.#masks.foreseen(layer, x, unnormed);
     let before = neuron(first);
     this.#masks.project(layer, first, input, before, undefined, foreseen);

@@ -18,6 +18,8 @@ export class MaskedLayers {
   readonly #products: Products;
   readonly #made = new Map<string, MaskedInput>();
   readonly #branches = new Map<string, string>();
+  /** What predictors said before the turn of their layer. */
+  readonly #ahead = new Map<number, SiteInput>();
 
   constructor(scope: DecoderScope, products: Products) {
     this.#scope = scope;
@@ -81,6 +83,8 @@ export class MaskedLayers {
    * `residual`: what the FFN's norm is given.
    */
   foreseen(layer: number, x: string, residual: string): SiteInput | undefined {
+    const known = this.#ahead.get(layer);
+    if (known !== undefined) return known;
     const [predicted, loaded] = [this.#predicted(layer, x, residual), this.#loaded(layer)];
     let foreseen = predicted ?? loaded;
     if (foreseen === undefined) return undefined;
@@ -90,6 +94,23 @@ export class MaskedLayers {
     }
     this.#scope.taps.set(`foreseen.${layer}`, foreseen);
     return this.#scope.select(foreseen);
+  }
+
+  /**
+   * Where a layer's predictor is fed what is there a layer earlier, and its neurons stay in a file: asks it now, so that the
+   * disk works while this layer computes. What it says is the same as in its turn.
+   */
+  lookAhead(layer: number): void {
+    const { spec, phase } = this.#scope;
+    const looks = spec.predictor?.kind === undefined && spec.predictor?.input === 'lookahead';
+    if (!looks || phase === 'reuse' || layer >= spec.numHiddenLayers || !this.#products.staysInFile(layer)) return;
+    const before = this.#layerBefore(layer);
+    const predicted = this.#predicted(layer, before, before);
+    if (predicted === undefined) return;
+    this.#scope.taps.set(`foreseen.${layer}`, predicted);
+    const list = this.#scope.select(predicted);
+    this.#ahead.set(layer, list);
+    if (list.active !== undefined) this.#products.announce(layer, list);
   }
 
   /** Marks the neurons that are not zero before `down`, for the rows' slots. */

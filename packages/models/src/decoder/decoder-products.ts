@@ -74,20 +74,35 @@ export class Products {
     if (!this.#fetched.has(layer)) {
       this.#fetched.add(layer);
       const { active, activeCount } = list;
-      const parts = roles.flatMap((role, i) => {
-        const part = 'abc'[i] as string;
-        return [
-          [part, this.#scope.use(nameOf(role))],
-          [`${part}Rows`, this.#scope.use(fetchedName(role))],
-        ];
-      });
+      const rows = roles.map((role, i) => [`${'abc'[i]}Rows`, this.#scope.use(fetchedName(role))]);
       const missing = builder.activation(`missing.${layer}`, [spec.intermediateSize], 'i32');
-      const [slots, counters] = [this.#scope.use('neurons.slots'), this.#scope.use('neurons.counters')];
-      const operands = { active, activeCount, ...Object.fromEntries(parts), table, slots, counters, missing };
+      const counters = this.#scope.use('neurons.counters');
+      const operands = { active, activeCount, ...this.#stored(layer), ...Object.fromEntries(rows), counters, missing };
       builder.op('fetchRows', operands, { layer });
     }
     const role = roles.find((one) => nameOf(one) === weight) as Role;
     return { w: this.#scope.use(fetchedName(role)), table };
+  }
+
+  /** The rows of a layer's neurons that stay in a file, and who of them is in memory. */
+  #stored(layer: number): Readonly<Record<string, string>> {
+    const parts = listedNeuronRoles(this.#scope.spec).map((role, i) => [
+      'abc'[i] as string,
+      this.#scope.use(`layers.${layer}.${role}.weight`),
+    ]);
+    const [table, slots] = [this.#scope.use(`layers.${layer}.table`), this.#scope.use('neurons.slots')];
+    return { ...Object.fromEntries(parts), table, slots };
+  }
+
+  /** The neurons of a layer stay in a file. */
+  staysInFile(layer: number): boolean {
+    const [role] = listedNeuronRoles(this.#scope.spec);
+    return role !== undefined && this.#scope.buffers.get(`layers.${layer}.${role}.weight`)?.kind === 'stored';
+  }
+
+  /** What a layer will fetch is known before its turn: the file may be read ahead. */
+  announce(layer: number, { active, activeCount }: SiteInput): void {
+    this.#scope.builder.op('announceRows', { active, activeCount, ...this.#stored(layer) }, { layer });
   }
 
   #listed(layer: number, active: string | undefined, activeCount: string | undefined): void {

@@ -4,6 +4,8 @@
 //   thread 0: gives each listed neuron a slot; lists those whose rows are not there yet
 //   all:      read the rows of a share of that list: what lies side by side in the file is one read
 //
+// announceRows: tells the system which rows a later fetchRows will read, each thread of a share of the list.
+//
 // A read that fails is noted in the counters, and the step goes on with whatever the slots hold: the host asks afterwards.
 #pragma once
 #include "../row-file.h"
@@ -104,12 +106,11 @@ static inline void readMissing(const Call& call, const Parts& parts, int from, i
 }
 
 /** A neuron's rows as they lie in the file: all together where they are bundled, else each by itself; gives how many. */
-static inline int storedParts(Record op, Parts* all) {
-  const char* places[] = {FetchRows::a(op), FetchRows::b(op), FetchRows::c(op)};
+template <class Op>
+static inline int storedParts(Record op, char* const* rows, Parts* all) {
+  const char* places[] = {Op::a(op), Op::b(op), Op::c(op)};
   const size_t sizes[] = {
-      static_cast<size_t>(FetchRows::aBytes(op)), static_cast<size_t>(FetchRows::bBytes(op)),
-      static_cast<size_t>(FetchRows::cBytes(op))};
-  char* rows[] = {FetchRows::aRows(op), FetchRows::bRows(op), FetchRows::cRows(op)};
+      static_cast<size_t>(Op::aBytes(op)), static_cast<size_t>(Op::bBytes(op)), static_cast<size_t>(Op::cBytes(op))};
   int count = 0;
   for (int i = 0; i < 3; i++) {
     if (places[i] == nullptr) continue;
@@ -129,6 +130,30 @@ static inline int storedParts(Record op, Parts* all) {
   return count;
 }
 
+static inline void announceNeuron(const Parts& parts, int32_t n) {
+  announceRow(*parts.first, static_cast<size_t>(n) * static_cast<size_t>(parts.first->stride), parts.bytes);
+}
+
+static void announceRows(const Call& call) {
+  const int neurons = AnnounceRows::neurons(call.op);
+  const int32_t first = AnnounceRows::layer(call.op) * neurons + 1;
+  const int32_t* table = AnnounceRows::table(call.op);
+  const int32_t* slots = AnnounceRows::slots(call.op);
+  char* const none[3] = {};
+  Parts all[3];
+  const int kinds = storedParts<AnnounceRows>(call.op, none, all);
+  for (int r = 0; r < call.rows; r++) {
+    const int32_t* list = row(AnnounceRows::active(call.op), r, neurons);
+    const int count = AnnounceRows::activeCount(call.op)[r];
+    const int to = share(count, 1, call.thread + 1, call.threads);
+    for (int i = share(count, 1, call.thread, call.threads); i < to; i++) {
+      const int32_t n = list[i];
+      if (slots[static_cast<size_t>(table[n]) * slotWords + slotOwner] == first + n) continue;
+      for (int kind = 0; kind < kinds; kind++) announceNeuron(all[kind], n);
+    }
+  }
+}
+
 static void fetchRows(const Call& call) {
   if (call.thread == 0) admitListed(call);
   call.barrier(call.team);
@@ -138,11 +163,11 @@ static void fetchRows(const Call& call) {
   if (from == to) return;
   const int32_t* missing = FetchRows::missing(call.op);
   Parts all[3];
-  const int kinds = storedParts(call.op, all);
+  char* const rows[] = {FetchRows::aRows(call.op), FetchRows::bRows(call.op), FetchRows::cRows(call.op)};
+  const int kinds = storedParts<FetchRows>(call.op, rows, all);
   // the disk gets all of it at once, and works on many pieces at a time
   for (int kind = 0; kind < kinds; kind++)
-    for (int i = from; i < to; i++)
-      announceRow(*all[kind].first, static_cast<size_t>(missing[i]) * static_cast<size_t>(all[kind].first->stride), all[kind].bytes);
+    for (int i = from; i < to; i++) announceNeuron(all[kind], missing[i]);
   for (int kind = 0; kind < kinds; kind++) readMissing(call, all[kind], from, to);
 }
 

@@ -60,6 +60,7 @@ static constexpr Kernels listKernels() {
   k.byCode[TwoBitScores::code] = twoBitScores;
   k.byCode[MarkActive::code] = markActive;
   k.byCode[FetchRows::code] = fetchRows;
+  k.byCode[AnnounceRows::code] = announceRows;
   k.byCode[RoundRow::code] = roundRow;
   k.byCode[TokenShift::code] = tokenShift;
   k.byCode[Mix::code] = mix;

@@ -63,14 +63,22 @@ function programOver(buffers: readonly BufferDecl[], fetches: boolean): Program 
   const builder = new ProgramBuilder(fetches ? 'fetched' : 'in memory', limits);
   const named = new Map(buffers.map((decl) => [decl.name, decl]));
   const use = (name: string) => builder.use(named.get(name) as BufferDecl);
+  // the lists of all layers are there from the beginning: rows are announced before those of earlier layers are fetched
+  const lists = Array.from({ length: layers }, (_, layer) => {
+    const active = builder.activation(`active.${layer}`, ['rows', neurons], 'i32');
+    const activeCount = builder.activation(`count.${layer}`, ['rows'], 'i32');
+    builder.op('selectActive', { x: use(`mask.${layer}`), active, activeCount });
+    const list = { active, activeCount };
+    const rows = { a: use(`up.${layer}`), b: use(`down.${layer}`) };
+    if (fetches)
+      builder.op('announceRows', { ...list, ...rows, table: use(`table.${layer}`), slots: use('slots') }, { layer });
+    return list;
+  });
   let x = use('x');
   for (let layer = 0; layer < layers; layer++) {
     const [up, down] = [use(`up.${layer}`), use(`down.${layer}`)];
-    const active = builder.activation(`active.${layer}`, ['rows', neurons], 'i32');
-    const activeCount = builder.activation(`count.${layer}`, ['rows'], 'i32');
     const mask = use(`mask.${layer}`);
-    builder.op('selectActive', { x: mask, active, activeCount });
-    const list = { active, activeCount };
+    const list = lists[layer] as (typeof lists)[number];
     const table = fetches ? use(`table.${layer}`) : undefined;
     if (fetches) {
       const rows = { a: up, b: down, aRows: use('upRows'), bRows: use('downRows') };
