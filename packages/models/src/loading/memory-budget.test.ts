@@ -52,15 +52,6 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** What the backend of that name takes besides its sessions, with one thread and by default. */
-async function ownBytes(backend: string, threads?: number): Promise<number> {
-  if (backend !== 'wasm') return 0;
-  const made = await createWasmBackend({ ...(threads !== undefined && { threads }) });
-  await made.dispose();
-  expect(made.ownBytes).toBeGreaterThan(6e6);
-  return made.ownBytes as number;
-}
-
 /** The least budget of a converted model, or, with `more`, what also holds so many further neurons. */
 async function budgetOf(
   source: string,
@@ -108,8 +99,7 @@ for (const [name, create] of Object.entries(backends))
         await using held = model;
         return await answer(held, ids);
       });
-      const own = typeof backend === 'string' ? 0 : (backend.ownBytes ?? 0);
-      await using model = await loadModel(source, { ...options, memoryBudget: own + (await budgetOf(source, 100)) });
+      await using model = await loadModel(source, { ...options, memoryBudget: await budgetOf(source, 100) });
       expect(await answer(model, ids)).toEqual(expected);
       const { neurons } = model.stats();
       if (neurons === undefined) throw new Error(`${of}: no neurons stay in the file`);
@@ -129,7 +119,7 @@ test('bundled rows give the same bits, in memory and within a budget, and hold t
   for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const) {
     await using plain = await loadModel(made.get('config int8') as string, { ...short, backend, threads: 1 });
     const expected = await answer(plain);
-    for (const memoryBudget of ['1GB', (await ownBytes(backend, 2)) + (await budgetOf(source, 100))]) {
+    for (const memoryBudget of ['1GB', await budgetOf(source, 100)]) {
       await using model = await loadModel(source, { ...short, backend, threads: 2, memoryBudget });
       expect(model.stats().neurons === undefined).toBe(memoryBudget === '1GB');
       expect(await answer(model)).toEqual(expected);
@@ -153,7 +143,7 @@ test('a predictor leaves the rows of the gate in the file too', async () => {
   const expected = await answer(whole);
   await using model = await loadModel(out, {
     ...options,
-    memoryBudget: (await ownBytes('wasm', 1)) + (await budgetOf(out, 50, { ...short, plan: planned })),
+    memoryBudget: await budgetOf(out, 50, { ...short, plan: planned }),
   });
   expect(await answer(model)).toEqual(expected);
   const { rowsRead = 0, read = 1 } = model.stats().neurons ?? {};
@@ -174,8 +164,7 @@ test('a predictor that looks ahead tells the file which rows a layer will need w
     const options = { ...short, backend, threads: 2, plan: planned };
     await using whole = await loadModel(out, options);
     const expected = await answer(whole);
-    const memoryBudget = least + (await ownBytes(backend, 2));
-    await using model = await loadModel(out, { ...options, memoryBudget });
+    await using model = await loadModel(out, { ...options, memoryBudget: least });
     expect(await answer(model)).toEqual(expected);
     expect(model.stats().neurons?.read).toBeGreaterThan(0);
   }
@@ -217,7 +206,7 @@ test('what cannot keep to a budget is refused, with what helps', async () => {
   await using model = await loadModel(source, {
     ...short,
     backend: 'wasm',
-    memoryBudget: (await ownBytes('wasm')) + (await budgetOf(source)),
+    memoryBudget: await budgetOf(source),
   });
   const dense = model.generate(prompt, { maxNewTokens: 2, sparsity: 'dense' }).result;
   expect((await failure(dense)).message).toContain('expected exact for a model that was loaded with a memoryBudget');
@@ -227,7 +216,7 @@ const able = ['reference', 'wasm', ...(native.available ? (['native'] as const) 
 for (const backend of able)
   test(`${backend}: a file that changes ends the step with an error, and its descriptors go with the model`, async () => {
     const original = made.get('opt int8') as string;
-    const memoryBudget = (await ownBytes(backend)) + (await budgetOf(original, 10));
+    const memoryBudget = await budgetOf(original, 10);
     for (const harm of ['append', 'truncate'] as const) {
       const source = join(folder, `${backend}-${harm}`);
       await convertModel(await randomModel(opt), source, { dtype: 'int8' });
@@ -261,7 +250,7 @@ const onLinux = process.platform === 'linux';
 for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const)
   test.skipIf(!onLinux)(`${backend}: a disk error ends the step with its number, and the process lives`, async () => {
     const source = made.get('opt int8') as string;
-    const memoryBudget = (await ownBytes(backend)) + (await budgetOf(source, 10));
+    const memoryBudget = await budgetOf(source, 10);
     // at places that nothing is mapped to, reading the process's own memory is an I/O error, as from a failing disk
     const descriptor = openSync('/proc/self/mem', 'r');
     const broken = (): RowFile => ({
@@ -285,7 +274,7 @@ for (const backend of able)
     const original = made.get('opt int8') as string;
     const source = join(folder, `${backend}-shrinks`);
     await convertModel(await randomModel(opt), source, { dtype: 'int8' });
-    const memoryBudget = (await ownBytes(backend)) + (await budgetOf(original, 10));
+    const memoryBudget = await budgetOf(original, 10);
     await using model = await loadModel(source, { ...short, backend, memoryBudget });
     const ids = prompt.slice(0, 6);
     const options = { maxNewTokens: 12, temperature: 0, stopTokenIds: [] } as const;
@@ -313,7 +302,7 @@ for (const backend of able)
 
 test('loading that is aborted closes what steps would have read', async () => {
   const source = made.get('opt int8') as string;
-  const memoryBudget = (await ownBytes('wasm')) + (await budgetOf(source, 10));
+  const memoryBudget = await budgetOf(source, 10);
   const controller = new AbortController();
   const onProgress = ({ status }: { readonly status: string }) => {
     if (status === 'progress') controller.abort();
@@ -344,13 +333,12 @@ test('sizes as people write them', () => {
 
 test('what a session is said to take is what it takes', async () => {
   const source = made.get('config int8') as string;
-  const own = await ownBytes('wasm', 2);
-  const memoryBudget = own + (await budgetOf(source, 500));
-  const plan = await planModel(await folderFiles(source), { ...short, memoryBudget }, own);
+  const memoryBudget = await budgetOf(source, 500);
+  const plan = await planModel(await folderFiles(source), { ...short, memoryBudget });
   const said = sessionBytes(plan.decoder, plan.limits);
   await plan.close();
   await using model = await loadModel(source, { ...short, backend: 'wasm', threads: 2, memoryBudget });
   await answer(model);
-  expect(said).toBeLessThanOrEqual(memoryBudget - own);
-  expect(model.memoryBytes).toBeLessThanOrEqual(memoryBudget - own);
+  expect(said).toBeLessThanOrEqual(memoryBudget);
+  expect(model.memoryBytes).toBeLessThanOrEqual(memoryBudget);
 });
