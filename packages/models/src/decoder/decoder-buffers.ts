@@ -32,6 +32,8 @@ export interface DecoderOptions {
   readonly reuse?: boolean;
   /** Rows of neurons stay in the checkpoint's file, but for those in so many slots, which all layers share. */
   readonly neuronSlots?: number | undefined;
+  /** Small neurons that would have to be read are left out, by thresholds that the host writes (neuron-cache.ts). */
+  readonly favoursHeld?: boolean;
   /** Weights are state, which programs may write, and programs can be differentiated. */
   readonly trained?: boolean;
 }
@@ -89,6 +91,8 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
     linear('gate', 'ffnReceptance', 'up', 'down');
   }
   if (options.neuronSlots !== undefined) buffers.push(...neuronBuffers(spec, options.neuronSlots, buffers));
+  if (options.neuronSlots !== undefined && options.favoursHeld)
+    for (let i = 0; i < spec.numHiddenLayers; i++) add('state', favouredName(i), 'f32', [intermediateSize]);
   if (spec.embeddingNorm) normOf('embeddingNorm');
   if (spec.finalNorm) normOf('finalNorm');
   if (mixer.kind === 'attention') {
@@ -109,6 +113,9 @@ export function declareBuffers(spec: ModelSpec, options: DecoderOptions): Buffer
 
 /** Where the rows of a role's neurons lie that are in memory. */
 export const fetchedName = (role: Role): string => `neurons.${role}`;
+
+/** What each neuron has to exceed to be counted: 0 where its rows are in memory. */
+export const favouredName = (layer: number): string => `layers.${layer}.favoured`;
 
 /** What `fetchRows` works on; see the op table. */
 function neuronBuffers(spec: ModelSpec, slots: number, weights: readonly BufferDecl[]): BufferDecl[] {

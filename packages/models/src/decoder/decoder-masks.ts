@@ -3,6 +3,7 @@
 import { activationCodes } from '@relufy/tensor';
 import { judgedRole } from '../sparsity/judged-weight.js';
 import { type MaskPlace, maskAt, placesName, predictsAt } from '../sparsity/masks.js';
+import { favouredName } from './decoder-buffers.js';
 import type { Products } from './decoder-products.js';
 import type { DecoderScope, SiteInput } from './decoder-scope.js';
 import { isQkv, type Projection, projections, type Role } from './projections.js';
@@ -40,7 +41,9 @@ export class MaskedLayers {
 
   /** The same for the last layer of a branch, whose input is multiplied by the residual multiplier. */
   lastInput(layer: number, place: 'o' | 'down', x: string): MaskedInput {
-    const prepared = this.#prepared(layer, place, x);
+    const isList = place === 'down' && !this.projections.has('gate');
+    const own = this.#prepared(layer, place, x);
+    const prepared = isList ? this.#favoured(layer, own) : own;
     this.#scope.taps.set(`${place}.${layer}`, prepared);
     return { ...this.#listed(place, this.#branch(prepared)), whole: x };
   }
@@ -73,7 +76,7 @@ export class MaskedLayers {
 
   /** What the gate lets through, its zeros listed where it has any by design. */
   neurons(layer: number, x: string): SiteInput {
-    const kept = this.#masked(layer, 'neurons', x);
+    const kept = this.#favoured(layer, this.#masked(layer, 'neurons', x));
     if (this.#scope.sparse.has('neurons')) this.#scope.taps.set(`neurons.${layer}`, kept);
     return this.#listed('neurons', kept);
   }
@@ -111,6 +114,17 @@ export class MaskedLayers {
     const list = this.#scope.select(predicted);
     this.#ahead.set(layer, list);
     if (list.active !== undefined) this.#products.announce(layer, list);
+  }
+
+  /** Without small neurons whose rows would have to be read, where the decoder is built so. What decides stays for the host. */
+  #favoured(layer: number, x: string): string {
+    const thresholds = this.#scope.maybe(favouredName(layer));
+    if (thresholds === undefined) return x;
+    this.#scope.builder.keep(x);
+    this.#scope.taps.set(`unfavoured.${layer}`, x);
+    const out = this.#scope.activation(`${x}.favoured`, this.#scope.widthOf(x));
+    this.#scope.builder.op('activate', { x, thresholds, out }, { kind: activationCodes.magnitude, threshold: 0 });
+    return out;
   }
 
   /** Marks the neurons that are not zero before `down`, for the rows' slots. */

@@ -15,6 +15,8 @@ export interface Decoder {
   readonly parameters: readonly BufferDecl[];
   /** Neurons of all layers whose rows are in memory; undefined: all are. */
   readonly neuronSlots: number | undefined;
+  /** Small neurons that would have to be read are left out. */
+  readonly favoursHeld: boolean;
   build(options: ProgramOptions): DecoderProgram;
   /** The dense ops of `build`, for a training step. Keeps nothing. */
   forward(name: string): DecoderForward;
@@ -42,6 +44,7 @@ export function buildDecoder(layout: ModelSpec, options: DecoderOptions, whole: 
     buffers: declared,
     parameters,
     neuronSlots: options.neuronSlots,
+    favoursHeld: options.neuronSlots !== undefined && options.favoursHeld === true,
     build: (programOptions) => builder(`step ${programOptions.sparsity}`, programOptions).build(),
     forward: (name) => builder(name, { sparsity: 'dense' }).forward(),
   };

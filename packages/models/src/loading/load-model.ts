@@ -103,6 +103,12 @@ export interface LoadOptions extends SourceOptions {
    */
   readonly memoryBudget?: MemoryBudget;
   /**
+   * With a memoryBudget: a neuron whose rows would have to be read counts only where its activation exceeds this share of what
+   * active ones of its layer have on average, so that fewer are read. It changes answers, and they depend on what was asked before;
+   * 0.2 leaves out few, 1 about half of those that are not in memory. Default 0: every active neuron counts.
+   */
+  readonly favourHeld?: number;
+  /**
    * Bytes for conversations that wait for their turn: who comes back finds what was computed for it, until others need
    * the room. 0: none. Default: 256 MiB, or a quarter of what the model takes where that is more; none with a memoryBudget.
    */
@@ -157,6 +163,7 @@ export async function loadModelFiles(
         draftsByPlan: options.draftPlan !== undefined,
         speculate: options.speculate,
         limits,
+        favourHeld: options.favourHeld ?? 0,
         cache: new SlotCache(slots, layout),
         parked: new ParkedSlots(
           layout,

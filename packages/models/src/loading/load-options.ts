@@ -66,6 +66,7 @@ const rules: OptionRules<LoadOptions> = {
   slots: either('a whole number from 1 to 1024, or { most, kvBytes }', slotCount, slotsByBytes),
   reuse: aBoolean,
   memoryBudget: aBudget,
+  favourHeld: aNumber(0, 100),
   waitingBytes: aWhole(0),
   revision: aText,
   subfolder: aText,

@@ -212,6 +212,40 @@ test('what cannot keep to a budget is refused, with what helps', async () => {
   expect((await failure(dense)).message).toContain('expected exact for a model that was loaded with a memoryBudget');
 });
 
+test('neurons in memory are favoured where that is asked for', async () => {
+  const ids = prompt.slice(0, 8);
+  for (const of of ['config int8', 'opt int8']) {
+    const source = made.get(of) as string;
+    const options = {
+      ...short,
+      backend: 'wasm',
+      threads: 1,
+      memoryBudget: 2e6 + (await budgetOf(source, 600)),
+    } as const;
+    /** What a second answer read, and its tokens. */
+    const read = async (favour: LoadOptions) => {
+      await using model = await loadModel(source, { ...options, ...favour });
+      const generate = () => model.generate(ids, { maxNewTokens: 12, temperature: 0, stopTokenIds: [] }).result;
+      await generate();
+      model.resetStats();
+      const { tokenIds } = await generate();
+      return { tokenIds, ...(model.stats().neurons as NonNullable<ReturnType<typeof model.stats>['neurons']>) };
+    };
+    const all = await read({});
+    expect(await read({ favourHeld: 0 })).toEqual(all);
+    const half = await read({ favourHeld: 1 });
+    expect(half.read).toBeGreaterThan(0);
+    expect(half.read).toBeLessThan(0.8 * all.read);
+    expect(half.hitShare).toBeGreaterThan(all.hitShare);
+    // nothing is a hundred times the mean: whoever is not in memory does not come there
+    const none = await read({ favourHeld: 100 });
+    expect([none.read, none.needed > 0]).toEqual([0, true]);
+  }
+  const source = made.get('config int8') as string;
+  const refused = await failure(loadModel(source, { ...short, backend: 'wasm', favourHeld: 1 }));
+  expect(refused.message).toContain('"favourHeld": expected a memoryBudget beside it');
+});
+
 const able = ['reference', 'wasm', ...(native.available ? (['native'] as const) : [])] as const;
 for (const backend of able)
   test(`${backend}: a file that changes ends the step with an error, and its descriptors go with the model`, async () => {

@@ -68,6 +68,7 @@ export type PlanOptions = Pick<
   | 'reuse'
   | 'speculate'
   | 'memoryBudget'
+  | 'favourHeld'
   | 'signal'
 > & {
   /** The folder of a sparsity plan, and of one that drafts. */
@@ -126,8 +127,13 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     const sparsity = options.sparsity ?? (isSparse(spec) ? 'exact' : 'dense');
     const { kvCache = 'f32', memoryBudget } = options;
     const reuse = options.reuse || layout.reuse !== undefined || Boolean(options.speculate);
+    const favoursHeld = checkedFavour(options, spec);
     const build = (neuronSlots?: number) =>
-      buildDecoder(layout, { limits, slots, contextLength, matrixDType, kvCache, reuse, neuronSlots }, spec);
+      buildDecoder(
+        layout,
+        { limits, slots, contextLength, matrixDType, kvCache, reuse, neuronSlots, favoursHeld },
+        spec,
+      );
     const source = {
       name: files.name,
       spec,
@@ -156,6 +162,22 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
     await close();
     throw error;
   }
+}
+
+/** Whether small neurons that would have to be read are left out. @throws RelufyError `option` where nothing says how small. */
+function checkedFavour({ favourHeld = 0, memoryBudget }: PlanOptions, spec: ModelSpec): boolean {
+  if (favourHeld === 0) return false;
+  const refuse = (expected: string, got: string, remedy: string): never => {
+    throw new RelufyError('option', `loadModel option "favourHeld": expected ${expected}, got ${got}. ${remedy}`);
+  };
+  if (memoryBudget === undefined) refuse('a memoryBudget beside it', 'none', 'Without one all neurons are in memory.');
+  if (spec.predictor !== undefined)
+    refuse(
+      'a model whose own numbers say which neurons count',
+      'a plan with a predictor',
+      'Raise its thresholds instead.',
+    );
+  return true;
 }
 
 /** With a plain FFN where the checkpoint holds no gates. */

@@ -28,6 +28,8 @@ export interface StepParts {
   readonly limits: StepLimits;
   readonly cache: SlotCache;
   readonly sparsity: 'exact' | 'dense';
+  /** Of the mean activation, what a neuron must exceed that is not in memory. Default 0. */
+  readonly favourHeld?: number;
 }
 
 /** A program of the decoder, ready to run. */
@@ -73,7 +75,10 @@ export class Steps {
   constructor(parts: StepParts, closed: () => void) {
     this.#parts = parts;
     this.#closed = closed;
-    if (parts.decoder.neuronSlots !== undefined) this.#neurons = new NeuronCache(parts.spec, parts.decoder);
+    if (parts.decoder.neuronSlots !== undefined) {
+      const { spec, decoder, favourHeld } = parts;
+      this.#neurons = new NeuronCache(spec, decoder, favourHeld);
+    }
   }
 
   /** Of a model whose neurons stay in a file: what was read. */
@@ -170,7 +175,7 @@ export class Steps {
     if (written) await written;
     const step = { rows: rows.length, outputs: outputRows.length };
     await loaded.run(step);
-    await this.#neurons?.afterStep(session);
+    await this.#neurons?.afterStep(session, { loaded, built });
     if (await isFiniteStep(this.#parts, loaded, rows, outputRows.length)) {
       for (const { slot, token } of rows) cache.append(slot, [token]);
       return;
