@@ -405,7 +405,7 @@ export const opTable = {
     },
   },
   announceRows: {
-    code: 49,
+    code: 50,
     formula:
       'computes nothing: the rows a[n], b[n] and c[n] of every listed n that has no slot will be fetched soon, and may be read ahead; see fetch-rows.ts',
     operands: {
