@@ -259,7 +259,15 @@ describe("Ollama's routes", () => {
   test('keep_alive 0 lets the model go when the answer is there', async () => {
     let loads = 0;
     const own = served({
-      models: [{ id: 'tales', load: (hooks) => (loads++, loadModel(talesFolder, { threads: 1, slots: 1, ...hooks })) }],
+      models: [
+        {
+          id: 'tales',
+          load: (hooks) => {
+            loads++;
+            return loadModel(talesFolder, { threads: 1, slots: 1, ...hooks });
+          },
+        },
+      ],
     });
     const states = async () => (await own.json('/api/ps')) as never as { models: readonly object[] };
     await own.json('/api/generate', { prompt: 'Once', stream: false, options: { num_predict: 1 }, keep_alive: 0 });

@@ -220,7 +220,7 @@ test('neurons in memory are favoured where that is asked for', async () => {
     await convertModel(await randomModel({ ...of, hidden_size: 512 }), source, { dtype: 'int8' });
     const options = { ...short, backend: 'wasm', threads: 1 } as const;
     /** What a second answer read, and its tokens. */
-    const read = async (favour: LoadOptions) => {
+    const read = async (favour: Pick<LoadOptions, 'favourHeld'>) => {
       // as many slots with its thresholds as without
       const memoryBudget = await budgetOf(source, 600, { ...short, ...favour });
       await using model = await loadModel(source, { ...options, ...favour, memoryBudget });
