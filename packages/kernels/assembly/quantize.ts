@@ -7,7 +7,7 @@
 // Rounding is the addition of 1.5 * 2^23, whose last place is 1: what is left of |x / scale| <= 127 are the integers.
 import { blockSize } from './block-format';
 import { Quantize } from './generated/ops';
-import { floats, hmax, share, splat } from './simd';
+import { floats, hmax, hsumIntegers, share, splat } from './simd';
 
 /** Bits of 1.5 * 2^23. */
 const rounder: i32 = 0x4b400000;
@@ -47,8 +47,7 @@ function quantizeBlock(x: usize, values: usize, xScale: usize, xSum: usize): voi
     v128.store(values + (i << 4), i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
   }
   store<f32>(xScale, scale);
-  const pair = i32x4.add(sum, v128.shuffle<u32>(sum, sum, 2, 3, 2, 3));
-  store<i32>(xSum, i32x4.extract_lane(pair, 0) + i32x4.extract_lane(pair, 1));
+  store<i32>(xSum, hsumIntegers(sum));
 }
 
 /** Bytes of scratch: a block that a row ends in. */

@@ -5,7 +5,7 @@
 // Neurons are split across the threads, and every thread packs all rows, which takes as long as a few neurons: each neuron's
 // bits are read once for all rows. Bits come 128 at a time; counts of bytes are added up while they fit in one.
 import { AgreeingSigns } from './generated/ops';
-import { floats, share, splat } from './simd';
+import { floats, hsumIntegers, share, splat } from './simd';
 
 /** Vectors whose counts, at most 8 a byte, add up to less than 256. */
 const vectorsInBytes: usize = 31;
@@ -38,8 +38,7 @@ function differing(a: usize, b: usize, bytes: usize): i32 {
       counts = i8x16.add(counts, i8x16.popcnt(v128.xor(v128.load(a), v128.load(b))));
     sums = i32x4.add(sums, i32x4.extadd_pairwise_i16x8_u(i16x8.extadd_pairwise_i8x16_u(counts)));
   }
-  const pairs = i32x4.add(sums, v128.shuffle<u32>(sums, sums, 2, 3, 2, 3));
-  return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
+  return hsumIntegers(sums);
 }
 
 export function agreeingSignsScratch(op: usize, rows: i32): usize {

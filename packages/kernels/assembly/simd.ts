@@ -24,6 +24,12 @@
   return f32x4.extract_lane(pair, 0) + f32x4.extract_lane(pair, 1);
 }
 
+/** The sum of four integers. */
+@inline export function hsumIntegers(v: v128): i32 {
+  const pair = i32x4.add(v, v128.shuffle<u32>(v, v, 2, 3, 2, 3));
+  return i32x4.extract_lane(pair, 0) + i32x4.extract_lane(pair, 1);
+}
+
 /** The largest lane. */
 @inline export function hmax(v: v128): f32 {
   const pair = f32x4.pmax(v, v128.shuffle<u32>(v, v, 2, 3, 2, 3));

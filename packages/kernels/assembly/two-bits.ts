@@ -7,7 +7,7 @@
 // 32 bytes, whose byte j has columns j, j + 32, j + 64 and j + 96: shifted and masked, a vector of codes has the columns of
 // x in order. Scratch, a row: step, sum, and x in bytes, whole units.
 import { TwoBitScores } from './generated/ops';
-import { floats, hmax, share, splat } from './simd';
+import { floats, hmax, hsumIntegers, share, splat } from './simd';
 
 const headBytes: usize = 16;
 /** Units whose products, at most 16 of 3 * 127 a lane, add up to less than 2^15. */
@@ -92,8 +92,7 @@ function dot(codes: usize, x: usize, units: usize): i32 {
     }
     sums = i32x4.add(sums, i32x4.extadd_pairwise_i16x8_s(few));
   }
-  const pairs = i32x4.add(sums, v128.shuffle<u32>(sums, sums, 2, 3, 2, 3));
-  return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
+  return hsumIntegers(sums);
 }
 
 export function twoBitScoresScratch(op: usize, rows: i32): usize {
