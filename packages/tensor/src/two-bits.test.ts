@@ -1,17 +1,8 @@
 // Two bits of every weight format, against the numbers that the formats stand for: the code is the nearest of four even steps,
 // codes lie where the layout says, the padding is zero.
 import { expect, it } from 'vitest';
-import {
-  dequantizeRow,
-  f32ToBf16,
-  isBlockDType,
-  packTwoBits,
-  quantizeRow,
-  rowBytes,
-  twoBitCode,
-  twoBitWords,
-  weightDTypes,
-} from './index.js';
+import { packTwoBits, twoBitCode, twoBitWords, weightDTypes } from './index.js';
+import { storedRows } from './testing/stored-rows.js';
 
 it.each(weightDTypes)('%s: each number has the nearest of four values', (dtype) => {
   for (const columns of [1, 31, 32, 33, 127, 128, 129, 300]) {
@@ -20,16 +11,7 @@ it.each(weightDTypes)('%s: each number has the nearest of four values', (dtype) 
       { length: rows * columns },
       (_, i) => Math.round(Math.sin(i * 12.9898) * 300) / 64,
     );
-    const stride = isBlockDType(dtype) ? rowBytes(dtype, columns) : columns;
-    const bytes = new Uint8Array(rows * stride);
-    const expected = values.slice();
-    if (isBlockDType(dtype))
-      for (let row = 0; row < rows; row++) {
-        const target = bytes.subarray(row * stride, (row + 1) * stride);
-        quantizeRow(dtype, values.subarray(row * columns, (row + 1) * columns), target);
-        expected.set(dequantizeRow(dtype, target, columns), row * columns);
-      }
-    const stored = dtype === 'f32' ? values : dtype === 'bf16' ? Uint16Array.from(values, f32ToBf16) : bytes;
+    const { stored, expected } = storedRows(dtype, values, columns);
     const { codes, scales } = packTwoBits(dtype, stored, columns);
     const words = twoBitWords(columns);
     expect(codes.length).toBe(rows * words);
