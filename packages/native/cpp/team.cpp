@@ -120,7 +120,7 @@ void Team::publish(Step* step) {
   }
   busy_ = step != nullptr;
   current_ = step;
-  if (step != nullptr && step->everyThread) aloneUntil_.store(0, std::memory_order_relaxed);
+  if (step != nullptr && step->everyThread) troubleEnd_.store(0, std::memory_order_relaxed);
   const uint32_t generation = (command_.load(std::memory_order_relaxed) | countMask) + 1;
   const uint32_t threads = step != nullptr ? static_cast<uint32_t>(step->threads) : 0;
   driver_.store(generation, std::memory_order_relaxed);

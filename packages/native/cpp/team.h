@@ -80,7 +80,7 @@ class Team : public std::enable_shared_from_this<Team> {
   int admit(int members, int threads);
   int dismiss(int thread, int members, int threads);
   void beginTurn(int op, int members, bool grown, int threads);
-  void sulkSince(Clock::time_point since);
+  bool sulkSince(Clock::time_point since);
   bool alone() const;
   void invite();
   void recall();
@@ -106,8 +106,8 @@ class Team : public std::enable_shared_from_this<Team> {
   /** Whether those who are away were called since the team was last alone; and stalls that came soon after that. */
   bool invited_ = true;
   int relapses_ = 0;
-  /** Until then nobody is admitted, in the clock's ticks. */
-  std::atomic<Clock::rep> aloneUntil_{0};
+  /** When the last stall ended, or the time alone after it: until then nobody is admitted. In the clock's ticks. */
+  std::atomic<Clock::rep> troubleEnd_{0};
 
   /** generation << 10 | participants: what the threads wait for between steps. */
   alignas(128) std::atomic<uint32_t> command_{0};

@@ -6,7 +6,9 @@
 // step drives it; who comes is admitted when the next op begins. A wait at the barrier that lasts longer than an op means
 // that the system runs something else on the core of who is late, so:
 //
-//   the last to arrive, if others waited in vain for S:   with one other, go on alone; with more, leave them
+//   the last to arrive, if others waited in vain for S:   if 8 S passed since the stall before, go on as before: the system
+//                                                         was called away, as it is now and then on a quiet machine;
+//                                                         else with one other, go on alone; with more, leave them
 //   then for 8 S (more after relapses):                   admit nobody; a stall costs at most a ninth of the time
 //   then:                                                 wake those who sleep, admit who comes
 //
@@ -33,7 +35,7 @@ constexpr microseconds patience{30};
 constexpr microseconds attendance{200};
 /** The team is alone for so many times as long as it was stalled, twice that after each relapse, and at most so long. */
 constexpr int sulk = 8;
-constexpr int mostRelapses = 3;
+constexpr int mostRelapses = 4;
 constexpr std::chrono::milliseconds longestSulk{500};
 
 }  // namespace
@@ -148,8 +150,7 @@ void Team::nextTurn(int thread, const Step& step, int op, int members) {
     const Clock::rep missed = members > 1 ? missedSince_.load(std::memory_order_relaxed) : 0;
     if (missed != 0) {
       missedSince_.store(0, std::memory_order_relaxed);
-      sulkSince(Clock::time_point(Clock::duration(missed)));
-      members = dismiss(thread, members, step.threads);
+      if (sulkSince(Clock::time_point(Clock::duration(missed)))) members = dismiss(thread, members, step.threads);
     } else if (members < step.threads && !alone()) {
       if (!invited_) invite();
       members = admit(members, step.threads);
@@ -208,19 +209,21 @@ void Team::beginTurn(int op, int members, bool grown, int threads) {
   }
 }
 
-/** After a wait in vain: nobody is admitted for a multiple of it. */
-void Team::sulkSince(Clock::time_point since) {
+/** After a wait in vain: false if it was the first for long; else nobody is admitted for a multiple of it. */
+bool Team::sulkSince(Clock::time_point since) {
   const Clock::time_point now = Clock::now();
   const Clock::duration stall = now - since;
-  const Clock::duration peace = now - Clock::time_point(Clock::duration(aloneUntil_.load(std::memory_order_relaxed)));
+  const Clock::duration peace = since - Clock::time_point(Clock::duration(troubleEnd_.load(std::memory_order_relaxed)));
   relapses_ = peace < sulk * stall ? std::min(relapses_ + 1, mostRelapses) : 0;
-  const Clock::duration pause = std::min<Clock::duration>(stall * sulk * (1 << relapses_), longestSulk);
-  aloneUntil_.store((now + pause).time_since_epoch().count(), std::memory_order_relaxed);
-  invited_ = false;
+  const Clock::duration pause =
+      relapses_ == 0 ? Clock::duration{0} : std::min<Clock::duration>(stall * sulk * (1 << (relapses_ - 1)), longestSulk);
+  troubleEnd_.store((now + pause).time_since_epoch().count(), std::memory_order_relaxed);
+  if (relapses_ > 0) invited_ = false;
+  return relapses_ > 0;
 }
 
 bool Team::alone() const {
-  return Clock::now().time_since_epoch().count() < aloneUntil_.load(std::memory_order_relaxed);
+  return Clock::now().time_since_epoch().count() < troubleEnd_.load(std::memory_order_relaxed);
 }
 
 /** Wakes those who sleep through a step that has its driver. */
