@@ -16,6 +16,8 @@ export interface NormSpec {
   /** The norm multiplies by a weight (and, when `bias`, adds one). */
   readonly weight: boolean;
   readonly bias: boolean;
+  /** Of the norm before the head, where it has another. */
+  readonly finalEps?: number;
 }
 
 export type RopeScaling =
@@ -36,6 +38,8 @@ export type RopeScaling =
       readonly originalMaxPositionEmbeddings: number;
       /** Cosines and sines are multiplied by it. */
       readonly attentionFactor: number;
+      /** The bounds between pairs that are kept and stretched are whole numbers. */
+      readonly truncate: boolean;
     };
 
 export type PositionSpec =

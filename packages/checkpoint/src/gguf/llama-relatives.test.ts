@@ -94,6 +94,11 @@ describeShared('golden models', 'golden/zoo', () => {
       { rope_parameters: { rope_type: 'yarn', factor: 2 } },
       '"rope_parameters": expected default or linear',
     ],
+    [
+      'qwen3',
+      { rope_parameters: { rope_type: 'yarn', factor: 2, truncate: false } },
+      '"rope_parameters": expected no truncate: false',
+    ],
     ['qwen3', { partial_rotary_factor: 0.5 }, '"partial_rotary_factor": expected 1 for GGUF'],
     ['persimmon', {}, '"model_type", expected llama, mistral'],
   ])('%s with %j is not written', async (name, change, expected) => {

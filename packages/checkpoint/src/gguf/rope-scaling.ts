@@ -67,6 +67,7 @@ export function scalingFields(
   // llama.cpp derives the attention factor from the factor, and so must the config
   if (rope.attention_factor !== undefined && rope.attention_factor !== null)
     reader.refuse(asked, 'no attention_factor');
+  if (rope.truncate === false) reader.refuse(asked, 'no truncate: false');
   if (rope.mscale !== undefined && rope.mscale_all_dim !== undefined) reader.refuse(asked, 'no mscale_all_dim');
   const original = Number(rope.original_max_position_embeddings ?? reader.size('max_position_embeddings'));
   return [

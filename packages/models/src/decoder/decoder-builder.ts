@@ -136,8 +136,8 @@ export class DecoderBuilder {
     }
   }
 
-  #norm(name: string, x: string, out: string): void {
-    const { kind, eps } = this.#spec.norm;
+  #norm(name: string, x: string, out: string, eps = this.#spec.norm.eps): void {
+    const { kind } = this.#spec.norm;
     const weight = this.#scope.maybe(`${name}.weight`);
     if (kind === 'rms') this.#builder.op('rmsNorm', { x, weight, out }, { eps });
     else this.#builder.op('layerNorm', { x, weight, bias: this.#scope.maybe(`${name}.bias`), out }, { eps });
@@ -284,12 +284,12 @@ export class DecoderBuilder {
   }
 
   #logits(hidden: string): string {
-    const { hiddenSize, embeddingSize, finalNorm, numHiddenLayers, vocabSize } = this.#spec;
+    const { hiddenSize, embeddingSize, finalNorm, norm, numHiddenLayers, vocabSize } = this.#spec;
     let x = this.#scope.activation('lastHidden', hiddenSize, 'outputs');
     this.#builder.op('gather', { index: this.#scope.use('outputRows'), table: hidden, out: x });
     if (finalNorm) {
       const out = this.#scope.activation('finalNorm', hiddenSize, 'outputs');
-      this.#norm('finalNorm', x, out);
+      this.#norm('finalNorm', x, out, norm.finalEps);
       x = out;
     }
     if (embeddingSize !== hiddenSize) {

@@ -27,6 +27,16 @@ describe('YaRN', () => {
       [1, 0.07905694097280502, 0.02500000037252903, 0.007905694656074047],
       1.0648216253695715,
     ],
+    [
+      { factor: 4, original_max_position_embeddings: 24, truncate: false },
+      [1, 0.11248373985290527, 0.02500000037252903, 0.007905694656074047],
+      1.138629436111989,
+    ],
+    [
+      { factor: 20, original_max_position_embeddings: 4096, truncate: false },
+      [1, 0.3162277638912201, 0.10000000149011612, 0.027811164036393166, 0.0056388298980891705, 0.0007851930567994714],
+      1.299573227355399,
+    ],
   ])('%j', (parameters, expected, attentionFactor) => {
     const positions = rope({ rope_type: 'yarn', rope_theta: 10000, ...parameters });
     const frequencies = ropeFrequencies(positions);
@@ -40,7 +50,6 @@ describe('YaRN', () => {
 
   it('refuses what it does not compute', () => {
     const yarn = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 24 };
-    expect(() => rope({ ...yarn, truncate: false })).toThrowError('"rope_parameters.truncate": expected true');
     expect(() => rope({ ...yarn, beta_fast: 1 })).toThrowError('"rope_parameters.beta_fast": expected more than');
     expect(() => rope({ ...yarn, factor: undefined })).toThrowError('"rope_parameters.factor": expected a positive');
   });

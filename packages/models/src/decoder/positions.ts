@@ -59,11 +59,12 @@ function scaledFrequencies(rope: Rope): Float32Array {
     }
     case 'yarn': {
       // pairs that turn often within the original context are kept, those that turn less than once are stretched
-      const { factor, betaFast, betaSlow, originalMaxPositionEmbeddings: original } = scaling;
+      const { factor, betaFast, betaSlow, truncate, originalMaxPositionEmbeddings: original } = scaling;
       const pairThatTurns = (times: number) =>
         (rotaryDim * Math.log(original / (times * 2 * Math.PI))) / (2 * Math.log(ropeTheta));
-      const low = Math.max(0, Math.floor(pairThatTurns(betaFast)));
-      const high = Math.min(rotaryDim - 1, Math.ceil(pairThatTurns(betaSlow)));
+      const [first, last] = [pairThatTurns(betaFast), pairThatTurns(betaSlow)];
+      const low = Math.max(0, truncate ? Math.floor(first) : first);
+      const high = Math.min(rotaryDim - 1, truncate ? Math.ceil(last) : last);
       const width = high === low ? 0.001 : high - low;
       return frequencies.map((frequency, i) => {
         const stretched = Math.max(0, Math.min(1, (i - low) / width));

@@ -64,7 +64,6 @@ function scaling(config: ConfigReader, rope: ConfigReader | undefined): RopeScal
 
 /** YaRN (arXiv 2309.00071) as transformers reads it: the attention factor is written, or follows from the factor. */
 function yarn(config: ConfigReader, rope: ConfigReader): RopeScaling {
-  rope.neutral('truncate', (value) => value === true, 'true');
   const factor = rope.positive('factor');
   const growth = (scale: number) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
   const attentionFactor =
@@ -81,6 +80,7 @@ function yarn(config: ConfigReader, rope: ConfigReader): RopeScaling {
       config.size('max_position_embeddings', 2048),
     ),
     attentionFactor: rope.positive('attention_factor', attentionFactor),
+    truncate: rope.flag('truncate', true),
   };
   if (found.betaFast <= found.betaSlow) rope.fail('beta_fast', 'more than beta_slow');
   return found;

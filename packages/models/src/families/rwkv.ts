@@ -26,7 +26,8 @@ function parse(config: ConfigReader): ModelSpec {
     maxPositionEmbeddings: config.size('context_length', 1024),
     tieWordEmbeddings: config.flag('tie_word_embeddings', false),
     embeddingSize: hiddenSize,
-    norm: { kind: 'layer', eps: config.positive('layer_norm_epsilon', 1e-5), weight: true, bias: true },
+    // the library makes the last one without the config's epsilon
+    norm: { kind: 'layer', eps: config.positive('layer_norm_epsilon', 1e-5), weight: true, bias: true, finalEps: 1e-5 },
     embeddingNorm: true,
     finalNorm: true,
     positions: { kind: 'none' },

@@ -212,3 +212,15 @@ test('what such a model does not have is refused', async () => {
   );
   await expect(streamGguf(files, { type: 'f32' }).next()).rejects.toThrow('for GGUF, got "rwkv"');
 });
+
+it("the norm before the head keeps the library's epsilon, whatever the config says of the others", async () => {
+  const wide = await randomModel({ ...config, layer_norm_epsilon: 100 }, (tensors) => {
+    for (const [name, { data }] of tensors)
+      if (/ln_out\.(weight|bias)$/.test(name)) data.fill(/weight$/.test(name) ? 1 : 0);
+  });
+  await using model = await loadModel(wide, { backend: 'reference' });
+  const { captured } = await model.forward(prompt(1), { capture: ['hidden.2'] });
+  const last = (captured['hidden.2'] as Float32Array).subarray(-config.hidden_size);
+  const meanSquare = last.reduce((sum, x) => sum + x * x, 0) / last.length;
+  expect(meanSquare).toBeCloseTo(1, 1);
+});
