@@ -1,5 +1,6 @@
 // Methods of calibration side by side on one model: every plan is made on one text and scored on another. Results are kept
-// line by line, so the same command goes on where it was ended; `--report` writes the tables of a page from them.
+// line by line beside the page, in git, so the same command goes on where it was ended, on another machine too;
+// `--report` writes the tables of the page from them. Plans and journals of searches are left in build/calibration.
 //
 //   node tools/calibration/compare.mjs RUN.yaml [--only NAME;...] [--targets 0.4,0.5] [--threads N] [--time | --report]
 //
@@ -7,7 +8,7 @@
 //
 // Does not own methods and searches (@relufy/predictor), nor the words of the page, which are written by hand around it.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadModel, openModelFiles, readTokenizer } from '@relufy/models';
 import { Calibrator, calibrationPage, perplexityChart, planContents } from '@relufy/predictor';
@@ -31,7 +32,8 @@ if (runFile === undefined) throw new Error('compare: expected a run file, such a
 const run = parse(readFileSync(runFile, 'utf8'));
 const folder = join(root, 'build/calibration', run.name);
 mkdirSync(folder, { recursive: true });
-const lines = resultLines(join(folder, 'results.jsonl'), (result) => `${result.run} ${result.target}`);
+const beside = join(root, dirname(run.page), `calibration-${run.name}`);
+const lines = resultLines(`${beside}.jsonl`, (result) => `${result.run} ${result.target}`);
 const results = lines.known;
 const planOf = (name, target) =>
   join(folder, 'plans', `${name}-${Math.round(100 * target)}`.replaceAll(/[^\w-]+/g, '-'));
@@ -130,8 +132,8 @@ function report() {
     return points.length > 0 ? [{ name, points }] : [];
   });
   writeFileSync(join(folder, 'report.html'), calibrationPage(run.title, curves, dense.perplexity));
-  const chart = `calibration-${run.name}.svg`;
-  writeFileSync(join(root, dirname(run.page), chart), `${perplexityChart(curves, dense.perplexity)}\n`);
+  const chart = `${basename(beside)}.svg`;
+  writeFileSync(`${beside}.svg`, `${perplexityChart(curves, dense.perplexity)}\n`);
   const marks = {
     start: `<!-- ${run.name}: written by tools/calibration/compare.mjs --report -->`,
     end: `<!-- end of ${run.name} -->`,

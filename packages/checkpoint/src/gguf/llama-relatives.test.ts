@@ -95,7 +95,7 @@ describeShared('golden models', 'golden/zoo', () => {
       '"rope_parameters": expected default or linear',
     ],
     [
-      'qwen3',
+      'arcee',
       { rope_parameters: { rope_type: 'yarn', factor: 2, truncate: false } },
       '"rope_parameters": expected no truncate: false',
     ],
