@@ -29,6 +29,7 @@ CASES = {
     "llama-silu-wina": ("wina", "llama-silu", {"sparsity": 0.4}),
     "opt-pre-norm-wina": ("wina", "opt-pre-norm", {"sparsity": 0.4}),
     "llama-silu-r-sparse": ("r-sparse", "llama-silu", {"sparsity": 0.5, "score": "magnitude", "rank": 4}),
+    "llama-relu-r-sparse": ("r-sparse", "llama-relu", {"sparsity": 0.5, "score": "magnitude", "rank": 4}),
     "falcon-40b-shape-r-sparse": ("r-sparse", "falcon-40b-shape", {"sparsity": 0.5, "score": "scaled", "rank": 4}),
     "llama-silu-cett": ("cett", "llama-silu", {"target": 0.2}),
     "opt-gelu-untied-cett": ("cett", "opt-gelu-untied", {"target": 0.2}),

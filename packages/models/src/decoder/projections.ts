@@ -60,13 +60,15 @@ export function projections(spec: ModelSpec, layout: ModelSpec = spec): readonly
       ? qkvProjections(spec, layout, at)
       : (['k', 'receptance', 'v'] as const).map((role) => linear(role, mixer.width));
   const outBias = mixer.kind === 'attention' && mixer.outBias;
+  // a low-rank product gives all outputs, and is added to products of all
+  const skipsNeurons = sparse.has('neurons') && !lowRankAt(spec, 'up');
   const intoFfn = { site: 'upGate', in: hiddenSize, out: intermediateSize, bias: ffn.bias } as const;
   return [
     ...mixing,
     { role: 'o', site: 'o', in: mixedWidth(spec), out: hiddenSize, bias: outBias, ...at('o') },
     ...(ffn.channelMix ? [linear('ffnReceptance', hiddenSize)] : []),
     ...(gated ? [{ role: 'gate', ...intoFfn, ...at('gate', predictor !== undefined) } as const] : []),
-    { role: 'up', ...intoFfn, ...at('up', gated ? sparse.has('neurons') : predictor !== undefined) },
+    { role: 'up', ...intoFfn, ...at('up', gated ? skipsNeurons : predictor !== undefined) },
     { role: 'down', site: 'down', in: intermediateSize, out: hiddenSize, bias: ffn.bias, ...at('down') },
   ];
 }

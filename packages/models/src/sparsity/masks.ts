@@ -296,8 +296,6 @@ export function checkMasks(where: string, spec: ModelSpec): void {
     if (fed === 'remainder' && !(mask?.kind === 'magnitude' && !mask.keepsTies))
       fail(what, 'a magnitude mask, whose remainder it is fed', mask?.kind ?? 'none');
     if (spec.predictor && (place === 'gate' || place === 'up')) fail(what, 'no predictor beside it', 'one');
-    if (place === 'up' && gated && sparsePlaces(spec).has('neurons'))
-      fail(what, 'neurons that are all computed', 'neurons that are masked');
   }
   const { predictor } = spec;
   if (predictor?.kind === 'signs') onePerLayer('predictor alpha', predictor.alpha);
