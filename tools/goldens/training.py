@@ -7,12 +7,12 @@ from safetensors.torch import save_file
 
 from checkpoints import VOCAB, make_model, seed_of
 
-CASES = ("llama-silu", "llama-relu", "llama-relu2", "opt-pre-norm", "falcon-7b-shape")
+CASES = ("llama-silu", "llama-relu", "llama-relu2", "opt-pre-norm", "falcon-7b-shape", "zoo/qwen3")
 STEPS, SEQUENCES, LENGTH = 3, 4, 33
 
 
 def make(folder):
-    folder.mkdir()
+    (folder / "zoo").mkdir(parents=True)
     for name in CASES:
         save_file(train(name), folder / f"{name}.safetensors")
 

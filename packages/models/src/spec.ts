@@ -76,6 +76,8 @@ export interface AttentionMixer {
     readonly weight: boolean;
     readonly bias: boolean;
     readonly when: 'beforeRope' | 'afterRope';
+    /** A vector a head; absent: all query heads share one, and all key heads. */
+    readonly perHead?: true;
   };
   /** The attention's output is normed before `o`. */
   readonly outNorm?: true;

@@ -38,7 +38,11 @@ export interface ProgramTrainingOptions {
   readonly loss: AppendedLoss;
   readonly optimizer: OptimizerOptions;
   readonly gradients?: Omit<GradientOptions, 'seeds' | 'parameters' | 'to'>;
+  readonly tied?: TiedRows;
 }
+
+/** Of a parameter, rows that hold the same numbers and stay equal: [first, end) of each group. */
+export type TiedRows = ReadonlyMap<string, readonly (readonly [first: number, end: number])[]>;
 
 export interface TrainedProgram {
   /** Everything that outlives a step. */
@@ -54,6 +58,7 @@ export interface TrainedProgram {
   /** Ops [accumulated, measured): the norm of the gradients. The rest updates the parameters. */
   readonly measured: number;
   readonly clip: string;
+  readonly tied: TiedRows;
 }
 
 /** @throws RelufyError `option` when no group trains anything. */
@@ -79,6 +84,7 @@ export function buildTrainedProgram(options: ProgramTrainingOptions): TrainedPro
     accumulated,
     measured,
     clip,
+    tied: options.tied ?? new Map(),
   };
 }
 
@@ -127,6 +133,7 @@ export class ProgramTrainer<Memory extends Session = Session> {
 
   /** The norm of all gradients, before clipping. */
   async gradientNorm(options: UpdateOptions): Promise<number> {
+    await this.#foldGradients();
     await this.#schedule(options);
     await this.#program.run(nothing, this.trained.accumulated, this.trained.measured);
     return (await this.kept(this.trained.clip, 0, 1))[0] as number;
@@ -137,6 +144,7 @@ export class ProgramTrainer<Memory extends Session = Session> {
     this.updates++;
     await this.#schedule(options);
     await this.#program.run(nothing, this.trained.measured, this.trained.program.ops.length);
+    await this.#copyTied();
   }
 
   /** Gradients that shall not be used. */
@@ -152,6 +160,39 @@ export class ProgramTrainer<Memory extends Session = Session> {
   #loss(step: Step): Promise<LossValue> {
     const buffer = (name: string) => elementsOf(this.session, name);
     return this.trained.loss.value({ buffer, kept: (name) => this.kept(name) }, step);
+  }
+
+  /** The gradient of rows that are one row is the sum of theirs. It stands in the first, so that a norm counts it once. */
+  async #foldGradients(): Promise<void> {
+    for (const { gradient, groups } of this.#tied()) {
+      const width = gradient.shape[1] as number;
+      const values = Float32Array.from(await elementsOf(this.session, gradient.name));
+      for (const [first, end] of groups)
+        for (let at = (first + 1) * width; at < end * width; at++) {
+          const to = first * width + (at % width);
+          values[to] = (values[to] as number) + (values[at] as number);
+          values[at] = 0;
+        }
+      await this.session.write(gradient.name, values);
+    }
+  }
+
+  async #copyTied(): Promise<void> {
+    for (const { parameter, groups } of this.#tied()) {
+      const width = parameter.shape[1] as number;
+      const values = Float32Array.from(await elementsOf(this.session, parameter.name));
+      for (const [first, end] of groups)
+        for (let row = first + 1; row < end; row++) values.copyWithin(row * width, first * width, (first + 1) * width);
+      await this.session.write(parameter.name, values);
+    }
+  }
+
+  #tied() {
+    const { parameters, tied } = this.trained;
+    return parameters.flatMap((one) => {
+      const groups = tied.get(one.parameter.name);
+      return groups ? [{ ...one, groups }] : [];
+    });
   }
 
   async #schedule(options: UpdateOptions): Promise<void> {

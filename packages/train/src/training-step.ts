@@ -14,7 +14,7 @@ import {
 import type { RisingMask } from './config.js';
 import { appendLoss } from './loss.js';
 import type { OptimizerOptions } from './optimizer.js';
-import { buildTrainedProgram, type TrainedProgram } from './program-trainer.js';
+import { buildTrainedProgram, type TiedRows, type TrainedProgram } from './program-trainer.js';
 import { type MaskedActivation, maskedActivations, thresholdState } from './rising-thresholds.js';
 
 export interface TrainingStepOptions extends OptimizerOptions {
@@ -115,6 +115,7 @@ export function buildTrainingStep(spec: ModelSpec, options: TrainingStepOptions)
     trainable: decoder.parameters,
     loss,
     optimizer: options,
+    tied: tiedHeads(spec),
     gradients: {
       inverses: new Map(inverses.flatMap(([of, inverse]) => (known.has(inverse) ? [[of, declared(inverse)]] : []))),
       slack: (op) => (isFfnRelu(op) ? (options.heluAlpha ?? 0) : 0),
@@ -125,6 +126,22 @@ export function buildTrainingStep(spec: ModelSpec, options: TrainingStepOptions)
   const state = [...new Set(masked.map(({ threshold }) => declared(threshold))), ...means];
   const evaluation = decoder.build({ sparsity: 'dense', head: 'logprobs' });
   return { ...trained, evaluation, activity, masked, state, hidden };
+}
+
+/** Vectors that norms of heads share: the buffers repeat them, a row a head, queries before keys. */
+function tiedHeads(spec: ModelSpec): TiedRows {
+  const { mixer, numHiddenLayers } = spec;
+  if (mixer.kind !== 'attention' || mixer.headNorm === undefined || mixer.headNorm.perHead) return new Map();
+  const { numAttentionHeads: queries, numKeyValueHeads: keys } = mixer;
+  const groups = [
+    [0, queries],
+    [queries, queries + keys],
+  ] as const;
+  return new Map(
+    Array.from({ length: numHiddenLayers }, (_, layer) => layer).flatMap((layer) =>
+      ['weight', 'bias'].map((part) => [`layers.${layer}.headNorm.${part}`, groups]),
+    ),
+  );
 }
 
 /** Table or index -> the buffer that undoes it. */

@@ -41,7 +41,9 @@ export async function* gatherTensors(options: GatherOptions): AsyncGenerator<Fam
       for (let row = 0; row < part.rows; row++)
         for (let c = 0; c < columns; c++) {
           const at = transposed ? c * stride + firstRow + row : (firstRow + row) * columns + c;
-          out[(part.firstRow + row) * columns + c] = (source[at] as number) - less;
+          const to = (part.firstRow + row) * columns + c;
+          // what a buffer repeats has a gradient in each place
+          out[to] = (source[at] as number) - less + (gradients ? (out[to] as number) : 0);
         }
     }
     const isVector = columns === 1 && (decl.shape.length === 1 || decl.name.includes('headNorm'));

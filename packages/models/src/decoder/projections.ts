@@ -172,7 +172,9 @@ export function parameterCount(spec: ModelSpec): number {
   );
 }
 
-function attentionNormSize({ headNorm, outNorm, headDim, numAttentionHeads }: AttentionMixer): number {
+function attentionNormSize(mixer: AttentionMixer): number {
+  const { headNorm, outNorm, headDim, numAttentionHeads, numKeyValueHeads } = mixer;
   const parts = Number(headNorm?.weight ?? false) + Number(headNorm?.bias ?? false);
-  return parts * 2 * headDim + (outNorm ? numAttentionHeads * headDim : 0);
+  const vectors = headNorm?.perHead ? numAttentionHeads + numKeyValueHeads : 2;
+  return parts * vectors * headDim + (outNorm ? numAttentionHeads * headDim : 0);
 }

@@ -211,7 +211,7 @@ export const stablelm = relative(
   (base, config) => {
     const eps = config.positive('layer_norm_eps', 1e-5);
     const spec = layerNorm(base, eps);
-    const headNorm = { kind: 'layer', eps, weight: true, bias: false, when: 'beforeRope' } as const;
+    const headNorm = { kind: 'layer', eps, weight: true, bias: false, when: 'beforeRope', perHead: true } as const;
     const normed = config.flag('qk_layernorm', false) ? withAttention(spec, { headNorm }) : spec;
     return {
       ...withAttention(normed, { qkvBias: config.flag('use_qkv_bias', false), outBias: false }),
