@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs';
 import { createBackend, gatherTensors } from '@relufy/models';
 import { afterAll, expect, it } from 'vitest';
 import { describeShared, shared } from '../../../tools/testing/shared.js';
-import { trainingBackends } from './testing/backends.js';
 import type { TrainingSession } from './session.js';
+import { trainingBackends } from './testing/backends.js';
 import { goldenSession, partOf, readGoldenTraining } from './testing/golden.js';
 
 /** Their gradient is zero but for rounding where keys are not turned: a key's bias moves all scores of a query alike. */

@@ -8,7 +8,14 @@ const configs = {
   llama: { ...sizes, model_type: 'llama', intermediate_size: 24, num_key_value_heads: 2, mlp_bias: true },
   opt: { ...sizes, model_type: 'opt', ffn_dim: 24, max_position_embeddings: 8 },
   falcon: { ...sizes, model_type: 'falcon' },
-  stablelm: { ...sizes, model_type: 'stablelm', intermediate_size: 24, num_key_value_heads: 2, qk_layernorm: true },
+  stablelm: {
+    ...sizes,
+    model_type: 'stablelm',
+    intermediate_size: 24,
+    num_key_value_heads: 2,
+    qk_layernorm: true,
+    partial_rotary_factor: 0.5,
+  },
   rwkv: { ...sizes, model_type: 'rwkv', attention_hidden_size: 24 },
 };
 const parsed = Object.entries(configs).map(([name, config]) => ({ name, ...parseConfig(config) }));
