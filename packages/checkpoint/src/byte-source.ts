@@ -13,8 +13,11 @@ export interface ByteSource {
   readonly path?: string;
   /** Opens it a second time for reads in steps, where the place can. */
   readonly openRows?: () => RowFile;
-  /** Exactly `length` bytes from `offset` on, or an error with code 'io'. Calls may overlap. */
-  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Exactly `length` bytes from `offset` on, or an error with code 'io'. Calls may overlap. `into`, at least as long: a place
+   * that copies may put them there and give its beginning, so that many reads take the memory of one.
+   */
+  read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

@@ -49,8 +49,14 @@ export interface Checkpoint {
    * others are folded into rows; a tensor of one dimension is one row. Memory used: the rows asked for.
    */
   readRows(name: string, firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Rows>;
-  /** The same rows as they are stored, whatever the dtype. Only safetensors files give them. */
-  readStored(name: string, firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** The same rows as they are stored, whatever the dtype. Only safetensors files give them. `into`: see `ByteSource.read`. */
+  readStored(
+    name: string,
+    firstRow: number,
+    rowCount: number,
+    signal?: AbortSignal,
+    into?: Uint8Array,
+  ): Promise<Uint8Array>;
   /**
    * The same rows as rows of a block format in memory, where that holds every number as it is stored (int8 and Q8_0, for
    * example); undefined where it would have to round.
@@ -69,7 +75,12 @@ export interface Checkpoint {
 export interface StoredTensor extends TensorInfo {
   read(firstRow: number, rowCount: number, signal?: AbortSignal): Promise<Rows>;
   /** Undefined where a row is no run of bytes of its own. */
-  readonly readStored?: (firstRow: number, rowCount: number, signal?: AbortSignal) => Promise<Uint8Array>;
+  readonly readStored?: (
+    firstRow: number,
+    rowCount: number,
+    signal?: AbortSignal,
+    into?: Uint8Array,
+  ) => Promise<Uint8Array>;
   /** Undefined where no block format holds its numbers as they are. */
   readonly blocks?: StoredBlocks;
 }
@@ -148,10 +159,10 @@ export function joinFiles(format: string, name: string, files: readonly OpenedFi
       signal?.throwIfAborted();
       return tensorOf('readRows', tensorName, firstRow, rowCount).read(firstRow, rowCount, signal);
     },
-    async readStored(tensorName, firstRow, rowCount, signal) {
+    async readStored(tensorName, firstRow, rowCount, signal, into) {
       signal?.throwIfAborted();
       const { readStored } = tensorOf('readStored', tensorName, firstRow, rowCount);
-      if (readStored) return readStored(firstRow, rowCount, signal);
+      if (readStored) return readStored(firstRow, rowCount, signal, into);
       throw malformed(name, `stored rows, expected a safetensors file, got ${format}`, 'Use readRows.');
     },
     async readBlocks(tensorName, dtype, firstRow, rowCount, signal) {

@@ -59,6 +59,7 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
         sizes,
         threads,
         true,
+        threads * (platform.workerBytes ?? 0),
         `wasm: ${simd}, ${threads === 1 ? '1 thread' : `${threads} threads`}`,
       );
     }
@@ -70,6 +71,7 @@ export async function createBackend(platform: Platform, options: WasmBackendOpti
       sizes,
       1,
       false,
+      0,
       `wasm: ${simd}, 1 thread, the calling one (${reason})`,
     );
   } catch (error) {
@@ -84,16 +86,25 @@ class Wasm implements WasmBackend {
   readonly weightDTypes = weightDTypes;
   readonly description: string;
   readonly threads: number;
+  readonly ownBytes: number;
   readonly #engine: Engine;
   readonly #sizes: KernelSizes;
   readonly #shared: boolean;
   #disposed = false;
 
-  constructor(engine: Engine, sizes: KernelSizes, threads: number, shared: boolean, description: string) {
+  constructor(
+    engine: Engine,
+    sizes: KernelSizes,
+    threads: number,
+    shared: boolean,
+    ownBytes: number,
+    description: string,
+  ) {
     this.#engine = engine;
     this.#sizes = sizes;
     this.threads = threads;
     this.#shared = shared;
+    this.ownBytes = ownBytes;
     this.description = description;
   }
 

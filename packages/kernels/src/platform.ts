@@ -19,6 +19,8 @@ export interface Platform {
   readonly relaxedSimd: boolean;
   /** Reads a file at a position, at once, where its number is known in every thread. */
   readonly readFile?: ReadFile;
+  /** What a worker takes beside the shared memory, where it was measured. */
+  readonly workerBytes?: number;
   compile(build: Build): Promise<WebAssembly.Module>;
   startWorker(events: WorkerEvents): WorkerHandle;
   /** Collects garbage now, where the place allows it. */

@@ -27,6 +27,8 @@ export interface Backend<Memory extends Session = Session> {
   /** One line for people: which build, how many threads, and why. */
   readonly description: string;
   readonly threads: number;
+  /** Bytes that it takes beside its sessions, such as the heaps of its workers: a memory budget counts them. Default 0. */
+  readonly ownBytes?: number;
   /** Formats that its products take for weights. */
   readonly weightDTypes: readonly DType[];
   /**

@@ -74,11 +74,12 @@ export async function fileSource(name: string, path: string): Promise<ByteSource
     size,
     path,
     openRows: () => openRowFile(path),
-    async read(offset, length, signal) {
+    async read(offset, length, signal, into) {
       signal?.throwIfAborted();
       checkRange({ name, size }, offset, length);
       if (closing) throw new RelufyError('state', `${name}: read after close(). Open the file again.`);
-      return readFully(handle, name, offset, length, signal);
+      const out = into && into.length >= length ? into.subarray(0, length) : new Uint8Array(length);
+      return readFully(handle, name, offset, out, signal);
     },
     close: () => {
       closing ??= handle.close();
@@ -91,10 +92,10 @@ async function readFully(
   handle: FileHandle,
   name: string,
   offset: number,
-  length: number,
+  out: Uint8Array,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  const out = new Uint8Array(length);
+  const { length } = out;
   let done = 0;
   while (done < length) {
     const most = Math.min(length - done, 2 ** 30); // the system call takes less than 2^31 bytes

@@ -38,8 +38,8 @@ function storedTensor(source: ByteSource, file: string, entry: HeaderEntry): Sto
         ...(source.openRows && { openRows: source.openRows }),
       },
     }),
-    readStored: (firstRow, rowCount, signal) =>
-      source.read(begin + firstRow * bytesPerRow, rowCount * bytesPerRow, signal),
+    readStored: (firstRow, rowCount, signal, into) =>
+      source.read(begin + firstRow * bytesPerRow, rowCount * bytesPerRow, signal, into),
     async read(firstRow, rowCount, signal) {
       if (!floatDType)
         throw new RelufyError(

@@ -134,54 +134,55 @@ export async function loadModelFiles(
   checkLoadOptions('loadModel', options);
   const { signal } = options;
   signal?.throwIfAborted();
-  const plan = await planModel(files, options);
+  const given = typeof options.backend === 'object' ? options.backend : undefined;
+  const start = async () => (given ? { backend: given, description: given.description } : await createBackend(options));
+  // a budget counts what the backend takes itself; without one, no thread is started for what is refused
+  let started = options.memoryBudget === undefined ? undefined : await start();
+  let plan: ModelPlan | undefined;
+  let session: Session | undefined;
   try {
+    plan = await planModel(files, options, started?.backend);
     const tokenizer = await readTokenizer(files, signal);
     const generation = await readGenerationConfig(files, plan.config.spec.vocabSize, signal);
-    const given = typeof options.backend === 'object' ? options.backend : undefined;
-    const { backend, description } = given
-      ? { backend: given, description: given.description }
-      : await createBackend(options);
-    let session: Session | undefined;
-    try {
-      session = await createSession(plan, backend, options);
-      signal?.throwIfAborted();
-      const { spec, limits, contextLength, decoder, sparsity, slots } = plan;
-      const layout = slotLayout(spec, contextLength);
-      const model = new Model({
-        name: files.name,
-        modelType: plan.config.modelType,
-        spec,
-        tokenizer,
-        eosTokenIds: eosTokenIdsOf(generation.eosTokenIds, plan.config, tokenizer),
-        recommendedSampling: generation.sampling,
-        backend,
-        backendDescription: description,
-        ownsBackend: given === undefined,
-        session,
-        decoder,
-        draftsByPlan: options.draftPlan !== undefined,
-        speculate: options.speculate,
-        limits,
-        favourHeld: options.favourHeld ?? 0,
-        cache: new SlotCache(slots, layout),
-        parked: new ParkedSlots(
-          layout,
-          options.waitingBytes ??
-            (options.memoryBudget === undefined ? Math.max(usualWaitingBytes, Math.floor(session.memoryBytes / 4)) : 0),
-        ),
-        sparsity,
-      });
-      options.onProgress?.({ status: 'ready', name: files.name });
-      return model;
-    } catch (error) {
-      // also what a listener to the progress threw
-      await session?.dispose();
-      if (!given) await backend.dispose();
-      throw error;
-    }
+    started ??= await start();
+    const { backend, description } = started;
+    session = await createSession(plan, backend, options);
+    signal?.throwIfAborted();
+    const { spec, limits, contextLength, decoder, sparsity, slots } = plan;
+    const layout = slotLayout(spec, contextLength);
+    const model = new Model({
+      name: files.name,
+      modelType: plan.config.modelType,
+      spec,
+      tokenizer,
+      eosTokenIds: eosTokenIdsOf(generation.eosTokenIds, plan.config, tokenizer),
+      recommendedSampling: generation.sampling,
+      backend,
+      backendDescription: description,
+      ownsBackend: given === undefined,
+      session,
+      decoder,
+      draftsByPlan: options.draftPlan !== undefined,
+      speculate: options.speculate,
+      limits,
+      favourHeld: options.favourHeld ?? 0,
+      cache: new SlotCache(slots, layout),
+      parked: new ParkedSlots(
+        layout,
+        options.waitingBytes ??
+          (options.memoryBudget === undefined ? Math.max(usualWaitingBytes, Math.floor(session.memoryBytes / 4)) : 0),
+      ),
+      sparsity,
+    });
+    options.onProgress?.({ status: 'ready', name: files.name });
+    return model;
+  } catch (error) {
+    // also what a listener to the progress threw
+    await session?.dispose();
+    if (!given) await started?.backend.dispose();
+    throw error;
   } finally {
-    await plan.close();
+    await plan?.close();
   }
 }
 

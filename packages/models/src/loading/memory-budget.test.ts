@@ -56,14 +56,24 @@ afterAll(() => rm(folder, { recursive: true }));
 async function budgetOf(
   source: string,
   more = 0,
-  options: LoadOptions & { plan?: ModelFiles } = short,
+  options: Omit<LoadOptions, 'plan'> & { plan?: ModelFiles } = short,
 ): Promise<number> {
   const plan = await planModel(await folderFiles(source), { ...options, memoryBudget: 1e15 } as object);
+  const own = await ownBytes(options);
   try {
-    return sessionBytes(plan.build(plan.spec.intermediateSize + more), plan.limits) + 1024;
+    return sessionBytes(plan.build(plan.spec.intermediateSize + more), plan.limits) + 1024 + own;
   } finally {
     await plan.close();
   }
+}
+
+/** What the backend of a model takes itself. */
+async function ownBytes({ backend, threads }: Pick<LoadOptions, 'backend' | 'threads'>): Promise<number> {
+  if (typeof backend === 'object') return backend.ownBytes ?? 0;
+  if (backend !== 'wasm') return 0;
+  const made = await createWasmBackend(threads === undefined ? {} : { threads });
+  await made.dispose();
+  return made.ownBytes ?? 0;
 }
 
 const backends: Readonly<Record<string, (() => Promise<Backend>) | 'reference'>> = {
@@ -99,7 +109,7 @@ for (const [name, create] of Object.entries(backends))
         await using held = model;
         return await answer(held, ids);
       });
-      await using model = await loadModel(source, { ...options, memoryBudget: await budgetOf(source, 100) });
+      await using model = await loadModel(source, { ...options, memoryBudget: await budgetOf(source, 100, options) });
       expect(await answer(model, ids)).toEqual(expected);
       const { neurons } = model.stats();
       if (neurons === undefined) throw new Error(`${of}: no neurons stay in the file`);
@@ -119,8 +129,9 @@ test('bundled rows give the same bits, in memory and within a budget, and hold t
   for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const) {
     await using plain = await loadModel(made.get('config int8') as string, { ...short, backend, threads: 1 });
     const expected = await answer(plain);
-    for (const memoryBudget of ['1GB', await budgetOf(source, 100)]) {
-      await using model = await loadModel(source, { ...short, backend, threads: 2, memoryBudget });
+    const options = { ...short, backend, threads: 2 };
+    for (const memoryBudget of ['1GB', await budgetOf(source, 100, options)]) {
+      await using model = await loadModel(source, { ...options, memoryBudget });
       expect(model.stats().neurons === undefined).toBe(memoryBudget === '1GB');
       expect(await answer(model)).toEqual(expected);
     }
@@ -143,7 +154,7 @@ test('a predictor leaves the rows of the gate in the file too', async () => {
   const expected = await answer(whole);
   await using model = await loadModel(out, {
     ...options,
-    memoryBudget: await budgetOf(out, 50, { ...short, plan: planned }),
+    memoryBudget: await budgetOf(out, 50, options),
   });
   expect(await answer(model)).toEqual(expected);
   const { rowsRead = 0, read = 1 } = model.stats().neurons ?? {};
@@ -159,16 +170,16 @@ test('a predictor that looks ahead tells the file which rows a layer will need w
   const planned = await planFolder(plan, tensors);
   const out = join(folder, 'ahead');
   await convertModel(files, out, { dtype: 'int8', plan: planned, bundle: true });
-  const least = await budgetOf(out, 50, { ...short, plan: planned });
   for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const) {
     const options = { ...short, backend, threads: 2, plan: planned };
     await using whole = await loadModel(out, options);
     const expected = await answer(whole);
-    await using model = await loadModel(out, { ...options, memoryBudget: least });
+    await using model = await loadModel(out, { ...options, memoryBudget: await budgetOf(out, 50, options) });
     expect(await answer(model)).toEqual(expected);
     expect(model.stats().neurons?.read).toBeGreaterThan(0);
   }
-  const held = await planModel(await folderFiles(out), { ...short, plan: planned, memoryBudget: least } as object);
+  const memoryBudget = await budgetOf(out, 50, { ...short, plan: planned });
+  const held = await planModel(await folderFiles(out), { ...short, plan: planned, memoryBudget } as object);
   const { ops } = held.build(held.spec.intermediateSize + 50).build({ sparsity: 'exact' }).program;
   const order = ops.flatMap(({ kind, attributes }) =>
     kind === 'announceRows' || kind === 'fetchRows' ? [`${kind} ${attributes.layer}`] : [],
@@ -206,7 +217,7 @@ test('what cannot keep to a budget is refused, with what helps', async () => {
   await using model = await loadModel(source, {
     ...short,
     backend: 'wasm',
-    memoryBudget: await budgetOf(source),
+    memoryBudget: await budgetOf(source, 0, { ...short, backend: 'wasm' }),
   });
   const dense = model.generate(prompt, { maxNewTokens: 2, sparsity: 'dense' }).result;
   expect((await failure(dense)).message).toContain('expected exact for a model that was loaded with a memoryBudget');
@@ -222,7 +233,7 @@ test('neurons in memory are favoured where that is asked for', async () => {
     /** What a second answer read, and its tokens. */
     const read = async (favour: Pick<LoadOptions, 'favourHeld'>) => {
       // as many slots with its thresholds as without
-      const memoryBudget = await budgetOf(source, 600, { ...short, ...favour });
+      const memoryBudget = await budgetOf(source, 600, { ...options, ...favour });
       await using model = await loadModel(source, { ...options, ...favour, memoryBudget });
       const generate = () => model.generate(ids, { maxNewTokens: 12, temperature: 0, stopTokenIds: [] }).result;
       await generate();
@@ -249,7 +260,7 @@ const able = ['reference', 'wasm', ...(native.available ? (['native'] as const) 
 for (const backend of able)
   test(`${backend}: a file that changes ends the step with an error, and its descriptors go with the model`, async () => {
     const original = made.get('opt int8') as string;
-    const memoryBudget = await budgetOf(original, 10);
+    const memoryBudget = await budgetOf(original, 10, { ...short, backend });
     for (const harm of ['append', 'truncate'] as const) {
       const source = join(folder, `${backend}-${harm}`);
       await convertModel(await randomModel(opt), source, { dtype: 'int8' });
@@ -283,7 +294,7 @@ const onLinux = process.platform === 'linux';
 for (const backend of ['wasm', ...(native.available ? (['native'] as const) : [])] as const)
   test.skipIf(!onLinux)(`${backend}: a disk error ends the step with its number, and the process lives`, async () => {
     const source = made.get('opt int8') as string;
-    const memoryBudget = await budgetOf(source, 10);
+    const memoryBudget = await budgetOf(source, 10, { ...short, backend });
     // at places that nothing is mapped to, reading the process's own memory is an I/O error, as from a failing disk
     const descriptor = openSync('/proc/self/mem', 'r');
     const broken = (): RowFile => ({
@@ -307,7 +318,7 @@ for (const backend of able)
     const original = made.get('opt int8') as string;
     const source = join(folder, `${backend}-shrinks`);
     await convertModel(await randomModel(opt), source, { dtype: 'int8' });
-    const memoryBudget = await budgetOf(original, 10);
+    const memoryBudget = await budgetOf(original, 10, { ...short, backend });
     await using model = await loadModel(source, { ...short, backend, memoryBudget });
     const ids = prompt.slice(0, 6);
     const options = { maxNewTokens: 12, temperature: 0, stopTokenIds: [] } as const;
@@ -335,7 +346,7 @@ for (const backend of able)
 
 test('loading that is aborted closes what steps would have read', async () => {
   const source = made.get('opt int8') as string;
-  const memoryBudget = await budgetOf(source, 10);
+  const memoryBudget = await budgetOf(source, 10, { ...short, backend: 'wasm' });
   const controller = new AbortController();
   const onProgress = ({ status }: { readonly status: string }) => {
     if (status === 'progress') controller.abort();
@@ -366,12 +377,15 @@ test('sizes as people write them', () => {
 
 test('what a session is said to take is what it takes', async () => {
   const source = made.get('config int8') as string;
-  const memoryBudget = await budgetOf(source, 500);
-  const plan = await planModel(await folderFiles(source), { ...short, memoryBudget });
+  const options = { ...short, backend: 'wasm', threads: 2 } as const;
+  const memoryBudget = await budgetOf(source, 500, options);
+  const own = await ownBytes(options);
+  expect(own).toBeGreaterThan(2 * 5e6);
+  const plan = await planModel(await folderFiles(source), { ...short, memoryBudget }, { threads: 2, ownBytes: own });
   const said = sessionBytes(plan.decoder, plan.limits);
   await plan.close();
-  await using model = await loadModel(source, { ...short, backend: 'wasm', threads: 2, memoryBudget });
+  await using model = await loadModel(source, { ...options, memoryBudget });
   await answer(model);
-  expect(said).toBeLessThanOrEqual(memoryBudget);
+  expect(said + own).toBeLessThanOrEqual(memoryBudget);
   expect(model.memoryBytes).toBeLessThanOrEqual(memoryBudget);
 });

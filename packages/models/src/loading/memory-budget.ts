@@ -1,6 +1,7 @@
 // A model in less memory than its weights take: how many neurons' rows are kept, and what is refused before anything is
 // allocated. Does not own which rows those are in a step (fetch-rows.ts of @relufy/tensor) or where they lie (packed.ts).
 import {
+  type Backend,
   type BufferDecl,
   heldBytes,
   parseBytes,
@@ -43,17 +44,20 @@ const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
  */
 export function neuronSlotsWithin(
   budget: MemoryBudget,
-  { name, spec, limits, isPacked, dense, drafts }: NeuronSource,
+  { name, spec, limits, isPacked, dense, drafts, backend }: NeuronSource,
   build: (neuronSlots?: number) => Decoder,
 ): number | undefined {
   const bytes = bytesOf(budget) as number;
-  const whole = sessionBytes(build(), limits);
+  const own = backend?.ownBytes ?? 0;
+  const beside = own > 0 ? `, and ${megabytes(own)} of the backend's own` : '';
+  const fewerThreads = own > 0 && backend && backend.threads > 1 ? 'Fewer threads, a' : 'A';
+  const whole = sessionBytes(build(), limits) + own;
   if (whole <= bytes) return undefined;
   const { intermediateSize, numHiddenLayers } = spec;
   const refuse = (expected: string, remedy: string): never => {
     throw new RelufyError('option', `${name} memoryBudget: expected ${expected}, got ${megabytes(bytes)}. ${remedy}`);
   };
-  const all = `at least ${megabytes(whole)} for all of its weights, a KV cache and activations`;
+  const all = `at least ${megabytes(whole)} for all of its weights, a KV cache and activations${beside}`;
   if (dense || listedNeuronRoles(spec).length === 0)
     refuse(
       `${all}, since every token needs every neuron`,
@@ -68,13 +72,13 @@ export function neuronSlotsWithin(
       `${all}, since its file does not hold neurons row by row`,
       'Convert it to a format of memory (relufy convert MODEL --dtype int8, or convertModel), and load that folder.',
     );
-  const least = sessionBytes(build(intermediateSize), limits);
+  const least = sessionBytes(build(intermediateSize), limits) + own;
   if (least > bytes)
     refuse(
-      `at least ${megabytes(least)}: all but the neurons, and room for those of one layer`,
-      'A smaller contextLength, kvCache "f16" or fewer slots take less.',
+      `at least ${megabytes(least)}: all but the neurons, and room for those of one layer${beside}`,
+      `${fewerThreads} smaller contextLength, kvCache "f16" or fewer slots take less.`,
     );
-  const each = (sessionBytes(build(2 * intermediateSize), limits) - least) / intermediateSize;
+  const each = (sessionBytes(build(2 * intermediateSize), limits) + own - least) / intermediateSize;
   const most = intermediateSize * numHiddenLayers;
   return Math.min(most, intermediateSize + Math.floor((bytes - least) / each));
 }
@@ -89,4 +93,6 @@ export interface NeuronSource {
   readonly dense: boolean;
   /** A plan is there for drafts alone. */
   readonly drafts: boolean;
+  /** What will run it, where that is known. */
+  readonly backend?: Pick<Backend, 'threads' | 'ownBytes'> | undefined;
 }

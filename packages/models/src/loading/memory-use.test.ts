@@ -51,8 +51,7 @@ test.skipIf(!asked)(
         console.log(`${backend}: ${stdout.trim()}`);
         expect(slots).toBeLessThan(neurons);
         expect(read).toBeGreaterThan(0);
-        // each of two workers of WebAssembly has a heap of its own
-        expect(grown).toBeLessThan(1.1 * budget + (backend === 'wasm' ? 2 * 12e6 : 0));
+        expect(grown).toBeLessThan(1.1 * budget);
         expect(grown).toBeGreaterThan(0.7 * budget);
       }
     } finally {

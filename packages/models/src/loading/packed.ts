@@ -153,6 +153,8 @@ async function loadPacked(
     await yieldToEventLoop();
     signal?.throwIfAborted();
   }
+  // one chunk for all reads: what is read anew each time stays with the allocator, tens of megabytes beside a budget
+  let chunk = new Uint8Array(0);
   for (const decl of stored) {
     if (mapped.has(decl)) continue;
     const [rows, stride] = decl.shape.length === 1 ? [1, rowBytes(decl.dtype, decl.shape[0] as number)] : strides(decl);
@@ -161,7 +163,9 @@ async function loadPacked(
     const chunkRows = Math.max(1, Math.floor(chunkBytes / (stride * held.count)));
     for (let row = 0; row < rows; row += chunkRows) {
       const count = Math.min(chunkRows, rows - row);
-      const read = await checkpoint.readStored(held.tensor, row, count, signal);
+      if (chunk.length < count * stride * held.count)
+        chunk = new Uint8Array(Math.max(chunkBytes, count * stride * held.count));
+      const read = await checkpoint.readStored(held.tensor, row, count, signal, chunk);
       const bytes = held.count === 1 ? read : apart(read, held, stride);
       const part = elementsIn(decl.dtype, bytes);
       checkFinite(name, decl.name, decl.dtype, part, decl.shape.at(-1) as number);

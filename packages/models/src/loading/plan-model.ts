@@ -2,6 +2,7 @@
 // is read or allocated, so loading, inspecting and converting all begin here.
 import { type Checkpoint, checkModelFiles, type ModelFiles, openCheckpoint } from '@relufy/checkpoint';
 import {
+  type Backend,
   bytesPerElement,
   type DType,
   RelufyError,
@@ -77,10 +78,14 @@ export type PlanOptions = Pick<
 };
 
 /**
- * Reads config.json and the checkpoint's headers.
+ * Reads config.json and the checkpoint's headers. `backend`: what will run it, whose own memory a memoryBudget counts.
  * @throws RelufyError for a config that cannot be run, or a checkpoint that does not belong to it.
  */
-export async function planModel(files: ModelFiles, options: PlanOptions = {}): Promise<ModelPlan> {
+export async function planModel(
+  files: ModelFiles,
+  options: PlanOptions = {},
+  backend?: Pick<Backend, 'threads' | 'ownBytes'>,
+): Promise<ModelPlan> {
   checkLoadOptions('planModel', options);
   checkModelFiles('planModel', files);
   if (options.plan && options.draftPlan)
@@ -141,6 +146,7 @@ export async function planModel(files: ModelFiles, options: PlanOptions = {}): P
       isPacked: ready !== undefined,
       dense: sparsity === 'dense',
       drafts: options.draftPlan !== undefined,
+      backend,
     };
     const neuronSlots = memoryBudget === undefined ? undefined : neuronSlotsWithin(memoryBudget, source, build);
     return {

@@ -11,6 +11,7 @@ import {
   type TensorToWrite,
 } from '@relufy/checkpoint';
 import { folderFiles } from '@relufy/checkpoint/node';
+import { createWasmBackend } from '@relufy/kernels';
 import { nativeAvailability } from '@relufy/native';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sessionBytes } from '../loading/memory-budget.js';
@@ -39,6 +40,13 @@ async function failure(work: Promise<unknown>): Promise<unknown> {
   );
   return { code: (error as { code?: unknown }).code, message: (error as Error).message };
 }
+/** What a budget counts for the one worker of WebAssembly. */
+async function workerBytes(): Promise<number> {
+  const backend = await createWasmBackend({ threads: options.threads });
+  await backend.dispose();
+  return backend.ownBytes ?? 0;
+}
+
 const refusal = (code: string, message: string | RegExp) => ({
   code,
   message: typeof message === 'string' ? expect.stringContaining(message) : expect.stringMatching(message),
@@ -198,7 +206,7 @@ describe('packed weights', () => {
     'a bundle of "%s" that the file does not hold is refused, in memory and within a budget',
     async (bundle) => {
       const source = await altered('int8', { metadata: { 'relufy.bundle': bundle } });
-      for (const memoryBudget of [undefined, '9MB'] as const)
+      for (const memoryBudget of [undefined, 9e6 + (await workerBytes())] as const)
         expect(
           await failure(
             loadModel(source, { ...options, ...(memoryBudget && { memoryBudget }) }).then((m) => m.dispose()),
@@ -219,6 +227,7 @@ describe('rows of neurons that stay in a file', () => {
     const plan = await planModel(await folderFiles(source));
     const budget = sessionBytes(plan.build(plan.spec.intermediateSize + 100), plan.limits);
     await plan.close();
+    const own = await workerBytes();
     // in memory all weights are looked at
     expect(await failure(loadModel(source, options))).toMatchObject(refusal('checkpoint', 'finite'));
     for (const [backend, refused] of [
@@ -226,7 +235,11 @@ describe('rows of neurons that stay in a file', () => {
       ...(nativeAvailability().available ? [['native', refusal('backend', 'layer 1')] as const] : []),
       ['reference', refusal('backend', 'layer 1')],
     ] as const) {
-      await using held = await loadModel(source, { backend, threads: 1, memoryBudget: budget });
+      await using held = await loadModel(source, {
+        ...{ backend, threads: 1 },
+        // of WebAssembly, the worker is counted too
+        memoryBudget: budget + (backend === 'wasm' ? own : 0),
+      });
       expect(held.stats().neurons, backend).toBeDefined();
       expect(await failure(held.forward(ids)), backend).toMatchObject(refused);
       expect(await failure(held.generate(ids, { maxNewTokens: 2 }).result), backend).toMatchObject(refused);
