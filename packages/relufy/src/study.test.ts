@@ -140,7 +140,7 @@ test('measure tells of drafts and of neurons in a file', { timeout: 120_000 }, a
   const page = readFileSync(join(out, 'report.html'), 'utf8');
   expect(page).toContain('Speculation by prompt: greedy answers');
   expect(page).toMatch(/Neurons in a file: \d+ tokens of answers/);
-  expect(readFileSync(join(out, 'runs.csv'), 'utf8')).toMatch(/,flash\.hitShare,21000000,0\.\d+/);
+  expect(readFileSync(join(out, 'runs.csv'), 'utf8')).toMatch(/,flash\.hitShare,\d+000000,0\.\d+/);
 });
 
 test('measure writes JSON, CSV, charts and a page; several make one page', { timeout: 120_000 }, async () => {
