@@ -128,15 +128,75 @@ const q6K: Unpack = (bytes, at, out, to) => {
   }
 };
 
+/** scales[16] q[64] d[2] dmin[2]: two halves of 128, each four groups of 32 of two scales; d * scale * q - dmin * minimum */
+const q2K: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at + 80);
+  const dmin = f16(bytes, at + 82);
+  for (let group = 0; group < 16; group++) {
+    const both = bytes[at + group] as number;
+    const scale = d * (both & 15);
+    const minimum = dmin * (both >> 4);
+    const q = at + 16 + 32 * (group >> 3) + 16 * (group & 1);
+    const shift = 2 * ((group >> 1) & 3);
+    for (let i = 0; i < 16; i++) out[to + 16 * group + i] = scale * (((bytes[q + i] as number) >> shift) & 3) - minimum;
+  }
+};
+
+/** h[32] q[64] scales[12] d[2]: bit `group of 32` of h[i] is 1 where 4 is not subtracted; d * (scale - 32) * q */
+const q3K: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at + 108);
+  for (let group = 0; group < 16; group++) {
+    const low = ((bytes[at + 96 + (group & 7)] as number) >> (4 * (group >> 3))) & 15;
+    const high = ((bytes[at + 104 + (group & 3)] as number) >> (2 * (group >> 2))) & 3;
+    const scale = d * ((low | (high << 4)) - 32);
+    const column = 16 * (group & 1);
+    const q = at + 32 + 32 * (group >> 3) + column;
+    const shift = 2 * ((group >> 1) & 3);
+    for (let i = 0; i < 16; i++) {
+      const whole = ((bytes[at + column + i] as number) >> (group >> 1)) & 1;
+      out[to + 16 * group + i] = scale * ((((bytes[q + i] as number) >> shift) & 3) - (whole ? 0 : 4));
+    }
+  }
+};
+
+/** What a half-byte of IQ4 stands for. */
+export const iq4Values = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
+
+function iq4Block(bytes: Uint8Array, at: number, scale: number, out: Float32Array, to: number): void {
+  for (let i = 0; i < 16; i++) {
+    const q = bytes[at + i] as number;
+    out[to + i] = scale * (iq4Values[q & 15] as number);
+    out[to + 16 + i] = scale * (iq4Values[q >> 4] as number);
+  }
+}
+
+/** d[2] q[16], as Q4_0 */
+const iq4Nl: Unpack = (bytes, at, out, to) => iq4Block(bytes, at + 2, f16(bytes, at), out, to);
+
+/** d[2] high[2] low[4] q[128]: 8 groups of 32 with scales of 6 bits; d * (scale - 32) * value */
+const iq4Xs: Unpack = (bytes, at, out, to) => {
+  const d = f16(bytes, at);
+  const tops = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8);
+  for (let group = 0; group < 8; group++) {
+    const low = ((bytes[at + 4 + (group >> 1)] as number) >> (4 * (group & 1))) & 15;
+    const scale = d * ((low | (((tops >> (2 * group)) & 3) << 4)) - 32);
+    iq4Block(bytes, at + 8 + 16 * group, scale, out, to + 32 * group);
+  }
+};
+
 const unpackers: Readonly<Record<string, { elements: number; bytes: number; unpack: Unpack }>> = {
   Q4_0: { elements: 32, bytes: 18, unpack: q4_0 },
   Q4_1: { elements: 32, bytes: 20, unpack: q4_1 },
   Q5_0: { elements: 32, bytes: 22, unpack: q5_0 },
   Q5_1: { elements: 32, bytes: 24, unpack: q5_1 },
   Q8_0: { elements: 32, bytes: 34, unpack: q8_0 },
+  Q2_K: { elements: 256, bytes: 84, unpack: q2K },
+  Q3_K: { elements: 256, bytes: 110, unpack: q3K },
   Q4_K: { elements: 256, bytes: 144, unpack: q4K },
   Q5_K: { elements: 256, bytes: 176, unpack: q5K },
   Q6_K: { elements: 256, bytes: 210, unpack: q6K },
+  IQ4_NL: { elements: 32, bytes: 18, unpack: iq4Nl },
+  IQ4_XS: { elements: 256, bytes: 136, unpack: iq4Xs },
 };
 
 const plain = { F32: 'f32', F16: 'f16', BF16: 'bf16' } as const;

@@ -5,7 +5,7 @@ import { random } from '../../testing/craft.js';
 import { dequantize, readableTypes } from './dequantize.js';
 import { blockDTypeOf, keepBlocks, keepsBlocks } from './keep-blocks.js';
 
-const sizes: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q4_1: 20, Q5_0: 22 };
+const sizes: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q4_1: 20, Q5_0: 22, IQ4_NL: 18 };
 
 /** Any bytes, but for scales that are finite: tiny, negative, zero. */
 function anyBlocks(type: string, count: number): Uint8Array {
@@ -25,6 +25,7 @@ describe('blocks that are kept', () => {
     ['Q4_0', 'int8'],
     ['Q5_0', 'int8'],
     ['Q4_1', 'uint4'],
+    ['IQ4_NL', 'int8'],
   ];
   it.each(pairs)('%s as %s', (type, dtype) => {
     for (const [rows, columns] of [
@@ -62,9 +63,13 @@ describe('blocks that are kept', () => {
       Q5_0: 'int8',
       Q5_1: 'int8',
       Q8_0: 'int8',
+      Q2_K: 'int8',
+      Q3_K: 'int8',
       Q4_K: 'int8',
       Q5_K: 'int8',
       Q6_K: 'int8',
+      IQ4_NL: 'int8',
+      IQ4_XS: 'int8',
     });
   });
 });

@@ -1,14 +1,15 @@
 // Blocks of GGML -> rows of the block formats that weights have in memory, without changing a number: Q8_0 and int8, Q4_0
-// and int4, Q4_1 and uint4 are the same blocks in another order, and int8 has room for the integers of Q4_0 and Q5_0
-// under their scale. Also which block format a quantised tensor takes when nobody says: its own, and int8 for the rest.
+// and int4, Q4_1 and uint4 are the same blocks in another order, and int8 has room for the integers of Q4_0, Q5_0 and
+// IQ4_NL under their scale. Also which block format a quantised tensor takes when nobody says: its own, and int8 for the rest.
 // Those of 5 and 6 bits lose little in int8 and much in int4 (LOG.md: perplexity 23.24 of a Q4_1, 32.2 as int4).
 // Does not own: the layout of a row in memory (@relufy/tensor), reading the blocks (read.ts).
 import { type BlockDType, blockRowBytes, blockSize, hasMinimum, scalesOffset } from '@relufy/tensor';
+import { iq4Values } from './dequantize.js';
 
 /** The integers of the block whose scale lies at byte `at`. */
 type Unpack = (stored: Uint8Array, at: number, out: Uint8Array, to: number) => void;
 
-const bytesPerBlock: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q4_1: 20, Q5_0: 22 };
+const bytesPerBlock: Readonly<Record<string, number>> = { Q8_0: 34, Q4_0: 18, Q4_1: 20, Q5_0: 22, IQ4_NL: 18 };
 
 /** A view for each of millions of blocks would cost more than their bytes do. */
 function copy(stored: Uint8Array, at: number, out: Uint8Array, to: number, count: number): void {
@@ -33,6 +34,13 @@ const int8: Readonly<Record<string, Unpack>> = {
       out[to + 16 + j] = ((byte >> 4) | high(j + 16)) - 16;
     }
   },
+  IQ4_NL: (stored, at, out, to) => {
+    for (let j = 0; j < 16; j++) {
+      const byte = stored[at + 2 + j] as number;
+      out[to + j] = iq4Values[byte & 15] as number;
+      out[to + 16 + j] = iq4Values[byte >> 4] as number;
+    }
+  },
 };
 
 const int4: Readonly<Record<string, Unpack>> = {
@@ -53,7 +61,7 @@ export const keepsBlocks = (type: string, dtype: BlockDType): boolean => unpacke
 export function blockDTypeOf(type: string): BlockDType | undefined {
   if (type === 'Q4_0') return 'int4';
   if (type === 'Q4_1') return 'uint4';
-  return type.startsWith('Q') ? 'int8' : undefined;
+  return /^I?Q/.test(type) ? 'int8' : undefined;
 }
 
 /** Whole rows of `columns` numbers as a block format lays them out. The type is one that it keeps. */
