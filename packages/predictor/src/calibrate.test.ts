@@ -120,6 +120,18 @@ describeShared('calibrate', 'golden/llama-silu', () => {
     }
   });
 
+  it('weighs a site beyond the zeros that a ReLU makes of it, by loss', async () => {
+    const shifted = { ...load, relufy: { stage: 1, shift: 0.8 } } as const;
+    const journal = memoryJournal();
+    await run({ method: 'teal', allocation: 'loss', sparsity: 0.65, load: shifted, journal });
+    const tried = journal.entries
+      .filter(([key]) => / at 0\.[89]/.test(key))
+      .map(([, divergence]) => Number(divergence));
+    expect(tried).toHaveLength(3);
+    // what is tried within the zeros changes nothing, and would be free
+    expect(Math.min(...tried)).toBeGreaterThan(1e-6);
+  });
+
   it('searches with evolution, seeded', async () => {
     const options = { method: 'teal', allocation: 'evolutionary', sparsity: 0.5, seed: 3 } as const;
     const [one, other] = [await run(options), await run({ ...options, allocation: 'loss' })];

@@ -7,7 +7,7 @@ import { nothing } from './allocation.js';
 import { remembered } from './journal.js';
 import type { Method } from './method.js';
 
-/** Share of a site's channels that are left out where it is tried. */
+/** Share of a site's channels that are left out where it is tried; of those that are not zero by themselves, where many are. */
 const probed = 0.6;
 /** Shares at which a site's energy is known; straight lines between. */
 const energyPoints = 64;
@@ -39,7 +39,7 @@ export async function siteCosts(context: SearchContext): Promise<SiteCosts> {
       dense = await predictions(context, looked);
     }
     const shares = nothing(method, numHiddenLayers);
-    shares[layer]![site] = probed;
+    shares[layer]![site] = probeOf(method, layer, site);
     await subject.use(method.draft(shares));
     return meanDivergence(context, looked, dense);
   };
@@ -48,12 +48,22 @@ export async function siteCosts(context: SearchContext): Promise<SiteCosts> {
     const own: number[] = [];
     for (const site of method.sites.keys()) {
       hearSite((layer * method.sites.length + site) / (numHiddenLayers * method.sites.length));
-      const cost = await remembered(journal, `site ${layer} ${site}`, () => divergence(layer, site));
-      own.push(cost / Math.max(1e-12, energyOf(method, layer, site, probed)));
+      const share = probeOf(method, layer, site);
+      const key = `site ${layer} ${site}${share === probed ? '' : ` at ${share}`}`;
+      const cost = await remembered(journal, key, () => divergence(layer, site));
+      own.push(cost / Math.max(1e-12, energyOf(method, layer, site, share)));
     }
     costs.push(own);
   }
   return costs;
+}
+
+/** Beyond the zeros that a ReLU makes, which cost nothing: tried within them, a site would look as if all of it were free. */
+function probeOf(method: Method, layer: number, site: number): number {
+  let zeros = 0;
+  while (zeros < energyPoints && energyOf(method, layer, site, (zeros + 1) / energyPoints) === 0) zeros++;
+  const own = zeros / energyPoints;
+  return own + probed * (1 - own);
 }
 
 const energyOf = (method: Method, layer: number, site: number, share: number): number => {
