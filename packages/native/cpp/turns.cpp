@@ -6,8 +6,8 @@
 // step drives it; who comes is admitted when the next op begins. A wait at the barrier that lasts longer than an op means
 // that the system runs something else on the core of who is late, so:
 //
-//   the last to arrive, if others waited in vain for S:   if 8 S passed since the stall before, go on as before: the system
-//                                                         was called away, as it is now and then on a quiet machine;
+//   the last to arrive, if others waited in vain for S:   if it is the first stall in 8 S, go on as before: now and then the
+//                                                         system takes a core away on a quiet machine too;
 //                                                         else with one other, go on alone; with more, leave them
 //   then for 8 S (more after relapses):                   admit nobody; a stall costs at most a ninth of the time
 //   then:                                                 wake those who sleep, admit who comes
@@ -209,7 +209,7 @@ void Team::beginTurn(int op, int members, bool grown, int threads) {
   }
 }
 
-/** After a wait in vain: false if it was the first for long; else nobody is admitted for a multiple of it. */
+/** After a wait in vain: false if it is the first stall in a while; else nobody is admitted for a multiple of it. */
 bool Team::sulkSince(Clock::time_point since) {
   const Clock::time_point now = Clock::now();
   const Clock::duration stall = now - since;
