@@ -47,9 +47,10 @@ export class Firefox {
     socket.addEventListener('message', ({ data }) => this.#hear(JSON.parse(String(data)) as Answer));
   }
 
-  static async launch(): Promise<Firefox> {
+  /** `more`: preferences besides. */
+  static async launch(more: typeof preferences = {}): Promise<Firefox> {
     const profile = mkdtempSync(join(tmpdir(), 'relufy-firefox-'));
-    const lines = Object.entries(preferences).map(
+    const lines = Object.entries({ ...preferences, ...more }).map(
       ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});`,
     );
     writeFileSync(join(profile, 'user.js'), lines.join('\n'));
@@ -139,6 +140,10 @@ export class FirefoxPage {
     this.#context = context;
   }
 
+  async close(): Promise<void> {
+    await this.#firefox.send('browsingContext.close', { context: this.#context });
+  }
+
   async visit(url: string): Promise<void> {
     await this.#firefox.send('browsingContext.navigate', { context: this.#context, url, wait: 'complete' });
   }
@@ -176,6 +181,13 @@ export class FirefoxPage {
       { type: 'pointerDown', button: 0 },
       { type: 'pointerUp', button: 0 },
     ]);
+  }
+
+  /** Into a field, in place of what is there. */
+  async fill(field: string, text: string): Promise<void> {
+    await this.until(`!!(${field})`);
+    await this.evaluate(`((at) => { at.focus(); at.select(); })(${field})`);
+    await this.type(text);
   }
 
   /** Keys, one after the other; '\uE007' is Enter. */

@@ -2,7 +2,7 @@
 // fetch-rows.ts of @relufy/tensor, word for word. WebAssembly reads no files: the host does, on the thread that asks.
 //
 //   thread 0: gives each listed neuron a slot; lists those whose rows are not there yet
-//   all:      read the rows of a share of that list
+//   all:      read the rows of a share of that list; or thread 0 the rows of all, where it alone has the file
 import { FetchRows } from './generated/ops';
 import { floats, share } from './simd';
 import { barrier } from './team';
@@ -83,19 +83,23 @@ function admitListed(op: usize, rows: i32): void {
   store<i32>(counters, count, missingAt);
 }
 
-function readPart(op: usize, place: usize, to: usize, bytes: i32, from: i32, end: i32): void {
-  if (place)
+/** Where the line of a place says that thread 0 alone reads the file (PlaceLine of fetch-rows.ts). */
+const byFirstAt: usize = 40;
+
+function readPart(op: usize, place: usize, to: usize, bytes: i32, thread: i32, threads: i32): void {
+  if (place == 0) return;
+  const count = load<i32>(FetchRows.counters(op), missingAt);
+  const byFirst = load<f64>(place, byFirstAt) != 0;
+  const from = byFirst ? 0 : share(count, 1, thread, threads);
+  const end = byFirst ? (thread == 0 ? count : 0) : share(count, 1, thread + 1, threads);
+  if (from < end)
     readRows(place, to, bytes, FetchRows.table(op), FetchRows.missing(op), from, end, FetchRows.counters(op) + failureAt);
 }
 
 export function fetchRows(op: usize, rows: i32, thread: i32, threads: i32, sync: usize): void {
   if (thread == 0) admitListed(op, rows);
   barrier(sync, threads);
-  const count = load<i32>(FetchRows.counters(op), missingAt);
-  const from = share(count, 1, thread, threads);
-  const end = share(count, 1, thread + 1, threads);
-  if (from == end) return;
-  readPart(op, FetchRows.a(op), FetchRows.aRows(op), FetchRows.aBytes(op), from, end);
-  readPart(op, FetchRows.b(op), FetchRows.bRows(op), FetchRows.bBytes(op), from, end);
-  readPart(op, FetchRows.c(op), FetchRows.cRows(op), FetchRows.cBytes(op), from, end);
+  readPart(op, FetchRows.a(op), FetchRows.aRows(op), FetchRows.aBytes(op), thread, threads);
+  readPart(op, FetchRows.b(op), FetchRows.bRows(op), FetchRows.bBytes(op), thread, threads);
+  readPart(op, FetchRows.c(op), FetchRows.cRows(op), FetchRows.cBytes(op), thread, threads);
 }

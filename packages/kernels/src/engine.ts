@@ -1,6 +1,6 @@
 // Where steps run: on a team of workers (team.ts), or on the calling thread where memory cannot be shared (here).
 import { RelufyError, type RowFile, yieldToEventLoop } from '@relufy/tensor';
-import type { ReadFile } from './fetch-rows.js';
+import type { KnownFile, ReadFile } from './fetch-rows.js';
 import type { KernelSet, Modules } from './modules.js';
 import { instantiate, profileOps, type RunKernel, type StepCall } from './protocol.js';
 import { SyncFiles } from './sync-files.js';
@@ -8,10 +8,10 @@ import { SyncFiles } from './sync-files.js';
 /** Runs the steps of the sessions that are open in it. Calls are served one after the other. */
 export interface Engine {
   /**
-   * Makes a file known to the threads that run steps; gives the number by which they know it.
+   * Makes a file known to the threads that run steps.
    * @throws RelufyError `backend` where they cannot read it.
    */
-  openFile(file: RowFile): Promise<number>;
+  openFile(file: RowFile): Promise<KnownFile>;
   closeFile(number: number): Promise<void>;
   /** Makes a session's memory, with its barrier at that address, known to a set of kernels; gives their number for steps. */
   open(memory: WebAssembly.Memory, kernels: KernelSet, barrier: number): Promise<number>;
@@ -24,8 +24,8 @@ export interface Engine {
 }
 
 /** How steps know a file that the system has a number for; undefined for others. */
-export const numberOf = ({ descriptor }: RowFile, readFile: ReadFile | undefined): number | undefined =>
-  readFile && descriptor;
+export const knownBySystem = ({ descriptor }: RowFile, readFile: ReadFile | undefined): KnownFile | undefined =>
+  readFile && descriptor !== undefined ? { number: descriptor, byFirst: false } : undefined;
 
 /** The refusal of a file. */
 export const cannotRead = ({ path }: RowFile, why: string): RelufyError =>
@@ -48,15 +48,15 @@ export class LocalEngine implements Engine {
     this.#readFile = readFile;
   }
 
-  async openFile(file: RowFile): Promise<number> {
-    const known = numberOf(file, this.#readFile);
+  async openFile(file: RowFile): Promise<KnownFile> {
+    const known = knownBySystem(file, this.#readFile);
     if (known !== undefined) return known;
     if (this.#readFile || file.handle === undefined) throw cannotRead(file, 'another kind of file');
     const number = this.#openedFiles++;
     await this.#files.open(number, file.handle).catch((error: unknown) => {
       throw cannotRead(file, error instanceof Error ? error.message : String(error));
     });
-    return number;
+    return { number, byFirst: false };
   }
 
   async closeFile(number: number): Promise<void> {

@@ -1,17 +1,31 @@
-// What the op fetchRows calls of its host: rows of files are read into a session's memory, by each thread for itself. Node
-// alone reads files in a step. Does not own which rows (assembly/fetch.ts).
+// What the op fetchRows calls of its host: rows of files are read into a session's memory, by each thread for itself, or by
+// the first for all where a file can be opened once only. Does not own which rows (assembly/fetch.ts).
 
-/** How files are read where this runs: Node's `readSync`, or undefined. */
+/** How files are read where this runs: Node's `readSync`, or what access handles of a browser do. */
 export type ReadFile = (file: number, into: Uint8Array, at: number, bytes: number, from: number) => number;
 
+/** A file as the threads of steps know it. */
+export interface KnownFile {
+  readonly number: number;
+  /** The first thread alone could open it, and reads for all. */
+  readonly byFirst: boolean;
+}
+
 /**
- * What a session writes into the line of a stored buffer, as f64: the open file's number, its first byte, its stride, and
- * where in a row its f16 scales begin and end.
+ * What a session writes into the line of a stored buffer, as f64: the open file's number, its first byte, its stride,
+ * where in a row its f16 scales begin and end, and whether the first thread alone reads it (1), which assembly/fetch.ts looks at.
  */
-export type PlaceLine = readonly [file: number, firstByte: number, stride: number, scales: number, scalesEnd: number];
+export type PlaceLine = readonly [
+  file: number,
+  firstByte: number,
+  stride: number,
+  scales: number,
+  scalesEnd: number,
+  byFirst: number,
+];
 
 export function writePlace(memory: ArrayBufferLike, at: number, place: PlaceLine): void {
-  new Float64Array(memory, at, 5).set(place);
+  new Float64Array(memory, at, 6).set(place);
 }
 
 /** An error that has no number of the system. */
@@ -40,7 +54,7 @@ export function fetchImports(memory: WebAssembly.Memory, readFile: ReadFile | un
       failure: number,
     ): void {
       const { buffer } = memory;
-      const line = new Float64Array(buffer, place >>> 0, 5) as unknown as PlaceLine;
+      const line = new Float64Array(buffer, place >>> 0, 6) as unknown as PlaceLine;
       const [file, firstByte, stride, scales, scalesEnd] = line;
       const all = new Uint8Array(buffer);
       const listed = new Int32Array(buffer, missing >>> 0, end);

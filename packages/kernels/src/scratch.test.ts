@@ -14,6 +14,7 @@ import {
 } from '@relufy/tensor/contract';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from './engine.js';
+import type { KnownFile } from './fetch-rows.js';
 import { type Modules, modulesFor } from './modules.js';
 import { nodePlatform } from './node-platform.js';
 import { instantiate, type RunKernel, type StepCall } from './protocol.js';
@@ -58,7 +59,7 @@ class GuardedEngine implements Engine {
     return this.#opened.push({ memory, run: instantiate(await modules(kernels), memory, undefined) }) - 1;
   }
 
-  async openFile(): Promise<number> {
+  async openFile(): Promise<KnownFile> {
     throw new Error('no files here');
   }
 

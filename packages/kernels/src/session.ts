@@ -33,7 +33,7 @@ import {
   viewTypes,
 } from '@relufy/tensor';
 import type { Engine } from './engine.js';
-import { writePlace } from './fetch-rows.js';
+import { type KnownFile, writePlace } from './fetch-rows.js';
 import {
   type BufferLayout,
   layOutBuffers,
@@ -83,7 +83,7 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
   readonly #opening = new Map<KernelSet, Promise<void>>();
   readonly #stored = new StoredRows();
   /** What the engine calls the files behind them. */
-  readonly #files = new Map<RowFile, Promise<number>>();
+  readonly #files = new Map<RowFile, Promise<KnownFile>>();
   #memory: WebAssembly.Memory | undefined;
   #running = 0;
   #scratchUnit = 0;
@@ -144,7 +144,7 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     this.#stored.attach(decl, place);
     const opening = this.#files.get(file) ?? this.#engine.openFile(file);
     this.#files.set(file, opening);
-    const number = await opening;
+    const { number, byFirst } = await opening;
     const at = (this.#layout.offsets.get(buffer) as number) * unitBytes;
     const { dtype, shape } = decl;
     const columns = shape[1] as number;
@@ -152,7 +152,8 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     const [scales, scalesEnd] = isBlockDType(dtype)
       ? [scalesOffset(dtype, columns), scalesOffset(dtype, columns) + scalesBytes(dtype, columns)]
       : [0, 0];
-    writePlace(this.#alive().buffer, at, [number, firstByte, place.stride ?? storedRowBytes(decl), scales, scalesEnd]);
+    const stride = place.stride ?? storedRowBytes(decl);
+    writePlace(this.#alive().buffer, at, [number, firstByte, stride, scales, scalesEnd, Number(byFirst)]);
   }
 
   load(program: Program): WasmProgram {
@@ -205,7 +206,7 @@ export class MemorySession extends HostMemory implements WasmSession, RecordSess
     this.#memory = undefined;
     for (const number of this.#numbers.values()) await this.#engine.close(number, large).catch(() => {}); // a team that died has closed everything
     for (const opening of this.#files.values())
-      await opening.then((file) => this.#engine.closeFile(file)).catch(() => {});
+      await opening.then((file) => this.#engine.closeFile(file.number)).catch(() => {});
     this.#stored.close();
   }
 

@@ -10,8 +10,9 @@ export class SyncFiles {
   readonly read: ReadFile = (file, into, at, bytes, from) =>
     (this.#files.get(file) as SyncFile).read(into.subarray(at, at + bytes), { at: from });
 
-  /** Rejects where this thread cannot open it, or another one has it for itself. */
+  /** Nothing where it is open. Rejects where this thread cannot open it, or another one has it for itself. */
   async open(file: number, handle: SyncFileHandle): Promise<void> {
+    if (this.#files.has(file)) return;
     if (handle.createSyncAccessHandle === undefined)
       throw new Error('a thread that is no dedicated worker, which alone reads files at once');
     this.#files.set(file, await handle.createSyncAccessHandle({ mode: 'read-only' }));

@@ -5,7 +5,8 @@
 // that dies takes the team with it: what runs and what is queued rejects, the others (they may sit in a barrier that
 // nobody will complete) are terminated, and the next backend starts a fresh team.
 import { RelufyError, type RowFile } from '@relufy/tensor';
-import { cannotRead, type Engine, numberOf } from './engine.js';
+import { cannotRead, type Engine, knownBySystem } from './engine.js';
+import type { KnownFile } from './fetch-rows.js';
 import type { Modules } from './modules.js';
 import { Participants } from './participants.js';
 import type { Platform, WorkerHandle } from './platform.js';
@@ -98,17 +99,21 @@ class Team {
       });
   }
 
-  /** Makes a file known to the first `threads` workers, each of which opens it for itself. */
-  async openFile(file: RowFile, threads: number): Promise<number> {
-    const known = numberOf(file, this.#platform.readFile);
+  /**
+   * Makes a file known to the first `threads` workers, each of which opens it for itself. Where a browser gives one access
+   * handle at a time (Firefox), worker 0 has it, and reads for all.
+   */
+  async openFile(file: RowFile, threads: number): Promise<KnownFile> {
+    const known = knownBySystem(file, this.#platform.readFile);
     if (known !== undefined) return known;
     const { handle } = file;
     if (this.#platform.readFile || handle === undefined) throw cannotRead(file, 'another kind of file');
     const number = this.#openedFiles++;
-    const answer = await this.#tell({ kind: 'openFile', file: number, handle }, threads);
-    if (typeof answer !== 'string') return number;
-    await this.closeFile(number, threads);
-    throw cannotRead(file, answer);
+    const message = { kind: 'openFile', file: number, handle } as const;
+    const refusal = await this.#tell(message, 1);
+    if (typeof refusal === 'string') throw cannotRead(file, refusal);
+    const answer = threads > 1 ? await this.#tell(message, threads) : 0;
+    return { number, byFirst: typeof answer === 'string' };
   }
 
   async closeFile(file: number, threads: number): Promise<void> {
