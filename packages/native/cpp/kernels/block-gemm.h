@@ -38,13 +38,21 @@ RELUFY_INLINE static size_t blockPanelBytes(int inWidth) {
   return static_cast<size_t>(blocksOf(inWidth)) * lanes * (blockSize + 2 * sizeof(float)) + 64;
 }
 
-/** Rows n .. n + count of w; the last stands in for those beyond. Reads up to 14 bytes after a row. */
+/**
+ * Rows n .. n + count of w; the last stands in for those beyond. Reads up to 14 bytes after a row. Memory is asked for the `ahead` rows
+ * after them meanwhile: no prefetcher follows as many rows at once. 8 rows of 576 inputs, int4, AVX-512, one thread, GFLOP/s from memory
+ * without and with it 107 and 148, from cache 161; 16 rows 147 and 182.
+ */
 template <class F>
-RELUFY_LOOP void packPanel(const Blocks<F>& w, int n, int count, uint8_t* panel, float* scales) {
+RELUFY_LOOP void packPanel(const Blocks<F>& w, int n, int count, int ahead, uint8_t* panel, float* scales) {
   const char* rows[lanes];
   for (int l = 0; l < lanes; l++) rows[l] = w.row(n + least(l, count - 1));
   int32_t* to = reinterpret_cast<int32_t*>(panel);
+  const char* next = rows[count - 1] + w.rowBytes;
+  const char* const end = next + static_cast<size_t>(ahead) * w.rowBytes;
+  const size_t each = (static_cast<size_t>(ahead) * w.rowBytes / static_cast<size_t>(w.blocks) + 63) & ~size_t{63};
   for (int b = 0; b < w.blocks; b++, to += 8 * lanes) {
+    for (const char* until = next + each; next < until && next < end; next += 64) prefetchFar(next);
     Int words[8];
     const size_t offset = static_cast<size_t>(b) * F::blockBytes;
     transposeRows(rows, offset, words);
@@ -127,7 +135,7 @@ static inline void gemmBlocks(const QuantizedProduct& p, const Blocks<F>& w, int
   float sums[blockTileRows * lanes];
   for (int n = first; n < last; n += lanes) {
     const int count = least(lanes, last - n);
-    packPanel(w, n, count, panel, scales);
+    packPanel(w, n, count, least(lanes, last - n - count), panel, scales);
     for (int r = 0; r < p.rows; r += blockTileRows) {
       const int rows = least(blockTileRows, p.rows - r);
       lastTilePanel<F, blockTileRows>(rows, panel, scales, w.blocks, p.rowOf(r, w.blocks), sums);

@@ -16,14 +16,12 @@ namespace relufy::RELUFY_ISA {
 constexpr int gemmBlockRows = 12;
 /**
  * And from so many where the blocks of a row fill few of the vectors that they take: 18 blocks, SmolLM2's 576 inputs, are one of 16 and
- * one of 2 with AVX-512, where an output a lane wastes nothing. 8 rows of 576 inputs, GFLOP/s by rows and by panels, AVX-512, one
- * thread: int8 73 and 134, int4 80 and 94; 4 rows 70 and 86, 75 and 57 (tools/bench/few-rows.mjs).
+ * one of 2 with AVX-512, where an output a lane wastes nothing. 4 rows of 576 inputs, GFLOP/s by rows and by panels, AVX-512, one
+ * thread: int8 59 and 59, int4 70 and 79; 6 rows 62 and 78, 71 and 102 (tools/bench/few-rows.mjs).
  */
-template <class F>
 static inline int panelsFrom(int blocks) {
   const int taken = (blocks + lanes - 1) / lanes * lanes;
-  if (lanes < 16 || 3 * blocks > 2 * taken) return gemmBlockRows;
-  return F::blockBytes == 32 ? 4 : 8;
+  return lanes < 16 || 3 * blocks > 2 * taken ? gemmBlockRows : 4;
 }
 
 /** Rows of x that share one pass over a row of weights. */
@@ -58,7 +56,7 @@ RELUFY_LOOP void fewRows(const QuantizedProduct& p, const Blocks<F>& w, const Qu
 
 template <class F>
 static inline void linearBlocks(const QuantizedProduct& p, const Blocks<F>& w, int first, int last, char* scratch) {
-  if (p.rows > 1 && p.rows >= panelsFrom<F>(w.blocks)) return gemmBlocks(p, w, first, last, scratch);
+  if (p.rows > 1 && p.rows >= panelsFrom(w.blocks)) return gemmBlocks(p, w, first, last, scratch);
   QuantizedRow x[gemmBlockRows];
   const size_t prepared = preparedBytes(p.inWidth);
   for (int r = 0; r < p.rows; r++) {
