@@ -66,7 +66,7 @@ async function generate(lane: Lane, prompt: number, tokens: number, token = 1): 
 }
 
 describe('a step', () => {
-  it('with a long prompt in it takes no more than about twice the time of one without', async () => {
+  it('with a long prompt in it takes two to three times as long as one without', async () => {
     const { open, ran, total } = setUp(5);
     const answers = [1, 2, 3].map((length) => generate(open(), length, 300));
     await Promise.all([
@@ -78,9 +78,9 @@ describe('a step', () => {
     ]);
     const beside = ran.filter(({ rows, decoding }) => decoding === 3 && rows.length > decoding);
     expect(beside.length).toBeGreaterThan(50);
-    for (const { ms } of beside) expect(ms).toBeLessThanOrEqual(20.5);
+    for (const { ms } of beside) expect(ms).toBeLessThan(28);
     // and no less than that: the prompt gets on
-    expect(beside.slice(8, -1).every(({ ms }) => ms >= 18)).toBe(true);
+    expect(beside.slice(16, -1).every(({ ms }) => ms >= 20)).toBe(true);
     const { prefill, decode } = total.get();
     expect([prefill.tokens, decode.tokens]).toEqual([2 + 3 + 2000, 1 + 3 * 299]);
     expect(prefill.ms + decode.ms).toBeCloseTo(
@@ -109,7 +109,7 @@ describe('a step', () => {
     const alone = rows(answering);
     const quiet = beside.filter(({ ms, rows: of }) => ms === rows(of.length)).map(({ ms }) => ms);
     expect(quiet.length).toBeGreaterThan(20);
-    expect(Math.max(...quiet)).toBeLessThanOrEqual(2.5 * alone);
+    expect(Math.max(...quiet)).toBeLessThan(3 * alone);
     // half of the time is the prompt's
     const mean = quiet.reduce((sum, ms) => sum + ms, 0) / quiet.length;
     expect(mean).toBeGreaterThan(1.5 * alone);

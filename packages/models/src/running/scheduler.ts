@@ -3,7 +3,7 @@
 // sequence is the same with nobody beside it.
 //
 // A step holds one row of every sequence that decodes and, after them, parts of the prompts that came in, in equal shares:
-// as many rows as let a step take about twice the time of one without them, by what steps of as many rows took (step-budget.ts).
+// as many rows as let a step take about twice the time of one without them, by what steps took (step-budget.ts).
 // An answer beside them slows down, and does not stall. Sums of a row do not depend on the other rows, so neither does a text. The last ids of
 // a sequence may be guesses, which a step computes like a prompt and answers like tokens (speculation/).
 // Does not own slots (slot-claims.ts), a step (steps.ts) or the choice of tokens (generate.ts).
