@@ -143,7 +143,7 @@ describe('commands', () => {
       await expect(run(`/save ${file}`)).rejects.toThrow('expected a new name or a saved chat');
       await expect(run(`/load ${file}`)).rejects.toThrow('got no "messages".');
       expect(await readFile(file, 'utf8')).toBe('{"important": true}');
-      await expect(run(`/load ${folder}`)).rejects.toThrow('expected a file, got something else.');
+      await expect(run(`/load ${folder}`)).rejects.toThrow('expected a saved chat, got a folder.');
       await expect(run(`/load ${join(folder, 'none.json')}`)).rejects.toThrow('no such file.');
       await expect(run('/load')).rejects.toThrow('/load: expected a file, got none.');
       await expect(run(`/save ${join(folder, 'no', 'such', 'x.json')}`)).rejects.toThrow('cannot be written: ENOENT');

@@ -53,6 +53,11 @@ export function plainReader(input: NodeJS.ReadableStream): LineReader {
         const line = await lines.next();
         if (lines.waiting === 0) input.resume();
         const message = line === undefined ? messages.flush() : messages.push(line);
+        if (messages.length > longestLine)
+          throw new RelufyError(
+            'input',
+            `input: expected messages of at most ${longestLine} characters, got a longer one.`,
+          );
         if (message !== undefined || line === undefined) return message;
       }
     },

@@ -13,6 +13,12 @@ const continued = /(?<!\\)(?:\\\\)*\\$/;
 export class MessageLines {
   #lines: string[] | undefined;
   #inBlock = false;
+  #length = 0;
+
+  /** Characters of a message that has begun and is not whole. */
+  get length(): number {
+    return this.#length;
+  }
 
   /** A message has begun and is not whole. */
   get open(): boolean {
@@ -29,7 +35,8 @@ export class MessageLines {
       return first.trim() === '' ? undefined : this.#endBlock(first);
     }
     if (continued.test(line)) {
-      this.#lines = [...(this.#lines ?? []), line.slice(0, -1)];
+      this.#lines ??= [];
+      this.#take(line.slice(0, -1));
       return undefined;
     }
     const text = [...(this.#lines ?? []), line].join('\n');
@@ -53,16 +60,22 @@ export class MessageLines {
   clear(): void {
     this.#lines = undefined;
     this.#inBlock = false;
+    this.#length = 0;
+  }
+
+  #take(line: string): void {
+    this.#lines?.push(line);
+    this.#length += line.length + 1;
   }
 
   #endBlock(line: string): Message | undefined {
     const end = line.trimEnd();
     if (!end.endsWith(fence)) {
-      this.#lines?.push(line);
+      this.#take(line);
       return undefined;
     }
     const last = end.slice(0, -fence.length);
-    if (last.trim() !== '') this.#lines?.push(last);
+    if (last.trim() !== '') this.#take(last);
     return this.flush();
   }
 }

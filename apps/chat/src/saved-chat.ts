@@ -1,9 +1,10 @@
 // A conversation as a file: JSON that other programs read, or Markdown that people read, by the name's ending; and back.
 // Does not own the conversation (conversation.ts) nor the commands that ask for this (commands.ts). Node only.
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { readNamedFileIfThere } from '@relufy/checkpoint/node';
 import { type ChatMessage, RelufyError } from '@relufy/models';
 
 export interface SavedChat {
@@ -13,7 +14,7 @@ export interface SavedChat {
 }
 
 /** More than a conversation has. */
-const largest = 1 << 26;
+const largest = 1 << 24;
 const roles = ['system', 'user', 'assistant'] as const;
 type Role = (typeof roles)[number];
 
@@ -31,7 +32,11 @@ export function expandHome(file: string): string {
  */
 export async function saveChat(file: string, chat: SavedChat, mode = 0o666): Promise<void> {
   const path = expandHome(file);
-  if ((await sizeOf(path)) !== undefined) {
+  const isThere = await lstat(path).then(
+    () => true,
+    ({ code }: NodeJS.ErrnoException) => code !== 'ENOENT',
+  );
+  if (isThere) {
     const saved = await readChat(file).catch(() => undefined);
     if (saved === undefined)
       throw new RelufyError(
@@ -52,16 +57,11 @@ export async function saveChat(file: string, chat: SavedChat, mode = 0o666): Pro
 /** @throws RelufyError `io` or `option` for a file that is not there or is none. */
 export async function readChat(file: string): Promise<SavedChat> {
   const path = expandHome(file);
-  const size = await sizeOf(path);
-  if (size === undefined) throw new RelufyError('io', `/load ${file}: no such file.`);
-  if (size > largest)
-    throw new RelufyError('option', `/load ${file}: expected a saved chat, got ${size} bytes, more than ${largest}.`);
-  let text: string;
-  try {
-    text = (await readFile(path, 'utf8')).replace(/^\ufeff/, '');
-  } catch (cause) {
-    throw new RelufyError('io', `/load ${file}: cannot be read: ${reasonOf(cause)}.`, { cause });
-  }
+  const refuse = (got: string, cause: unknown) =>
+    new RelufyError('io', `/load ${file}: expected a saved chat, got ${got}.`, { cause });
+  const bytes = await readNamedFileIfThere(path, { limitBytes: largest, onlyFiles: true, refuse });
+  if (bytes === undefined) throw new RelufyError('io', `/load ${file}: no such file.`);
+  const text = new TextDecoder().decode(bytes);
   const chat = isMarkdown(file) ? fromMarkdown(file, text) : fromJson(file, text);
   if (chat.messages.length === 0) throw refused(file, 'no message');
   return chat;
@@ -130,18 +130,6 @@ function refused(file: string, got: string): RelufyError {
     'option',
     `/load ${file}: expected a chat (JSON with "messages" of {role, content}, or the Markdown of /save), got ${got}.`,
   );
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    const found = await stat(path);
-    if (!found.isFile()) throw new RelufyError('option', `${path}: expected a file, got something else.`);
-    return found.size;
-  } catch (error) {
-    if (RelufyError.is(error)) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new RelufyError('io', `${path}: cannot be read: ${reasonOf(error)}.`, { cause: error });
-  }
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

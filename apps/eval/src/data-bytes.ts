@@ -1,18 +1,11 @@
 // The bytes of a file of documents: as it lies there, out of gzip, or out of a tar archive. A task file may be a stranger's
 // and name any file: what never ends is not read, and what is packed may not unpack to more than text usually does.
 // Does not own what the bytes say (data-files.ts).
-import { readFile, stat } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { readNamedFile } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
-
-const unzip = promisify(gunzip);
 
 /** What Node reads at once. */
 const mostBytes = 2 ** 31 - 1;
-/** JSON lines and CSV become a tenth or twentieth of their size; gzip can make a thousandth of what says nothing. */
-const usualRatio = 100;
-const alwaysBytes = 2 ** 24;
 
 const archives = new Map<string, Promise<ReadonlyMap<string, Uint8Array>>>();
 
@@ -35,23 +28,12 @@ export function openArchive(path: string): Promise<ReadonlyMap<string, Uint8Arra
   return opened;
 }
 
-/** @throws what Node throws where there is none. */
-export async function readWhole(path: string, packed: boolean): Promise<Uint8Array> {
-  const found = await stat(path);
-  const refuse = (got: string) =>
-    new RelufyError('input', `${path}: expected a file of at most ${mostBytes} bytes, got ${got}. Check the file.`);
-  if (!found.isFile()) throw refuse(found.isDirectory() ? 'a folder' : 'a pipe or a device');
-  if (found.size > mostBytes) throw refuse(`${found.size} bytes`);
-  const bytes = await readFile(path);
-  if (!packed) return bytes;
-  const maxOutputLength = Math.min(mostBytes, Math.max(alwaysBytes, usualRatio * bytes.byteLength));
-  return unzip(bytes, { maxOutputLength }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ERR_BUFFER_TOO_LARGE') throw error;
-    throw new RelufyError(
-      'input',
-      `${path}: expected at most ${maxOutputLength} bytes of its ${bytes.byteLength}, got more. Unpack it yourself if you trust it.`,
-    );
-  });
+function readWhole(path: string, gzip: boolean): Promise<Uint8Array> {
+  const refuse = (got: string, cause: unknown) =>
+    new RelufyError('input', `${path}: expected a file of at most ${mostBytes} bytes, got ${got}. Check the file.`, {
+      cause,
+    });
+  return readNamedFile(path, { limitBytes: mostBytes, onlyFiles: true, gzip, refuse });
 }
 
 /** Blocks of 512 bytes: a header, then the file in as many as it takes. */

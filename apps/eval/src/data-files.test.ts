@@ -111,12 +111,12 @@ test.each([
   [
     'zeros.jsonl.gz',
     gzipSync(Buffer.alloc(2 ** 26)),
-    /zeros\.jsonl\.gz: expected at most \d+ bytes of its \d+, got more/,
+    /zeros\.jsonl\.gz: expected a file .* got more than \d+ bytes out of \d+ packed ones/,
   ],
   [
     'zeros.tar.gz#a',
     gzipSync(Buffer.alloc(2 ** 26)),
-    /zeros\.tar\.gz: expected at most \d+ bytes of its \d+, got more/,
+    /zeros\.tar\.gz: expected a file .* got more than \d+ bytes out of \d+ packed ones/,
   ],
   ['back.tar#a', octalTar('-2000'), /back\.tar: expected a tar archive, got a member of "-2000" bytes \(octal\) at 0/],
   ['far.tar#a', octalTar('77777777777'), /far\.tar: expected a tar archive, got a member of "77777777777" bytes/],
@@ -137,7 +137,9 @@ test('a folder, a pipe and a device hold no documents', async () => {
 test('task files whose names stand for ever more, or that include each other over and over, end early', async () => {
   const registry = await TaskRegistry.open();
   const laughs = write('laughs.yaml', `a: &a [${'x,'.repeat(9)}x]\n${nested.join('\n')}\n`);
-  await expect(registry.select([laughs])).rejects.toThrow(/laughs\.yaml: expected YAML, got "Excessive alias count/);
+  await expect(registry.select([laughs])).rejects.toThrow(
+    /laughs\.yaml: expected YAML, got text that is none: aliases that stand for more/,
+  );
   for (let i = 0; i < 12; i++) write(`level${i}.yaml`, `include: [${Array(9).fill(`level${i + 1}.yaml`)}]\n`);
   write('level12.yaml', 'task: [\n');
   await expect(registry.select([join(folder, 'level0.yaml')])).rejects.toThrow(/level12\.yaml: expected YAML/);

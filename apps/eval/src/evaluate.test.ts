@@ -75,7 +75,7 @@ test('a run that was interrupted goes on where it was, and ends the same', async
   const stopping = new AbortController();
   const first = fakeModel();
   const header = logHeader(first, selection, {});
-  const log = RequestLog.open(path, header, false);
+  const log = await RequestLog.open(path, header, false);
   const interrupted = evaluate(first, selection, {
     dataFolder: folder,
     log,
@@ -88,9 +88,9 @@ test('a run that was interrupted goes on where it was, and ends the same', async
   log.close();
   // a line that a crash tore
   writeFileSync(path, `${readFileSync(path, 'utf8')}{"task":"colours","d":9,"w":0`);
-  expect(() => RequestLog.open(path, header, false)).toThrow('--resume');
-  expect(() => RequestLog.open(path, { ...header, limit: 3 }, true)).toThrow('expected a run with limit 3');
-  const again = RequestLog.open(path, header, true);
+  await expect(RequestLog.open(path, header, false)).rejects.toThrow('--resume');
+  await expect(RequestLog.open(path, { ...header, limit: 3 }, true)).rejects.toThrow('expected a run with limit 3');
+  const again = await RequestLog.open(path, header, true);
   const second = fakeModel();
   const resumed = await evaluate(second, selection, { dataFolder: folder, log: again });
   again.close();

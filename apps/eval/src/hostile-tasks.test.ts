@@ -25,7 +25,7 @@ test.each([
   ['lists in lists', `task: ${'['.repeat(50_000)}`, /expected/],
   ['lists in lists that end', `task: ${'['.repeat(5000)}${']'.repeat(5000)}`, /expected/],
   ['names that stand for more and more of each other', aliases.join('\n'), /expected/],
-  ['thirty thousand keys', keys.join('\n'), /expected YAML, got "more than 2000 keys side by side/],
+  ['thirty thousand keys', keys.join('\n'), /expected YAML, got text that is none: more than 60000 tokens/],
   ['a key that is there twice', 'task: t\ntask: u\n', /Map keys must be unique/],
   ['keys of every object', 'task: t\n__proto__: {}\nconstructor: 1\n', /Correct the task file/],
 ])('%s', async (name, text, message) => {

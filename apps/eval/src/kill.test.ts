@@ -63,7 +63,7 @@ test('a killed evaluation goes on and ends as if it had not been', { timeout: 12
   expect(await whole).toBe(0);
   // header, the task's line, a line a document: none twice
   expect(lines('killed')).toBe(documents + 2);
-  const [a, b] = [readRun(join(folder, 'whole')), readRun(join(folder, 'killed'))];
+  const [a, b] = [await readRun(join(folder, 'whole')), await readRun(join(folder, 'killed'))];
   expect(b.scores).toEqual(a.scores);
   const answers = (out: string) =>
     readFileSync(join(folder, out, 'log.jsonl'), 'utf8')

@@ -24,44 +24,44 @@ afterAll(() => fs.rmSync(folder, { recursive: true }));
 
 const header = { format: 1, model: 'm', limit: null };
 
-test('a full disk is one clear error, and loses nothing that was written', () => {
+test('a full disk is one clear error, and loses nothing that was written', async () => {
   const path = join(folder, 'full.jsonl');
-  const log = RequestLog.open(path, header, false);
+  const log = await RequestLog.open(path, header, false);
   log.append({ d: 0 });
   disk.full = true;
   expect(() => log.append({ d: 1 })).toThrow(/full.jsonl: expected room for one more line, got ENOSPC.*--resume/);
   disk.full = false;
   log.close();
-  const again = RequestLog.open(path, header, true);
+  const again = await RequestLog.open(path, header, true);
   expect(again.entries).toEqual([{ d: 0 }]);
   again.append({ d: 1 });
   again.close();
   expect(fs.readFileSync(path, 'utf8').split('\n')).toEqual([JSON.stringify(header), '{"d":0}', '{"d":1}', '']);
 });
 
-test('a torn header is no run; a line that is no JSON is named', () => {
+test('a torn header is no run; a line that is no JSON is named', async () => {
   const path = join(folder, 'torn.jsonl');
   fs.writeFileSync(path, '{"format":1,"mod');
-  RequestLog.open(path, header, false).close();
+  (await RequestLog.open(path, header, false)).close();
   expect(fs.readFileSync(path, 'utf8')).toBe(`${JSON.stringify(header)}\n`);
   fs.appendFileSync(path, '{"d":0}\ngarbage\n');
-  expect(() => RequestLog.open(path, header, true)).toThrow('torn.jsonl line 3: expected JSON, got "garbage"');
+  await expect(RequestLog.open(path, header, true)).rejects.toThrow('torn.jsonl line 3: expected JSON, got "garbage"');
 });
 
-test('another run is not continued, and the difference is named', () => {
+test('another run is not continued, and the difference is named', async () => {
   const path = join(folder, 'other.jsonl');
-  const log = RequestLog.open(path, header, false);
+  const log = await RequestLog.open(path, header, false);
   log.append({ d: 0 });
   log.close();
-  expect(() => RequestLog.open(path, { ...header, model: 'n' }, true)).toThrow(
+  await expect(RequestLog.open(path, { ...header, model: 'n' }, true)).rejects.toThrow(
     'expected a run with model "n", got one with "m"',
   );
 });
 
-test("a run that ended before it scored anything is in nobody's way", () => {
+test("a run that ended before it scored anything is in nobody's way", async () => {
   const path = join(folder, 'nothing.jsonl');
-  RequestLog.open(path, header, false).close();
+  (await RequestLog.open(path, header, false)).close();
   const other = { ...header, limit: 5 };
-  RequestLog.open(path, other, false).close();
+  (await RequestLog.open(path, other, false)).close();
   expect(fs.readFileSync(path, 'utf8')).toBe(`${JSON.stringify(other)}\n`);
 });

@@ -1,7 +1,8 @@
 // The append-only log of an evaluation: one JSON line a scored group, written before anything counts as done. Whatever
 // ends the process, the log holds all whole lines; a torn last line is cut off when it is opened again.
 // Does not own what a line says (run-task.ts).
-import { closeSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, openSync, truncateSync, writeSync } from 'node:fs';
+import { readNamedFileIfThere } from '@relufy/checkpoint/node';
 import { RelufyError, show } from '@relufy/tensor';
 
 export class RequestLog {
@@ -20,8 +21,9 @@ export class RequestLog {
    * Begins a log, or goes on with one whose first line is the same `header`.
    * @throws RelufyError `option` when there is a log and `resume` is not asked for, or its header differs.
    */
-  static open(path: string, header: Readonly<Record<string, unknown>>, resume: boolean): RequestLog {
-    const before = readIfThere(path);
+  static async open(path: string, header: Readonly<Record<string, unknown>>, resume: boolean): Promise<RequestLog> {
+    const bytes = await readNamedFileIfThere(path, { limitBytes: mostBytes, onlyFiles: true });
+    const before = bytes && new TextDecoder().decode(bytes);
     const wanted = JSON.stringify(header);
     const whole = before === undefined ? '' : before.slice(0, before.lastIndexOf('\n') + 1);
     const written = whole.split('\n').slice(0, -1);
@@ -68,14 +70,8 @@ export class RequestLog {
   }
 }
 
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
+/** JavaScript holds no longer text. */
+const mostBytes = 2 ** 29 - 24;
 
 function parseLine(path: string, line: string, at: number): unknown {
   try {

@@ -1,10 +1,10 @@
 // The files of a run's folder: results.json (lm-evaluation-harness's schema), scores.json (a number a document, no text),
 // table.md, samples on request. Each appears whole or not at all. Does not own the log (request-log.ts).
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeAtomically } from '@relufy/checkpoint/node';
-import { figure } from '@relufy/sparsity';
+import { readNamedFile, writeAtomically } from '@relufy/checkpoint/node';
+import { figure, firstIssue, listOf, mapOf } from '@relufy/sparsity';
 import { jsonText, RelufyError } from '@relufy/tensor';
 import { z } from 'zod';
 import { decodeText } from './data-files.js';
@@ -114,30 +114,30 @@ const metricValue = z.union([figure, z.tuple([figure, figure])]);
 const scoresSchema = z.object({
   format: z.literal(1),
   model: z.string(),
-  tasks: z.record(z.string(), z.object({ hash: z.string(), metrics: z.record(z.string(), z.array(metricValue)) })),
+  tasks: mapOf(z.object({ hash: z.string(), metrics: mapOf(listOf(metricValue)) })),
 });
 
 const resultsSchema = z.looseObject({
   model_name: z.string(),
-  results: z.record(z.string(), z.record(z.string(), z.union([figure, z.string(), z.null()]))),
-  higher_is_better: z.record(z.string(), z.record(z.string(), z.boolean())),
-  configs: z.record(z.string(), z.looseObject({})),
+  results: mapOf(mapOf(z.union([figure, z.string(), z.null()]))),
+  higher_is_better: mapOf(mapOf(z.boolean())),
+  configs: mapOf(z.looseObject({})),
   config: z.looseObject({ model_args: z.looseObject({ weights: z.string().optional() }).optional() }).optional(),
-  'n-samples': z.record(z.string(), z.looseObject({ effective: z.number() })).optional(),
-  'n-shot': z.record(z.string(), z.number()).optional(),
+  'n-samples': mapOf(z.looseObject({ effective: z.number() })).optional(),
+  'n-shot': mapOf(z.number()).optional(),
   /** Groups with their members; tasks with none. */
-  group_subtasks: z.record(z.string(), z.array(z.string())).optional(),
+  group_subtasks: mapOf(listOf(z.string())).optional(),
   relufy: z.looseObject({
     requests_per_second: z.number(),
-    splits: z.record(z.string(), z.string()).optional(),
-    warnings: z.array(z.string()).optional(),
+    splits: mapOf(z.string()).optional(),
+    warnings: listOf(z.string()).optional(),
     cost: z
       .object({
         tokens: figure,
         tokensPerSecond: figure,
         weightBytesPerToken: figure,
         denseWeightBytesPerToken: figure,
-        density: z.record(z.string(), figure),
+        density: mapOf(figure),
         macsPerToken: figure,
         denseMacsPerToken: figure,
       })
@@ -155,18 +155,25 @@ export interface FinishedRun {
   readonly results: z.output<typeof resultsSchema>;
 }
 
+/** Of a file of a run: a number for each document of all of MMLU is a hundredth of it. */
+export const mostRunBytes = 2 ** 26;
+
 /** @throws RelufyError `io` when the folder holds no finished run. */
-export function readRun(folder: string): FinishedRun {
-  const read = <T>(file: string, schema: z.ZodType<T>): T => {
+export async function readRun(folder: string): Promise<FinishedRun> {
+  const read = async <T>(file: string, schema: z.ZodType<T>): Promise<T> => {
     const path = join(folder, file);
+    const refuse = (got: string, cause: unknown) =>
+      new RelufyError('io', `${path}: expected a file of a finished run, got ${got}. Name its folder.`, { cause });
+    const bytes = await readNamedFile(path, { limitBytes: mostRunBytes, onlyFiles: true, refuse });
     try {
-      return schema.parse(JSON.parse(decodeText(readFileSync(path))));
+      return schema.parse(JSON.parse(decodeText(bytes)));
     } catch (error) {
-      const reason = error instanceof z.ZodError ? error.issues[0]?.message : (error as Error).message;
-      throw new RelufyError('io', `${path}: expected a file of a finished run, got ${reason}. Name its folder.`, {
-        cause: error,
-      });
+      throw refuse(error instanceof z.ZodError ? firstIssue(error).message : (error as Error).message, error);
     }
   };
-  return { folder, scores: read('scores.json', scoresSchema), results: read('results.json', resultsSchema) };
+  return {
+    folder,
+    scores: await read('scores.json', scoresSchema),
+    results: await read('results.json', resultsSchema),
+  };
 }

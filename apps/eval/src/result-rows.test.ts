@@ -84,7 +84,7 @@ test('a comparison is a page, its charts, CSV and JSON', () => {
   expect(chart).toContain('Whiskers: one standard error.');
 });
 
-test('a score that is not finite is one, by its name, in every file and when they are read again', () => {
+test('a score that is not finite is one, by its name, in every file and when they are read again', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'relufy-rows-'));
   folders.push(folder);
   const { scores, results } = run(folder, 'int8');
@@ -94,7 +94,7 @@ test('a score that is not finite is one, by its name, in every file and when the
     jsonText({ ...scores, tasks: { t: { hash: 'h', metrics: { a: [NaN] } } } }),
   );
   writeFileSync(join(folder, 'results.json'), jsonText({ ...results, results: { endless } }));
-  const read = readRun(folder);
+  const read = await readRun(folder);
   expect(read.scores.tasks.t?.metrics).toEqual({ a: [Number.NaN] });
   const rows = scoreRows(read, {});
   expect(rows).toMatchObject([{ task: 'endless', value: Number.POSITIVE_INFINITY, stderr: undefined }]);

@@ -62,12 +62,12 @@ async function evaluateInto(
   };
   let log: RequestLog | undefined;
   try {
-    log = RequestLog.open(join(out, 'log.jsonl'), logHeader(asked, selection, options), resume);
+    log = await RequestLog.open(join(out, 'log.jsonl'), logHeader(asked, selection, options), resume);
     const evaluation = await evaluate(asked, selection, { ...options, log });
     options.onStage?.('decoding for the cost');
     const cost = await measureCost(model, evaluation.samples, options.signal);
     await writeResults(out, evaluation, { cost, logSamples });
-    const finished = readRun(out);
+    const finished = await readRun(out);
     await writeWhole(join(out, 'results.csv'), rowsCsv(scoreRows(finished, {})));
     await writeWhole(join(out, 'report.html'), evalPage([finished]));
     const { results } = evaluation;

@@ -1,8 +1,8 @@
 // A task as its YAML file says it, in the keys of lm-evaluation-harness 0.4; parsed, checked, defaults filled in. Keys that
 // change no score (decontamination, tags) are accepted. Does not own the built-in files (task-registry.ts), nor what a
 // key means for a document (task-values.ts).
-import { RelufyError, show } from '@relufy/tensor';
-import { isScalar, parseDocument, type ScalarTag } from 'yaml';
+import { firstIssue } from '@relufy/sparsity';
+import { RelufyError } from '@relufy/tensor';
 import { z } from 'zod';
 
 /** What `!function name` stands for: a processor of processors.ts. */
@@ -76,53 +76,15 @@ export type TaskConfig = z.infer<typeof taskSchema> & {
   readonly folder?: string;
 };
 
-const functionTag: ScalarTag = {
-  tag: '!function',
-  resolve: (text) => new FunctionName(text),
-  identify: (value) => value instanceof FunctionName,
-};
-
-/** Keys of a mapping are compared each with each by the parser, to find those that are there twice: 2000 side by side. */
-const mostCompared = 2_000_000;
-
-/** YAML -> plain values; `!function` becomes a FunctionName. */
-export function parseYaml(where: string, text: string): unknown {
-  let compared = 0;
-  const document = parseDocument(text, {
-    customTags: [functionTag],
-    uniqueKeys: (a, b) => {
-      if (++compared > mostCompared) throw new Error('more than 2000 keys side by side');
-      return isScalar(a) && isScalar(b) && a.value === b.value;
-    },
-  });
-  const [error] = document.errors;
-  if (error)
-    throw new RelufyError(
-      'option',
-      `${where}: expected YAML, got ${show(error.message.split('\n')[0])}. Correct the file.`,
-      { cause: error },
-    );
-  try {
-    return document.toJS({ maxAliasCount: 1000 });
-  } catch (error) {
-    // names that stand for more and more of each other
-    throw new RelufyError(
-      'option',
-      `${where}: expected YAML, got ${show((error as Error).message)}. Correct the file.`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
+/** For `parseYaml`: `!function name` becomes a FunctionName. */
+export const functionTag = { '!function': (name: string) => new FunctionName(name) };
 
 /** Checks what a task file (its `include` resolved) says. */
 export function readTask(where: string, value: unknown, folder?: string): TaskConfig {
   const parsed = taskSchema.safeParse(value);
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const key = issue?.path.join('.') || 'the task';
-    throw new RelufyError('option', `${where} "${key}": ${issue?.message ?? 'not a task'}. Correct the task file.`);
+    const { path, message } = firstIssue(parsed.error);
+    throw new RelufyError('option', `${where} "${path || 'the task'}": ${message}. Correct the task file.`);
   }
   const task = parsed.data;
   const metadata = Array.isArray(task.metadata) ? Object.assign({}, ...task.metadata) : task.metadata;

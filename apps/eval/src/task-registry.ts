@@ -3,11 +3,13 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readNamedFile } from '@relufy/checkpoint/node';
+import { firstIssue } from '@relufy/sparsity';
 import { RelufyError, show } from '@relufy/tensor';
+import { mostYamlBytes, parseYaml } from '@relufy/tensor/yaml';
 import { z } from 'zod';
-import { readWhole } from './data-bytes.js';
 import { decodeText } from './data-files.js';
-import { FunctionName, parseYaml, readTask, type TaskConfig } from './task-file.js';
+import { FunctionName, functionTag, readTask, type TaskConfig } from './task-file.js';
 import { fitsWildcard } from './wildcard.js';
 
 export interface GroupConfig {
@@ -188,8 +190,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 function check<T>(where: string, schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new RelufyError('option', `${where} "${issue?.path.join('.')}": ${issue?.message}. Correct the task file.`);
+  const { path, message } = firstIssue(parsed.error);
+  throw new RelufyError('option', `${where} "${path}": ${message}. Correct the task file.`);
 }
 
 /** A task file over the file that it includes. */
@@ -203,15 +205,17 @@ async function readIncluding(
   if (done.has(path)) return done.get(path);
   if (outer.includes(path))
     throw new RelufyError('option', `${where}: expected an include that ends, got a circle. Correct the file.`);
-  const text = await readWhole(path, false)
-    .then(decodeText)
-    .catch((error: Error) => {
-      if (RelufyError.is(error)) throw error;
-      throw new RelufyError('io', `${where}: expected a task file in UTF-8, got ${error.message}. Check the file.`, {
-        cause: error,
-      });
-    });
-  const value = parseYaml(where, text);
+  const refuse = (got: string, cause: unknown) =>
+    new RelufyError('io', `${where}: expected a task file in UTF-8, got ${got}. Check the file.`, { cause });
+  // a file that another one includes is a stranger's choice
+  const bytes = await readNamedFile(path, { limitBytes: mostYamlBytes, onlyFiles: outer.length > 0, refuse });
+  let text: string;
+  try {
+    text = decodeText(bytes);
+  } catch (error) {
+    throw refuse((error as Error).message, error);
+  }
+  const value = parseYaml(where, text, { tags: functionTag });
   if (!isRecord(value) || value.include === undefined) {
     done.set(path, value);
     return value;

@@ -67,7 +67,7 @@ test('a task without its split is left out and said so; the others are scored', 
   expect(toTable(results)).toMatch(/tested/);
   await writeResults(folder, evaluation);
   expect(readFileSync(join(folder, 'table.md'), 'utf8')).toContain('Not scored: untested.');
-  expect(evalPage([readRun(folder)])).toContain('Not scored: untested.');
+  expect(evalPage([await readRun(folder)])).toContain('Not scored: untested.');
 });
 
 test('examples that are in no file leave their task out too', async () => {

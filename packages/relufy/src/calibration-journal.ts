@@ -3,9 +3,9 @@
 // Does not own what is measured (@relufy/predictor).
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { toWriteError, whileLocked } from '@relufy/checkpoint/node';
+import { readNamedFile, toWriteError, whileLocked } from '@relufy/checkpoint/node';
 import type { Journal } from '@relufy/predictor';
 import { RelufyError, show } from '@relufy/tensor';
 
@@ -15,13 +15,19 @@ export interface JournalFile extends Journal {
   remove(): Promise<void>;
 }
 
+/** Of what was measured: trials of a hundred layers are a thousandth of it. */
+const mostBytes = 2 ** 28;
+
 /** `inputs`: whatever decides the numbers. A file of other inputs is begun anew. */
 export async function openJournal(path: string, inputs: unknown): Promise<JournalFile> {
   const head = JSON.stringify({
     inputs: createHash('sha256').update(JSON.stringify(inputs)).digest('hex'),
   });
   const known = new Map<string, unknown>();
-  const [first, ...lines] = (await readFile(path, 'utf8').catch(() => '')).split('\n');
+  const [first, ...lines] = await readNamedFile(path, { limitBytes: mostBytes, onlyFiles: true }).then(
+    (bytes) => new TextDecoder().decode(bytes).split('\n'),
+    () => [''],
+  );
   // what stands after the last line end was cut off
   const isOurs = first === head && lines.length > 0;
   for (const line of isOurs ? lines.slice(0, -1) : []) {

@@ -1,10 +1,8 @@
 // A text of any length as token ids, read and encoded in pieces, so that memory does not grow with it. Pieces end at line
 // ends at which the ids are those of the whole: the ids of what stands on both sides together are those of the two, one
 // after the other. Text without such a line end is held until one comes. Does not own the tokenizer (@relufy/tokenizer).
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { pipeline, type Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { streamNamedFile } from '@relufy/checkpoint/node';
 import type { Model } from '@relufy/models';
 import { decodeText, RelufyError } from '@relufy/tensor';
 import { usageError } from './failure.js';
@@ -39,25 +37,16 @@ export async function openText(
 /** The text of a file, plain or gzipped, as it is read. */
 export async function* readText(path: string, option = '--data'): AsyncGenerator<string> {
   try {
-    yield* decodeText(`${option}: ${JSON.stringify(path)}`, readBytes(path, option));
+    const refuse = (got: string) =>
+      usageError(
+        `${option}: expected a text file, plain or gzipped (.gz), got ${JSON.stringify(path)}: ${got.replace(/\.$/, '')}.`,
+      );
+    yield* decodeText(
+      `${option}: ${JSON.stringify(path)}`,
+      streamNamedFile(path, { gzip: path.endsWith('.gz'), refuse }),
+    );
   } catch (error) {
     throw RelufyError.is(error) ? usageError(error.message) : error;
-  }
-}
-
-async function* readBytes(path: string, option: string): AsyncGenerator<Uint8Array> {
-  const stored = createReadStream(path, { highWaterMark: pieceLength });
-  // the error of either reaches the loop below
-  const bytes: Readable = path.endsWith('.gz') ? pipeline(stored, createGunzip(), () => {}) : stored;
-  try {
-    for await (const chunk of bytes) yield chunk as Uint8Array;
-  } catch (error) {
-    throw usageError(
-      `${option}: expected a text file, plain or gzipped (.gz), got ${JSON.stringify(path)}: ${(error as Error).message}.`,
-    );
-  } finally {
-    bytes.destroy();
-    stored.destroy();
   }
 }
 

@@ -1,6 +1,7 @@
 export { LayerUse, type LayerUseResult } from './active-sets.js';
 export { CettCurve, type CettPoint, neuronNorms } from './cett.js';
 export { type Cell, csv } from './csv.js';
+export { firstIssue, listOf, mapOf } from './first-wrong.js';
 export { type FlashMeasurement, type FlashOptions, measureFlash } from './flash.js';
 export { type ActivationPoint, type FittedLaw, fitActivationLaw } from './law-fit.js';
 export { type ActivationLaw, activationLaws, activationRatioAfter, proSparseSparsity } from './laws.js';

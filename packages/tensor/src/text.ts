@@ -31,10 +31,20 @@ export async function* decodeText(where: string, chunks: Chunks): AsyncGenerator
   yield decode(held, true);
 }
 
-/** All of it at once. */
+/** Of a text that is held whole: a prompt, a config, a report. Standard input may have no end. */
+const mostHeld = 1 << 24;
+
+/**
+ * All of it at once.
+ * @throws RelufyError `input` for more than is held.
+ */
 export async function decodeWhole(where: string, chunks: Chunks): Promise<string> {
   let text = '';
-  for await (const part of decodeText(where, chunks)) text += part;
+  for await (const part of decodeText(where, chunks)) {
+    text += part;
+    if (text.length > mostHeld)
+      throw new RelufyError('input', `${where}: expected at most ${mostHeld} characters, got more. Give a part of it.`);
+  }
   return text;
 }
 

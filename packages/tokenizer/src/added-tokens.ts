@@ -32,11 +32,6 @@ export function readAddedToken(fields: Fields, id: number): AddedToken {
   };
 }
 
-interface TrieNode {
-  readonly next: Map<number, TrieNode>;
-  token?: AddedToken;
-}
-
 // Rust's \w and \s; JavaScript's \s takes U+FEFF for a space and misses U+0085.
 const endsWithWord = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 const startsWithWord = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
@@ -47,66 +42,110 @@ const isSpace = (code: number): boolean =>
 
 /** Splits text at added tokens: the leftmost, and of those the longest, wins. */
 export class AddedTokenSplitter {
-  readonly #root: TrieNode = { next: new Map() };
-  readonly #empty: boolean;
+  readonly #patterns = new Patterns();
+  readonly #tokens: AddedToken[] = [];
 
   /** `patterns`: what to look for, and the token that it stands for. */
   constructor(patterns: Iterable<readonly [pattern: string, token: AddedToken]>) {
-    let empty = true;
-    for (const [pattern, token] of patterns) {
-      if (pattern === '') continue;
-      empty = false;
-      let node = this.#root;
-      for (let i = 0; i < pattern.length; i++) {
-        const code = pattern.charCodeAt(i);
-        let child = node.next.get(code);
-        if (child === undefined) {
-          child = { next: new Map() };
-          node.next.set(code, child);
-        }
-        node = child;
-      }
-      // Two tokens with one pattern: the first keeps it, as in Rust's automaton.
-      node.token ??= token;
-    }
-    this.#empty = empty;
+    for (const [pattern, token] of patterns) if (pattern !== '') this.#tokens[this.#patterns.add(pattern)] ??= token;
+    this.#patterns.link();
   }
 
   split(text: string): Section[] {
     if (text === '') return [];
-    if (this.#empty) return [{ text, start: 0 }];
     const sections: Section[] = [];
     let taken = 0; // text before this index is in a section already
-    for (let i = 0; i < text.length; ) {
-      const match = this.#longestAt(text, i);
-      if (match === undefined) {
-        i++;
-        continue;
-      }
-      const { token } = match;
-      let start = i;
-      let stop = match.stop;
-      i = stop;
-      if (token.singleWord && !isSingleWord(text, start, stop)) continue;
+    let from = 0; // no token begins before this one
+    this.#patterns.forEach(text, (at, pattern, length) => {
+      if (at < from) return;
+      const token = this.#tokens[pattern] as AddedToken;
+      let start = at;
+      let stop = at + length;
+      from = stop;
+      if (token.singleWord && !isSingleWord(text, start, stop)) return;
       if (token.lstrip) while (start > taken && isSpace(text.charCodeAt(start - 1))) start--;
       if (token.rstrip) while (stop < text.length && isSpace(text.charCodeAt(stop))) stop++;
       if (taken < start) sections.push({ text: text.slice(taken, start), start: taken });
       sections.push({ id: token.id });
       taken = stop;
-      i = Math.max(i, stop);
-    }
+      from = stop;
+    });
     if (taken < text.length) sections.push({ text: text.slice(taken), start: taken });
     return sections;
   }
+}
 
-  #longestAt(text: string, start: number): { token: AddedToken; stop: number } | undefined {
-    let node = this.#root.next.get(text.charCodeAt(start));
-    let found: { token: AddedToken; stop: number } | undefined;
-    for (let i = start + 1; node !== undefined; i++) {
-      if (node.token !== undefined) found = { token: node.token, stop: i };
-      node = i < text.length ? node.next.get(text.charCodeAt(i)) : undefined;
+const ROOT = 0;
+const CODES = 0x10000;
+
+/**
+ * Where patterns begin in a text, in time that follows from the text alone: the automaton of Aho and Corasick over the patterns
+ * read backwards. A file's patterns may be nested a thousand deep, and a walk from each place would go that deep each time.
+ */
+class Patterns {
+  /** Nodes are numbers, so that a file of junk stays small. */
+  readonly #children = new Map<number, number>();
+  readonly #parents: number[] = [ROOT];
+  readonly #codes: number[] = [0];
+  readonly #depths: number[] = [0];
+  /** The node of the longest other end of the same text. */
+  readonly #shorter: number[] = [ROOT];
+  /** The node of the longest pattern that the text of a node begins with, read forwards; ROOT where there is none. */
+  readonly #longest: number[] = [ROOT];
+
+  /** A number of the pattern; the same for the same one. */
+  add(pattern: string): number {
+    let node = ROOT;
+    for (let at = pattern.length - 1; at >= 0; at--) {
+      const edge = node * CODES + pattern.charCodeAt(at);
+      let child = this.#children.get(edge);
+      if (child === undefined) {
+        child = this.#parents.length;
+        this.#children.set(edge, child);
+        this.#parents.push(node);
+        this.#codes.push(pattern.charCodeAt(at));
+        this.#depths.push(pattern.length - at);
+        this.#shorter.push(ROOT);
+        this.#longest.push(ROOT);
+      }
+      node = child;
     }
-    return found;
+    this.#longest[node] = node;
+    return node;
+  }
+
+  /** When all are there. */
+  link(): void {
+    const byDepth = [...this.#depths.keys()].sort((a, b) => this.#depths[a]! - this.#depths[b]!);
+    for (const node of byDepth.slice(1)) {
+      const parent = this.#parents[node]!;
+      const shorter = parent === ROOT ? ROOT : this.#step(this.#shorter[parent]!, this.#codes[node]!);
+      this.#shorter[node] = shorter;
+      if (this.#longest[node] !== node) this.#longest[node] = this.#longest[shorter]!;
+    }
+  }
+
+  /** The longest pattern that begins at each place, from left to right. */
+  forEach(text: string, found: (at: number, pattern: number, length: number) => void): void {
+    if (this.#children.size === 0) return;
+    const places: number[] = [];
+    const patterns: number[] = [];
+    let node = ROOT;
+    for (let at = text.length - 1; at >= 0; at--) {
+      node = this.#step(node, text.charCodeAt(at));
+      const pattern = this.#longest[node]!;
+      if (pattern === ROOT) continue;
+      places.push(at);
+      patterns.push(pattern);
+    }
+    for (let i = places.length - 1; i >= 0; i--) found(places[i]!, patterns[i]!, this.#depths[patterns[i]!]!);
+  }
+
+  #step(from: number, code: number): number {
+    for (let node = from; ; node = this.#shorter[node]!) {
+      const child = this.#children.get(node * CODES + code);
+      if (child !== undefined || node === ROOT) return child ?? ROOT;
+    }
   }
 }
 

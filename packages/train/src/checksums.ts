@@ -2,8 +2,9 @@
 // Owns taking them while files are written, and saying what differs. Does not own what is done about it.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { readNamedFile } from '@relufy/checkpoint/node';
 import { show } from '@relufy/tensor';
 
 export const checksumFile = 'SHA256SUMS';
@@ -30,7 +31,7 @@ export class Checksums {
 }
 
 export async function hasChecksums(folder: string): Promise<boolean> {
-  return readFile(join(folder, checksumFile)).then(
+  return stat(join(folder, checksumFile)).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
   );
@@ -38,13 +39,12 @@ export async function hasChecksums(folder: string): Promise<boolean> {
 
 /** What of a folder's files is not as it was written; undefined when all is. `files` must be among those listed. */
 export async function differenceFrom(folder: string, files: readonly string[]): Promise<string | undefined> {
-  let text: string;
-  try {
-    text = await readFile(join(folder, checksumFile), 'utf8');
-  } catch (error) {
-    return `${checksumFile}: expected a readable file, got ${(error as NodeJS.ErrnoException).code}`;
-  }
-  const lines = text.split('\n').slice(0, -1);
+  const refuse = (got: string) => new Error(`${checksumFile}: expected a readable file, got ${got}`);
+  const bytes = await readNamedFile(join(folder, checksumFile), { onlyFiles: true, refuse }).catch(
+    (error: Error) => error,
+  );
+  if (bytes instanceof Error) return bytes.message;
+  const lines = new TextDecoder().decode(bytes).split('\n').slice(0, -1);
   const expected = new Map<string, string>();
   for (const line of lines) {
     const [, sum = '', name = ''] = linePattern.exec(line) ?? [];

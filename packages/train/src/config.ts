@@ -1,11 +1,11 @@
 // What a run is, as plain data, and the way from a YAML file to it. Every key has a type, bounds and mostly a default;
 // the README lists them. Does not own what a run does (run.ts).
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { readNamedFile } from '@relufy/checkpoint/node';
 import { type MaskPlace, maskPlaces, type RelufyOptions } from '@relufy/models';
 import { ConfigReader, decodeWhole, RelufyError } from '@relufy/tensor';
-import { isScalar, parse } from 'yaml';
+import { mostYamlBytes, parseYaml } from '@relufy/tensor/yaml';
 import { todaysKey } from './config-names.js';
 import { parameterPattern } from './parameter-pattern.js';
 import type { DensityStage, L1Stage, LearningRateSchedule } from './schedules.js';
@@ -100,33 +100,15 @@ export interface ConfigOverrides {
   readonly steps?: number;
 }
 
-/** Of keys with each other, in a config. */
-const mostCompared = 2_000_000;
-
 /**
  * Reads a YAML file. Paths in it are relative to it.
  * @throws RelufyError `io` when it cannot be read, `option` for what it says.
  */
 export async function readRunConfig(path: string, overrides: ConfigOverrides = {}): Promise<RunConfig> {
-  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new RelufyError('io', `${path}: expected a run's config, got ${cause.code}. Check the path.`, { cause });
-  });
-  const text = await decodeWhole(path, [bytes]);
-  let values: unknown;
-  let compared = 0;
-  try {
-    values = parse(text, {
-      // the parser compares keys each with each, to find those that are there twice
-      uniqueKeys: (a, b) => {
-        if (++compared > mostCompared) throw new Error('more than 2000 keys side by side');
-        return isScalar(a) && isScalar(b) && a.value === b.value;
-      },
-    });
-  } catch (cause) {
-    const [reason] = (cause as Error).message.split('\n');
-    throw new RelufyError('option', `${path}: expected YAML, got text that is none (${reason}).`, { cause });
-  }
-  return parseRunConfig(values, { name: path, folder: dirname(path), overrides });
+  const refuse = (got: string, cause: unknown) =>
+    new RelufyError('io', `${path}: expected a run's config, got ${got}. Check the path.`, { cause });
+  const text = await decodeWhole(path, [await readNamedFile(path, { limitBytes: mostYamlBytes, refuse })]);
+  return parseRunConfig(parseYaml(path, text), { name: path, folder: dirname(path), overrides });
 }
 
 export interface ParseOptions {

@@ -102,7 +102,7 @@ describe('run.json', () => {
   it('that is a folder is an error in one sentence', async () => {
     unlinkSync(file);
     mkdirSync(file);
-    await expect(go()).rejects.toThrow(/run\.json: expected a readable file, got EISDIR\. Check its rights\./);
+    await expect(go()).rejects.toThrow(/run\.json: expected a readable file, got a folder\. Check its rights\./);
   });
 });
 

@@ -1,9 +1,9 @@
 // The folder of a run: its config, metrics as lines of JSON, a curve, and where tokens, checkpoints and the model lie.
 // Owns refusing to go on with another config, and making the file that holds it anew from the checkpoints, which hold it
 // too. Does not own checkpoints (run-checkpoint.ts).
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { toWriteError, writeAtomically } from '@relufy/checkpoint/node';
+import { readNamedFileIfThere, toWriteError, writeAtomically } from '@relufy/checkpoint/node';
 import { jsonText, RelufyError, show } from '@relufy/tensor';
 import type { RunConfig } from './config.js';
 import { inTodaysWords } from './config-names.js';
@@ -137,11 +137,15 @@ export class RunFolder {
   }
 }
 
-const readIfThere = (file: string): Promise<string | undefined> =>
-  readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return undefined;
-    throw new RelufyError('io', `${file}: expected a readable file, got ${cause.code}. Check its rights.`, { cause });
-  });
+/** Of metrics, which have a line a step. */
+const mostBytes = 2 ** 28;
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  const refuse = (got: string, cause: unknown) =>
+    new RelufyError('io', `${file}: expected a readable file, got ${got}. Check its rights.`, { cause });
+  const bytes = await readNamedFileIfThere(file, { limitBytes: mostBytes, onlyFiles: true, refuse });
+  return bytes && new TextDecoder().decode(bytes);
+}
 
 function configIn(text: string): Known | undefined {
   try {

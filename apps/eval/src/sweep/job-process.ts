@@ -1,29 +1,29 @@
 // One job as a process of its own: `relufy eval ... --out FOLDER --resume`, which goes on where a killed one stopped.
 // Owns starting, waiting and what its end means. Does not own which jobs there are.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { folderHolder } from '@relufy/checkpoint/node';
+import { folderHolder, readNamedFileIfThere } from '@relufy/checkpoint/node';
 import { RelufyError } from '@relufy/tensor';
-import { readRun } from '../result-files.js';
+import { mostRunBytes, readRun } from '../result-files.js';
 import { type JobFiles, type JobRunner, WorkerLost } from './job-queue.js';
 
 /** What a finished job's folder holds; results.json comes last. */
 const jobFiles = ['scores.json', 'table.md', 'results.csv', 'report.html', 'results.json'] as const;
 
 /** Undefined where they are not there, or damaged: then the job runs again, from its log. */
-export function finishedFiles(folder: string): JobFiles | undefined {
+export async function finishedFiles(folder: string): Promise<JobFiles | undefined> {
   try {
-    readRun(folder);
+    await readRun(folder);
   } catch {
     return undefined;
   }
-  return Object.fromEntries(
-    jobFiles.flatMap((name) => {
-      const path = join(folder, name);
-      return existsSync(path) ? [[name, readFileSync(path, 'utf8')] as const] : [];
-    }),
-  );
+  const files: [name: string, text: string][] = [];
+  for (const name of jobFiles) {
+    const bytes = await readNamedFileIfThere(join(folder, name), { limitBytes: mostRunBytes, onlyFiles: true });
+    if (bytes !== undefined) files.push([name, new TextDecoder().decode(bytes)]);
+  }
+  return Object.fromEntries(files);
 }
 
 /** `command`: what runs `relufy eval`; arguments are added. `folder`: jobs get folders in it. */
@@ -34,7 +34,7 @@ export function jobProcess(command: readonly string[], folder: string): JobRunne
     mkdirSync(out, { recursive: true });
     // the worker of a coordinator that was killed may still be at it
     while ((await folderHolder(out)) !== undefined) await new Promise((resolve) => setTimeout(resolve, 200));
-    const finished = finishedFiles(out);
+    const finished = await finishedFiles(out);
     if (finished) return finished;
     const child = spawn(program, [...before, ...job.args, '--out', out, '--resume'], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -52,7 +52,7 @@ export function jobProcess(command: readonly string[], folder: string): JobRunne
       });
       signal.throwIfAborted();
       if (typeof end === 'string') throw new WorkerLost(`${job.id}: its process was ended by ${end}`);
-      const files = finishedFiles(out);
+      const files = await finishedFiles(out);
       if (end !== 0 || files === undefined)
         throw new RelufyError('state', `${job.id}: ${said.trim().split('\n').at(-1) || `exit code ${end}`}`);
       return files;

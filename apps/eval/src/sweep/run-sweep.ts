@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { jsonText, RelufyError } from '@relufy/tensor';
 import { costRows } from '../compare.js';
 import { evalPage } from '../eval-report.js';
-import { makeFolder, readRun, refuseReport, writeWhole } from '../result-files.js';
+import { type FinishedRun, makeFolder, readRun, refuseReport, writeWhole } from '../result-files.js';
 import { rowsCsv, scoreRows, scoresOf } from '../result-rows.js';
 import { markdownTable } from '../results.js';
 import { finishedFiles } from './job-process.js';
@@ -29,7 +29,8 @@ export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: S
   // a sweep that goes on has a page already, beside its jobs
   refuseReport(out, { remedy: 'Name another folder.', except: existsSync(jobFolder(out)) ? ['report.html'] : [] });
   makeFolder(jobFolder(out));
-  const missing = jobs.filter(({ id }) => finishedFiles(join(jobFolder(out), id)) === undefined);
+  const missing: Job[] = [];
+  for (const job of jobs) if ((await finishedFiles(join(jobFolder(out), job.id))) === undefined) missing.push(job);
   await queue.add(missing);
   const failed: string[] = [];
   let done = jobs.length - missing.length;
@@ -44,8 +45,8 @@ export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: S
       }
       onOutcome?.(outcome, ++done, jobs.length);
     }
-  const table = sweepTable(jobs, out);
-  const finished = finishedRuns(jobs, out);
+  const finished = await finishedRuns(jobs, out);
+  const table = sweepTable(finished);
   const rows = finished.flatMap(({ job, run }) =>
     scoreRows(run, { job: job.id, source: job.model, setting: job.setting }),
   );
@@ -53,7 +54,7 @@ export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: S
   await writeWhole(join(out, 'table.md'), `${table}\n`);
   await writeWhole(join(out, 'sweep.csv'), rowsCsv(rows));
   await writeWhole(join(out, 'sweep.json'), `${jsonText({ scores: rows, unfinished }, 2)}\n`);
-  await writeWhole(join(out, 'report.html'), evalPage(mergedRuns(jobs, out)));
+  await writeWhole(join(out, 'report.html'), evalPage(mergedRuns(finished)));
   if (failed.length > 0)
     throw new RelufyError(
       'state',
@@ -62,15 +63,22 @@ export async function runSweep(jobs: readonly Job[], queue: JobQueue, options: S
   return table;
 }
 
-function finishedRuns(jobs: readonly Job[], out: string) {
-  return jobs.flatMap((job) => {
-    const folder = join(jobFolder(out), job.id);
-    return finishedFiles(folder) === undefined ? [] : [{ job, run: readRun(folder) }];
-  });
+interface FinishedJob {
+  readonly job: Job;
+  readonly run: FinishedRun;
 }
 
-function sweepTable(jobs: readonly Job[], out: string): string {
-  const rows = finishedRuns(jobs, out).flatMap(({ job, run }) => {
+async function finishedRuns(jobs: readonly Job[], out: string): Promise<readonly FinishedJob[]> {
+  const finished: FinishedJob[] = [];
+  for (const job of jobs) {
+    const run = await readRun(join(jobFolder(out), job.id)).catch(() => undefined);
+    if (run) finished.push({ job, run });
+  }
+  return finished;
+}
+
+function sweepTable(finished: readonly FinishedJob[]): string {
+  const rows = finished.flatMap(({ job, run }) => {
     const costs = Object.fromEntries(costRows([run]).map(({ name, texts }) => [name, texts[0] ?? '']));
     return scoresOf(run).map(({ task, metric, value, stderr }) => [
       job.model,
@@ -101,9 +109,9 @@ function sweepTable(jobs: readonly Job[], out: string): string {
 }
 
 /** The tasks of one model and setting as one run, so that a page has a column for each. */
-function mergedRuns(jobs: readonly Job[], out: string) {
-  const merged = new Map<string, ReturnType<typeof readRun>>();
-  for (const { job, run } of finishedRuns(jobs, out)) {
+function mergedRuns(finished: readonly FinishedJob[]): readonly FinishedRun[] {
+  const merged = new Map<string, FinishedRun>();
+  for (const { job, run } of finished) {
     const key = `${job.model} ${job.setting}`;
     const before = merged.get(key);
     merged.set(key, {

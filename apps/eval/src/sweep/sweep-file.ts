@@ -1,9 +1,10 @@
 // A sweep as its YAML file says it: models x settings x tasks, and the jobs that this makes. A job is a command line of
 // `relufy eval` without its folder, under an id that follows from it. Does not own queues (job-queue.ts).
 import { createHash } from 'node:crypto';
+import { firstIssue } from '@relufy/sparsity';
 import { RelufyError, show, weightDTypes } from '@relufy/tensor';
+import { parseYaml } from '@relufy/tensor/yaml';
 import { z } from 'zod';
-import { parseYaml } from '../task-file.js';
 
 export interface Job {
   /** Fit for a file name. */
@@ -57,11 +58,8 @@ const sweepSchema = z.strictObject({
 export function readSweep(where: string, text: string): Job[] {
   const parsed = sweepSchema.safeParse(parseYaml(where, text));
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new RelufyError(
-      'option',
-      `${where} "${issue?.path.join('.') || 'the sweep'}": ${issue?.message}. Correct the sweep file.`,
-    );
+    const { path, message } = firstIssue(parsed.error);
+    throw new RelufyError('option', `${where} "${path || 'the sweep'}": ${message}. Correct the sweep file.`);
   }
   const { models, settings, tasks, include_path: include = [], ...shared } = parsed.data;
   const { split } = shared;

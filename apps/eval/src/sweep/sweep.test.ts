@@ -120,14 +120,17 @@ test('jobs have ids that follow from what they do', () => {
   );
 });
 
-test.each(['', '{"model_name": "x"', '\0\0\0', 'null'])('a job whose results.json is %j is not finished', (text) => {
-  const job = mkdtempSync(join(folder, 'job-'));
-  writeFileSync(join(job, 'scores.json'), '{"format": 1, "model": "x", "tasks": {}}');
-  writeFileSync(
-    join(job, 'results.json'),
-    '{"model_name": "x", "results": {}, "higher_is_better": {}, "configs": {}, "relufy": {"requests_per_second": 1}}',
-  );
-  expect(Object.keys(finishedFiles(job) ?? {})).toEqual(['scores.json', 'results.json']);
-  writeFileSync(join(job, 'results.json'), text);
-  expect(finishedFiles(job)).toBeUndefined();
-});
+test.each(['', '{"model_name": "x"', '\0\0\0', 'null'])(
+  'a job whose results.json is %j is not finished',
+  async (text) => {
+    const job = mkdtempSync(join(folder, 'job-'));
+    writeFileSync(join(job, 'scores.json'), '{"format": 1, "model": "x", "tasks": {}}');
+    writeFileSync(
+      join(job, 'results.json'),
+      '{"model_name": "x", "results": {}, "higher_is_better": {}, "configs": {}, "relufy": {"requests_per_second": 1}}',
+    );
+    expect(Object.keys((await finishedFiles(job)) ?? {})).toEqual(['scores.json', 'results.json']);
+    writeFileSync(join(job, 'results.json'), text);
+    expect(await finishedFiles(job)).toBeUndefined();
+  },
+);

@@ -158,7 +158,7 @@ async function sweepOrWork({ sweep: file, worker, queue, out, workers }: EvalVal
 
 /** The first run against each other one; with a folder, as a page and its charts too. */
 async function printComparison(folders: readonly string[], { out, force }: EvalValues): Promise<void> {
-  const [first, ...others] = folders.map(readRun);
+  const [first, ...others] = await Promise.all(folders.map((folder) => readRun(folder)));
   if (first === undefined || others.length === 0)
     throw usageError(`--compare: expected two folders or more, got ${folders.length}.`);
   if (out !== undefined) await makeFolder(out, { force: force === true });

@@ -1,13 +1,14 @@
 // `relufy measure`: what a model's neurons do over a text, into a folder: JSON, CSV, one HTML report, and each of its
 // charts as SVG and PNG; or several such measurements in one report. Does not own the statistics, thresholds or charts
 // (@relufy/sparsity).
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { wholeFrom } from '@relufy/chat';
+import { readNamedFile } from '@relufy/checkpoint/node';
 import { createBackend, isSparse, type LoadOptions, type Model } from '@relufy/models';
 import {
   type Criterion,
   defaultCriterion,
+  firstIssue,
   type Measurement,
   measure,
   measureFlash,
@@ -285,19 +286,18 @@ async function writeMeasurements(folder: string, runs: readonly Measurement[]): 
 }
 
 async function readMeasurement(path: string): Promise<Measurement> {
-  const fail = (got: string, cause: unknown): never => {
-    throw new RelufyError('io', `${path}: expected a measurement.json of relufy measure, got ${got}. Check the path.`, {
+  const refuse = (got: string, cause: unknown): RelufyError =>
+    new RelufyError('io', `${path}: expected a measurement.json of relufy measure, got ${got}. Check the path.`, {
       cause,
     });
-  };
-  const bytes = await readFile(path).catch((error: Error) => fail(error.message, error));
-  const text = await decodeWhole(path, [bytes]);
+  const text = await decodeWhole(path, [await readNamedFile(path, { refuse })]);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return fail('no JSON', error);
+    throw refuse('no JSON', error);
   }
   const parsed = measurementSchema.safeParse(value);
-  return parsed.success ? parsed.data : fail(parsed.error.issues[0]?.message ?? 'another file', parsed.error);
+  if (!parsed.success) throw refuse(firstIssue(parsed.error).message, parsed.error);
+  return parsed.data;
 }

@@ -1,8 +1,6 @@
 // The documents of a source: lines of JSON (prompt and answer, chat messages, text) or plain text, plain or gzipped, as
 // token ids of which some are scored. Does not own files of tokens (token-file.ts) or batches (sequences.ts).
-import { createReadStream } from 'node:fs';
-import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { streamNamedFile } from '@relufy/checkpoint/node';
 import { decodeText, LineSplitter, RelufyError, show } from '@relufy/tensor';
 import type { ChatMessage, Tokenizer } from '@relufy/tokenizer';
 import type { DataSource } from '../config.js';
@@ -72,27 +70,10 @@ async function* readLines(path: string, onRead: OnRead): AsyncGenerator<string> 
   yield* splitter.flush();
 }
 
-async function* openData(path: string, onRead: OnRead): AsyncGenerator<Uint8Array> {
-  const file = createReadStream(path);
-  let data: Readable = file;
-  if (path.endsWith('.gz')) {
-    data = file.pipe(createGunzip());
-    file.on('error', (cause) => data.destroy(cause));
-  }
-  try {
-    for await (const piece of data) {
-      yield piece as Uint8Array;
-      // a file may be read ahead of what is unpacked of it, by its buffer
-      onRead?.(file.bytesRead - file.readableLength);
-    }
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new RelufyError('io', `${path}: expected readable data, got ${code ?? message}. Check the file.`, {
-      cause: error,
-    });
-  } finally {
-    file.destroy();
-  }
+function openData(path: string, onRead: OnRead): AsyncGenerator<Uint8Array> {
+  const refuse = (got: string, cause: unknown) =>
+    new RelufyError('io', `${path}: expected readable data, got ${got}. Check the file.`, { cause });
+  return streamNamedFile(path, { gzip: path.endsWith('.gz'), refuse, onRead });
 }
 
 /** A text by itself: what the tokenizer puts around it, and the end of a text where it has one. */

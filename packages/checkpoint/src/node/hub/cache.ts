@@ -6,21 +6,10 @@
 // Owns: paths, refs and links. Nothing is ever written through a link: in a cache that several people share, anybody may
 // have put one there. Does not own: getting the bytes (download.ts).
 import { randomUUID } from 'node:crypto';
-import {
-  constants,
-  copyFile,
-  lstat,
-  mkdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { constants, copyFile, lstat, mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { RelufyError } from '@relufy/tensor';
+import { readSmallText } from '../named-file.js';
 import type { RepositoryKind } from './id.js';
 
 export interface HubCache {
@@ -67,12 +56,12 @@ export function hubCache(cacheDir: string, repository: string, kind: RepositoryK
     snapshot,
     async commitOf(revision) {
       if (isCommit(revision)) return revision;
-      const text = (await readFile(join(root, 'refs', revision), 'utf8').catch(() => '')).trim();
+      const text = (await readSmallText(join(root, 'refs', revision))).trim();
       return isCommit(text) ? text : undefined;
     },
     async remember(revision, commit) {
       const path = join(root, 'refs', revision);
-      if (isCommit(revision) || (await readFile(path, 'utf8').catch(() => '')) === commit) return;
+      if (isCommit(revision) || (await readSmallText(path)) === commit) return;
       await makeFolder(dirname(path));
       await writeThenRename(path, (temporary) => writeFile(temporary, commit, { flag: 'wx' }));
     },

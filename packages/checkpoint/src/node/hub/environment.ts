@@ -1,11 +1,11 @@
 // The environment variables that the Hugging Face tools share, read once a call.
 // Owns: their defaults and precedence, as in huggingface_hub/constants.py, so that Python and JavaScript use one cache,
 // one token and one endpoint. Does not own: what is done with them.
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { RelufyError, show } from '@relufy/tensor';
 import { longestWaitMs } from '../../arguments.js';
+import { readSmallText } from '../named-file.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -55,6 +55,6 @@ export async function hubToken(env: Environment): Promise<string | undefined> {
   if (isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined;
   const given = pick(env, 'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN');
   const file = expand(pick(env, 'HF_TOKEN_PATH') ?? join(hfHome(env), 'token'));
-  const text = given ?? (await readFile(file, 'utf8').catch(() => ''));
+  const text = given ?? (await readSmallText(file));
   return text.trim() || undefined;
 }
