@@ -42,13 +42,19 @@ const isSpace = (code: number): boolean =>
 
 /** Splits text at added tokens: the leftmost, and of those the longest, wins. */
 export class AddedTokenSplitter {
-  readonly #patterns = new Patterns();
-  readonly #tokens: AddedToken[] = [];
+  readonly #patterns: Patterns;
+  /** By the node of the pattern. */
+  readonly #tokens = new Map<number, AddedToken>();
 
   /** `patterns`: what to look for, and the token that it stands for. */
   constructor(patterns: Iterable<readonly [pattern: string, token: AddedToken]>) {
-    for (const [pattern, token] of patterns) if (pattern !== '') this.#tokens[this.#patterns.add(pattern)] ??= token;
-    this.#patterns.link();
+    const all = [...patterns].filter(([pattern]) => pattern !== '');
+    this.#patterns = new Patterns(all.map(([pattern]) => pattern));
+    // Two tokens with one pattern: the first keeps it, as in Rust's automaton.
+    for (const [at, [, token]] of all.entries()) {
+      const node = this.#patterns.nodes[at] as number;
+      if (!this.#tokens.has(node)) this.#tokens.set(node, token);
+    }
   }
 
   split(text: string): Section[] {
@@ -58,7 +64,7 @@ export class AddedTokenSplitter {
     let from = 0; // no token begins before this one
     this.#patterns.forEach(text, (at, pattern, length) => {
       if (at < from) return;
-      const token = this.#tokens[pattern] as AddedToken;
+      const token = this.#tokens.get(pattern) as AddedToken;
       let start = at;
       let stop = at + length;
       from = stop;
@@ -83,46 +89,57 @@ const CODES = 0x10000;
  * read backwards. A file's patterns may be nested a thousand deep, and a walk from each place would go that deep each time.
  */
 class Patterns {
-  /** Nodes are numbers, so that a file of junk stays small. */
+  /** Of each pattern; the same for the same one. */
+  readonly nodes: readonly number[];
+  /** Nodes are numbers in flat arrays, so that a file of junk stays small. */
   readonly #children = new Map<number, number>();
-  readonly #parents: number[] = [ROOT];
-  readonly #codes: number[] = [0];
-  readonly #depths: number[] = [0];
+  readonly #depths: Int32Array;
   /** The node of the longest other end of the same text. */
-  readonly #shorter: number[] = [ROOT];
+  readonly #shorter: Int32Array;
   /** The node of the longest pattern that the text of a node begins with, read forwards; ROOT where there is none. */
-  readonly #longest: number[] = [ROOT];
+  readonly #longest: Int32Array;
 
-  /** A number of the pattern; the same for the same one. */
-  add(pattern: string): number {
-    let node = ROOT;
-    for (let at = pattern.length - 1; at >= 0; at--) {
-      const edge = node * CODES + pattern.charCodeAt(at);
-      let child = this.#children.get(edge);
-      if (child === undefined) {
-        child = this.#parents.length;
-        this.#children.set(edge, child);
-        this.#parents.push(node);
-        this.#codes.push(pattern.charCodeAt(at));
-        this.#depths.push(pattern.length - at);
-        this.#shorter.push(ROOT);
-        this.#longest.push(ROOT);
+  constructor(patterns: readonly string[]) {
+    const most = 1 + patterns.reduce((sum, pattern) => sum + pattern.length, 0);
+    const parents = new Int32Array(most);
+    const codes = new Uint16Array(most);
+    this.#depths = new Int32Array(most);
+    this.#shorter = new Int32Array(most);
+    this.#longest = new Int32Array(most);
+    let count = 1;
+    this.nodes = patterns.map((pattern) => {
+      let node = ROOT;
+      for (let at = pattern.length - 1; at >= 0; at--) {
+        const code = pattern.charCodeAt(at);
+        let child = this.#children.get(node * CODES + code);
+        if (child === undefined) {
+          child = count++;
+          this.#children.set(node * CODES + code, child);
+          parents[child] = node;
+          codes[child] = code;
+          this.#depths[child] = pattern.length - at;
+        }
+        node = child;
       }
-      node = child;
-    }
-    this.#longest[node] = node;
-    return node;
-  }
-
-  /** When all are there. */
-  link(): void {
-    const byDepth = [...this.#depths.keys()].sort((a, b) => this.#depths[a]! - this.#depths[b]!);
-    for (const node of byDepth.slice(1)) {
-      const parent = this.#parents[node]!;
-      const shorter = parent === ROOT ? ROOT : this.#step(this.#shorter[parent]!, this.#codes[node]!);
+      this.#longest[node] = node;
+      return node;
+    });
+    for (const node of this.#byDepth(count)) {
+      const parent = parents[node]!;
+      const shorter = parent === ROOT ? ROOT : this.#step(this.#shorter[parent]!, codes[node]!);
       this.#shorter[node] = shorter;
       if (this.#longest[node] !== node) this.#longest[node] = this.#longest[shorter]!;
     }
+  }
+
+  /** All nodes but the root, by a sort that counts. */
+  #byDepth(count: number): Int32Array {
+    const ends = new Int32Array(count + 1);
+    for (let node = 1; node < count; node++) ends[this.#depths[node]! + 1]!++;
+    for (let depth = 1; depth <= count; depth++) ends[depth]! += ends[depth - 1]!;
+    const nodes = new Int32Array(count - 1);
+    for (let node = 1; node < count; node++) nodes[ends[this.#depths[node]!]!++] = node;
+    return nodes;
   }
 
   /** The longest pattern that begins at each place, from left to right. */

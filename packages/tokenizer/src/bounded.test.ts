@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { BoundedPattern, isHarmless } from './bounded-regex.js';
+import { withSortedMarks } from './combining-marks.js';
 import { TemplateBudgetError } from './jinja/budget.js';
 import { compileTemplate } from './jinja/template.js';
 import { oniguruma } from './regex.js';
@@ -128,6 +129,41 @@ describe('text that multiplies', () => {
     expect(tokenizer.decode(Array.from({ length: 3000 }, () => tokenizer.tokenToId('a')!))).toBe('');
     expect(process.cpuUsage(began).user / 1e6).toBeLessThan(2);
   });
+});
+
+describe('parts of a file that are too many', () => {
+  const many = (count: number, stage: object) => Array.from({ length: count }, () => stage);
+  const nested = (list: string, stage: object) => ({
+    ...{ type: 'Sequence', [list]: many(10, { type: 'Sequence', [list]: many(10, stage) }) },
+  });
+  const x = { SpecialToken: { id: '<s>', type_id: 0 } };
+  const frame = {
+    ...{ type: 'TemplateProcessing', single: [...many(2000, x), { Sequence: { id: 'A', type_id: 0 } }], pair: [] },
+    special_tokens: { '<s>': { id: '<s>', ids: [0], tokens: ['<s>'] } },
+  };
+  it.each([
+    ['normalizer', nested('normalizers', { type: 'NFC' }), 'at most 64 stages'],
+    ['pre_tokenizer', { type: 'Sequence', pretokenizers: many(5000, { type: 'Whitespace' }) }, 'at most 64 stages'],
+    ['decoder', nested('decoders', { type: 'Fuse' }), 'at most 64 stages'],
+    ['post_processor', { type: 'Sequence', processors: many(65, { type: 'ByteLevel' }) }, 'at most 64 stages'],
+    ['post_processor', frame, 'at most 1024 ids'],
+  ])('%s is refused', (part, value, message) => {
+    const error = caught(() => altered({ [part]: value }));
+    expect(error).toMatchObject({ code: 'tokenizer', message: expect.stringContaining(message) });
+  });
+});
+
+it('a text of combining marks is normalised in the time that its length takes, and to what the engine makes of it', () => {
+  const marks = ['\u0301', '\u0323', '\u0345', '\u0344', '\u05b0', '\u093c', '\u093e', '\u20d2'];
+  for (const form of ['NFC', 'NFD', 'NFKC', 'NFKD'] as const)
+    for (let seed = 1; seed < 20; seed++) {
+      const text = `a${Array.from({ length: 600 }, (_, i) => marks[(i * i * seed + i * 7 + seed) % (1 + (seed % 8))]).join('')}é`;
+      expect(withSortedMarks(text).normalize(form)).toBe(text.normalize(form));
+    }
+  const normalised = altered({ normalizer: { type: 'NFC' } });
+  const began = process.cpuUsage();
+  normalised.encode(`a${'\u0301\u0323'.repeat(50_000)}`);
+  expect(process.cpuUsage(began).user / 1e6).toBeLessThan(5);
 });
 
 describe('templates that cost without bound', () => {

@@ -14,6 +14,21 @@ import { type Frame, readPostProcessor } from './post-processor.js';
 import { type PreTokenize, readPreTokenizer } from './pre-tokenizer.js';
 import { readAddedTokensDecoder, readSpecialTokens, type SpecialTokens } from './special-tokens.js';
 
+/** Stages that a text goes through, one after the other; files have less than ten. */
+const MOST_STAGES = 64;
+
+/** Each stage costs what the text costs, and a small file has room for thousands. */
+function checkStages(fields: Fields): void {
+  let count = 0;
+  const visit = (stage: Fields): void => {
+    if (++count > MOST_STAGES)
+      throw malformed(fields.source, `"${fields.path.slice(0, -1)}": expected at most ${MOST_STAGES} stages, got more`);
+    for (const key of ['normalizers', 'pretokenizers', 'decoders', 'processors'])
+      if (stage.get(key) !== undefined) for (const inner of stage.list(key)) visit(inner);
+  };
+  visit(fields);
+}
+
 /** The texts of a model's tokenizer files. Give what the model has; nothing is read from a disk or a server. */
 export interface TokenizerFiles {
   /** How error messages name the tokenizer, for example the model's hub id. */
@@ -69,7 +84,9 @@ export function readDefinition(files: TokenizerFiles): Definition {
 
   const section = <T>(key: string, read: (fields: Fields) => T, without: T): T => {
     const fields = root.optional(key);
-    return fields === undefined ? without : read(fields);
+    if (fields === undefined) return without;
+    checkStages(fields);
+    return read(fields);
   };
   const frame = section<Frame>('post_processor', readPostProcessor, { before: [], after: [] });
   for (const id of [...frame.before, ...frame.after]) {
@@ -83,7 +100,7 @@ export function readDefinition(files: TokenizerFiles): Definition {
     normalize: section<Normalize>('normalizer', readNormalizer, (text) => text),
     preTokenize: section<PreTokenize>('pre_tokenizer', readPreTokenizer, (pieces) => pieces),
     frame: framed(frame, files, config, special, tokens),
-    decoder: readDecoder(root.optional('decoder')),
+    decoder: section<Decoder>('decoder', readDecoder, readDecoder(undefined)),
     // transformers ignores the setting for BPE, where it would take away spaces that the text has.
     cleanUp: type !== 'BPE' && (config?.boolean('clean_up_tokenization_spaces', false) ?? false),
     addedTokens,

@@ -3,6 +3,7 @@
 // library differs from Rust: its Strip trims U+FEFF, its Lowercase knows final sigma (Rust's goes letter by letter), its
 // Replace reads `$1` in the content, its Prepend prepends to nothing, and it has no ByteLevel and no Nmt.
 import { toByteChars } from './byte-level.js';
+import { withSortedMarks } from './combining-marks.js';
 import type { Fields } from './json.js';
 import {
   BertNormalizer,
@@ -86,7 +87,7 @@ function readStep(fields: Fields): Normalize {
       return toByteChars;
     default: {
       const normalizer = new libraryForms[type](fields.object);
-      return (text) => normalizer.normalize(text);
+      return (text) => normalizer.normalize(type === 'Precompiled' ? text : withSortedMarks(text));
     }
   }
 }

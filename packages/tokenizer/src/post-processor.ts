@@ -8,6 +8,9 @@ export interface Frame {
   readonly after: readonly number[];
 }
 
+/** On each side of a text; templates of models have one or two. */
+const MOST_IDS = 1024;
+
 const types = ['ByteLevel', 'TemplateProcessing', 'RobertaProcessing', 'BertProcessing', 'Sequence'] as const;
 
 export function readPostProcessor(fields: Fields): Frame {
@@ -46,7 +49,8 @@ function readTemplate(fields: Fields): Frame {
   for (const item of fields.list('single')) {
     const special = item.optional('SpecialToken');
     if (special !== undefined) {
-      side.push(...specialIds(fields, special.string('id')));
+      for (const id of specialIds(fields, special.string('id'))) side.push(id);
+      if (side.length > MOST_IDS) throw fields.fail('single', `at most ${MOST_IDS} ids on each side of the text`);
     } else if (item.fields('Sequence').choice('id', ['A']) === 'A') {
       if (side === after) throw fields.fail('single', 'a template that holds the text once');
       side = after;
