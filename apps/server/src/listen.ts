@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { RelufyError } from '@relufy/tensor';
+import { ApiError } from './api-error.js';
 import type { Handler } from './handler.js';
 
 export interface ListenOptions {
@@ -61,7 +62,7 @@ export async function listen(handler: Handler, options: ListenOptions = {}): Pro
     },
   );
   server.maxConnections = options.connections ?? 1000;
-  server.on('clientError', (_, socket) => refuseBroken(socket as Socket));
+  server.on('clientError', (error, socket) => refuseBroken(error, socket as Socket));
   // who does not read what it is sent holds memory for ever
   const stalls = setInterval(
     () => {
@@ -118,11 +119,19 @@ function dropStalled(answered: Answered, stallMs: number): void {
   } else if (performance.now() - answered.since > stallMs) socket?.destroy();
 }
 
-/** What is no HTTP, or takes too long to arrive. */
-function refuseBroken(socket: Socket): void {
-  if (socket.writable && socket.bytesWritten === 0)
-    socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-  else socket.destroy();
+/** What is no HTTP, or takes too long to arrive: 408, which OpenAI's clients ask again after. */
+function refuseBroken({ code }: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const [status, error] =
+    code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? ['408 Request Timeout', new ApiError(408, 'request: expected all of it sooner, got a part. Send it again.')]
+      : ['400 Bad Request', new ApiError(400, 'request: expected HTTP/1.1, got something else or too long headers.')];
+  const body = JSON.stringify(error.body);
+  const head = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
+  socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n\r\n${body}`);
 }
 
 function unavailable(error: NodeJS.ErrnoException, hostname: string, port: number): unknown {

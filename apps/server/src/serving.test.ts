@@ -2,6 +2,7 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { ErrorBody } from './api-error.js';
 import { Lanes } from './lanes.js';
 import { type Listening, listen } from './listen.js';
 import { createLog } from './log.js';
@@ -305,11 +306,17 @@ describe('on a socket', () => {
           .on('close', () => resolve(heard))
           .on('error', () => {});
       });
+    const errorIn = (heard: string) => (JSON.parse(heard.split('\r\n\r\n')[1] as string) as ErrorBody).error;
     expect(await cut('POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\n{"pro')).toMatch(
       /^HTTP\/1.1 4\d\d/,
     );
-    expect(await cut('GET /health HTTP/1.1\r\nHos')).toMatch(/^HTTP\/1.1 4\d\d/);
-    expect(await cut('nonsense\r\n\r\n')).toMatch(/^HTTP\/1.1 400/);
+    // a status that clients ask again after, and a body that they read
+    const late = await cut('GET /health HTTP/1.1\r\nHos');
+    expect(late).toMatch(/^HTTP\/1.1 408 /);
+    expect(errorIn(late).message).toMatch(/Send it again/);
+    const refused = await cut('nonsense\r\n\r\n');
+    expect(refused).toMatch(/^HTTP\/1.1 400 /);
+    expect(errorIn(refused).type).toBe('invalid_request_error');
   });
 
   test('the end lets answers end, refuses new ones, and cuts off what takes too long', async () => {
