@@ -33,13 +33,13 @@ export async function siteCosts(context: SearchContext): Promise<SiteCosts> {
   }
   const hearSite = hear('weighing sites');
   let dense: Float32Array[] | undefined;
-  const divergence = async (layer: number, site: number): Promise<number> => {
+  const divergence = async (layer: number, site: number, share: number): Promise<number> => {
     if (dense === undefined) {
       await subject.use(method.draft(nothing(method, numHiddenLayers)));
       dense = await predictions(context, looked);
     }
     const shares = nothing(method, numHiddenLayers);
-    shares[layer]![site] = probeOf(method, layer, site);
+    shares[layer]![site] = share;
     await subject.use(method.draft(shares));
     return meanDivergence(context, looked, dense);
   };
@@ -50,7 +50,7 @@ export async function siteCosts(context: SearchContext): Promise<SiteCosts> {
       hearSite((layer * method.sites.length + site) / (numHiddenLayers * method.sites.length));
       const share = probeOf(method, layer, site);
       const key = `site ${layer} ${site}${share === probed ? '' : ` at ${share}`}`;
-      const cost = await remembered(journal, key, () => divergence(layer, site));
+      const cost = await remembered(journal, key, () => divergence(layer, site, share));
       own.push(cost / Math.max(1e-12, energyOf(method, layer, site, share)));
     }
     costs.push(own);
