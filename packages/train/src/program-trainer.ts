@@ -41,8 +41,10 @@ export interface ProgramTrainingOptions {
   readonly tied?: TiedRows;
 }
 
+type Groups = readonly (readonly [first: number, end: number])[];
+
 /** Of a parameter, rows that hold the same numbers and stay equal: [first, end) of each group. */
-export type TiedRows = ReadonlyMap<string, readonly (readonly [first: number, end: number])[]>;
+export type TiedRows = ReadonlyMap<string, Groups>;
 
 export interface TrainedProgram {
   /** Everything that outlives a step. */
@@ -92,6 +94,8 @@ export class ProgramTrainer<Memory extends Session = Session> {
   readonly trained: TrainedProgram;
   readonly session: Memory;
   readonly #program: LoadedProgram;
+  /** Trained parameters with rows that stay equal. */
+  readonly #tied: readonly (TrainedParameter & { readonly groups: Groups })[];
   /** Updates so far. */
   updates = 0;
 
@@ -99,6 +103,10 @@ export class ProgramTrainer<Memory extends Session = Session> {
     this.trained = trained;
     this.session = session;
     this.#program = session.load(trained.program);
+    this.#tied = trained.parameters.flatMap((one) => {
+      const groups = trained.tied.get(one.parameter.name);
+      return groups ? [{ ...one, groups }] : [];
+    });
   }
 
   /** Allocates a session. Its buffers are zeros: whoever trains fills parameters and inputs (`session.write`). */
@@ -164,7 +172,7 @@ export class ProgramTrainer<Memory extends Session = Session> {
 
   /** The gradient of rows that are one row is the sum of theirs. It stands in the first, so that a norm counts it once. */
   async #foldGradients(): Promise<void> {
-    for (const { gradient, groups } of this.#tied()) {
+    for (const { gradient, groups } of this.#tied) {
       const width = gradient.shape[1] as number;
       const values = Float32Array.from(await elementsOf(this.session, gradient.name));
       for (const [first, end] of groups)
@@ -178,21 +186,13 @@ export class ProgramTrainer<Memory extends Session = Session> {
   }
 
   async #copyTied(): Promise<void> {
-    for (const { parameter, groups } of this.#tied()) {
+    for (const { parameter, groups } of this.#tied) {
       const width = parameter.shape[1] as number;
       const values = Float32Array.from(await elementsOf(this.session, parameter.name));
       for (const [first, end] of groups)
         for (let row = first + 1; row < end; row++) values.copyWithin(row * width, first * width, (first + 1) * width);
       await this.session.write(parameter.name, values);
     }
-  }
-
-  #tied() {
-    const { parameters, tied } = this.trained;
-    return parameters.flatMap((one) => {
-      const groups = tied.get(one.parameter.name);
-      return groups ? [{ ...one, groups }] : [];
-    });
   }
 
   async #schedule(options: UpdateOptions): Promise<void> {
