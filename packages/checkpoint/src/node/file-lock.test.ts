@@ -62,6 +62,30 @@ describe('lockFile', () => {
     expect((await readdir(folder)).filter((name) => name.includes('killed'))).toEqual([]);
   });
 
+  it('of a dead process goes to one of many that want it, whenever each of them looked', async () => {
+    const path = join(folder, 'wanted');
+    const dead = '{"pid": 1, "host": "elsewhere", "id": "1"}';
+    for (let round = 0; round < 150; round++) {
+      await writeFile(path, dead);
+      await lutimes(path, longAgo, longAgo);
+      // a lock whose maker died in taking over is in the way as well
+      if (round % 3 === 0) {
+        await writeFile(`${path}.takeover`, dead);
+        await lutimes(`${path}.takeover`, longAgo, longAgo);
+      }
+      const taken = await Promise.all(
+        Array.from({ length: 12 }, async (_, place) => {
+          for (let wait = 0; wait < place % 4; wait++) await stat(folder);
+          return lockFile(path, unexpected);
+        }),
+      );
+      const holders = taken.filter((release) => release !== undefined);
+      expect(holders.length, `holders in round ${round}`).toBe(1);
+      await holders[0]?.();
+    }
+    expect((await readdir(folder)).filter((name) => name.includes('wanted'))).toEqual([]);
+  });
+
   it.skipIf(process.platform !== 'linux')('is not that of another process with the same number', async () => {
     const path = join(folder, 'again');
     const release = await lockFile(path, unexpected);

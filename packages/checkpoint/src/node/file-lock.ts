@@ -4,13 +4,13 @@
 // name. Does not own what is locked (hub/download.ts; the folders of runs and evaluations).
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
-import { link, lstat, lutimes, open, rename, rm } from 'node:fs/promises';
+import { lstat, lutimes, open, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RelufyError } from '@relufy/tensor';
 import { toWriteError } from './atomic.js';
-import { beside, release as forget, isAlive } from './leftovers.js';
+import { isAlive } from './leftovers.js';
 
 export interface FileLockOptions {
   /** Not renewed for so long, a lock whose process cannot be seen is that of a dead one. Default: 60 s. */
@@ -47,8 +47,7 @@ export async function lockFile(path: string, options: FileLockOptions = {}): Pro
   own.add(id);
   let taken = false;
   try {
-    // at most one that is dead is in the way; whoever meets another was slower than somebody
-    taken = (await make(path, id)) || ((await removeDead(path, staleMs)) && (await make(path, id)));
+    taken = await take(path, id, staleMs);
   } finally {
     if (!taken) own.delete(id);
   }
@@ -171,6 +170,10 @@ export async function inLockedFolder<T>(
   }
 }
 
+/** At most one dead lock is in the way; whoever meets another was slower than somebody. */
+const take = async (path: string, id: string, staleMs: number): Promise<boolean> =>
+  (await make(path, id)) || ((await removeDead(path, staleMs)) && (await make(path, id)));
+
 async function make(path: string, id: string): Promise<boolean> {
   const started = startOf(process.pid);
   const maker: Maker = { pid: process.pid, host, ...(started !== undefined && { started }), id };
@@ -194,18 +197,17 @@ interface Lock {
   /** undefined: it does not say, or not yet. */
   readonly maker: Maker | undefined;
   readonly mtimeMs: number;
-  readonly ino: number;
 }
 
 async function readLock(path: string): Promise<Lock | undefined> {
   try {
     const found = await lstat(path);
-    const { mtimeMs, ino } = found;
+    const { mtimeMs } = found;
     // a folder: a lock of earlier versions; a link: not ours to follow
-    if (!found.isFile() || found.size > mostBytes) return { maker: undefined, mtimeMs, ino };
+    if (!found.isFile() || found.size > mostBytes) return { maker: undefined, mtimeMs };
     const file = await open(path, 'r');
     const text = await file.readFile('utf8').finally(() => file.close());
-    return { maker: makerIn(text), mtimeMs, ino };
+    return { maker: makerIn(text), mtimeMs };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -234,25 +236,34 @@ function isDead({ maker, mtimeMs }: Lock, staleMs: number): boolean {
   return pid === process.pid ? !own.has(id) : !isAlive(pid);
 }
 
-/** Takes a lock of a dead process away. False: its process lives. */
+/**
+ * Takes a lock of a dead process away; true when none is in the way. Only who holds the lock on doing so may: one that
+ * saw the dead lock earlier would remove the lock of whoever came after it. Who dies with that lock leaves a dead one.
+ */
 async function removeDead(path: string, staleMs: number): Promise<boolean> {
-  const dead = await readLock(path);
-  if (dead === undefined) return true;
-  if (!isDead(dead, staleMs)) return false;
-  // renaming has one winner; what was moved is looked at again, for another may have taken the place meanwhile
-  const aside = beside(path, 'tmp');
+  const found = await readLock(path);
+  if (found === undefined) return true;
+  if (!isDead(found, staleMs)) return false;
+  return (
+    (await holding(`${path}.takeover`, staleMs, async () => {
+      const lock = await readLock(path);
+      if (lock !== undefined && !isDead(lock, staleMs)) return false;
+      await rm(path, { recursive: true, force: true });
+      return true;
+    })) ?? false
+  );
+}
+
+/** Runs while this process holds a lock for a moment; undefined while another does. */
+async function holding<T>(path: string, staleMs: number, run: () => Promise<T>): Promise<T | undefined> {
+  const id = randomUUID();
+  own.add(id);
   try {
-    await rename(path, aside);
-    const moved = await lstat(aside);
-    if (moved.ino !== dead.ino || moved.mtimeMs !== dead.mtimeMs) await link(aside, path);
-    await rm(aside, { recursive: true, force: true });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOENT' && code !== 'EEXIST') throw error;
+    if (!(await take(path, id, staleMs))) return undefined;
+    return await run().finally(() => rm(path, { force: true }));
   } finally {
-    forget(aside);
+    own.delete(id);
   }
-  return true;
 }
 
 /** When a process began, in words of the system; undefined where it is gone, or nobody says. */

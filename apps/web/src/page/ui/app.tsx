@@ -140,7 +140,10 @@ function useShortcuts(state: AppState, showSidebar: () => void): void {
         state.stop();
       else if (command && event.key.toLowerCase() === 'k') {
         showSidebar();
-        requestAnimationFrame(() => document.querySelector<HTMLInputElement>('#search')?.focus());
+        // at once where it stands already: the next key belongs to it
+        const search = () => document.querySelector<HTMLInputElement>('#search');
+        if (search()) search()?.focus();
+        else requestAnimationFrame(() => search()?.focus());
       } else if (command && event.shiftKey && event.key.toLowerCase() === 'o') {
         void state.open(undefined);
         document.querySelector<HTMLTextAreaElement>('#composer')?.focus();

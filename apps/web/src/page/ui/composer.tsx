@@ -13,7 +13,8 @@ export function Composer({ state }: { state: AppState }) {
     if (answering || said.trim() === '') return;
     text.value = '';
     await state.send(said);
-    field.current?.focus();
+    // back from the button that is gone; a person who went elsewhere meanwhile stays there
+    if (document.activeElement === document.body) field.current?.focus();
   };
   return (
     <form
