@@ -103,8 +103,12 @@ class Team : public std::enable_shared_from_this<Team> {
   // written by the thread that begins a turn, read by those who take part in it
   int op_ = 0;
   Clock::time_point lastOp_;
+  Clock::time_point stepBegan_;
+  Clock::duration lastStep_{0};
   /** Whether those who are away were called since the team was last alone; and stalls that came soon after that. */
   bool invited_ = true;
+  /** How much longer stalls took than an eighth of the time since. */
+  Clock::duration stalled_{0};
   int relapses_ = 0;
   /** When the last stall ended, or the time alone after it: until then nobody is admitted. In the clock's ticks. */
   std::atomic<Clock::rep> troubleEnd_{0};

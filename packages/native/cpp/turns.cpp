@@ -3,12 +3,13 @@
 //   for op in [from, to): kernels[op.code](my share of op); barrier
 //
 // Who is a member changes between two ops: bits do not depend on the number of shares. The first thread to hear of a
-// step drives it; who comes is admitted when the next op begins. A wait at the barrier that lasts longer than an op means
+// step drives it, and waits a moment for others; who comes later is admitted when the next op begins. A wait at the barrier that lasts longer than an op means
 // that the system runs something else on the core of who is late, so:
 //
-//   the last to arrive, if others waited in vain for S:   if it is the first stall in 8 S, go on as before: now and then the
-//                                                         system takes a core away on a quiet machine too;
-//                                                         else with one other, go on alone; with more, leave them
+//   the last to arrive, if others waited in vain for S:   while stalls take less than an eighth of the time, or 2 ms in all,
+//                                                         go on as before: now and then the system takes a core away on a
+//                                                         quiet machine too; else with one other, go on alone; with more,
+//                                                         leave them
 //   then for 8 S (more after relapses):                   admit nobody; a stall costs at most a ninth of the time
 //   then:                                                 wake those who sleep, admit who comes
 //
@@ -31,12 +32,17 @@ constexpr int blindSpins = 64;
 using std::chrono::microseconds;
 /** A wait within a step that lasts no longer than this, or than the waiter's own share, is no miss. */
 constexpr microseconds patience{30};
+/** The first to hear of a step waits for others for this share of what the last step took, and at most so long. */
+constexpr int gathering = 64;
+constexpr microseconds longestGathering{500};
 /** How long those who came wait to be admitted before they sleep. */
 constexpr microseconds attendance{200};
 /** The team is alone for so many times as long as it was stalled, twice that after each relapse, and at most so long. */
 constexpr int sulk = 8;
 constexpr int mostRelapses = 4;
 constexpr std::chrono::milliseconds longestSulk{500};
+/** Stalls beyond an eighth of the time that add up to no more are borne. */
+constexpr std::chrono::milliseconds forgiven{2};
 
 }  // namespace
 
@@ -85,11 +91,13 @@ void Team::drive(int thread) {
       if (started_ > cores_) std::this_thread::yield();
       else relax();
   } else if (step.threads > 1 && step.from < step.to && !alone()) {
-    // without waiting: who wakes up later is admitted when the next op begins
+    // who wakes up later is admitted when the next op begins, which may be long if it has one thread
     invited_ = true;
-    members = admit(members, step.threads);
+    const Clock::time_point until = Clock::now() + std::min<Clock::duration>(lastStep_ / gathering, longestGathering);
+    while ((members = admit(members, step.threads)) < step.threads && Clock::now() < until)
+      for (int i = 0; i < 8; i++) relax();
   }
-  lastOp_ = Clock::now();
+  lastOp_ = stepBegan_ = Clock::now();
   beginTurn(step.from, members, members > 1, step.threads);
 }
 
@@ -129,6 +137,7 @@ uint32_t Team::run(int thread, uint32_t command, char* scratch) {
       if (slot.share < 0) return command;
       continue;
     }
+    lastStep_ = Clock::now() - stepBegan_;
     const Clock::rep missed = missedSince_.load(std::memory_order_relaxed);
     if (missed != 0 && members > 1) sulkSince(Clock::time_point(Clock::duration(missed)));
     missedSince_.store(0, std::memory_order_relaxed);
@@ -209,12 +218,15 @@ void Team::beginTurn(int op, int members, bool grown, int threads) {
   }
 }
 
-/** After a wait in vain: false if it is the first stall in a while; else nobody is admitted for a multiple of it. */
+/** After a wait in vain: false while stalls are few or short; else nobody is admitted for a multiple of this one. */
 bool Team::sulkSince(Clock::time_point since) {
   const Clock::time_point now = Clock::now();
   const Clock::duration stall = now - since;
   const Clock::duration peace = since - Clock::time_point(Clock::duration(troubleEnd_.load(std::memory_order_relaxed)));
-  relapses_ = peace < sulk * stall ? std::min(relapses_ + 1, mostRelapses) : 0;
+  const Clock::duration before = std::max<Clock::duration>(Clock::duration{0}, stalled_ - peace / sulk);
+  stalled_ = before + stall;
+  const bool isolated = before == Clock::duration{0};
+  relapses_ = isolated || stalled_ <= forgiven ? 0 : std::min(relapses_ + 1, mostRelapses);
   const Clock::duration pause =
       relapses_ == 0 ? Clock::duration{0} : std::min<Clock::duration>(stall * sulk * (1 << (relapses_ - 1)), longestSulk);
   troubleEnd_.store((now + pause).time_since_epoch().count(), std::memory_order_relaxed);
