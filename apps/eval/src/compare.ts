@@ -1,7 +1,7 @@
 // Two runs of the same tasks, document by document: differences with a bootstrap interval, McNemar's exact test where a
 // document is right or wrong, and what each costs. Does not own files (result-files.ts).
 import { mixedFormats } from '@relufy/sparsity';
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, showNames } from '@relufy/tensor';
 import { aggregate, type MetricValue, metricKind } from './aggregation.js';
 import { PythonRandom } from './python-random.js';
 import { type FinishedRun, weightsOf } from './result-files.js';
@@ -29,7 +29,7 @@ export function compareRuns(a: FinishedRun, b: FinishedRun, { resamples = 2000 }
   if (shared.length === 0)
     throw new RelufyError(
       'input',
-      `comparison: expected tasks that both runs have, got ${Object.keys(a.scores.tasks).join(', ')} and ${Object.keys(b.scores.tasks).join(', ')}. Compare runs of the same tasks.`,
+      `comparison: expected tasks that both runs have, got ${showNames(Object.keys(a.scores.tasks))}, and ${showNames(Object.keys(b.scores.tasks))}. Compare runs of the same tasks.`,
     );
   return shared.flatMap((task) => {
     const [left, right] = [a.scores.tasks[task]!, b.scores.tasks[task]!];

@@ -1,7 +1,7 @@
 // An evaluation: tasks in order on one model, with a log that survives the process, to results in
 // lm-evaluation-harness's schema. Does not own files of results (result-files.ts) or what a command prints.
 import { performance } from 'node:perf_hooks';
-import { RelufyError } from '@relufy/tensor';
+import { RelufyError, showNames } from '@relufy/tensor';
 import { aggregate, aggregateGroup, metricKind } from './aggregation.js';
 import type { EvalModel } from './eval-model.js';
 import { defaultFewshotSeed, fewshotContext } from './few-shot.js';
@@ -172,9 +172,8 @@ async function prepareTasks(
 function noData(errors: readonly MissingSplitError[]): RelufyError {
   const [first, ...others] = errors as [MissingSplitError, ...MissingSplitError[]];
   if (others.length === 0) return first;
-  const also = others.map(({ message }) => message.split(':')[0]);
-  const named = `${also.slice(0, 3).join(', ')}${also.length > 3 ? `, and ${also.length - 3} more` : ''}`;
-  return new RelufyError(first.code, `${first.message} The same of ${named}.`, { cause: first });
+  const also = others.map(({ message }) => message.split(':')[0] ?? '');
+  return new RelufyError(first.code, `${first.message} The same of ${showNames(also)}.`, { cause: first });
 }
 
 /** The tasks of a group, those of the groups in it too. */

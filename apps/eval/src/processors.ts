@@ -1,6 +1,6 @@
 // What lm-evaluation-harness writes in Python beside its YAML: the functions behind `!function name`, by name. A task file
 // may use any of them. Does not own templates (template.ts).
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, showNames } from '@relufy/tensor';
 
 export type Doc = Readonly<Record<string, unknown>>;
 
@@ -22,7 +22,7 @@ function text(doc: Doc, key: string): string {
   if (typeof value === 'string') return value;
   throw new RelufyError(
     'input',
-    `document: expected a text in the field "${key}", got ${show(value)} (fields ${Object.keys(doc).join(', ')}). Check the data.`,
+    `document: expected a text in the field "${key}", got ${show(value)} (fields ${showNames(Object.keys(doc))}). Check the data.`,
   );
 }
 

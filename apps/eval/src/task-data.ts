@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { type HubOptions, hubDataFiles, parseHubId } from '@relufy/checkpoint/node';
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, showNames } from '@relufy/tensor';
 import { openArchive } from './data-bytes.js';
 import { dataExtensions, readDocs } from './data-files.js';
 import { type Doc, processor } from './processors.js';
@@ -92,10 +92,10 @@ async function hubFilesOf(
     use === 'few-shot'
       ? fewshotRemedy('download the data and name its folder with --data')
       : `Choose another with --split ${task.task}=NAME, or download the data and name its folder with --data.`;
-  const known = listed.filter((path) => dataPattern.test(path)).slice(0, 6);
+  const known = listed.filter((path) => dataPattern.test(path));
   throw new MissingSplitError(
     'input',
-    `${task.task}: expected the split ${show(split)}${name ? ` of ${show(name)}` : ''} in the data set ${show(id)}, got ${known.length > 0 ? known.join(', ') : 'no data files'}. ${remedy}`,
+    `${task.task}: expected the split ${show(split)}${name ? ` of ${show(name)}` : ''} in the data set ${show(id)}, got ${known.length > 0 ? showNames(known) : 'no data files'}. ${remedy}`,
   );
 }
 

@@ -1,6 +1,6 @@
 // Which split of each task is scored where a user says so: one for all, or by task, group or pattern. Does not own which
 // files hold a split (task-data.ts), nor the split that a task scores by itself.
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, showNames } from '@relufy/tensor';
 import type { TaskSelection } from './task-registry.js';
 import { fitsWildcard } from './wildcard.js';
 
@@ -31,7 +31,7 @@ export function parseSplits(where: string, texts: readonly string[]): SplitChoic
   if (all.length > 1)
     throw new RelufyError(
       'option',
-      `${where}: expected one split for all tasks, got ${all.join(', ')}. Say which task each is for: --split sciq=validation.`,
+      `${where}: expected one split for all tasks, got ${showNames(all)}. Say which task each is for: --split sciq=validation.`,
     );
   return { ...(all[0] !== undefined && { split: all[0] }), ...(Object.keys(splits).length > 0 && { splits }) };
 }
@@ -60,7 +60,7 @@ export function chosenSplits(
     if (named.length === 0)
       throw new RelufyError(
         'option',
-        `split of ${show(name)}: expected a task or group of this run, got none of that name. It has ${known.slice(0, 6).join(', ')}${known.length > 6 ? ', ...' : ''}.`,
+        `split of ${show(name)}: expected a task or group of this run, got none of that name. It has ${showNames(known)}.`,
       );
     for (const task of named) chosen.set(task, own);
   }

@@ -1,7 +1,7 @@
 // Jinja templates of task files, rendered as lm-evaluation-harness renders them: by jinja2 with strict names and a kept
 // last newline, in which values print as Python's. The language is @relufy/tokenizer/jinja.
 // Does not own which keys of a task are templates (task-values.ts).
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, showNames } from '@relufy/tensor';
 import { compileTemplate, parseLiteral, pythonText, type Template, taskSurroundings } from '@relufy/tokenizer/jinja';
 
 export { pythonText };
@@ -27,7 +27,7 @@ export function renderTemplate(where: string, source: string, fields: Readonly<R
   } catch (error) {
     throw new RelufyError(
       'input',
-      `${where}: ${(error as Error).message} in ${show(source)}, over the fields ${Object.keys(fields).join(', ')}. Correct the task file or the data.`,
+      `${where}: ${(error as Error).message} in ${show(source)}, over the fields ${showNames(Object.keys(fields))}. Correct the task file or the data.`,
       { cause: error },
     );
   }

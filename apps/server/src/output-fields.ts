@@ -2,7 +2,7 @@
 // kept apart. Gives what the template is to be told, the parser of the answer, and the options of `generate` that hold the
 // model to it. Does not own the parsers (answer-parser/) or the constraint (@relufy/models).
 import type { ChatMessage, GenerateOptions, JsonSchema, Model, Tool, ToolChoice } from '@relufy/models';
-import { aBoolean, anObject, show } from '@relufy/tensor';
+import { aBoolean, anObject, show, showNames } from '@relufy/tensor';
 import type { AnswerParser } from './answer-parser/answer-parser.js';
 import { FormOrCalls } from './answer-parser/form-or-calls.js';
 import { callMark, type Format, type FormatName, formatOf, marksOf } from './answer-parser/known-formats.js';
@@ -124,7 +124,7 @@ function allowedOf(choice: unknown, tools: readonly Tool[]): readonly Tool[] {
     if (typeof name !== 'string' || !known.has(name))
       throw badField(
         `${where}[${at}].function.name`,
-        `one of the tools (${[...known].join(', ') || 'there are none'})`,
+        `one of the tools (${showNames(known) || 'there are none'})`,
         show(name),
       );
     return name;
@@ -161,7 +161,7 @@ function choiceOf(value: unknown, tools: readonly Tool[]): ToolChoice {
   if (typeof name !== 'string' || !names.includes(name))
     throw badField(
       'tool_choice.function.name',
-      `one of the tools (${names.join(', ') || 'there are none'})`,
+      `one of the tools (${showNames(names) || 'there are none'})`,
       show(name),
     );
   return { name };

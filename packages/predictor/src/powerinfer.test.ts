@@ -81,7 +81,7 @@ describe('powerInferPlan', () => {
           { name: 'fc2.weight', dtype: 'F32', shape: [neurons, 2], data: numbers(2 * neurons, 1) },
         ]),
       },
-      `p model_0.pt: expected fc1.weight [1 to ${most}, ${hidden}], got [2, 8].`,
+      `p model_0.pt: expected fc1.weight [1 to ${most},${hidden}], got [2,8].`,
     ],
     [
       'a bias',
@@ -124,7 +124,7 @@ describe('powerInferPlan', () => {
           },
         ]),
       },
-      `expected fc1.weight [1 to ${most}, ${hidden}], got [${most + 1}, ${hidden}]`,
+      `expected fc1.weight [1 to ${most},${hidden}], got [${most + 1},${hidden}]`,
     ],
   ])('refuses %s', async (_, files, message) => {
     await expect(powerInferPlan(memoryFiles('p', files), model)).rejects.toThrow(message);

@@ -4,7 +4,7 @@
 // `sparse_threshold` of config.json (0 without one). Does not own reading such files (@relufy/checkpoint).
 import { type ModelFiles, openStateDict } from '@relufy/checkpoint';
 import { type ModelSource, openModelFiles, type PredictorDType, planModel } from '@relufy/models';
-import { isFiniteBuffer, parseJson, RelufyError, show, widen } from '@relufy/tensor';
+import { isFiniteBuffer, parseJson, RelufyError, show, showNames, widen } from '@relufy/tensor';
 import { baseModelOf } from './base-model.js';
 import type { PlanTensor } from './calibration.js';
 import { type PredictorDraft, thresholdName } from './proposals.js';
@@ -74,15 +74,14 @@ async function readLayer(
   };
   try {
     const shapeOf = (name: string): readonly number[] =>
-      weights.tensors.get(name)?.shape ?? fail(`a tensor ${name}`, [...weights.tensors.keys()].map(show).join(', '));
+      weights.tensors.get(name)?.shape ?? fail(`a tensor ${name}`, showNames(weights.tensors.keys()));
     const [first, second] = [shapeOf('fc1.weight'), shapeOf('fc2.weight')];
     const other = [...weights.tensors.keys()].find((name) => name !== 'fc1.weight' && name !== 'fc2.weight');
     if (other !== undefined) fail('fc1.weight and fc2.weight alone', show(other));
     const rank = first[0] as number;
     if (first.length !== 2 || first[1] !== hiddenSize || rank < 1 || rank > 4 * hiddenSize)
-      fail(`fc1.weight [1 to ${4 * hiddenSize}, ${hiddenSize}]`, `[${first.join(', ')}]`);
-    if (second.join() !== `${intermediateSize},${rank}`)
-      fail(`fc2.weight [${intermediateSize}, ${rank}]`, `[${second.join(', ')}]`);
+      fail(`fc1.weight [1 to ${4 * hiddenSize},${hiddenSize}]`, show(first));
+    if (second.join() !== `${intermediateSize},${rank}`) fail(`fc2.weight [${intermediateSize},${rank}]`, show(second));
     const read = async (name: string, rows: number) => {
       const { dtype, data } = await weights.readRows(name, 0, rows, signal);
       const values = Float32Array.from(widen(dtype, data));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cpuSeconds } from '../../../tools/testing/cpu-time.js';
-import { show } from './index.js';
+import { show, showNames } from './index.js';
 
 describe('show', () => {
   it('writes JSON', () => {
@@ -55,5 +55,14 @@ describe('show', () => {
     const written = show('\u001b[2J\u009b2J\u007f\u202e\u2028\ufeff\u200b\r\n');
     expect(written).toBe('"\\u001b[2J\\u009b2J\\u007f\\u202e\\u2028\\ufeff\\u200b\\r\\n"');
     expect(show({ '\u009b': 1 })).toBe('{"\\u009b":1}');
+  });
+
+  it('lists a few names, and how many more there are', () => {
+    expect(showNames([])).toBe('');
+    expect(showNames(['a', 'b\u001b[2J'])).toBe('a, b\\u001b[2J');
+    expect(showNames(['a', 'b', 'c', 'd'], 2)).toBe('a, b and 2 more');
+    const many = Array.from({ length: 200_000 }, (_, i) => `${i}`.padStart(1000, 'x'));
+    expect(showNames(many).length).toBeLessThan(600);
+    expect(showNames(new Map([['key', 1]]).keys())).toBe('key');
   });
 });

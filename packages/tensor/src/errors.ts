@@ -41,6 +41,16 @@ export function show(value: unknown): string {
   return text.length > mostShown ? `${text.slice(0, mostShown - 3)}...` : text;
 }
 
+/** Names as an error message lists them: the first of them, and how many more there are, however many a file has. */
+export function showNames(names: Iterable<string>, most = 6): string {
+  const shown: string[] = [];
+  let more = 0;
+  for (const name of names)
+    if (shown.length < most) shown.push(show(name).replace(/^"|"$/g, ''));
+    else more++;
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
 const mostShown = 80;
 
 /** At least the first `mostShown` characters of the JSON of a value. */

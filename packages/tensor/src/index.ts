@@ -77,7 +77,7 @@ export {
   widen,
 } from './dtype.js';
 export { encodeProgram, type RecordField, recordFields, recordWords } from './encode.js';
-export { type ErrorCode, RelufyError, show } from './errors.js';
+export { type ErrorCode, RelufyError, show, showNames } from './errors.js';
 export { fetchCounter, fetchCounters, SlotCacheState, slotFields } from './fetch-rows.js';
 export { areFinite, isFiniteBuffer } from './finite.js';
 export { appendGradients, type GradientOptions, type GradientTape } from './gradient.js';

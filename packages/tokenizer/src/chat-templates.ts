@@ -1,7 +1,7 @@
 // Which chat templates a model has, and which one a call uses.
 // Precedence: the call's argument, chat_template.jinja, tokenizer_config.json, and then an error: a base model's format
 // is not guessed. Rendering is chat.ts.
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, showNames } from '@relufy/tensor';
 import { type Fields, isObject } from './json.js';
 
 /** Template texts by name; a model with one template calls it `default`. */
@@ -45,10 +45,9 @@ export function chooseTemplate(
   const chosen = (withTools ? templates.get('tool_use') : undefined) ?? templates.get('default');
   if (chosen !== undefined) return chosen;
   if (templates.size > 0) {
-    const names = [...templates.keys()].map(show).join(', ');
     throw new RelufyError(
       'tokenizer',
-      `tokenizer ${show(name)}: no chat template is called "default", there are ${names}. Pass one as "template".`,
+      `tokenizer ${show(name)}: no chat template is called "default", there are ${showNames(templates.keys())}. Pass one as "template".`,
     );
   }
   throw new RelufyError(

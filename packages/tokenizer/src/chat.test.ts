@@ -67,7 +67,7 @@ describe('which template is used', () => {
     expect(list.applyChatTemplate([], { tools: [{}] })).toBe('T1');
     expect(list.applyChatTemplate([], { template: 'rag' })).toBe('R');
     const nameless = withTemplates([{ name: 'rag', template: 'R' }]);
-    expect(errorOf([], {}, nameless).message).toContain('there are "rag"');
+    expect(errorOf([], {}, nameless).message).toContain('there are rag');
   });
 
   it('does not guess for a base model', () => {

@@ -172,6 +172,13 @@ describe('a checkpoint', () => {
     await expect(go(folder)).rejects.toThrow(/step-00000006 ".*": expected finite numbers, got NaN or infinity/);
   });
 
+  it('without checksums and with an array of another type is one error that names it', async () => {
+    unlinkSync(at(6, 'SHA256SUMS'));
+    const text = readFileSync(at(6)).toString('latin1').replace('"F32"', '"I32"');
+    writeFileSync(at(6), Buffer.from(text, 'latin1'));
+    await expect(go(folder)).rejects.toThrow(/step-00000006.* ".*": expected F32, got I32\. /);
+  });
+
   it.runIf(process.platform === 'linux')('whose checksums name a pipe is damaged, and nobody waits', async () => {
     spawnSync('mkfifo', [at(6, 'pipe')]);
     writeFileSync(at(6, 'SHA256SUMS'), `${'0'.repeat(64)}  pipe\n`, { flag: 'a' });

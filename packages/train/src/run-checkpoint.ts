@@ -152,7 +152,7 @@ export async function restoreCheckpoint(path: string, session: TrainingSession):
     const state = stateIn(path, file);
     for (const decl of buffers) {
       const { name } = decl;
-      const values = new Float32Array(await file.read(name));
+      const values = new Float32Array(await file.read(name, 'F32'));
       const count = elementCount(decl, session.limits);
       if (values.length !== count)
         throw new RelufyError(

@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCheckpoint, streamSafetensors, type TensorToWrite } from '@relufy/checkpoint';
 import { folderFiles, writeAtomically, writeFolder } from '@relufy/checkpoint/node';
+import { RelufyError, show } from '@relufy/tensor';
 import { Checksums, checksumFile, differenceFrom, hasChecksums } from './checksums.js';
 
 const file = 'model.safetensors';
@@ -13,8 +14,11 @@ const file = 'model.safetensors';
 export interface TensorFile {
   readonly metadata: Readonly<Record<string, string>>;
   readonly names: readonly string[];
-  /** The bytes of one array, little endian, in memory of their own. */
-  read(name: string): Promise<ArrayBuffer>;
+  /**
+   * The bytes of one array, little endian, in memory of their own.
+   * @throws RelufyError `checkpoint` when there is none of that name and type.
+   */
+  read(name: string, dtype: 'F32' | 'I32' | 'U8'): Promise<ArrayBuffer>;
   close(): Promise<void>;
 }
 
@@ -62,8 +66,13 @@ export async function openTensorFile(folder: string): Promise<TensorFile> {
   return {
     metadata: checkpoint.metadata,
     names: [...checkpoint.tensors.keys()],
-    read: async (name) => {
-      const { shape = [] } = checkpoint.tensors.get(name) ?? {};
+    read: async (name, dtype) => {
+      const { shape = [], dtype: found = 'none' } = checkpoint.tensors.get(name) ?? {};
+      if (found !== dtype)
+        throw new RelufyError(
+          'checkpoint',
+          `${join(folder, file)} ${show(name)}: expected ${dtype}, got ${found}. The file was not written here; remove ${folder}.`,
+        );
       const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1);
       return (await checkpoint.readStored(name, 0, rows)).slice().buffer as ArrayBuffer;
     },

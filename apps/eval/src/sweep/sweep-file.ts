@@ -2,7 +2,7 @@
 // `relufy eval` without its folder, under an id that follows from it. Does not own queues (job-queue.ts).
 import { createHash } from 'node:crypto';
 import { firstIssue } from '@relufy/sparsity';
-import { RelufyError, show, weightDTypes } from '@relufy/tensor';
+import { RelufyError, show, showNames, weightDTypes } from '@relufy/tensor';
 import { parseYaml } from '@relufy/tensor/yaml';
 import { z } from 'zod';
 
@@ -67,7 +67,7 @@ export function readSweep(where: string, text: string): Job[] {
   if (unknown)
     throw new RelufyError(
       'option',
-      `${where} "split.${unknown}": expected one of the tasks ${tasks.join(', ')}, got another. Correct the sweep file.`,
+      `${where} ${show(`split.${unknown}`)}: expected one of the tasks ${showNames(tasks)}, got another. Correct the sweep file.`,
     );
   const optionsOf = (values: Readonly<Record<string, string | number | undefined>>): string[] =>
     Object.entries(values).flatMap(([key, value]) =>

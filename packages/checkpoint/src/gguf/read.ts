@@ -1,7 +1,7 @@
 // Opens GGUF files as they are: GGML's tensor names, shapes in PyTorch's order, rows dequantised on the way out.
 // Owns: single files, split files (`NAME-00001-of-00003.gguf`), finding the GGUF in a folder.
 // Does not own: the header (header.ts), Hugging Face's names and row order (as-hugging-face.ts).
-import { aText, checkValue, type FloatDType, RelufyError, show } from '@relufy/tensor';
+import { aText, checkValue, type FloatDType, RelufyError, show, showNames } from '@relufy/tensor';
 import { checkModelFiles } from '../arguments.js';
 import type { ByteSource, ModelFiles } from '../byte-source.js';
 import { asMatrix, type Checkpoint, joinFiles, type OpenedFile, type StoredTensor } from '../checkpoint.js';
@@ -29,10 +29,7 @@ export async function findGguf(files: ModelFiles, signal?: AbortSignal): Promise
   if (whole.length <= 1) return whole[0] ?? names[0];
   throw new RelufyError(
     'option',
-    `${files.name}: model, expected one GGUF file, got ${whole.length} (${whole
-      .slice(0, 4)
-      .map((name) => show(name).slice(1, -1))
-      .join(', ')}${whole.length > 4 ? ', ...' : ''}). Name the file itself instead of its folder.`,
+    `${files.name}: model, expected one GGUF file, got ${whole.length} (${showNames(whole)}). Name the file itself instead of its folder.`,
   );
 }
 

@@ -17,6 +17,7 @@ import {
   RelufyError,
   rowBytes,
   type Session,
+  showNames,
   viewLength,
   viewTypes,
   widen,
@@ -94,7 +95,7 @@ function resolve(name: string, family: Family, tensor: string, checkpoint: Check
   const found = tensorOf(family, tensor, checkpoint);
   if (found !== undefined) return found;
   const { size } = checkpoint.tensors;
-  const names = size === 0 ? '' : ` (${[...checkpoint.tensors.keys()].slice(0, 3).join(', ')}, ...)`;
+  const names = size === 0 ? '' : ` (${showNames(checkpoint.tensors.keys(), 3)})`;
   throw new RelufyError(
     'checkpoint',
     `${name} tensor "${tensor}": expected it among the ${size} tensors of the checkpoint${names}, got none. The download is incomplete, or config.json belongs to another model.`,

@@ -123,9 +123,9 @@ async function readTokenFile(folder: string, name: string): Promise<TokenData> {
   try {
     return {
       name,
-      ids: new Int32Array(await file.read('ids')),
-      mask: new Uint8Array(await file.read('mask')),
-      documents: new Int32Array(await file.read('documents')),
+      ids: new Int32Array(await file.read('ids', 'I32')),
+      mask: new Uint8Array(await file.read('mask', 'U8')),
+      documents: new Int32Array(await file.read('documents', 'I32')),
     };
   } finally {
     await file.close();

@@ -1,7 +1,7 @@
 // Which files of a hub repository a model needs: its descriptions, its tokenizer, one set of weights, and a sparsity plan
 // where there is one; or the plan alone.
 // Owns: the same order of preference as openCheckpoint. Does not own: downloading them.
-import { RelufyError, show } from '@relufy/tensor';
+import { RelufyError, show, showNames } from '@relufy/tensor';
 import { descriptionFiles, indexOf, planFiles, weightFiles, weightNames } from '../../weight-files.js';
 
 export interface RepositoryFile {
@@ -57,11 +57,10 @@ function selectGguf(
   const [file, second] = matching;
   if (file && !second) return all.filter(({ path }) => path === file.path || stemOf(path) === stemOf(file.path));
   if (first.length === 0) return undefined;
-  const kinds = first.map(({ path }) => quantisationOf(path) ?? show(path).slice(1, -1));
-  const known = kinds.length > 30 ? `${kinds.slice(0, 30).join(', ')}, ...` : kinds.join(', ');
+  const kinds = first.map(({ path }) => quantisationOf(path) ?? path);
   throw new RelufyError(
     'option',
-    `hub model ${show(repository)}: expected ${wanted === undefined ? 'one GGUF file' : `a GGUF file ${show(wanted)}`}, got ${known}. Name one of them, as in "hf:${repository}:${quantisationOf((second ?? (first[0] as RepositoryFile)).path) ?? 'FILE'}".`,
+    `hub model ${show(repository)}: expected ${wanted === undefined ? 'one GGUF file' : `a GGUF file ${show(wanted)}`}, got ${showNames(kinds, 30)}. Name one of them, as in "hf:${repository}:${quantisationOf((second ?? (first[0] as RepositoryFile)).path) ?? 'FILE'}".`,
   );
 }
 
