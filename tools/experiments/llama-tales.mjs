@@ -1,10 +1,12 @@
 // Trains the bundled model as llama-tales.yaml says, or goes on with it: `node tools/experiments/llama-tales.mjs
-// [--runs FOLDER] [--shared FOLDER] [further options of relufy train]`. Makes its data and tokenizer first, once.
+// [--variant sister] [--runs FOLDER] [--shared FOLDER] [further options of relufy train]`. Makes its data and tokenizer
+// first, once. A variant is the same run but for what llama-tales-VARIANT.yaml says, key by key.
 // Owns which texts go into which source, and prompts for stories that have none. Does not own the run.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse, stringify } from 'yaml';
 import { writeAll } from './prepare.mjs';
 import { stories, tales } from './shared-texts.mjs';
 
@@ -56,23 +58,32 @@ async function prepareTales(folder, shared) {
 }
 
 /** Takes an option with its value out of the arguments. */
-function take(args, name, byDefault) {
+function take(args, name) {
   const at = args.indexOf(name);
-  return resolve(at < 0 ? byDefault : (args.splice(at, 2)[1] ?? byDefault));
+  return at < 0 ? undefined : args.splice(at, 2)[1];
 }
 
+const isMapping = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** `values` with what `changes` says instead, key by key; null takes a key away. */
+function changed(values, changes) {
+  const merged = { ...values };
+  for (const [key, value] of Object.entries(changes))
+    if (value === null) delete merged[key];
+    else merged[key] = isMapping(value) && isMapping(values[key]) ? changed(values[key], value) : value;
+  return merged;
+}
+
+const readYaml = (name) => parse(readFileSync(new URL(`${name}.yaml`, import.meta.url), 'utf8'));
+
 const args = process.argv.slice(2);
-const runs = take(args, '--runs', join(root, 'build/experiments'));
-const shared = take(args, '--shared', join(root, '../shared'));
+const runs = resolve(take(args, '--runs') ?? join(root, 'build/experiments'));
+const shared = resolve(take(args, '--shared') ?? join(root, '../shared'));
+const variant = take(args, '--variant');
+const name = variant === undefined ? 'llama-tales' : `llama-tales-${variant}`;
 await prepareTales(join(runs, 'llama-tales'), shared);
-const config = readFileSync(new URL('llama-tales.yaml', import.meta.url), 'utf8');
-await writeAll(runs, { 'llama-tales.yaml': config });
-const command = [
-  join(root, 'packages/relufy/dist/cli.js'),
-  'train',
-  '--config',
-  join(runs, 'llama-tales.yaml'),
-  ...args,
-];
+const config = changed(readYaml('llama-tales'), variant === undefined ? {} : readYaml(name));
+await writeAll(runs, { [`${name}.yaml`]: stringify(config) });
+const command = [join(root, 'packages/relufy/dist/cli.js'), 'train', '--config', join(runs, `${name}.yaml`), ...args];
 const { status, signal } = spawnSync(process.execPath, command, { stdio: 'inherit' });
 process.exitCode = signal ? 1 : (status ?? 1);
