@@ -61,8 +61,11 @@ interface LongRun extends SmolRun {
   readonly perplexity: number;
 }
 
-/** Of a sparse run, of the perplexity and of one window's loss; a dense run has no decisions. */
-const turned = { perplexity: 0.03, nll: 5e-2 };
+/**
+ * Of a sparse run, of the perplexity and of one window's loss; a dense run has no decisions. Natively and in WebAssembly, which
+ * add in other orders, a window of cats-80 differs by 0.035, and theirs from both by 0.064 and 0.098.
+ */
+const turned = { perplexity: 0.03, nll: 0.12 };
 const asked = process.env.RELUFY_SMOLLM2;
 const whyNot = asked ? '' : ' (skipped: set RELUFY_SMOLLM2=all, or to the names of runs, for minutes of computing)';
 
