@@ -91,8 +91,11 @@ const CODES = 0x10000;
 class Patterns {
   /** Of each pattern; the same for the same one. */
   readonly nodes: readonly number[];
-  /** Nodes are numbers in flat arrays, so that a file of junk stays small. */
-  readonly #children = new Map<number, number>();
+  /** Nodes are numbers in flat arrays, so that a file of junk stays small. Of each node its first child; most have no other. */
+  readonly #firstChild: Int32Array;
+  readonly #otherChildren = new Map<number, number>();
+  /** The code unit by which a node is reached. */
+  readonly #codes: Uint16Array;
   readonly #depths: Int32Array;
   /** The node of the longest other end of the same text. */
   readonly #shorter: Int32Array;
@@ -102,7 +105,8 @@ class Patterns {
   constructor(patterns: readonly string[]) {
     const most = 1 + patterns.reduce((sum, pattern) => sum + pattern.length, 0);
     const parents = new Int32Array(most);
-    const codes = new Uint16Array(most);
+    this.#firstChild = new Int32Array(most);
+    this.#codes = new Uint16Array(most);
     this.#depths = new Int32Array(most);
     this.#shorter = new Int32Array(most);
     this.#longest = new Int32Array(most);
@@ -111,12 +115,13 @@ class Patterns {
       let node = ROOT;
       for (let at = pattern.length - 1; at >= 0; at--) {
         const code = pattern.charCodeAt(at);
-        let child = this.#children.get(node * CODES + code);
-        if (child === undefined) {
+        let child = this.#child(node, code);
+        if (child === ROOT) {
           child = count++;
-          this.#children.set(node * CODES + code, child);
+          if (this.#firstChild[node] === ROOT) this.#firstChild[node] = child;
+          else this.#otherChildren.set(node * CODES + code, child);
           parents[child] = node;
-          codes[child] = code;
+          this.#codes[child] = code;
           this.#depths[child] = pattern.length - at;
         }
         node = child;
@@ -126,7 +131,7 @@ class Patterns {
     });
     for (const node of this.#byDepth(count)) {
       const parent = parents[node]!;
-      const shorter = parent === ROOT ? ROOT : this.#step(this.#shorter[parent]!, codes[node]!);
+      const shorter = parent === ROOT ? ROOT : this.#step(this.#shorter[parent]!, this.#codes[node]!);
       this.#shorter[node] = shorter;
       if (this.#longest[node] !== node) this.#longest[node] = this.#longest[shorter]!;
     }
@@ -144,7 +149,7 @@ class Patterns {
 
   /** The longest pattern that begins at each place, from left to right. */
   forEach(text: string, found: (at: number, pattern: number, length: number) => void): void {
-    if (this.#children.size === 0) return;
+    if (this.#firstChild[ROOT] === ROOT) return;
     const places: number[] = [];
     const patterns: number[] = [];
     let node = ROOT;
@@ -160,9 +165,16 @@ class Patterns {
 
   #step(from: number, code: number): number {
     for (let node = from; ; node = this.#shorter[node]!) {
-      const child = this.#children.get(node * CODES + code);
-      if (child !== undefined || node === ROOT) return child ?? ROOT;
+      const child = this.#child(node, code);
+      if (child !== ROOT || node === ROOT) return child;
     }
+  }
+
+  /** The node that a code unit leads to, ROOT where there is none. */
+  #child(node: number, code: number): number {
+    const first = this.#firstChild[node]!;
+    if (first === ROOT || this.#codes[first] === code) return first;
+    return this.#otherChildren.get(node * CODES + code) ?? ROOT;
   }
 }
 
