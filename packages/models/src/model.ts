@@ -252,7 +252,8 @@ export class Model implements AsyncDisposable {
 
   /**
    * Scores several contexts, each with its continuations, `slots` - 1 continuations at once: a step then holds tokens of
-   * many sequences, without padding. The same numbers as one context at a time.
+   * many sequences, without padding. The same numbers as one context at a time. Under a plan that reuses neurons each continuation
+   * is a pass of its own, its context the prompt.
    * @throws RelufyError `input` when a context and its continuation do not fit the context length, or one is empty.
    */
   async scoreBatch(requests: readonly ScoreRequest[]): Promise<ContinuationScore[][]> {
@@ -267,7 +268,10 @@ export class Model implements AsyncDisposable {
       });
       return { context: ids, continuations: checkedContinuations };
     });
-    return this.#track(() => this.#continuations.scoreBatch(checked));
+    const { reuse } = this.spec;
+    return this.#track(() =>
+      reuse ? this.#sequences.scoreReusing(checked, reuse) : this.#continuations.scoreBatch(checked),
+    );
   }
 
   /** Continuations that `scoreBatch` takes at once. */

@@ -1,12 +1,12 @@
 // Passes over a whole sequence in a slot of its own: logits, taps, log-probabilities.
-// Owns the walk in spans, each a turn of the claims. Does not own a step (steps.ts) nor continuations of contexts
-// (continuations.ts).
+// Owns the walk in spans, each a turn of the claims, and continuations that reuse neurons. Does not own a step (steps.ts) nor
+// continuations that share steps (continuations.ts).
 import { elementsOf } from '@relufy/tensor';
 import type { ProgramOptions } from '../decoder/decoder-program.js';
 import { type TokenLogprob, tokenLogprobs } from '../generation/sampling.js';
-import { type SequenceReuse, type StepSpan, stepSpans } from '../sparsity/reuse.js';
+import { type ReuseOptions, type SequenceReuse, type StepSpan, stepSpans } from '../sparsity/reuse.js';
 import type { SlotClaims } from './slot-claims.js';
-import type { ForwardResult, ScoreResult } from './step-results.js';
+import type { ContinuationScore, ForwardResult, ScoreRequest, ScoreResult } from './step-results.js';
 import { type Loaded, rowsFrom, type StepParts, type Steps } from './steps.js';
 import { keepTap } from './taps.js';
 
@@ -74,12 +74,14 @@ export class Sequences {
   /**
    * A whole sequence from position 0: log-probabilities, no logits kept, with taps. Alternatives need the logits of a
    * chunk; then a token's number comes from the same floats as theirs, so that the best one equals its alternative.
+   * `rows`: how many tokens are computed; the last one's row tells nothing of the sequence.
    */
   async score(
     ids: readonly number[],
     capture: readonly string[] = [],
     topCount = 0,
     reuse?: SequenceReuse,
+    rows = ids.length,
   ): Promise<ScoreResult> {
     const { limits } = this.#parts;
     const { vocabSize } = this.#parts.spec;
@@ -93,7 +95,7 @@ export class Sequences {
       ...(capture.length > 0 && { taps: capture }),
       ...(topCount === 0 && { head: 'logprobs' as const }),
     };
-    await this.#sequence(ids, options, async (program, slot, { from: at, to }) => {
+    await this.#sequence(ids.slice(0, rows), options, async (program, slot, { from: at, to }) => {
       const chunk = ids.slice(at, to);
       const targets = ids.slice(at + 1, to + 1);
       // whoever captures gets the last hidden state of the last id too; its target is of no interest
@@ -118,5 +120,23 @@ export class Sequences {
       });
     });
     return { logprobs, isGreedy, captured, topLogprobs };
+  }
+
+  /** Continuations whose windows reuse neurons: marks are those of one sequence, so each is a pass of its own. */
+  async scoreReusing(requests: readonly ScoreRequest[], reuse: ReuseOptions): Promise<ContinuationScore[][]> {
+    const scores: ContinuationScore[][] = [];
+    for (const { context, continuations } of requests) {
+      const own: ContinuationScore[] = [];
+      for (const continuation of continuations) {
+        const ids = [...context, ...continuation];
+        const windows = { ...reuse, prompt: context.length };
+        const { logprobs: all, isGreedy } = await this.score(ids, [], 0, windows, ids.length - 1);
+        const logprobs = all.slice(context.length);
+        const logprob = logprobs.reduce((sum, value) => sum + value, 0);
+        own.push({ logprob, isGreedy: isGreedy.slice(context.length).every(Boolean), logprobs });
+      }
+      scores.push(own);
+    }
+    return scores;
   }
 }

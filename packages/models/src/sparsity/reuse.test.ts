@@ -1,7 +1,15 @@
 // Reuse of neurons beyond its golden case: which token stands in which phase, a generation against whole passes over the same
 // tokens, what is left in the cache, plans that say it, SiLU under a plan of CETT, and what is refused.
 import { expect, test } from 'vitest';
-import { loadModel, type Model, parseConfig, parsePlan, planJson, type SparsityPlan } from '../node.js';
+import {
+  type ContinuationScore,
+  loadModel,
+  type Model,
+  parseConfig,
+  parsePlan,
+  planJson,
+  type SparsityPlan,
+} from '../node.js';
 import { planFolder, planTensors } from '../testing/plan-files.js';
 import { randomModel } from '../testing/random-model.js';
 import { tinyConfig } from '../testing/tiny-folder.js';
@@ -104,6 +112,31 @@ test('a generation chooses what whole passes choose, and leaves nothing behind t
   expect((await model.score(plain.tokenIds, { reuse: { interval: 2 } })).logprobs).not.toEqual(logprobs);
   await model.dispose();
   await fresh.dispose();
+});
+
+test('a plan that reuses neurons holds for continuations: their context is the prompt', async () => {
+  const files = await randomModel({ ...config, hidden_act: 'relu', max_position_embeddings: 16 });
+  const reuse = { interval: 2, warmUp: true };
+  const plan = await planFolder({ method: 'reuse', reuse }, new Map());
+  await using model = await loadModel(files, { backend: 'wasm', plan, slots: 3 });
+  const continuations = [
+    [7, 8, 9, 10, 11],
+    [2, 7, 1],
+    Array.from({ length: 12 }, (_, i) => 3 + i), // with its context one token more than the context length
+  ];
+  const scores = await model.scoreContinuations(prompt, continuations);
+  const whole = await loadModel(files, { backend: 'wasm', reuse: true });
+  for (const [i, continuation] of continuations.entries()) {
+    const ids = [...prompt, ...continuation];
+    const { logprobs, isGreedy } = await whole.score(ids.slice(0, 16), { reuse: { ...reuse, prompt: prompt.length } });
+    const { logprobs: own, logprob, isGreedy: all } = scores[i] as ContinuationScore;
+    expect(own.subarray(0, 16 - prompt.length)).toEqual(logprobs.subarray(prompt.length, ids.length));
+    expect(logprob).toBeCloseTo(own.reduce((sum, value) => sum + value, 0));
+    expect(all).toBe(isGreedy.slice(prompt.length).every(Boolean));
+  }
+  const [plain] = await whole.scoreContinuations(prompt, continuations);
+  expect(scores[0]?.logprobs).not.toEqual(plain?.logprobs);
+  await whole.dispose();
 });
 
 test('only what was loaded is read, and bits do not depend on how it is executed, for SiLU with a mask too', async () => {
