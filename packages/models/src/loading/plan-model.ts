@@ -131,6 +131,11 @@ export async function planModel(
       dtype === 'auto' ? sources.storedDType(buffer, transposed) : dtype;
     const sparsity = options.sparsity ?? (isSparse(spec) ? 'exact' : 'dense');
     const { kvCache = 'f32', memoryBudget } = options;
+    if (spec.reuse && options.speculate)
+      throw new RelufyError(
+        'option',
+        'loadModel options "plan" and "speculate": expected one of them, got both: this plan reuses neurons. Leave one out.',
+      );
     const reuse = options.reuse || layout.reuse !== undefined || Boolean(options.speculate);
     const favoursHeld = checkedFavour(options, spec);
     const build = (neuronSlots?: number) =>

@@ -77,6 +77,15 @@ test.each(Object.entries(plans))('drafts by %s', async (_, { config, plan }) => 
   }
 });
 
+test('a plan that reuses neurons is refused where the model is loaded to speculate, before anything is allocated', async () => {
+  const { files, folder } = await filesOf({ ...silu, hidden_act: 'relu' }, { reuse: { interval: 2 } });
+  await expect(loadModel(files, { plan: folder, speculate: 'prompt' })).rejects.toThrow(
+    /"plan" and "speculate".*reuses/,
+  );
+  await using model = await loadModel(files, { plan: folder, speculate: false, backend: 'reference' });
+  expect((await model.generate([1], { maxNewTokens: 2, stopTokenIds: [] }).result).tokenIds).toHaveLength(2);
+});
+
 test('a plan to answer by and one to draft by exclude each other', async () => {
   const { files, folder } = await filesOf(silu, { masks: [{ at: ['down'], kind: 'magnitude' }] });
   await expect(loadModel(files, { plan: folder, draftPlan: folder })).rejects.toThrow('expected one of them, got both');
