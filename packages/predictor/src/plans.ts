@@ -34,8 +34,8 @@ export const readyMadePlans: readonly ReadyMadePlan[] = [
     }),
   },
   {
-    ...{ name: 'smollm2-135m-instruct-teal-40', model, method: 'TEAL', sparsity: 0.399 },
-    cost: { text, perplexity: 22.73, densePerplexity: 20.41 },
+    ...{ name: 'smollm2-135m-instruct-teal-40', model, method: 'TEAL by loss', sparsity: 0.4 },
+    cost: { text, perplexity: 22.07, densePerplexity: 20.41 },
     urls: () => ({
       'sparsity_config.json': new URL('../plans/smollm2-135m-instruct-teal-40/sparsity_config.json', import.meta.url),
       'sparsity_model.safetensors': new URL(
@@ -45,8 +45,8 @@ export const readyMadePlans: readonly ReadyMadePlan[] = [
     }),
   },
   {
-    ...{ name: 'smollm2-135m-instruct-teal-50', model, method: 'TEAL', sparsity: 0.501 },
-    cost: { text, perplexity: 29.93, densePerplexity: 20.41 },
+    ...{ name: 'smollm2-135m-instruct-teal-50', model, method: 'TEAL by loss', sparsity: 0.5 },
+    cost: { text, perplexity: 26.24, densePerplexity: 20.41 },
     urls: () => ({
       'sparsity_config.json': new URL('../plans/smollm2-135m-instruct-teal-50/sparsity_config.json', import.meta.url),
       'sparsity_model.safetensors': new URL(
