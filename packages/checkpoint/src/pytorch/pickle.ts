@@ -239,7 +239,10 @@ class Machine {
   }
 
   #global(module: unknown, name: unknown): Global {
-    const full = `${String(module)}.${String(name)}`;
+    // lists that hold each other over and over have no end as text
+    if (typeof module !== 'string' || typeof name !== 'string')
+      throw this.#error('name, expected two texts, got other values');
+    const full = `${module}.${name}`;
     if (!callable.has(full) && !storageName.test(full))
       throw malformed(
         this.#where,

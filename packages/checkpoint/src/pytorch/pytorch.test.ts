@@ -163,6 +163,8 @@ describe('pickles', () => {
     ['name code on the stack', `\x80\x04\x8c\x02os\x8c\x06system\x93.`, /"os.system"/],
     ['reach through torch', '\x80\x02ctorch.storage\n_load_from_bytes\n.', /_load_from_bytes/],
     ['reach through a dotted name', `\x80\x04\x8c\x05torch\x8c\x0eevil.FStorage\0\x93.`, /could run code/],
+    ['name lists of lists', `\x80\x02${']'.repeat(20_000)}${'a'.repeat(19_999)}K\x01\x93.`, /name, expected two texts/],
+    ['name what doubles', `\x80\x02]${'2\x86'.repeat(60)}K\x01\x93.`, /name, expected two texts/],
     ['instantiate', '\x80\x02(ios\nsystem\n.', /opcode at 3, expected one that builds tensors, got "i"/],
     ['use extensions', '\x80\x02\x82\x01.', /opcode at 2/],
     ['call a storage', '\x80\x02ctorch\nFloatStorage\n)R.', /call, expected/],
