@@ -158,6 +158,8 @@ describe('reading', () => {
     expect(await messageOf(() => open(part(0), part(1, 3)))).toContain('got number 2 of 3');
     expect(await messageOf(() => open(part(0, 2, 5), part(1)))).toContain('expected 5 in all parts, got 2');
     expect(await messageOf(() => openBytes(part(0)))).toContain('expected number 1 of 1');
+    const none = memoryFiles('memory', { 'm-00001-of-00000.gguf': part(0, 1, 1) });
+    expect([...(await openGguf(none)).tensors.keys()]).toEqual(['t0']);
   });
 
   it('wants one model in a folder', async () => {
@@ -238,6 +240,7 @@ describe('refusing', () => {
     ['an alignment of 0', gguf({ fields: [u32Field('general.alignment', 0)] }), /power of two.*got 0/],
     ['an alignment of 48', gguf({ fields: [u32Field('general.alignment', 48)] }), /got 48/],
     ['an alignment of gigabytes', gguf({ fields: [u32Field('general.alignment', 2 ** 31)] }), /power of two/],
+    ['an alignment of one and a half', gguf({ fields: [['general.alignment', [...u32(6), ...f32(1.5)]]] }), /got 1.5/],
     ['an alignment in words', gguf({ fields: [textField('general.alignment', 'x')] }), /got "x"/],
     [
       'a tensor given twice',

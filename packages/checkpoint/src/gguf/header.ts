@@ -67,7 +67,11 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
     described.push(tensor);
   }
   const alignment = metadata.get('general.alignment') ?? 32;
-  if (typeof alignment !== 'number' || !(alignment >= 1 && alignment <= 2 ** 20) || (alignment & (alignment - 1)) !== 0)
+  if (
+    !Number.isInteger(alignment) ||
+    !(typeof alignment === 'number' && alignment >= 1 && alignment <= 2 ** 20) ||
+    (alignment & (alignment - 1)) !== 0
+  )
     throw malformed(
       source.name,
       `metadata "general.alignment", expected a power of two up to 2^20, got ${show(alignment)}`,

@@ -86,7 +86,10 @@ export async function openGgufFiles(files: ModelFiles, file: string, signal?: Ab
 
 function splitName(file: string): { stem: string; part: number; count: number } | undefined {
   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/.exec(file);
-  return match ? { stem: match[1] as string, part: Number(match[2]), count: Number(match[3]) } : undefined;
+  // "of 00000" is a name like any other
+  return match && Number(match[3]) > 0
+    ? { stem: match[1] as string, part: Number(match[2]), count: Number(match[3]) }
+    : undefined;
 }
 
 function partNames(file: string): string[] {
