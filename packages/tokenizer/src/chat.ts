@@ -6,6 +6,7 @@ import { TemplateBudgetError } from './jinja/budget.js';
 import { compileTemplate, type Template, TemplateError, wordsOf } from './jinja/template.js';
 import { reason } from './json.js';
 import { type ChatMessage, checkMessages, prepareMessages, textOfPart } from './messages.js';
+import { placeOf } from './text-search.js';
 
 export interface ChatOptions {
   /** End with what opens the assistant's turn. Default false. */
@@ -117,7 +118,7 @@ function openFinalMessage(where: string, chat: Record<string, unknown>[]): strin
 
 function cutAtOpenEnd(where: string, text: string, final: string): string {
   const at = text.lastIndexOf(openEnd.trim());
-  if (at < 0 || !text.includes(final.trim())) {
+  if (at < 0 || placeOf(text, final.trim()) < 0) {
     throw new RelufyError(
       'input',
       `${where}: continueFinalMessage: the chat template leaves the last message out. Continue another message.`,

@@ -5,6 +5,7 @@ import { RelufyError } from '@relufy/tensor';
 import { BoundedPattern, isHarmless, type Pattern } from './bounded-regex.js';
 import { type Fields, isObject, reason } from './json.js';
 import { SplitPreTokenizer } from './library.js';
+import { placeOf, splitAt } from './text-search.js';
 
 /**
  * A global, Unicode-aware pattern with Oniguruma's meaning: a RegExp, or where that might never end, a matcher with a
@@ -36,15 +37,15 @@ export function readPattern(fields: Fields): string | Pattern {
 export function replaceEvery(text: string, pattern: string | Pattern, content: string): string {
   if (pattern === '') return text;
   if (typeof pattern === 'string') {
-    const at = text.indexOf(pattern);
+    const at = placeOf(text, pattern);
     if (at < 0) return text;
-    const after = at + pattern.length;
+    const rest = text.slice(at + pattern.length);
     // One token holds it once, and there are many tokens.
-    if (text.indexOf(pattern, after) < 0) {
+    if (placeOf(rest, pattern) < 0) {
       checkGrowth(text.length + content.length);
-      return text.slice(0, at) + content + text.slice(after);
+      return text.slice(0, at) + content + rest;
     }
-    const parts = text.split(pattern);
+    const parts = splitAt(text, pattern);
     checkGrowth(text.length + (parts.length - 1) * content.length);
     return parts.join(content);
   }

@@ -2,6 +2,7 @@
 // Each gives out all that no later chunk can change, so its output adds up to what the whole text would give.
 // Stages on single tokens are in decoder.ts; stop strings are in stop.ts.
 import { RelufyError } from '@relufy/tensor';
+import { bordersOf, following } from './text-search.js';
 
 /** Takes pieces of text, and hears when there are no more. */
 export interface Sink {
@@ -18,17 +19,9 @@ export function heldLength(text: string, word: string): number {
   const start = text.indexOf(word.slice(0, 1), first);
   if (start < 0 || word.length < 2) return 0;
   // Knuth, Morris and Pratt: linear whatever the two are.
-  const borders = new Int32Array(word.length);
-  for (let i = 1, k = 0; i < word.length; i++) {
-    while (k > 0 && word[i] !== word[k]) k = borders[k - 1]!;
-    if (word[i] === word[k]) k++;
-    borders[i] = k;
-  }
+  const borders = bordersOf(word);
   let k = 0;
-  for (let i = start; i < text.length; i++) {
-    while (k > 0 && text[i] !== word[k]) k = borders[k - 1]!;
-    if (text[i] === word[k]) k++;
-  }
+  for (let i = start; i < text.length; i++) k = following(word, borders, k, text.charCodeAt(i));
   return k;
 }
 

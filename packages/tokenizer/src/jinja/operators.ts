@@ -1,5 +1,6 @@
 // Python's operators on template values: arithmetic, comparison, membership, and what subscripts give.
 // Attributes and methods are attributes.ts; numbers among themselves are numbers.ts.
+import { placeOf } from '../text-search.js';
 import { charge, chargeItems, deeper, scan, step } from './budget.js';
 import { escapeHtml } from './html.js';
 import { floatArithmetic, type Int, intArithmetic, toFloat } from './numbers.js';
@@ -171,7 +172,7 @@ export function contains(container: Value, item: Value): boolean {
       return unsearchable(item);
     }
     scan(text.length);
-    return text.includes(part);
+    return placeOf(text, part) >= 0;
   }
   if (container instanceof Dict) return container.has(item);
   for (const other of iterate(container)) if (equal(other, item)) return true;

@@ -1,4 +1,5 @@
 // The methods of Python's str. Text that is marked as HTML stays so: what is put into it is escaped.
+import { lastPlaceOf, placeOf, placesOf, splitAt } from '../text-search.js';
 import { bind, intArgument, type Parameters, textArgument } from './arguments.js';
 import { charge, scan, step } from './budget.js';
 import { formatText, type Lookup } from './format-spec.js';
@@ -66,7 +67,7 @@ function finding(name: string, last: boolean, required: boolean): Method {
       scan(self.length);
       const wanted = textArgument(name, sub);
       const { part, before } = window(self, start, stop);
-      const at = last ? part.lastIndexOf(wanted) : part.indexOf(wanted);
+      const at = last ? lastPlaceOf(part, wanted) : placeOf(part, wanted);
       if (at < 0 && required) throw new PythonError('ValueError', 'substring not found');
       return at < 0 ? -1 : before + python.codePointIndex(part, at);
     },
@@ -110,7 +111,7 @@ function parted(name: string, last: boolean): Method {
     (self, [separator]) => {
       const by = textArgument(name, separator);
       if (by === '') throw new PythonError('ValueError', 'empty separator');
-      const at = last ? self.lastIndexOf(by) : self.indexOf(by);
+      const at = last ? lastPlaceOf(self, by) : placeOf(self, by);
       if (at < 0) return new Tuple(last ? ['', '', self] : [self, '', '']);
       return new Tuple([self.slice(0, at), by, self.slice(at + by.length)]);
     },
@@ -127,7 +128,7 @@ const cased = /\p{Cased}/u;
 
 export function replaceText(self: string, old: string, by: string, most: number): string {
   scan(self.length);
-  const parts = old === '' ? ['', ...Array.from(self), ''] : self.split(old);
+  const parts = old === '' ? ['', ...Array.from(self), ''] : splitAt(self, old);
   const count = most < 0 ? parts.length - 1 : Math.min(most, parts.length - 1);
   charge(Math.max(0, self.length + count * (by.length - old.length)));
   if (count === parts.length - 1) return parts.join(by);
@@ -138,7 +139,7 @@ function counted(self: string, part: string): number {
   scan(self.length);
   if (part === '') return codePoints(self) + 1;
   let count = 0;
-  for (let at = self.indexOf(part); at >= 0; at = self.indexOf(part, at + part.length)) {
+  for (const _ of placesOf(self, part)) {
     scan(64);
     count++;
   }

@@ -1,4 +1,5 @@
 // Python's view of characters: what is space, how case changes, where lines and words end.
+import { lastPlaceOf, splitAt } from '../text-search.js';
 import { scan } from './budget.js';
 
 /** str.isspace: Unicode's spaces and the four information separators; JavaScript's `\s` has U+FEFF too. */
@@ -31,7 +32,7 @@ export function strip(text: string, chars: string | undefined, left: boolean, ri
 export function split(text: string, separator: string | undefined, most: number, fromRight: boolean): string[] {
   scan(text.length);
   if (separator === undefined) return splitBlank(text, most, fromRight);
-  const parts = text.split(separator);
+  const parts = splitAt(text, separator);
   if (most < 0 || parts.length <= most + 1) return parts;
   if (fromRight) {
     const cut = parts.length - most;
@@ -68,7 +69,7 @@ function splitBlank(text: string, most: number, fromRight: boolean): string[] {
 
 /** What is left after the most splits keeps the spaces at its end. */
 const keepEnd = (text: string, rest: string): string =>
-  rest.search(spaces) < 0 ? rest : text.slice(text.lastIndexOf(rest));
+  rest.search(spaces) < 0 ? rest : text.slice(lastPlaceOf(text, rest));
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python ends lines at the information separators
 const lineEnds = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
