@@ -193,6 +193,13 @@ describe('templates that cost without bound', () => {
       loop,
     ),
     ...['"b" in s', 's.find("b")', 's | length', 's < s ~ "y"', 's.isalpha()', 's.istitle()', 's.count("x")'].map(loop),
+    `{% set c = cycler(*range(99999)) %}${loop('c.items')}`,
+    `{% macro f() %}{{ varargs[0] }}{% endmacro %}${loop('f(*range(9999))')}`,
+    loop('dict(**{"a": i, "b": i})'),
+    '{% for i in range(9999) %}{{ loop.cycle(*range(99999)) }}{% endfor %}',
+    '{{ [1, 2] | batch(15000000, 0) | list | length }}',
+    '{% set x = "😀" * 7000000 %}{{ x[:1] }}',
+    '{% set x = "😀" * 7000000 %}{{ x[0] }}',
     ...['s | wordwrap(5) | length', 's | wordcount', '5000 in l', 'l == l + []', 'l[::-1]', 'l | string | length'].map(
       loop,
     ),
@@ -210,6 +217,15 @@ describe('templates that cost without bound', () => {
       const error = caught(() => compileTemplate(source)({}));
       if (opening !== '{') expect(error).toBeInstanceOf(SyntaxError);
       expect(process.cpuUsage(began).user / 1e6).toBeLessThan(2);
+    },
+  );
+
+  it.each([' + 1', ' ** 1', ' and 1', ' | abs', '.a', '[0]', '()', ' ~ 1', ' < 2', ' is odd'])(
+    'a long row of "%s" is an answer or one error',
+    (more) => {
+      const template = `{{ 1${more.repeat(100_000)} }}`;
+      const error = caught(() => altered({}).applyChatTemplate([{ role: 'user', content: 'hi' }], { template }));
+      if (error !== undefined) expect(error).toMatchObject({ code: expect.stringMatching(/^(input|tokenizer)$/) });
     },
   );
 

@@ -132,7 +132,11 @@ export class Evaluator implements Runtime {
 
   arguments({ positional, named, list, mapping }: Call, scope: Scope): Arguments {
     const values = positional.map((argument) => this.evaluate(argument, scope));
-    if (list !== undefined) for (const value of iterate(this.evaluate(list, scope))) values.push(value);
+    if (list !== undefined)
+      for (const value of iterate(this.evaluate(list, scope))) {
+        step();
+        values.push(value);
+      }
     const keywords = new Map<string, Value>();
     for (const [name, value] of named) keywords.set(name, this.evaluate(value, scope));
     if (mapping !== undefined) {
@@ -140,6 +144,7 @@ export class Evaluator implements Runtime {
       if (!(given instanceof Dict))
         throw new PythonError('TypeError', `argument after ** must be a mapping, not ${typeName(given)}`);
       for (const [key, value] of given.entries.values()) {
+        step();
         const name = textOf(key);
         if (name === undefined) throw new PythonError('TypeError', 'keywords must be strings');
         keywords.set(name, value);

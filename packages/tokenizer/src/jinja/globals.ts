@@ -1,7 +1,7 @@
 // The functions and types that every template has: range, dict, namespace, cycler, joiner.
 import { bind } from './arguments.js';
 import { dictionary, fromKeys, type Rules } from './attributes.js';
-import { charge } from './budget.js';
+import { charge, chargeItems } from './budget.js';
 
 import { sliceSpan } from './operators.js';
 import { repr } from './repr.js';
@@ -134,6 +134,7 @@ class Cycler extends PythonObject {
       case 'pos':
         return this.#at;
       case 'items':
+        chargeItems(this.items.length);
         return [...this.items];
       default:
         return undefined;

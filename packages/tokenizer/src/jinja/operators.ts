@@ -224,7 +224,9 @@ export function sliced(given: Value, bounds: readonly (Value | undefined)[]): Va
   const text = textOf(value);
   if (text !== undefined) {
     scan(text.length);
-    const chars = surrogates.test(text) ? Array.from(text) : text;
+    const paired = surrogates.test(text);
+    if (paired) charge(text.length);
+    const chars = paired ? Array.from(text) : text;
     const span = sliceSpan(chars.length, bounds);
     if (span === undefined) return undefined;
     const whole = typeof chars === 'string' && span.step === 1;
@@ -249,6 +251,7 @@ export function subscript(given: Value, key: Value): Value | undefined {
     const at = Number(index);
     scan(text.length);
     if (surrogates.test(text)) {
+      charge(text.length);
       const char = Array.from(text).at(at);
       return char !== undefined && value instanceof Markup ? new Markup(char) : char;
     }

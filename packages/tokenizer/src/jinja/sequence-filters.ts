@@ -2,7 +2,7 @@
 // through once.
 import { intArgument, textArgument } from './arguments.js';
 import { pythonSort, ReversedList, reversed } from './attributes.js';
-import { charge, step } from './budget.js';
+import { charge, chargeItems, step } from './budget.js';
 import type { Filters, Runtime } from './filter-types.js';
 import { Generator } from './generator.js';
 import { operate, ordered } from './operators.js';
@@ -163,7 +163,7 @@ function* batches(value: Value, count: number, fill: Value | undefined): Generat
   }
   if (batch.length === 0) return;
   if (given(fill)) {
-    charge(Math.max(0, count - batch.length));
+    chargeItems(Math.max(0, count - batch.length));
     while (batch.length < count) batch.push(fill);
   }
   yield batch;

@@ -71,14 +71,16 @@ export function wordsOf(source: string, surroundings = chatSurroundings): Readon
   const known = spelled.get(program);
   if (known !== undefined) return known;
   const words = new Set<string>();
-  const look = (node: unknown): void => {
-    if (typeof node !== 'object' || node === null) return;
+  // a sum of a hundred thousand is as deep as it is long, and calls of that depth have no stack
+  const waiting: unknown[] = [program];
+  while (waiting.length > 0) {
+    const node = waiting.pop();
+    if (typeof node !== 'object' || node === null) continue;
     const { kind, name, value } = node as Record<string, unknown>;
     if (kind === 'attribute' && typeof name === 'string') words.add(name);
     if (kind === 'const' && typeof value === 'string') words.add(value);
-    for (const inner of Object.values(node)) look(inner);
-  };
-  look(program);
+    for (const inner of Object.values(node)) waiting.push(inner);
+  }
   spelled.set(program, words);
   return words;
 }
