@@ -24,7 +24,7 @@ export class JsonReader {
     const seen = new Set<string>();
     this.#list('{', '}', () => {
       const key = this.string();
-      if (seen.has(key)) throw this.#error(`name ${show(key)}, expected once, got it twice`);
+      if (seen.has(key)) throw this.error(`name ${show(key)}, expected once, got it twice`);
       seen.add(key);
       this.#expect(':');
       visit(key);
@@ -48,7 +48,7 @@ export class JsonReader {
       if (backslashes % 2 === 0) break;
       end = this.#text.indexOf('"', end + 1);
     }
-    if (end < 0) throw this.#error('string, expected a closing quote, got the end of the text');
+    if (end < 0) throw this.error('string, expected a closing quote, got the end of the text');
     this.#at = end + 1;
     const raw = this.#text.slice(start, end);
     escaped = raw.includes('\\');
@@ -57,7 +57,7 @@ export class JsonReader {
     try {
       return JSON.parse(`"${raw}"`) as string;
     } catch {
-      throw this.#error(`string, expected valid escapes, got ${show(raw)}`);
+      throw this.error(`string, expected valid escapes, got ${show(raw)}`);
     }
   }
 
@@ -68,7 +68,7 @@ export class JsonReader {
     const next = this.#text[this.#at + digits.length] ?? '';
     const value = Number(digits);
     if (!/^(0|[1-9]\d*)$/.test(digits) || /[.eE\d]/.test(next) || !Number.isSafeInteger(value))
-      throw this.#error(`${what}, expected a non-negative integer below 2^53, got ${this.#excerpt()}`);
+      throw this.error(`${what}, expected a non-negative integer below 2^53, got ${this.#excerpt()}`);
     this.#at += digits.length;
     return value;
   }
@@ -84,7 +84,7 @@ export class JsonReader {
       const token = /^(?:true|false|null|NaN|-?(?:Infinity|0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.])/.exec(
         this.#text.slice(this.#at, this.#at + 400),
       );
-      if (!token) throw this.#error(`JSON, expected a value, got ${this.#excerpt()}`);
+      if (!token) throw this.error(`JSON, expected a value, got ${this.#excerpt()}`);
       this.#at += token[0].length;
     }
   }
@@ -92,12 +92,12 @@ export class JsonReader {
   /** Nothing but white space may follow. */
   end(): void {
     this.#space();
-    if (this.#at < this.#text.length) throw this.#error(`JSON, expected its end, got ${this.#excerpt()}`);
+    if (this.#at < this.#text.length) throw this.error(`JSON, expected its end, got ${this.#excerpt()}`);
   }
 
   #list(opening: string, closing: string, element: () => void): void {
     this.#expect(opening, opening === '{' ? 'an object' : 'an array');
-    if (++this.#depth > maxDepth) throw this.#error(`JSON, expected at most ${maxDepth} levels, got more`);
+    if (++this.#depth > maxDepth) throw this.error(`JSON, expected at most ${maxDepth} levels, got more`);
     this.#space();
     if (this.#text[this.#at] === closing) this.#at++;
     else
@@ -106,7 +106,7 @@ export class JsonReader {
         this.#space();
         const next = this.#text[this.#at];
         if (next !== ',' && next !== closing)
-          throw this.#error(`JSON, expected "," or "${closing}", got ${this.#excerpt()}`);
+          throw this.error(`JSON, expected "," or "${closing}", got ${this.#excerpt()}`);
         this.#at++;
         if (next === closing) break;
       }
@@ -115,7 +115,7 @@ export class JsonReader {
 
   #expect(character: string, what = `"${character}"`): void {
     this.#space();
-    if (this.#text[this.#at] !== character) throw this.#error(`JSON, expected ${what}, got ${this.#excerpt()}`);
+    if (this.#text[this.#at] !== character) throw this.error(`JSON, expected ${what}, got ${this.#excerpt()}`);
     this.#at++;
   }
 
@@ -131,7 +131,8 @@ export class JsonReader {
     return this.#at >= this.#text.length ? 'the end of the text' : show(this.#text.slice(this.#at, this.#at + 24));
   }
 
-  #error(what: string): Error {
+  /** Of what stands where the reader is. */
+  error(what: string): Error {
     return malformed(this.#where, `${what} at character ${this.#at}`);
   }
 }

@@ -41,6 +41,9 @@ export const maxHeaderBytes = 100_000_000;
 /** Tensors, and metadata: many times what any model has. A name of no bytes costs memory all the same. */
 const maxNames = 100_000;
 
+/** Dimensions of a tensor, as many as PyTorch has. */
+const maxRank = 64;
+
 export interface HeaderEntry {
   readonly name: string;
   readonly dtype: string;
@@ -142,7 +145,10 @@ function readEntry(reader: JsonReader, where: string, name: string, dataStart: n
 
 function readSizes(reader: JsonReader, what: string): number[] {
   const sizes: number[] = [];
-  reader.array(() => sizes.push(reader.size(what)));
+  reader.array((index) => {
+    if (index === maxRank) throw reader.error(`${what}, expected at most ${maxRank} numbers, got more`);
+    sizes.push(reader.size(what));
+  });
   return sizes;
 }
 

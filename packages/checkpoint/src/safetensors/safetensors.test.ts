@@ -139,6 +139,7 @@ describe('refusing', () => {
       safetensors('{"x":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}', 1),
       /below 2\^53/,
     ],
+    ['more dimensions than any tensor', safetensors(one('U8', new Array(65).fill(1), [0, 1]), 1), /at most 64 numbers/],
     ['a product that overflows', safetensors(one('F32', [2 ** 40, 2 ** 40], [0, 4]), 4), /fewer than 2\^53/],
     ['bits that overflow', safetensors(one('F64', [2 ** 52], [0, 4]), 4), /fewer than 2\^53/],
     ['one offset', safetensors(one('F32', [1], [0]), 4), /\[begin, end\]/],
