@@ -4,7 +4,16 @@ import { fileURLToPath } from 'node:url';
 import { RelufyError } from '@relufy/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Call, wrongEnds } from '../../../tools/testing/arguments.js';
-import { convertModel, loadModel, type Model, openModelFiles, parseConfig, planModel, relufy } from './node.js';
+import {
+  convertModel,
+  loadModel,
+  looksLikePath,
+  type Model,
+  openModelFiles,
+  parseConfig,
+  planModel,
+  relufy,
+} from './node.js';
 
 const bundled = fileURLToPath(new URL('../../llama-tales/model/', import.meta.url));
 
@@ -156,6 +165,30 @@ describe('loading, planning, converting', () => {
     const error = await failure(() => loadModel('/nowhere', loose(options)));
     expect(error.code).toBe('option');
     expect(error.message).toContain(message);
+  });
+
+  it.each(['https://[', 'http:', 'file://elsewhere/m', 'file:///a%2Fb', 'file://['])(
+    'refuses the address %s, and as a plan',
+    async (address) => {
+      for (const open of [
+        () => loadModel(address),
+        () => openModelFiles(address),
+        () => loadModel(bundled, { plan: address }),
+      ])
+        expect((await failure(open)).message).toMatch(
+          /^model: expected (a URL|the URL of a file on this machine), got/,
+        );
+    },
+  );
+
+  it('tells a path from a name in the time that its length takes', () => {
+    const began = process.cpuUsage();
+    for (const text of ['x'.repeat(1e6), `${'x/'.repeat(2)}${'y'.repeat(1e6)}`])
+      expect(looksLikePath(text)).toBe(text.includes('/'));
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(1);
+    for (const path of ['a/b/c', './a', 'a/b/', 'C:/a', '~', 'm.gguf', 'a\\b'])
+      expect(looksLikePath(path), path).toBe(true);
+    for (const name of ['a/b', 'gpt2', 'hf:a/b', 'https://a/b/c/d']) expect(looksLikePath(name), name).toBe(false);
   });
 
   it.each([[null], [undefined], [5], [{}], [[]], ['']])('refuses the source %o', async (source) => {

@@ -21,7 +21,7 @@ export type ModelSource = string | URL | ModelUrls | ModelFiles;
 
 /** A text that can only be meant as a place on a disk: no name on the hub, and no bundled one, looks like it. */
 export const looksLikePath = (source: string): boolean =>
-  /^(?:\.{0,2}|~\w*)[\\/]|^(?:\.{1,2}|~)$|^[A-Za-z]:[\\/]|\\|\/$|[^:/]+\/[^:/]+\/|\.(?:gguf|safetensors|bin|json|ckpt|pth?)$/i.test(
+  /^(?:\.{0,2}|~\w*)[\\/]|^(?:\.{1,2}|~)$|^[A-Za-z]:[\\/]|\\|\/$|[^:/]\/[^:/]+\/|\.(?:gguf|safetensors|bin|json|ckpt|pth?)$/i.test(
     source,
   ) && !/^[a-z][a-z\d+.-]+:/i.test(source);
 

@@ -29,14 +29,33 @@ export async function openModelFiles(source: ModelSource, options: SourceOptions
   if (typeof source === 'object' && !(source instanceof URL))
     return 'urls' in source ? localUrlFiles(source.name ?? 'model', source.urls) : source;
   const text = String(source);
-  if (/^https?:/i.test(text)) return httpFiles(new URL(text));
+  if (/^https?:/i.test(text)) return httpFiles(addressOf(text));
   if (/^hf:/.test(text)) return hubFiles(text, ofSource(options));
-  const path = /^file:/i.test(text) ? fileURLToPath(text) : text.replace(/^~(?=$|[\\/])/, homedir());
+  const path = /^file:/i.test(text) ? pathAt(text) : text.replace(/^~(?=$|[\\/])/, homedir());
   // what lies there wins over what the hub might have under the same name
   if (await exists(path)) return folderFiles(path);
   if (!/^file:/i.test(text) && !looksLikePath(text) && parseHubId(text) !== undefined && text.includes('/'))
     return hubFiles(text, ofSource(options));
   throw new RelufyError('io', `model: no such file or folder: ${show(text)}. Check the path.`);
+}
+
+function addressOf(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new RelufyError('option', `model: expected a URL, got ${show(text)}. Check the address.`);
+}
+
+/** Of a file's URL, which may name another machine, or nothing that a path can say. */
+function pathAt(text: string): string {
+  const url = addressOf(text);
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new RelufyError(
+      'option',
+      `model: expected the URL of a file on this machine, got ${show(text)}. Check the address.`,
+      { cause },
+    );
+  }
 }
 
 /** What the hub takes of the options of loading. */
