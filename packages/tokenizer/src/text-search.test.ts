@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { cpuSeconds } from '../../../tools/testing/cpu-time.js';
 import { random } from '../../checkpoint/testing/craft.js';
 import { compileTemplate } from './jinja/template.js';
+import { StopMatcher } from './stop.js';
 import { altered, caught } from './testing.js';
 import { lastPlaceOf, placeOf, splitAt } from './text-search.js';
 
@@ -40,6 +41,14 @@ describe('a long text that nearly repeats', () => {
   ])('costs a template no more than its length: %s', async (expression) => {
     for (const z of [late, early])
       expect(await taking(() => compileTemplate(`{{ ${expression} }}`)({ x: text, z }))).toBeLessThan(1);
+  });
+
+  it('costs a text that arrives in pieces no more than each piece', async () => {
+    const matcher = new StopMatcher([early, `${' '.repeat(length)}x`]);
+    const run = () => {
+      for (let i = 0; i < 3000; i++) matcher.push(' a');
+    };
+    expect(await cpuSeconds(run)).toBeLessThan(1);
   });
 
   it('costs a tokenizer no more than its length, nor a message that is gone on with', async () => {

@@ -18,10 +18,11 @@ export function heldLength(text: string, word: string): number {
   const first = text.length - Math.min(text.length, word.length - 1);
   const start = text.indexOf(word.slice(0, 1), first);
   if (start < 0 || word.length < 2) return 0;
-  // Knuth, Morris and Pratt: linear whatever the two are.
-  const borders = bordersOf(word);
+  // Knuth, Morris and Pratt: linear whatever the two are. A text ends with no more of the word than it is long.
+  const beginning = word.slice(0, text.length - start + 1);
+  const borders = bordersOf(beginning);
   let k = 0;
-  for (let i = start; i < text.length; i++) k = following(word, borders, k, text.charCodeAt(i));
+  for (let i = start; i < text.length; i++) k = following(beginning, borders, k, text.charCodeAt(i));
   return k;
 }
 
