@@ -7,6 +7,7 @@ import { createTokenizer, type Tokenizer } from '@relufy/tokenizer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type DataSource, readRunConfig } from '../config.js';
+import { writeTensorFile } from '../tensor-file.js';
 import { tinyRun } from '../testing/tiny-run.js';
 import { type Document, readDocuments } from './documents.js';
 import { intoParts, partOf, takeSequences } from './parts.js';
@@ -169,6 +170,29 @@ describe('token files', () => {
     await tokenize(stories, { ...options, tokenizerText: 'another' });
     expect(readdirSync(into).length).toBe(2);
     await expect(tokenize(stories, { ...options, vocabSize: 100 })).rejects.toThrow(/expected token ids below 100/);
+  });
+
+  it('whose checksums fit and whose numbers do not are refused', async () => {
+    const into = join(folder, 'foreign');
+    const options = { folder: into, tokenizer, tokenizerText, vocabSize: 300 };
+    const stories = source('stories.txt', { separator: '---' });
+    await tokenize(stories, options);
+    const file = join(into, readdirSync(into)[0] as string);
+    for (const [ids, mask, documents, message] of [
+      [[1, 2, 3], [1, 1], [0], /expected a mask of 3 tokens, got 2/],
+      [[1, -2, 3], [1, 1, 1], [0], /expected token ids from 0 on, got -2/],
+      [[1, 2, 3], [1, 1, 1], [0, -1], /expected documents one after the other in 3 tokens, got one at -1/],
+      [[1, 2, 3], [1, 1, 1], [0, 2, 1], /got one at 1/],
+      [[1, 2, 3], [1, 1, 1], [2 ** 30], /got one at 1073741824/],
+    ] as const) {
+      const tensors = [
+        { name: 'ids', dtype: 'I32', shape: [ids.length], data: Int32Array.from(ids) },
+        { name: 'documents', dtype: 'I32', shape: [documents.length], data: Int32Array.from(documents) },
+        { name: 'mask', dtype: 'U8', shape: [mask.length], data: Uint8Array.from(mask) },
+      ];
+      await writeTensorFile(file, tensors, {});
+      await expect(tokenize(stories, options)).rejects.toThrow(message);
+    }
   });
 });
 

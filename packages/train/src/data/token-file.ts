@@ -121,12 +121,21 @@ async function readAll(source: DataSource, { tokenizer, onProgress, signal }: To
 async function readTokenFile(folder: string, name: string): Promise<TokenData> {
   const file = await openTensorFile(folder);
   try {
-    return {
-      name,
-      ids: new Int32Array(await file.read('ids', 'I32')),
-      mask: new Uint8Array(await file.read('mask', 'U8')),
-      documents: new Int32Array(await file.read('documents', 'I32')),
+    const ids = new Int32Array(await file.read('ids', 'I32'));
+    const mask = new Uint8Array(await file.read('mask', 'U8'));
+    const documents = new Int32Array(await file.read('documents', 'I32'));
+    const fail = (expected: string, got: string): never => {
+      throw new RelufyError(
+        'checkpoint',
+        `${folder}: expected ${expected}, got ${got}. The file was not written here; remove the folder.`,
+      );
     };
+    if (mask.length !== ids.length) fail(`a mask of ${ids.length} tokens`, String(mask.length));
+    const negative = ids.find((id) => id < 0);
+    if (negative !== undefined) fail('token ids from 0 on', String(negative));
+    const outside = documents.findIndex((start, i) => start < (documents[i - 1] ?? 0) || start > ids.length);
+    if (outside >= 0) fail(`documents one after the other in ${ids.length} tokens`, `one at ${documents[outside]}`);
+    return { name, ids, mask, documents };
   } finally {
     await file.close();
   }
