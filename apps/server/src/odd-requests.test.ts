@@ -85,6 +85,31 @@ describe('/v1/chat/completions', () => {
     expect(await text(turns([{ type: 'refusal', refusal: 'I cannot.' }]))).toBe(await text(turns('I cannot.')));
   });
 
+  test('refuses more variables of a template than any reads, before they are copied', async () => {
+    const variables = (count: number) => ({
+      ...short,
+      chat_template_kwargs: Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, i])),
+    });
+    expect(await text(variables(1000))).toBe(await text(short));
+    const began = process.cpuUsage();
+    const { error } = await server.json('/v1/chat/completions', variables(200_000), 400);
+    expect(error).toMatchObject({ param: 'chat_template_kwargs' });
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(2);
+  });
+
+  test('a template of a request that loops, searches or nests without end is one refusal', async () => {
+    const began = process.cpuUsage();
+    for (const chat_template of [
+      `{% set x = "a" * 900000 %}{{ x.rfind("a" * 400000 ~ "b") }}`,
+      '{% set c = cycler(*range(99999)) %}{% for i in range(99999) %}{% set y = c.items %}{% endfor %}',
+      `{{ 1${' + 1'.repeat(100_000)} }}`,
+    ])
+      expect(
+        (await server.ask('/v1/chat/completions', { ...short, chat_template, max_tokens: 1 })).status,
+      ).toBeLessThan(500);
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(5);
+  });
+
   test('a form beside tools: the answer is JSON that fits, or a call', async () => {
     const schema = { type: 'object', properties: { kind: { enum: ['fox', 'owl'] } }, required: ['kind'] };
     const form = { type: 'json_schema', json_schema: { name: 'animal', schema } };

@@ -85,6 +85,8 @@ export interface ChatFields {
   readonly options: ChatOptions;
 }
 
+/** Of a template: many times what any reads. Objects of a hundred thousand take seconds to copy, and all others wait. */
+const mostVariables = 1000;
 const reserved = ['messages', 'tools', 'documents', 'template', 'addGenerationPrompt', 'continueFinalMessage'];
 
 /** Messages and what goes to the template with them, but for tools. */
@@ -96,7 +98,10 @@ export function chatFields(body: Body): ChatFields {
   const goesOn = body.get<boolean>('continue_final_message', aBoolean) ?? false;
   const opens = body.get<boolean>('add_generation_prompt', aBoolean) ?? !goesOn;
   const effort = body.get<string>('reasoning_effort', aText);
-  for (const key of Object.keys(variables))
+  const names = Object.keys(variables);
+  if (names.length > mostVariables)
+    throw badField('chat_template_kwargs', `at most ${mostVariables} variables`, String(names.length));
+  for (const key of names)
     if (reserved.includes(key)) throw badField(`chat_template_kwargs.${key}`, 'a variable of the template', show(key));
   return {
     messages,
