@@ -28,6 +28,14 @@ describe('parseYaml', () => {
 
   const named = (i: number) => `&a${i} 1, *a${i}`;
   const many = (count: number, text: (i: number) => string) => Array.from({ length: count }, (_, i) => text(i));
+  it.each(['- ', '? ', '[', '{a: ', '- ? '])('"%s" within itself without end is one error', (opening) => {
+    for (const count of [300, 2500, 10_000, 29_000])
+      expect(() => parseYaml('f', `${opening.repeat(count)}x`), String(count)).toThrow(
+        expect.objectContaining({ code: 'option' }),
+      );
+    expect(parseYaml('f', `${'- '.repeat(100)}x`)).toBeDefined();
+  });
+
   it.each([
     ['lists', `a: [${'{},'.repeat(300_000)}]`],
     ['values', 'a:\n'.concat('- x\n'.repeat(300_000))],

@@ -17,6 +17,8 @@ const mostTokens = 60_000;
 /** Comparisons of keys of one mapping, to find those that are there twice: 2000 side by side. */
 const mostCompared = 2_000_000;
 const mostAliases = 1000;
+/** As in JSON (json.ts). */
+const deepest = 200;
 
 /** @throws RelufyError `option` for what is no YAML, or takes more than a description does. */
 export function parseYaml(where: string, text: string, { tags = {} }: YamlOptions = {}): unknown {
@@ -69,7 +71,24 @@ function readTokens(text: string): readonly CST.Token[] {
     take(parser.next(lexeme));
   }
   take(parser.end());
+  checkDepth(tokens);
   return tokens;
+}
+
+/**
+ * The composer calls itself for each level. Where that uses up the stack, the engine does not always throw: a pattern that is compiled
+ * there ends the process.
+ */
+function checkDepth(tokens: readonly CST.Token[]): void {
+  const waiting: [token: CST.Token, depth: number][] = tokens.map((token) => [token, 0]);
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const [token, depth] = next;
+    if (depth > deepest) throw new Error(`more than ${deepest} levels of lists and mappings`);
+    if (token.type === 'document' && token.value) waiting.push([token.value, depth]);
+    if (!('items' in token)) continue;
+    for (const { key, value } of token.items)
+      for (const inner of [key, value]) if (inner) waiting.push([inner, depth + 1]);
+  }
 }
 
 /**
