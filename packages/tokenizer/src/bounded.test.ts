@@ -67,6 +67,17 @@ describe('patterns of files', () => {
     }
   });
 
+  it.each([{ String: 'ab'.repeat(50_000) }, { Regex: 'ab'.repeat(50_000) }, 'ab'.repeat(50_000)])(
+    'that are larger than the engine takes are one short error',
+    (pattern) => {
+      const error = caught(() =>
+        altered({ pre_tokenizer: { type: 'Split', pattern, behavior: 'Isolated' } }).encode('a'),
+      );
+      expect(error).toMatchObject({ code: 'tokenizer', message: expect.stringContaining('pattern') });
+      expect((error as Error).message.length).toBeLessThan(500);
+    },
+  );
+
   it('nested quantifiers are not taken for harmless', () => {
     for (const source of ['(a+)+$', '(?:a+)+', 'a*a*b', 'a+b', '(?:a|b)*c']) expect(isHarmless(source)).toBe(false);
   });

@@ -16,15 +16,24 @@ export function oniguruma(source: string): Pattern {
   return isHarmless(pattern.source) ? pattern : new BoundedPattern(pattern.source, pattern.flags);
 }
 
+/** Several times what any tokenizer has; the engine takes no program of megabytes. */
+const longestPattern = 10_000;
+
 /** `pattern` of Split and Replace: `{ "String": ... }`, `{ "Regex": ... }`, or a plain string. */
 export function readPattern(fields: Fields): string | Pattern {
   const pattern = fields.get('pattern');
+  const source = isObject(pattern) ? (pattern.String ?? pattern.Regex) : pattern;
+  if (typeof source === 'string' && source.length > longestPattern)
+    throw fields.fail('pattern', `at most ${longestPattern} characters`);
   if (typeof pattern === 'string') return pattern;
   if (isObject(pattern)) {
     if (typeof pattern.String === 'string') return pattern.String;
     if (typeof pattern.Regex === 'string') {
       try {
-        return oniguruma(pattern.Regex);
+        const made = oniguruma(pattern.Regex);
+        // what is too large for the engine is found out where it is first run, on texts of each width
+        if (made instanceof RegExp) for (const text of ['', '\u0100']) text.search(made);
+        return made;
       } catch (error) {
         throw fields.fail('pattern', `a regular expression that JavaScript can run (${reason(error)})`);
       }
