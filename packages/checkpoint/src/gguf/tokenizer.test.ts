@@ -60,6 +60,25 @@ it('SentencePiece tokenizers come back, scores or merges', async () => {
   expect(after.added_tokens).toMatchObject(tokenizer.added_tokens);
 });
 
+it('rows that only fill the embedding up cost little, however many', async () => {
+  const count = 200_000;
+  const tokens = Array.from(
+    { length: count },
+    (_, id) => (id < 2 ? 'ab'[id] : `[PAD${id}${id % 2 ? '_' : ''}]`) as string,
+  );
+  const metadata: GgufMetadata = new Map<string, GgufValue>([
+    ['tokenizer.ggml.model', 'gpt2'],
+    ['tokenizer.ggml.pre', 'gpt-2'],
+    ['tokenizer.ggml.tokens', tokens],
+    ['tokenizer.ggml.token_type', Int32Array.from(tokens, (_, id) => (id < 2 ? 1 : 5))],
+    ['tokenizer.ggml.merges', []],
+  ]);
+  const began = process.cpuUsage();
+  const { model } = ggufTokenizer(metadata).tokenizerJson as { model: { vocab: Record<string, number> } };
+  expect(process.cpuUsage(began).user / 1e6).toBeLessThan(1.5);
+  expect(model.vocab).toEqual({ a: 0, b: 1 });
+});
+
 it('a vocabulary without added tokens gets none, though every type of its is normal', async () => {
   const vocab = { a: 0, b: 1, c: 2, d: 3, e: 4, f: 5, g: 6, h: 7, xyz: 8 };
   const tokenizer = { added_tokens: [], post_processor: null, model: { type: 'BPE', vocab, merges: [] } };

@@ -23,7 +23,10 @@ export const fillerName = (id: number, isTaken: (name: string) => boolean): stri
   while (isTaken(name)) name = `${name.slice(0, -1)}_]`;
   return name;
 };
-const isFiller = (token: string, id: number): boolean => new RegExp(`^\\[PAD${id}_*\\]$`).test(token);
+const isFiller = (token: string, id: number): boolean => {
+  const beginning = `[PAD${id}`;
+  return token.startsWith(beginning) && /^_*\]$/.test(token.slice(beginning.length));
+};
 
 /** SentencePiece makes pieces of 16 characters; finding the merges takes time in the square of it. */
 const maxPieceLength = 256;
