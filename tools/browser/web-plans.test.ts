@@ -100,9 +100,9 @@ describe.skipIf(!chromiumPath)(`dropped files and plans of the chat page in ${ch
     await person.button('Choose a model').click();
     const plans = page.getByLabel('Plan', { exact: true });
     expect(await plans.locator('option').allInnerTexts()).toContain(
-      'smollm2-135m-instruct, TEAL: 40 % of the weights skipped',
+      'smollm2-135m-instruct, TEAL by loss: 40 % of the weights skipped',
     );
-    await plans.selectOption({ label: 'smollm2-135m-instruct, TEAL: 40 % of the weights skipped' });
+    await plans.selectOption({ label: 'smollm2-135m-instruct, TEAL by loss: 40 % of the weights skipped' });
     await page.getByText(/Perplexity 20\.41 without, \d+\.\d+ with it/).waitFor();
     // this site has llama-tales alone
     expect(await person.button(/^Load smollm2/).count()).toBe(0);
