@@ -65,12 +65,11 @@ function take(args, name) {
 
 const isMapping = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** `values` with what `changes` says instead, key by key; null takes a key away. */
+/** `values` with what `changes` says instead, key by key. */
 function changed(values, changes) {
   const merged = { ...values };
   for (const [key, value] of Object.entries(changes))
-    if (value === null) delete merged[key];
-    else merged[key] = isMapping(value) && isMapping(values[key]) ? changed(values[key], value) : value;
+    merged[key] = isMapping(value) && isMapping(values[key]) ? changed(values[key], value) : value;
   return merged;
 }
 

@@ -3,7 +3,8 @@
 // and that a number must be finite where one is read, is the caller's.
 // Bounded: nesting is counted before anything is built, since a text of brackets takes many times its size.
 
-const deepest = 200;
+/** Levels of lists and objects in a description, in YAML too. */
+export const deepest = 200;
 
 /** @throws SyntaxError for what neither JavaScript's nor Python's reader takes. */
 export function parseJson(text: string): unknown {

@@ -3,6 +3,7 @@
 // with each and looks for what an alias names in all of the text, so these are counted before. What the values mean is the caller's.
 import { Composer, type CST, isAlias, isCollection, isPair, isScalar, Lexer, Parser } from 'yaml';
 import { RelufyError } from './errors.js';
+import { deepest } from './json.js';
 import { printable } from './printable.js';
 
 export interface YamlOptions {
@@ -17,8 +18,6 @@ const mostTokens = 60_000;
 /** Comparisons of keys of one mapping, to find those that are there twice: 2000 side by side. */
 const mostCompared = 2_000_000;
 const mostAliases = 1000;
-/** As in JSON (json.ts). */
-const deepest = 200;
 
 /** @throws RelufyError `option` for what is no YAML, or takes more than a description does. */
 export function parseYaml(where: string, text: string, { tags = {} }: YamlOptions = {}): unknown {

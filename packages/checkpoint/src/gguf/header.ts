@@ -68,8 +68,9 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
   }
   const alignment = metadata.get('general.alignment') ?? 32;
   if (
+    typeof alignment !== 'number' ||
     !Number.isInteger(alignment) ||
-    !(typeof alignment === 'number' && alignment >= 1 && alignment <= 2 ** 20) ||
+    !(alignment >= 1 && alignment <= 2 ** 20) ||
     (alignment & (alignment - 1)) !== 0
   )
     throw malformed(
